@@ -1,0 +1,301 @@
+package peerpool
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/pool"
+)
+
+// attempt is one try at a request: a lease, the exchange on it, and what ends them. The exchange, the
+// response and its body live in it, so that a request costs one allocation of ours.
+type attempt struct {
+	http1.Exchange
+	t      *Transport
+	peer   *Peer
+	number int           // 1 for the first
+	orig   *http.Request // as the caller gave it; Req may have another body
+	trace  *httptrace.ClientTrace
+	fresh  bool // only a new connection will do
+	// untouched says that the exchange ended before it did anything to its connection.
+	untouched bool
+	lease     connLease
+	begun     time.Time // for the observer; zero without one
+
+	canceling
+}
+
+func newAttempt(t *Transport, req *http.Request, peer *Peer) *attempt {
+	a := &attempt{t: t, peer: peer, number: 1, orig: req}
+	a.Req = req
+	a.start()
+	return a
+}
+
+// start makes an attempt cancelable.
+func (a *attempt) start() {
+	ctx := a.orig.Context()
+	a.Ctx = ctx
+	a.trace = httptrace.ContextClientTrace(ctx)
+	if a.t.Observer != nil {
+		a.begun = time.Now()
+	}
+	a.t.core.inflight.add(a)
+	if a.orig.Cancel != nil {
+		a.done = make(chan struct{})
+		go a.watchCancel(a.orig.Cancel, a.done)
+	}
+}
+
+// acquire leases a connection: an idle one if there is one, else a dialed or a released one. An address
+// that does not answer is given up for the next.
+func (a *attempt) acquire() error {
+	var avoid []string
+	for {
+		r, preset, err := a.t.route(a.Ctx, a.Req, a.peer, avoid)
+		if err != nil {
+			return err
+		}
+		if len(avoid) == 0 && a.trace != nil && a.trace.GetConn != nil {
+			a.trace.GetConn(r.hostPort)
+		}
+		err = a.lend(r, preset)
+		a.acquired(r, err)
+		var dial *DialError
+		if err == nil || !errors.As(err, &dial) || dial.Op != opConnect || len(avoid)+1 >= r.candidates {
+			return err
+		}
+		avoid = append(avoid, r.identity.address)
+		a.t.core.routes.drop(r)
+	}
+}
+
+// lend takes a connection of one identity from the pool.
+func (a *attempt) lend(r *route, preset *presetDial) (err error) {
+	rt, terms := a.t.core, a.t.terms(a.peer)
+	terms.Fresh = a.fresh
+	var ok bool
+	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
+		preset.close()
+		return nil
+	}
+	ctx, done := a.waiting()
+	defer done()
+	if preset != nil {
+		a.lease, err = rt.pool.Acquire(ctx, r.id, preset, terms)
+		preset.close()
+	} else {
+		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
+	}
+	if err != nil {
+		return acquireError(ctx, r.identity, err)
+	}
+	return nil
+}
+
+// terms are what the Transport and the peer say about pooling.
+func (t *Transport) terms(p *Peer) pool.Terms {
+	terms := pool.Terms{
+		IdleTimeout: t.IdleConnTimeout,
+		Unpooled:    t.DisableKeepAlives,
+		MaxReuse:    t.MaxConnReuse,
+		MaxLifetime: t.MaxConnLifetime,
+		MaxConns:    t.MaxConnsPerHost,
+	}
+	if p == nil {
+		return terms
+	}
+	o := &p.opts
+	if o.IdleTimeout != nil {
+		terms.IdleTimeout = *o.IdleTimeout
+		terms.Unpooled = terms.Unpooled || *o.IdleTimeout == 0
+	}
+	if o.MaxConnReuse > 0 {
+		terms.MaxReuse = o.MaxConnReuse
+	}
+	if o.MaxConnLifetime > 0 {
+		terms.MaxLifetime = o.MaxConnLifetime
+	}
+	if o.MaxConns > 0 {
+		terms.MaxConns = o.MaxConns
+	}
+	return terms
+}
+
+// acquired tells trace and observer.
+func (a *attempt) acquired(r *route, err error) {
+	if o := a.t.Observer; o != nil && o.Acquired != nil {
+		e := Acquired{Identity: r.identity, Attempt: a.number, Err: err}
+		if err == nil {
+			l := &a.lease
+			e.Miss, e.Reused, e.Uses = l.Miss(), l.Reused(), l.Uses()
+			e.Idle, e.Age, e.Waited = l.IdleTime(), l.Age(), l.Waited()
+		}
+		o.Acquired(a.Ctx, e)
+	}
+	if err == nil && a.trace != nil && a.trace.GotConn != nil {
+		a.trace.GotConn(httptrace.GotConnInfo{
+			Conn:     a.lease.Conn().NetConn(),
+			Reused:   a.lease.Reused(),
+			WasIdle:  a.lease.Miss() == "",
+			IdleTime: a.lease.IdleTime(),
+		})
+	}
+}
+
+// run runs the exchange on the leased connection.
+func (a *attempt) run() (*http.Response, error) {
+	t, c := a.t, a.lease.Conn()
+	a.Conn, a.TLS, a.Owner = c.Conn, c.tls, a
+	a.Opts = http1.Options{
+		Trace:          a.trace,
+		ProxyHeader:    c.proxyHeader,
+		Proxied:        c.proxied,
+		Gzip:           !t.DisableCompression,
+		Close:          a.Req.Close || t.DisableKeepAlives && len(a.Req.Header["Upgrade"]) == 0,
+		ExpectTimeout:  t.ExpectContinueTimeout,
+		HeaderTimeout:  t.ResponseHeaderTimeout,
+		MaxHeaderBytes: t.MaxResponseHeaderBytes,
+		ReadBuffer:     t.ReadBufferSize,
+		WriteBuffer:    t.WriteBufferSize,
+		Partitioned:    c.partitioned,
+	}
+	if a.Opts.MaxHeaderBytes <= 0 {
+		a.Opts.MaxHeaderBytes = defaultMaxHeaderBytes
+	}
+	a.running(c.Conn)
+	resp, err := a.Run()
+	if resp != nil {
+		resp.Request = a.orig
+	}
+	return resp, err
+}
+
+// outcome is what decide needs to know.
+func (a *attempt) outcome(resp *http.Response, err error) outcome {
+	o := outcome{
+		err:      err,
+		canceled: err != nil && a.canceledBy() != nil,
+		reused:   a.lease.Reused(),
+		wrote:    a.Wrote,
+		started:  a.Started,
+	}
+	if resp != nil {
+		o.status = resp.StatusCode
+	}
+	return o
+}
+
+// result is what RoundTrip returns.
+func (a *attempt) result(resp *http.Response, err error) (*http.Response, error) {
+	if err == nil {
+		a.saved()
+		return resp, nil
+	}
+	if cause := a.canceledBy(); cause != nil {
+		return nil, a.abandon(cause)
+	}
+	if a.untouched {
+		return nil, a.abandon(err) // the request itself was wrong
+	}
+	return nil, a.abandon(&ExchangeError{
+		Identity: a.lease.Key().Value(),
+		Reused:   a.lease.Reused(), Wrote: a.Wrote, Started: a.Started,
+		Err: err,
+	})
+}
+
+// saved counts a request that a retry has saved.
+func (a *attempt) saved() {
+	if a.number > 1 {
+		a.t.core.counters.saved.Add(1)
+	}
+}
+
+// abandon ends a request that has no response, and returns err.
+func (a *attempt) abandon(err error) error {
+	a.finish()
+	if a.number > 1 {
+		a.t.core.counters.failed.Add(1)
+	}
+	if !a.Touched {
+		closeBody(a.Req)
+	}
+	return err
+}
+
+// again makes the next attempt at the request.
+func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, error) {
+	if resp != nil {
+		resp.Body.Close()
+	}
+	a.finish()
+	a.t.core.counters.retried(v)
+	if o := a.t.Observer; o != nil && o.Retried != nil {
+		o.Retried(a.Ctx, Retried{Identity: a.lease.Key().Value(), Attempt: a.number, Reason: string(v), Err: cause})
+	}
+	req, err := rewind(a.Req, a.Touched)
+	if err != nil {
+		a.t.core.counters.failed.Add(1)
+		return a, err
+	}
+	next := &attempt{t: a.t, peer: a.peer, number: a.number + 1, orig: a.orig, fresh: true}
+	next.Req = req
+	next.start()
+	return next, nil
+}
+
+// ExchangeDone ends the lease: the second of the two arrows that point back.
+func (a *attempt) ExchangeDone(end http1.End) {
+	a.finish()
+	reason := CloseReason(end)
+	switch end {
+	case http1.EndUpgrade:
+		a.lease.Conn().unwatch()
+		a.lease.Hijack()
+	case http1.EndUntouched:
+		a.untouched = true
+		reason = a.lease.Release()
+	case http1.Reusable:
+		a.heedKeepAlive()
+		reason = a.lease.Release()
+		a.putIdle(reason)
+	default:
+		a.lease.Discard(reason)
+	}
+	if o := a.t.Observer; o != nil && o.Done != nil {
+		o.Done(a.Ctx, Done{
+			Identity: a.lease.Key().Value(), Status: a.Status, Close: reason, Duration: time.Since(a.begun),
+		})
+	}
+}
+
+// heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
+// tenth for the time that a request takes to reach it.
+func (a *attempt) heedKeepAlive() {
+	if ka := a.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
+		idle := time.Duration(-1)
+		if ka.Timeout >= 0 {
+			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
+		}
+		reuse := -1
+		if ka.Max >= 0 {
+			reuse = a.lease.Uses() + ka.Max
+		}
+		a.lease.Limit(idle, reuse)
+	}
+}
+
+func (a *attempt) putIdle(reason CloseReason) {
+	if a.trace == nil || a.trace.PutIdleConn == nil {
+		return
+	}
+	if reason == "" {
+		a.trace.PutIdleConn(nil)
+		return
+	}
+	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
+}

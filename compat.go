@@ -1,0 +1,93 @@
+package peerpool
+
+import (
+	"context"
+	"maps"
+	"net/http"
+)
+
+// FromHTTP returns a Transport with the configuration of t: every field that both have. What they point to
+// is shared or copied as [Transport.Clone] does. Connections, and protocols registered with t, stay with t.
+func FromHTTP(t *http.Transport) *Transport {
+	shared := t.Clone() // copies what must be copied
+	return &Transport{
+		Proxy:                  shared.Proxy,
+		OnProxyConnectResponse: shared.OnProxyConnectResponse,
+		DialContext:            shared.DialContext,
+		Dial:                   shared.Dial,
+		DialTLSContext:         shared.DialTLSContext,
+		DialTLS:                shared.DialTLS,
+		TLSClientConfig:        shared.TLSClientConfig,
+		TLSHandshakeTimeout:    shared.TLSHandshakeTimeout,
+		DisableKeepAlives:      shared.DisableKeepAlives,
+		DisableCompression:     shared.DisableCompression,
+		MaxIdleConns:           shared.MaxIdleConns,
+		MaxIdleConnsPerHost:    shared.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        shared.MaxConnsPerHost,
+		IdleConnTimeout:        shared.IdleConnTimeout,
+		ResponseHeaderTimeout:  shared.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  shared.ExpectContinueTimeout,
+		TLSNextProto:           shared.TLSNextProto,
+		ProxyConnectHeader:     shared.ProxyConnectHeader,
+		GetProxyConnectHeader:  shared.GetProxyConnectHeader,
+		MaxResponseHeaderBytes: shared.MaxResponseHeaderBytes,
+		WriteBufferSize:        shared.WriteBufferSize,
+		ReadBufferSize:         shared.ReadBufferSize,
+		ForceAttemptHTTP2:      shared.ForceAttemptHTTP2,
+		HTTP2:                  shared.HTTP2,
+		Protocols:              shared.Protocols,
+	}
+}
+
+// http returns an http.Transport with the configuration that both have.
+func (t *Transport) http() *http.Transport {
+	return &http.Transport{
+		Proxy:                  t.Proxy,
+		OnProxyConnectResponse: t.OnProxyConnectResponse,
+		DialContext:            t.DialContext,
+		Dial:                   t.Dial, //nolint:staticcheck // SA1019: carried over because callers may still set it
+		DialTLSContext:         t.DialTLSContext,
+		DialTLS:                t.DialTLS, //nolint:staticcheck // SA1019: likewise
+		TLSClientConfig:        t.TLSClientConfig,
+		TLSHandshakeTimeout:    t.TLSHandshakeTimeout,
+		DisableKeepAlives:      t.DisableKeepAlives,
+		DisableCompression:     t.DisableCompression,
+		MaxIdleConns:           t.MaxIdleConns,
+		MaxIdleConnsPerHost:    t.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        t.MaxConnsPerHost,
+		IdleConnTimeout:        t.IdleConnTimeout,
+		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  t.ExpectContinueTimeout,
+		TLSNextProto:           t.TLSNextProto,
+		ProxyConnectHeader:     t.ProxyConnectHeader,
+		GetProxyConnectHeader:  t.GetProxyConnectHeader,
+		MaxResponseHeaderBytes: t.MaxResponseHeaderBytes,
+		WriteBufferSize:        t.WriteBufferSize,
+		ReadBufferSize:         t.ReadBufferSize,
+		ForceAttemptHTTP2:      t.ForceAttemptHTTP2,
+		HTTP2:                  t.HTTP2,
+		Protocols:              t.Protocols,
+	}
+}
+
+// Clone returns a Transport with the same configuration and no connections. What net/http's Clone copies deeply
+// is copied deeply.
+func (t *Transport) Clone() *Transport {
+	c := FromHTTP(t.http())
+	c.MaxConnReuse = t.MaxConnReuse
+	c.MaxConnLifetime = t.MaxConnLifetime
+	c.PeerFor = t.PeerFor
+	c.Observer = t.Observer
+	c.Resolver = t.Resolver
+	c.DNSRefresh = t.DNSRefresh
+	if t.TLSNextProto != nil {
+		c.TLSNextProto = maps.Clone(t.TLSNextProto)
+	}
+	return c
+}
+
+// NewClientConn opens a connection of its own to an address, outside the pool and its limits, for whoever
+// brings a pool of their own. It is net/http's, with the configuration that both Transports have.
+func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
+	return t.http().NewClientConn(ctx, scheme, address)
+}

@@ -1,0 +1,94 @@
+package peerpool
+
+import (
+	"crypto/tls"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"unique"
+
+	"github.com/peerpool/peerpool/internal/resolve"
+	"github.com/peerpool/peerpool/internal/watch"
+	"github.com/peerpool/peerpool/pool"
+)
+
+type (
+	connPool  = pool.Pool[unique.Handle[Identity], *conn]
+	connLease = pool.Lease[unique.Handle[Identity], *conn]
+)
+
+// maxSessions bounds the TLS sessions that a Transport remembers, of all identities together.
+const maxSessions = 512
+
+// core is what a Transport works with once it has been used. Nothing in it runs, and nothing outlives the
+// Transport, but while there are connections, dials or look-ups.
+type core struct {
+	pool     *connPool
+	routes   routes
+	settler  settler
+	names    resolve.Cache
+	watcher  watch.Watcher
+	sessions tls.ClientSessionCache
+	inflight inflight
+	counters counters
+
+	altMu sync.Mutex // guards alt, and nothing is called under it
+	alt   map[string]http.RoundTripper
+}
+
+// runtime returns the core, made at first use from the limits that the Transport has then.
+func (t *Transport) runtime() *core {
+	t.once.Do(func() {
+		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions)}
+		perKey := t.MaxIdleConnsPerHost
+		if perKey == 0 {
+			perKey = defaultMaxIdleConnsPerHost
+		}
+		c.pool = pool.New(pool.Config[unique.Handle[Identity], *conn]{
+			MaxIdle:       t.MaxIdleConns,
+			MaxIdlePerKey: perKey,
+			OnForget:      c.routes.forget,
+			OnClose:       t.closed,
+		})
+		t.core = c
+	})
+	return t.core
+}
+
+// closed tells the observer about a connection that the pool has closed.
+func (t *Transport) closed(id unique.Handle[Identity], _ *conn, reason pool.Reason) {
+	if o := t.Observer; o != nil && o.Closed != nil {
+		o.Closed(Closed{Identity: id.Value(), Reason: reason})
+	}
+}
+
+// RegisterProtocol has rt serve the requests of a scheme. It panics if the scheme is taken. If rt returns
+// [http.ErrSkipAltProtocol], the Transport serves that request itself.
+func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
+	c := t.runtime()
+	c.altMu.Lock()
+	defer c.altMu.Unlock()
+	if _, taken := c.alt[scheme]; taken {
+		panic("protocol " + scheme + " already registered")
+	}
+	alt := maps.Clone(c.alt)
+	if alt == nil {
+		alt = make(map[string]http.RoundTripper)
+	}
+	alt[scheme] = rt
+	c.alt = alt
+}
+
+// alternate returns the RoundTripper registered for a scheme.
+func (c *core) alternate(scheme string) http.RoundTripper {
+	c.altMu.Lock()
+	defer c.altMu.Unlock()
+	return c.alt[scheme]
+}
+
+func (c *core) alternates() []http.RoundTripper {
+	c.altMu.Lock()
+	defer c.altMu.Unlock()
+	return slices.Collect(maps.Values(c.alt))
+}

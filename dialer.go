@@ -1,0 +1,212 @@
+package peerpool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/resolve"
+)
+
+const (
+	// dialTimeout bounds the first hop, racing addresses included; maxDial bounds a whole dial, which
+	// does not end with the request that asked for it.
+	dialTimeout = 30 * time.Second
+	maxDial     = 2 * time.Minute
+
+	tcpKeepAlive = 30 * time.Second
+)
+
+// The hops of a dial, as DialError.Op names them.
+const (
+	opResolve = "resolve"
+	opConnect = "connect"
+	opProxy   = "proxy"
+	opTLS     = "tls"
+)
+
+// dialerKind says who makes the first hop.
+type dialerKind uint8
+
+const (
+	ourDialer   dialerKind = iota // us
+	plainDialer                   // DialContext or Dial
+	tlsDialer                     // DialTLSContext or DialTLS, which return a connection with TLS on it
+)
+
+// dialerFor returns who makes the first hop: to the proxy if there is one.
+func (t *Transport) dialerFor(scheme string, via *proxyHop) dialerKind {
+	if via != nil {
+		scheme = via.url.Scheme
+	}
+	switch {
+	case scheme == "https" && (t.DialTLSContext != nil || t.DialTLS != nil):
+		return tlsDialer
+	case t.DialContext != nil || t.Dial != nil:
+		return plainDialer
+	}
+	return ourDialer
+}
+
+// Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
+func (r *route) Dial(ctx context.Context) (*conn, error) { return r.dial(ctx, nil) }
+
+// dial goes hop by hop: socket, proxy, TLS. first is the first hop if that is done already.
+func (r *route) dial(ctx context.Context, first net.Conn) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxDial)
+	defer cancel()
+	d := dial{route: r, report: Dialed{Identity: r.identity}}
+	d.start()
+	nc, err := d.hop(opConnect, &d.report.Connect, func() (net.Conn, error) {
+		if first != nil {
+			return first, nil
+		}
+		return r.firstHop(ctx)
+	})
+	if err == nil && r.via != nil {
+		nc, err = d.hop(opProxy, &d.report.Proxy, func() (net.Conn, error) { return r.via.open(ctx, r, nc) })
+	}
+	if err == nil && r.identity.scheme == "https" {
+		nc, err = d.hop(opTLS, &d.report.TLS, func() (net.Conn, error) { return r.lastHop(ctx, nc) })
+	}
+	d.end(ctx, nc, err)
+	if err != nil {
+		return nil, err
+	}
+	return r.newConn(nc), nil
+}
+
+// dial measures a dial for the observer.
+type dial struct {
+	route  *route
+	report Dialed
+	last   time.Time
+}
+
+func (d *dial) start() {
+	d.report.Start = time.Now()
+	d.last = d.report.Start
+}
+
+// hop makes one hop and names it in the error.
+func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) (net.Conn, error) {
+	nc, err := do()
+	now := time.Now()
+	*took, d.last = now.Sub(d.last), now
+	if err == nil {
+		return nc, nil
+	}
+	if d.route.via != nil && op != opTLS {
+		err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	}
+	return nil, &DialError{Identity: d.route.identity, Op: op, Err: err}
+}
+
+func (d *dial) end(ctx context.Context, nc net.Conn, err error) {
+	o := d.route.t.Observer
+	if o == nil || o.Dialed == nil {
+		return
+	}
+	d.report.Total, d.report.Err = time.Since(d.report.Start), err
+	if tc, ok := nc.(*tls.Conn); ok && err == nil {
+		d.report.Resumed = tc.ConnectionState().DidResume
+	}
+	o.Dialed(ctx, d.report)
+}
+
+// firstHop connects to the server or to the proxy.
+func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
+	switch {
+	case r.dialer == tlsDialer:
+		return r.customTLS(ctx)
+	case r.dialer == plainDialer:
+		return r.custom(ctx)
+	case r.addr.IsValid():
+		return r.connect(ctx, r.addr)
+	case r.identity.network == "unix" && r.via == nil:
+		return r.netDialer().DialContext(ctx, "unix", r.identity.address)
+	}
+	addrs, err := r.lookup(ctx, r.identity.address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	nc, _, err := resolve.Race(ctx, addrs, r.connect)
+	return nc, err
+}
+
+// connect connects to an IP address.
+func (r *route) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return r.netDialer().DialContext(ctx, "tcp", addr.String())
+}
+
+func (r *route) netDialer() *net.Dialer {
+	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
+	if local := r.peer.LocalAddr; local.IsValid() && r.identity.network != "unix" {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
+	}
+	return d
+}
+
+// custom dials through DialContext or Dial.
+func (r *route) custom(ctx context.Context) (net.Conn, error) {
+	t, network, addr := r.t, r.identity.network, r.identity.address
+	var nc net.Conn
+	var err error
+	if t.DialContext != nil {
+		nc, err = t.DialContext(ctx, network, addr)
+	} else {
+		nc, err = t.Dial(network, addr)
+	}
+	if nc == nil && err == nil {
+		err = errors.New("net/http: Transport.Dial hook returned (nil, nil)")
+	}
+	return nc, err
+}
+
+// customTLS dials through DialTLSContext or DialTLS. A *tls.Conn may come back before its handshake.
+func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
+	t, network, addr := r.t, r.identity.network, r.identity.address
+	var nc net.Conn
+	var err error
+	if t.DialTLSContext != nil {
+		nc, err = t.DialTLSContext(ctx, network, addr)
+	} else {
+		nc, err = t.DialTLS(network, addr)
+	}
+	if nc == nil && err == nil {
+		err = errors.New("net/http: Transport.DialTLS or DialTLSContext returned (nil, nil)")
+	}
+	if tc, ok := nc.(*tls.Conn); ok && err == nil {
+		return r.finishHandshake(ctx, tc)
+	}
+	return nc, err
+}
+
+// lastHop starts TLS with the target, unless a custom dialer has.
+func (r *route) lastHop(ctx context.Context, nc net.Conn) (net.Conn, error) {
+	if r.tls == nil {
+		return nc, nil
+	}
+	return r.handshake(ctx, nc, r.tls)
+}
+
+// newConn makes a connection of the pool out of one that is ready.
+func (r *route) newConn(nc net.Conn) *conn {
+	c := &conn{
+		Conn:        http1.NewConn(nc),
+		watcher:     &r.t.core.watcher,
+		partitioned: r.identity.group != "",
+	}
+	if tc, ok := nc.(*tls.Conn); ok && r.identity.scheme == "https" {
+		state := tc.ConnectionState()
+		c.tls = &state
+	}
+	if r.via != nil && r.identity.target == "" {
+		c.proxied, c.proxyHeader = true, r.via.requestHeader()
+	}
+	return c
+}

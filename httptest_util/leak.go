@@ -1,0 +1,102 @@
+package httptestutil
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// leakBound is how long what a test leaves behind may take to go away.
+const leakBound = 5 * time.Second
+
+// CheckLeaks fails t if, when it is over, goroutines run that did not before
+// and whose stack contains one of parts ("peerpool" if there is none), or if
+// sockets are open that were not before (on Linux; elsewhere they are not
+// looked at). What is on its way out is given some seconds.
+//
+// Call it first in a test: cleanups run last to first, and those of the
+// servers and clients of the test have to run before it looks. It sees the
+// whole process, so that nothing may run in parallel with the test.
+func CheckLeaks(t testing.TB, parts ...string) {
+	t.Helper()
+	if len(parts) == 0 {
+		parts = []string{"peerpool"}
+	}
+	checkLeaks(t, leakBound, parts)
+}
+
+func checkLeaks(t testing.TB, bound time.Duration, parts []string) {
+	t.Helper()
+	goroutines, sockets := goroutinesWith(parts), openSockets()
+	t.Cleanup(func() {
+		t.Helper()
+		leaked := func() []string {
+			return append(added(goroutines, goroutinesWith(parts)), added(sockets, openSockets())...)
+		}
+		for _, l := range lasting(leaked, bound) {
+			t.Errorf("httptestutil: leaked %s", l)
+		}
+	})
+}
+
+// lasting asks leaked again and again until it names nothing, and returns
+// what it still names after bound.
+func lasting(leaked func() []string, bound time.Duration) []string {
+	giveUp := time.NewTimer(bound)
+	defer giveUp.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		left := leaked()
+		if len(left) == 0 {
+			return nil
+		}
+		select {
+		case <-again.C:
+		case <-giveUp.C:
+			return left
+		}
+	}
+}
+
+// added returns what after has and before has not, in the order of its keys.
+func added(before, after map[string]string) []string {
+	var names []string
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if _, known := before[key]; !known {
+			names = append(names, after[key])
+		}
+	}
+	return names
+}
+
+// goroutinesWith returns the stacks that contain one of parts, by the
+// goroutine's number. The calling goroutine is left out.
+func goroutinesWith(parts []string) map[string]string {
+	stacks := map[string]string{}
+	for i, stack := range strings.Split(string(allStacks()), "\n\n") {
+		// "goroutine 17 [select]:"; the first one is the caller's.
+		fields := strings.Fields(stack)
+		if i == 0 || len(fields) < 2 {
+			continue
+		}
+		if slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(stack, part) }) {
+			stacks[fields[1]] = fmt.Sprintf("a goroutine:\n%s", stack)
+		}
+	}
+	return stacks
+}
+
+func allStacks() []byte {
+	for size := 1 << 18; ; size *= 2 {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size {
+			return bytes.TrimSpace(buf[:n])
+		}
+	}
+}

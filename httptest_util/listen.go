@@ -1,0 +1,67 @@
+package httptestutil
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// listen returns a new listener on loopback, or on a socket in a new directory.
+func listen(t testing.TB, network string) net.Listener {
+	t.Helper()
+	address := map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network]
+	switch {
+	case network == "unix":
+		// The path of t.TempDir holds the test's name, and a socket's path
+		// may have no more than about a hundred bytes.
+		dir, err := os.MkdirTemp("", "origin")
+		if err != nil {
+			t.Fatalf("httptestutil: making a directory for a socket: %v", err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		address = filepath.Join(dir, "s")
+	case address == "":
+		t.Fatalf("httptestutil: network %q is none of tcp4, tcp6 and unix", network)
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatalf("httptestutil: listening: %v", err)
+	}
+	return ln
+}
+
+// serverTLS completes the configuration of a server that speaks TLS if either
+// argument is set: a clone of cfg with a certificate of ca, unless cfg brings
+// one, and with ca as the authority for client certificates, unless cfg names
+// others. It returns the authority too, a new one if ca is nil.
+func serverTLS(t testing.TB, ca *CA, cfg *tls.Config) (*tls.Config, *CA) {
+	t.Helper()
+	if ca == nil && cfg == nil {
+		return nil, nil
+	}
+	if ca == nil {
+		ca = NewCA(t)
+	}
+	if cfg == nil {
+		cfg = &tls.Config{}
+	}
+	cfg = cfg.Clone()
+	if len(cfg.Certificates) == 0 && cfg.GetCertificate == nil && cfg.GetConfigForClient == nil {
+		cfg.Certificates = []tls.Certificate{ca.Server()}
+	}
+	if cfg.ClientCAs == nil {
+		cfg.ClientCAs = ca.Pool()
+	}
+	return cfg, ca
+}
+
+// keepTickets makes the session tickets of every clone of cfg readable to all
+// of them, so that a session outlives a restart.
+func keepTickets(cfg *tls.Config) {
+	var key [32]byte
+	rand.Read(key[:])
+	cfg.SetSessionTicketKeys([][32]byte{key})
+}

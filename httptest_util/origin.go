@@ -1,0 +1,271 @@
+package httptestutil
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+// OriginOptions says how an [Origin] is to listen and answer. The zero value
+// is an HTTP/1.1 server on 127.0.0.1 that answers with [Echo].
+type OriginOptions struct {
+	// Handler answers the requests; nil stands for Echo. Before it is called
+	// the headers X-Origin, X-Conn and X-Seq are set; see also SeenBy.
+	Handler http.Handler
+
+	// Network is "tcp4", which is also what "" stands for, "tcp6" or "unix".
+	Network string
+
+	// Listener, if set, is used in place of a new one, and closed at the end.
+	// With a [Listener] of this package the origin works inside a
+	// testing/synctest bubble. Such an origin cannot be restarted.
+	Listener net.Listener
+
+	// Either of CA and TLS makes the origin speak TLS. TLS holds whatever
+	// tls.Config can express: versions, the wish for a client certificate,
+	// SessionTicketsDisabled, certificates. Without a certificate in TLS the
+	// origin uses one of CA's for loopback; without ClientCAs, CA. With
+	// neither CA nor a certificate, a new authority is made.
+	CA  *CA
+	TLS *tls.Config
+
+	// Protocols are those served; nil stands for HTTP/1 alone.
+	Protocols *http.Protocols
+
+	// Configure, if set, has the last word on the http.Server; it is called
+	// before the origin listens, and again at each start. ConnState and
+	// ConnContext are taken.
+	Configure func(*http.Server)
+}
+
+// Origin is an HTTP server on loopback that knows its connections: it counts
+// them, tells each request where it arrived, and closes them when told to.
+// It is safe for concurrent use, except for Stop, Start and Restart, which
+// must not be called at the same time.
+type Origin struct {
+	t       testing.TB
+	opts    OriginOptions
+	tls     *tls.Config
+	ca      *CA
+	network string
+	addr    string
+	tr      *tracker
+
+	// Guarded by tr.mu.
+	requests int
+	running  int    // handlers
+	seen     []Seen // the latest, up to twice seenKept
+
+	mu   sync.Mutex // guards srv and done; not held while anything is closed
+	srv  *http.Server
+	done chan struct{} // closed when srv's accept loop has ended
+}
+
+// NewOrigin starts an origin, which the end of the test closes.
+func NewOrigin(t testing.TB, opts OriginOptions) *Origin {
+	t.Helper()
+	o := &Origin{t: t, opts: opts, tr: newTracker()}
+	if o.opts.Handler == nil {
+		o.opts.Handler = http.HandlerFunc(Echo)
+	}
+	if o.opts.Protocols == nil {
+		o.opts.Protocols = new(http.Protocols)
+		o.opts.Protocols.SetHTTP1(true)
+	}
+	o.tls, o.ca = serverTLS(t, opts.CA, opts.TLS)
+	if o.tls != nil {
+		if len(o.tls.NextProtos) == 0 {
+			o.tls.NextProtos = alpn(*o.opts.Protocols)
+		}
+		keepTickets(o.tls)
+	}
+	o.network = opts.Network
+	if o.network == "" {
+		o.network = "tcp4"
+	}
+	ln := opts.Listener
+	if ln == nil {
+		ln = listen(t, o.network)
+	}
+	o.addr = ln.Addr().String()
+	o.serve(ln)
+	t.Cleanup(o.Close)
+	return o
+}
+
+// URL returns the origin's base URL without a slash at its end. That of an
+// origin on a Unix socket, or on a Listener of the caller's, is that of
+// example.test; a client reaches it through Dial.
+func (o *Origin) URL() string {
+	host := o.addr
+	if o.network == "unix" || o.opts.Listener != nil {
+		host = "example.test"
+	}
+	if o.tls != nil {
+		return "https://" + host
+	}
+	return "http://" + host
+}
+
+// Addr returns the origin's "ip:port", or the path of its socket.
+func (o *Origin) Addr() string { return o.addr }
+
+// CA returns the authority behind the origin's certificate; nil without TLS.
+func (o *Origin) CA() *CA { return o.ca }
+
+// ClientTLS returns a new client configuration that trusts the origin's
+// authority and nothing else; nil without TLS.
+func (o *Origin) ClientTLS() *tls.Config {
+	if o.ca == nil {
+		return nil
+	}
+	return &tls.Config{RootCAs: o.ca.Pool()}
+}
+
+// Dial connects to the origin, whatever the address says. It serves as the
+// DialContext of a client under test that asks for other names than the
+// origin's own, or that is to reach a Unix socket.
+func (o *Origin) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	type dialer interface {
+		Dial(ctx context.Context, network, addr string) (net.Conn, error)
+	}
+	if ln, ok := o.opts.Listener.(dialer); ok {
+		return ln.Dial(ctx, o.network, o.addr)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, o.network, o.addr)
+}
+
+// Conns returns how many connections have been accepted so far, over all
+// restarts.
+func (o *Origin) Conns() int { return o.tr.acceptedConns() }
+
+// OpenConns returns how many connections are open as the origin sees it. It
+// sees a client's closing a moment later than the client does; tests wait for
+// it with WaitOpenConns.
+func (o *Origin) OpenConns() int { return o.tr.openConns() }
+
+// Requests returns how many requests have been handed to the handler so far.
+func (o *Origin) Requests() int {
+	o.tr.mu.Lock()
+	defer o.tr.mu.Unlock()
+	return o.requests
+}
+
+// seenKept bounds what Seen returns, and so an origin's memory.
+const seenKept = 1000
+
+// Seen returns what the origin saw of the last thousand requests, the oldest
+// first, those included whose answer never reached the client.
+func (o *Origin) Seen() []Seen {
+	o.tr.mu.Lock()
+	defer o.tr.mu.Unlock()
+	return slices.Clone(o.seen[max(0, len(o.seen)-seenKept):])
+}
+
+// WaitOpenConns waits until exactly n connections are open, and ends the test
+// if that does not happen within Bound. Only the test's goroutine may call it.
+func (o *Origin) WaitOpenConns(n int) {
+	o.t.Helper()
+	o.tr.waitOpenConns(o.t, n)
+}
+
+// WaitRequests waits until n requests at least have been handed to the
+// handler, and ends the test if that does not happen within Bound. Only the
+// test's goroutine may call it.
+func (o *Origin) WaitRequests(n int) {
+	o.t.Helper()
+	o.tr.waitFor(o.t, fmt.Sprintf("%d requests", n), func() bool { return o.requests >= n })
+}
+
+// serve starts to accept connections on ln. The goroutine ends when the
+// server is closed.
+func (o *Origin) serve(ln net.Listener) {
+	srv := &http.Server{
+		Handler:   http.HandlerFunc(o.handle),
+		Protocols: o.opts.Protocols,
+		ErrorLog:  log.New(io.Discard, "", 0), // what goes wrong here is meant to
+	}
+	if o.opts.Configure != nil {
+		o.opts.Configure(srv)
+	}
+	srv.ConnContext = withConn
+	srv.ConnState = o.setState
+	tracked := o.tr.listen(ln)
+	if o.tls != nil {
+		tracked = tls.NewListener(tracked, o.tls)
+	}
+	done := make(chan struct{})
+	o.mu.Lock()
+	o.srv, o.done = srv, done
+	o.mu.Unlock()
+	go func() {
+		defer close(done)
+		_ = srv.Serve(tracked) // always an error: that it was closed
+	}()
+}
+
+type connKey struct{}
+
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, trackedUnder(nc))
+}
+
+func (o *Origin) setState(nc net.Conn, state http.ConnState) {
+	if c := trackedUnder(nc); c != nil {
+		o.tr.update(func() { c.state = state })
+	}
+}
+
+func (o *Origin) handle(w http.ResponseWriter, r *http.Request) {
+	c, ok := r.Context().Value(connKey{}).(*trackedConn)
+	if !ok || c == nil {
+		http.Error(w, "httptestutil: a connection that the origin did not accept", http.StatusInternalServerError)
+		return
+	}
+	seen := Seen{
+		Origin: o.addr, Conn: c.number,
+		Method: r.Method, Target: r.RequestURI, Host: r.Host, Proto: r.Proto,
+		RemoteAddr: r.RemoteAddr, Header: r.Header.Clone(),
+	}
+	seen.setTLS(r.TLS)
+	o.tr.update(func() {
+		o.requests++
+		o.running++
+		c.handlers++
+		c.seq++
+		seen.Seq = c.seq
+		if len(o.seen) == 2*seenKept {
+			o.seen = append(o.seen[:0], o.seen[seenKept:]...)
+		}
+		o.seen = append(o.seen, seen)
+	})
+	defer o.tr.update(func() {
+		o.running--
+		c.handlers--
+	})
+	w.Header().Set(HeaderOrigin, o.addr)
+	w.Header().Set(HeaderConn, strconv.Itoa(seen.Conn))
+	w.Header().Set(HeaderSeq, strconv.Itoa(seen.Seq))
+	o.opts.Handler.ServeHTTP(w, withSeen(r, seen))
+}
+
+// alpn returns what TLS offers for the protocols p, the newest first.
+func alpn(p http.Protocols) []string {
+	var names []string
+	if p.HTTP2() {
+		names = append(names, "h2")
+	}
+	if p.HTTP1() {
+		names = append(names, "http/1.1")
+	}
+	return slices.Clip(names)
+}

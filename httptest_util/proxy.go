@@ -1,0 +1,320 @@
+package httptestutil
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// ProxyOptions says how a [Proxy] is to listen, whom it serves and how it
+// reaches its targets. The zero value listens on 127.0.0.1 and serves anybody.
+type ProxyOptions struct {
+	// Network is "tcp4", which is also what "" stands for, "tcp6" or "unix".
+	Network string
+	// Listener, if set, is used in place of a new one, and closed at the end.
+	Listener net.Listener
+
+	// Either of CA and TLS makes an HTTP proxy speak TLS with its clients; see
+	// [OriginOptions].
+	CA  *CA
+	TLS *tls.Config
+
+	// Username and Password are the credentials without which no request is
+	// granted. With an empty Username any are, and none.
+	Username, Password string
+
+	// Dial reaches the targets; nil stands for a net.Dialer. [Origin.Dial]
+	// serves to lead every name to one origin.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// ProxyRequest is what a [Proxy] was asked once.
+type ProxyRequest struct {
+	Conn     int         // number of the client's connection, from 1
+	Method   string      // "GET"; "CONNECT" for every tunnel, SOCKS5 included
+	Target   string      // "host:port" of a tunnel, otherwise the absolute URL
+	ByName   bool        // the target's host is a name, not an IP address
+	Header   http.Header // the request's header; nil for SOCKS5
+	Username string      // the credentials that came with it
+	Password string
+	ClientCN string // common name of the certificate shown to the proxy
+	Granted  bool   // the target was reached, and a tunnel or an answer given
+}
+
+// Proxy is a proxy server on loopback that records what it is asked, carries
+// connections, and goes wrong when told to. It is safe for concurrent use.
+type Proxy struct {
+	t      testing.TB
+	opts   ProxyOptions
+	scheme string
+	serve  func(*Proxy, *proxyConn)
+	ln     net.Listener
+	tls    *tls.Config
+	ca     *CA
+	tr     *tracker
+	ctx    context.Context // done when the proxy is closed
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // the accept loop and the connections
+
+	// Guarded by tr.mu.
+	fault *Fault
+	asked []*ProxyRequest
+}
+
+// NewHTTPProxy starts an HTTP proxy, which the end of the test closes. It
+// answers CONNECT with a tunnel, and requests in absolute-form by forwarding
+// them over a connection that belongs to the client's, so that an [Origin]
+// behind it counts as it would without the proxy. It holds the body of a
+// forwarded request in memory.
+func NewHTTPProxy(t testing.TB, opts ProxyOptions) *Proxy {
+	t.Helper()
+	scheme := "http"
+	if opts.CA != nil || opts.TLS != nil {
+		scheme = "https"
+	}
+	return newProxy(t, opts, scheme, (*Proxy).serveHTTP)
+}
+
+// NewSOCKS5Proxy starts a SOCKS5 proxy (RFC 1928), which the end of the test
+// closes. It knows the command CONNECT, and the methods "no authentication"
+// and "username and password" (RFC 1929), of which it takes the latter if the
+// client offers it.
+func NewSOCKS5Proxy(t testing.TB, opts ProxyOptions) *Proxy {
+	t.Helper()
+	if opts.CA != nil || opts.TLS != nil {
+		t.Fatalf("httptestutil: a SOCKS5 proxy does not speak TLS")
+	}
+	return newProxy(t, opts, "socks5", (*Proxy).serveSOCKS5)
+}
+
+func newProxy(t testing.TB, opts ProxyOptions, scheme string, serve func(*Proxy, *proxyConn)) *Proxy {
+	t.Helper()
+	p := &Proxy{t: t, opts: opts, scheme: scheme, serve: serve, tr: newTracker()}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	if p.opts.Dial == nil {
+		p.opts.Dial = new(net.Dialer).DialContext
+	}
+	p.tls, p.ca = serverTLS(t, opts.CA, opts.TLS)
+	ln := opts.Listener
+	if ln == nil {
+		ln = listen(t, cmp.Or(opts.Network, "tcp4"))
+	}
+	p.ln = p.tr.listen(ln)
+	p.wg.Go(p.accept)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// accept ends when the listener is closed.
+func (p *Proxy) accept() {
+	for {
+		nc, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		c := &proxyConn{raw: nc.(*trackedConn), nc: nc}
+		if p.tls != nil {
+			c.nc = tls.Server(nc, p.tls)
+		}
+		c.br = bufio.NewReader(c.nc)
+		p.wg.Go(func() {
+			defer c.nc.Close()
+			if f := p.currentFault(); f != nil && f.Early {
+				p.misbehave(c, *f)
+				return
+			}
+			p.serve(p, c)
+		})
+	}
+}
+
+// URL returns the proxy's URL with the credentials that it asks for.
+func (p *Proxy) URL() *url.URL {
+	if p.opts.Username == "" {
+		return &url.URL{Scheme: p.scheme, Host: p.Addr()}
+	}
+	return p.URLAs(p.opts.Username, p.opts.Password)
+}
+
+// URLAs returns the proxy's URL with those credentials.
+func (p *Proxy) URLAs(username, password string) *url.URL {
+	return &url.URL{Scheme: p.scheme, Host: p.Addr(), User: url.UserPassword(username, password)}
+}
+
+// Addr returns the proxy's "ip:port", or the path of its socket.
+func (p *Proxy) Addr() string { return p.ln.Addr().String() }
+
+// CA returns the authority behind the proxy's certificate; nil without TLS.
+func (p *Proxy) CA() *CA { return p.ca }
+
+// SetFault makes the proxy go wrong in that way from the next request on, or
+// from the next connection on if the fault is an early one.
+func (p *Proxy) SetFault(f Fault) { p.tr.update(func() { p.fault = &f }) }
+
+// Heal makes the proxy work again.
+func (p *Proxy) Heal() { p.tr.update(func() { p.fault = nil }) }
+
+// Asked returns what the proxy has been asked so far, the first first,
+// including what it refused.
+func (p *Proxy) Asked() []ProxyRequest {
+	p.tr.mu.Lock()
+	defer p.tr.mu.Unlock()
+	asked := make([]ProxyRequest, len(p.asked))
+	for i, req := range p.asked {
+		asked[i] = *req
+	}
+	return asked
+}
+
+// Granted returns how many requests have been granted so far.
+func (p *Proxy) Granted() int {
+	n := 0
+	for _, req := range p.Asked() {
+		if req.Granted {
+			n++
+		}
+	}
+	return n
+}
+
+// Conns returns how many connections have been accepted so far.
+func (p *Proxy) Conns() int { return p.tr.acceptedConns() }
+
+// OpenConns returns how many connections of clients are open, as the proxy
+// sees it.
+func (p *Proxy) OpenConns() int { return p.tr.openConns() }
+
+// WaitOpenConns waits until exactly n connections of clients are open, and
+// ends the test if that does not happen within Bound. Only the test's
+// goroutine may call it.
+func (p *Proxy) WaitOpenConns(n int) {
+	p.t.Helper()
+	p.tr.waitOpenConns(p.t, n)
+}
+
+// WaitAsked waits until the proxy has been asked n times at least, and ends
+// the test if that does not happen within Bound. Only the test's goroutine may
+// call it.
+func (p *Proxy) WaitAsked(n int) {
+	p.t.Helper()
+	p.tr.waitFor(p.t, fmt.Sprintf("asked %d times", n), func() bool { return len(p.asked) >= n })
+}
+
+// CloseConns closes every connection, and with it its tunnel, and goes on
+// listening.
+func (p *Proxy) CloseConns() { p.tr.closeConns() }
+
+// Close ends the proxy and all that it carries. It is called at the end of
+// the test; calling it more than once is harmless.
+func (p *Proxy) Close() {
+	p.cancel()
+	p.ln.Close()
+	p.tr.shutDown()
+	p.wg.Wait() // nothing that runs outlasts its connection and p.ctx
+}
+
+// A proxyConn is a client's connection.
+type proxyConn struct {
+	raw *trackedConn
+	nc  net.Conn // *tls.Conn, or raw
+	br  *bufio.Reader
+}
+
+func (c *proxyConn) write(s string) bool {
+	_, err := io.WriteString(c.nc, s)
+	return err == nil
+}
+
+func (p *Proxy) currentFault() *Fault {
+	p.tr.mu.Lock()
+	defer p.tr.mu.Unlock()
+	return p.fault
+}
+
+// record adds req to what was asked, as a request on c.
+func (p *Proxy) record(c *proxyConn, req *ProxyRequest) {
+	req.Conn = c.raw.number
+	host, _, err := net.SplitHostPort(req.Target)
+	if u, urlErr := url.Parse(req.Target); err != nil && urlErr == nil {
+		host = u.Hostname()
+	}
+	_, err = netip.ParseAddr(host)
+	req.ByName = host != "" && err != nil
+	if tc, ok := c.nc.(*tls.Conn); ok {
+		if certs := tc.ConnectionState().PeerCertificates; len(certs) > 0 {
+			req.ClientCN = certs[0].Subject.CommonName
+		}
+	}
+	p.tr.update(func() { p.asked = append(p.asked, req) })
+}
+
+func (p *Proxy) grant(req *ProxyRequest) { p.tr.update(func() { req.Granted = true }) }
+
+// misbehave writes the wrong answer and reports whether the connection is
+// still to be used: for a tunnel or for another request, as f.Then says.
+func (p *Proxy) misbehave(c *proxyConn, f Fault) bool {
+	if s := f.Answer + f.Extra; s != "" && !c.write(s) {
+		return false
+	}
+	switch f.Then {
+	case EndReset:
+		c.raw.reset()
+	case EndStall:
+		timer := time.NewTimer(Bound)
+		defer timer.Stop()
+		select {
+		case <-p.ctx.Done():
+		case <-timer.C:
+		}
+	case EndKeep, EndTunnel:
+		return true
+	}
+	return false
+}
+
+// dial connects to a target. The connection is closed when the proxy is, at
+// the latest.
+func (p *Proxy) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, Bound)
+	defer cancel()
+	nc, err := p.opts.Dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(p.ctx, func() { nc.Close() })
+	return nc, nil
+}
+
+// relay carries bytes between the client and its target until both have
+// closed, or one has failed.
+func (c *proxyConn) relay(upstream net.Conn) {
+	defer upstream.Close()
+	defer c.nc.Close()
+	var up sync.WaitGroup
+	up.Go(func() { pour(upstream, c.nc, c.br) })
+	pour(c.nc, upstream, upstream)
+	up.Wait()
+}
+
+// pour copies r, which reads from source, to sink. The end of source is
+// passed on as such; any failure closes both.
+func pour(sink, source net.Conn, r io.Reader) {
+	_, err := io.Copy(sink, r)
+	if err == nil {
+		err = closeWrite(sink)
+	}
+	if err != nil {
+		sink.Close()
+		source.Close()
+	}
+}

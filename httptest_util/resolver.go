@@ -1,0 +1,131 @@
+package httptestutil
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// Resolver answers look-ups from a script. It has the LookupNetIP of
+// *net.Resolver, asks nobody, and works inside a testing/synctest bubble.
+// The zero value knows no host. Hosts are compared as they are written. A
+// Resolver is safe for concurrent use.
+type Resolver struct {
+	mu      sync.Mutex // guards the fields below; not held while a look-up waits
+	answers map[string]answer
+	lookups map[string]int
+	held    map[string]chan struct{} // by host; closed when its look-ups may go on
+}
+
+type answer struct {
+	addrs []netip.Addr
+	err   error
+}
+
+// Set makes addrs the answer for host from now on. It ends the test if one of
+// them is not an IP address.
+func (r *Resolver) Set(t testing.TB, host string, addrs ...string) {
+	t.Helper()
+	var a answer
+	for _, s := range addrs {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			t.Fatalf("httptestutil: the answer for %s: %v", host, err)
+		}
+		a.addrs = append(a.addrs, addr)
+	}
+	r.answer(host, a)
+}
+
+// Fail makes look-ups of host fail with err from now on.
+func (r *Resolver) Fail(host string, err error) { r.answer(host, answer{err: err}) }
+
+func (r *Resolver) answer(host string, a answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.answers == nil {
+		r.answers = map[string]answer{}
+	}
+	r.answers[host] = a
+}
+
+// Hold makes look-ups of host wait, from now on, until release is called or
+// their context is done. They give the answer that holds when they go on.
+// Calling release more than once is harmless.
+func (r *Resolver) Hold(host string) (release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held == nil {
+		r.held = map[string]chan struct{}{}
+	}
+	gate := make(chan struct{})
+	before := r.held[host]
+	r.held[host] = gate
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.held[host] == gate {
+			r.held[host] = before
+		}
+		close(gate)
+	})
+}
+
+// Lookups returns how many look-ups of host have been started so far.
+func (r *Resolver) Lookups(host string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lookups[host]
+}
+
+// LookupNetIP answers with what was Set for host, less the addresses that are
+// not of network, "ip", "ip4" or "ip6". A host without such an address gets a
+// [*net.DNSError] that says so.
+func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if !slices.Contains([]string{"ip", "ip4", "ip6"}, network) {
+		return nil, fmt.Errorf("httptestutil: network %q is none of ip, ip4 and ip6", network)
+	}
+	if err := r.wait(ctx, host); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	a := r.answers[host]
+	r.mu.Unlock()
+	if a.err != nil {
+		return nil, a.err
+	}
+	var addrs []netip.Addr
+	for _, addr := range a.addrs {
+		if network == "ip" || addr.Is4() == (network == "ip4") {
+			addrs = append(addrs, addr)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return addrs, nil
+}
+
+// wait counts a look-up and returns when none holds it up.
+func (r *Resolver) wait(ctx context.Context, host string) error {
+	r.mu.Lock()
+	if r.lookups == nil {
+		r.lookups = map[string]int{}
+	}
+	r.lookups[host]++
+	gate := r.held[host]
+	r.mu.Unlock()
+	if gate == nil {
+		return ctx.Err()
+	}
+	select {
+	case <-gate:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,182 @@
+package httptestutil
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Exchange is one request made through a [Recorder]. What an [Origin] says
+// stands in Origin, Conn and Seq, which are zero if the answer came from
+// elsewhere; what the client says, through net/http/httptrace, stands in the
+// fields from GotConns on, which are zero for a client that has no traces.
+type Exchange struct {
+	Method string
+	URL    string // without a password
+	Status int    // 0 if there was no answer
+	Err    error  // why there was none
+
+	Origin string // the origin's address
+	Conn   int    // the connection's number there, from 1
+	Seq    int    // the request's number on that connection, from 1
+
+	GotConns int           // connections that the request was given; more than 1 after a retry
+	Reused   bool          // the last of them had carried another request
+	WasIdle  bool          // the last of them came from the idle ones
+	IdleTime time.Duration // how long it had been idle
+}
+
+// String describes the exchange on one line.
+func (e Exchange) String() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s %s: %v", e.Method, e.URL, e.Err)
+	}
+	if e.Conn == 0 {
+		return fmt.Sprintf("%s %s: %d, on an unknown connection", e.Method, e.URL, e.Status)
+	}
+	return fmt.Sprintf("%s %s: %d, request %d on connection %d of %s", e.Method, e.URL, e.Status, e.Seq, e.Conn, e.Origin)
+}
+
+// Recorder is a RoundTripper around another one that records on which
+// connection each request travels. Its assertions speak of the connections
+// that an [Origin] counted, and check that the client's trace, if it has one,
+// tells the same. It is safe for concurrent use; an assertion about the last
+// exchange means something only if there is a last one.
+type Recorder struct {
+	base http.RoundTripper
+
+	mu        sync.Mutex // guards exchanges
+	exchanges []Exchange
+}
+
+// NewRecorder returns a Recorder around base, the client under test.
+func NewRecorder(base http.RoundTripper) *Recorder { return &Recorder{base: base} }
+
+// RoundTrip makes the request through the RoundTripper underneath, and records
+// it as soon as its answer's head, or its failure, is there.
+func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	e := Exchange{Method: req.Method, URL: req.URL.Redacted()}
+	var mu sync.Mutex // guards what gotConn writes: a client may call it from anywhere
+	gotConn := func(info httptrace.GotConnInfo) {
+		mu.Lock()
+		defer mu.Unlock()
+		e.GotConns++
+		e.Reused, e.WasIdle, e.IdleTime = info.Reused, info.WasIdle, info.IdleTime
+	}
+	trace := &httptrace.ClientTrace{GotConn: gotConn}
+	resp, err := r.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+
+	mu.Lock()
+	defer mu.Unlock()
+	e.Err = err
+	if err == nil {
+		e.Status = resp.StatusCode
+		e.Origin = resp.Header.Get(HeaderOrigin)
+		// Without these headers, or with others' values, they stay zero.
+		e.Conn, _ = strconv.Atoi(resp.Header.Get(HeaderConn))
+		e.Seq, _ = strconv.Atoi(resp.Header.Get(HeaderSeq))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.exchanges = append(r.exchanges, e)
+	return resp, err
+}
+
+// CloseIdleConnections passes the wish on, so that
+// [net/http.Client.CloseIdleConnections] works through the Recorder.
+func (r *Recorder) CloseIdleConnections() {
+	if base, ok := r.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
+// Exchanges returns what has been recorded so far, in the order in which the
+// answers came.
+func (r *Recorder) Exchanges() []Exchange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.exchanges)
+}
+
+// WantReused fails the test unless the last request travelled on connection
+// conn of its origin, and was not the first to do so.
+func (r *Recorder) WantReused(t testing.TB, conn int) {
+	t.Helper()
+	switch e, ok := r.last(t); {
+	case !ok:
+	case e.Conn != conn:
+		t.Errorf("want a reuse of connection %d; got %v%s", conn, e, r.history())
+	case e.Seq < 2:
+		t.Errorf("want a reuse of connection %d, not its first request; got %v%s", conn, e, r.history())
+	case e.GotConns > 0 && !e.Reused:
+		t.Errorf("the client's trace calls a reused connection new: %v%s", e, r.history())
+	}
+}
+
+// WantFresh fails the test unless the last request was the first on its
+// connection.
+func (r *Recorder) WantFresh(t testing.TB) {
+	t.Helper()
+	switch e, ok := r.last(t); {
+	case !ok:
+	case e.Seq != 1:
+		t.Errorf("want a fresh connection; got %v%s", e, r.history())
+	case e.GotConns > 0 && e.Reused:
+		t.Errorf("the client's trace calls a fresh connection reused: %v%s", e, r.history())
+	}
+}
+
+// WantConns fails the test unless the requests recorded so far, all of which
+// an Origin has answered, used exactly n connections.
+func (r *Recorder) WantConns(t testing.TB, n int) {
+	t.Helper()
+	type id struct {
+		origin string
+		conn   int
+	}
+	used := map[id]bool{}
+	for _, e := range r.Exchanges() {
+		if e.Conn == 0 {
+			t.Errorf("want %d connections; got one request without: %v%s", n, e, r.history())
+			return
+		}
+		used[id{e.Origin, e.Conn}] = true
+	}
+	if len(used) != n {
+		t.Errorf("want %d connections used; got %d%s", n, len(used), r.history())
+	}
+}
+
+// last returns the last exchange, and false, after failing the test, if no
+// origin has answered it.
+func (r *Recorder) last(t testing.TB) (Exchange, bool) {
+	t.Helper()
+	all := r.Exchanges()
+	if len(all) == 0 {
+		t.Errorf("no request has been made")
+		return Exchange{}, false
+	}
+	e := all[len(all)-1]
+	if e.Conn == 0 {
+		t.Errorf("the last request was not answered by an origin: %v", e)
+		return e, false
+	}
+	return e, true
+}
+
+// history lists the last exchanges, for a failure's text.
+func (r *Recorder) history() string {
+	const shown = 10
+	all := r.Exchanges()
+	var b strings.Builder
+	for i := max(0, len(all)-shown); i < len(all); i++ {
+		fmt.Fprintf(&b, "\n\t%d. %v", i+1, all[i])
+	}
+	return b.String()
+}

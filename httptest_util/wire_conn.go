@@ -1,0 +1,223 @@
+package httptestutil
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// WireConn is one connection of a [Wire], as its script handles it. Only the
+// script's goroutine may use it.
+type WireConn struct {
+	wire   *Wire
+	raw    *trackedConn
+	cork   *corked
+	nc     net.Conn // *tls.Conn, or cork
+	br     *bufio.Reader
+	number int
+}
+
+func newWireConn(w *Wire, raw *trackedConn) *WireConn {
+	// A failure to set a deadline means that the connection is closed, which
+	// the script's first read says too.
+	_ = raw.SetDeadline(time.Now().Add(w.opts.Bound))
+	cork := &corked{Conn: raw}
+	c := &WireConn{wire: w, raw: raw, cork: cork, nc: cork, number: raw.number}
+	if w.tls != nil {
+		c.nc = tls.Server(cork, w.tls)
+	}
+	c.br = bufio.NewReader(c.nc)
+	return c
+}
+
+// Number returns the connection's number in the order of acceptance, from 1.
+func (c *WireConn) Number() int { return c.number }
+
+// Conn returns the connection itself, a *tls.Conn if the server speaks TLS,
+// for what the other methods do not offer. Bytes that they have read ahead
+// are not read again.
+func (c *WireConn) Conn() net.Conn { return c.nc }
+
+// ReadRequest reads a request with its body, which the result holds in
+// memory. It returns nil when the client has closed the connection, when the
+// time is up, and when what came is no request.
+func (c *WireConn) ReadRequest() *http.Request {
+	req := c.ReadHead()
+	if req == nil {
+		return nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		c.noteRead(err)
+		return nil
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return req
+}
+
+// ReadHead reads a request's head and leaves its body on the connection, to
+// be read from the result's Body or not at all. It returns nil when
+// ReadRequest would.
+func (c *WireConn) ReadHead() *http.Request {
+	req, err := http.ReadRequest(c.br)
+	if err != nil {
+		c.noteRead(err)
+		return nil
+	}
+	c.wire.tr.update(func() { c.wire.requests++ })
+	return req
+}
+
+// Write writes the parts in one piece, which is one TCP segment unless it is
+// large, and reports whether that went well.
+func (c *WireConn) Write(parts ...string) bool {
+	_, err := io.WriteString(c.nc, strings.Join(parts, ""))
+	return err == nil
+}
+
+// WriteRecords writes each part, of no more than a kilobyte, as a TLS record
+// of its own, and all of them in one piece. Without TLS it is Write.
+func (c *WireConn) WriteRecords(parts ...string) bool {
+	if tc, ok := c.nc.(*tls.Conn); ok && tc.Handshake() != nil {
+		return false
+	}
+	c.cork.hold = true
+	for _, part := range parts {
+		if _, err := io.WriteString(c.nc, part); err != nil {
+			return false
+		}
+	}
+	return c.cork.release() == nil
+}
+
+// Drip writes s byte by byte, each in a piece of its own, as soon as a value
+// comes from tick; a nil tick does not hold anything up. It reports whether
+// all of s was written.
+func (c *WireConn) Drip(s string, tick <-chan struct{}) bool {
+	for i := range len(s) {
+		if tick != nil && !c.Await(tick) {
+			return false
+		}
+		if !c.Write(s[i : i+1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// Await waits for a value from signal, or for its closing. It returns false
+// if the test ended or the server's bound passed first.
+func (c *WireConn) Await(signal <-chan struct{}) bool {
+	giveUp := time.NewTimer(c.wire.opts.Bound)
+	defer giveUp.Stop()
+	select {
+	case <-signal:
+		return true
+	case <-c.wire.ended:
+	case <-giveUp.C:
+	}
+	return false
+}
+
+// CloseWrite says that nothing more will be written, after a close_notify if
+// the server speaks TLS, and leaves the other direction open.
+func (c *WireConn) CloseWrite() {
+	if tc, ok := c.nc.(*tls.Conn); ok {
+		_ = tc.CloseWrite() // fails only if the client is gone already
+	}
+	_ = closeWrite(c.raw)
+}
+
+// Close closes the connection, after a close_notify if the server speaks TLS.
+// Bytes of the client's that were not read make it a reset, as always in TCP.
+func (c *WireConn) Close() { c.nc.Close() }
+
+// Cut closes the connection without a close_notify. Without TLS it is Close.
+func (c *WireConn) Cut() { c.raw.Close() }
+
+// Reset closes the connection with an RST.
+func (c *WireConn) Reset() { c.raw.reset() }
+
+// WaitClosed reads, and throws away what it reads, until the client closes
+// its side. It returns nil if the client closed in order, and otherwise how
+// the connection ended: [io.ErrUnexpectedEOF] if a close_notify was missing, a
+// [*net.OpError] after a reset, [os.ErrDeadlineExceeded] if the client kept the
+// connection open for as long as the server lets it.
+func (c *WireConn) WaitClosed() error {
+	_, err := io.Copy(io.Discard, c.br)
+	if err == nil {
+		err = io.EOF
+	}
+	return c.noteRead(err)
+}
+
+// Stall leaves the connection open, without reading, until the test ends or
+// the server's bound has passed. Unlike WaitClosed it does not see the client
+// close the connection.
+func (c *WireConn) Stall() { c.Await(nil) }
+
+// noteRead tells the monitor what the end of reading says about the client:
+// nothing, if it was this side that gave up or closed, or if what came was no
+// request. It returns nil if the client closed in order.
+func (c *WireConn) noteRead(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	var op *net.OpError
+	if err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &op) {
+		return err
+	}
+	_, overTLS := c.nc.(*tls.Conn)
+	switch {
+	case err == io.EOF && overTLS && c.cork.ended:
+		// crypto/tls takes the end of the connection for a close_notify.
+		err = io.ErrUnexpectedEOF
+	case err == io.EOF:
+		err = nil
+	}
+	c.wire.tr.update(func() {
+		if _, known := c.wire.closings[c.number]; !known {
+			c.wire.closings[c.number] = err
+		}
+	})
+	return err
+}
+
+// corked is a connection that can hold back what is written, so that several
+// TLS records leave in one piece, and that knows whether its end has been
+// read. Only a script's goroutine uses it.
+type corked struct {
+	net.Conn
+	hold  bool
+	held  []byte
+	ended bool
+}
+
+func (c *corked) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.ended = c.ended || err == io.EOF
+	return n, err
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	if c.hold {
+		c.held = append(c.held, p...)
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// release writes what was held back.
+func (c *corked) release() error {
+	held := c.held
+	c.hold, c.held = false, nil
+	_, err := c.Conn.Write(held)
+	return err
+}

@@ -1,0 +1,194 @@
+package http1
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+)
+
+// chunks reads the chunked coding (RFC 9112 section 7.1) out of a Conn's buffer. It is strict: sizes are
+// plain hexadecimal, lines end in CRLF, chunk extensions are bounded.
+type chunks struct {
+	left   int64 // of the chunk under way
+	inside bool  // its data has begun, so its CRLF is still to come
+	excess int64 // bytes that were not data, less an allowance for each byte that was
+	last   bool  // the chunk of size zero has been read
+}
+
+const (
+	maxChunkLine = 4 << 10  // bytes of a chunk-size line with its extensions
+	maxExcess    = 16 << 10 // bytes of overhead beyond what chunks of a sensible size need
+)
+
+// read copies data of the next chunk, up to len(p), reading as little as needed. io.EOF: the last
+// chunk has been read, and the trailer section follows.
+func (k *chunks) read(c *Conn, p []byte) (int, error) {
+	if k.last {
+		return 0, io.EOF
+	}
+	for k.left == 0 {
+		if err := k.next(c); err != nil {
+			return 0, err
+		}
+		if k.last {
+			return 0, io.EOF
+		}
+	}
+	n, err := c.readData(p[:min(int64(len(p)), k.left)])
+	k.left -= int64(n)
+	k.excess = max(0, k.excess-int64(n))
+	if k.left == 0 && err == nil {
+		err = k.tryEnd(c)
+	}
+	return n, err
+}
+
+// tryEnd looks at what follows a chunk if it has arrived already, so that the caller's last read
+// sees the end together with the data.
+func (k *chunks) tryEnd(c *Conn) error {
+	b := c.in.buf[c.in.r:c.in.w]
+	const crlf = 2
+	if len(b) <= crlf || bytes.IndexByte(b[crlf:], '\n') < 0 {
+		return nil
+	}
+	return k.next(c)
+}
+
+// next reads the CRLF of the chunk before and the size of the next one.
+func (k *chunks) next(c *Conn) error {
+	if k.inside {
+		line, err := c.readLine(maxChunkLine)
+		if err != nil {
+			return err
+		}
+		if len(line) != 0 {
+			return errChunkedEncoding
+		}
+		k.inside = false
+	}
+	line, err := c.readLine(maxChunkLine)
+	if err != nil {
+		return err
+	}
+	size, ok := parseChunkSize(line)
+	if !ok {
+		return malformed("invalid chunk size line", line)
+	}
+	k.excess += int64(len(line)) + 2
+	// A chunk earns some overhead, so that honest small chunks never add up.
+	k.excess = max(0, k.excess-16)
+	if k.excess > maxExcess {
+		return errExcessiveChunks
+	}
+	k.left, k.inside, k.last = size, size > 0, size == 0
+	return nil
+}
+
+// parseChunkSize parses the hexadecimal size at the start of a line; white space or an extension may
+// follow (RFC 9112 section 7.1.1).
+func parseChunkSize(line []byte) (int64, bool) {
+	digits, ext, found := bytes.Cut(line, []byte{';'})
+	if found && !validValue(ext) {
+		return 0, false
+	}
+	digits = bytes.TrimRight(digits, " \t")
+	if len(digits) == 0 || len(digits) > 15 {
+		return 0, false
+	}
+	var n int64
+	for _, d := range digits {
+		switch {
+		case '0' <= d && d <= '9':
+			d -= '0'
+		case 'a' <= d && d <= 'f':
+			d -= 'a' - 10
+		case 'A' <= d && d <= 'F':
+			d -= 'A' - 10
+		default:
+			return 0, false
+		}
+		n = n<<4 | int64(d)
+	}
+	return n, true
+}
+
+// readTrailer reads the trailer section behind the last chunk (RFC 9112 section 7.1.2) and drops the
+// fields that must not be there.
+func (c *Conn) readTrailer(limit int64) (http.Header, error) {
+	for c.in.buffered() < 2 {
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	switch b := c.in.buf[c.in.r:]; {
+	case b[0] == '\r' && b[1] == '\n':
+		c.in.r += 2
+		return nil, nil
+	case b[0] == '\n':
+		return nil, errChunkedEncoding
+	}
+	end := 0
+	for scanned := 0; end == 0; {
+		b := c.in.buf[c.in.r:c.in.w]
+		if end = headEnd(b, scanned); end > 0 {
+			break
+		}
+		if int64(len(b)) > limit {
+			return nil, errTrailerTooLong
+		}
+		scanned = max(0, len(b)-3)
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+	section := c.in.buf[c.in.r : c.in.r+end]
+	c.in.r += end
+	n := bytes.Count(section, []byte{'\n'}) - 1
+	if n > maxFields {
+		return nil, errTooManyFields
+	}
+	fields, err := parseFields(section, n)
+	for name := range fields {
+		if forbiddenTrailer(name) {
+			delete(fields, name)
+		}
+	}
+	return fields, err
+}
+
+// readLine reads a line that must end in CRLF and returns it without. It is valid until the next read.
+func (c *Conn) readLine(limit int) ([]byte, error) {
+	for scanned := 0; ; {
+		b := c.in.buf[c.in.r:c.in.w]
+		if i := bytes.IndexByte(b[scanned:], '\n'); i >= 0 {
+			end := scanned + i
+			if end == 0 || b[end-1] != '\r' {
+				return nil, errChunkedEncoding
+			}
+			c.in.r += end + 1
+			return b[:end-1], nil
+		}
+		scanned = len(b)
+		if len(b) > limit {
+			return nil, errLongChunkLine
+		}
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// readData copies buffered bytes, or reads past the buffer when it is empty and p is large.
+func (c *Conn) readData(p []byte) (int, error) {
+	if c.in.buffered() == 0 {
+		if len(p) >= len(c.in.buf) {
+			return c.Read(p)
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.in.buf[c.in.r:c.in.w])
+	c.in.r += n
+	return n, nil
+}

@@ -1,0 +1,188 @@
+package http1
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+)
+
+// DefaultBufferSize is the size in bytes of the read and write buffers when none is asked for.
+const DefaultBufferSize = 4 << 10
+
+// Conn is a connection on which HTTP/1.1 exchanges run, one after the other. It is made by [NewConn].
+//
+// Abort and Close are safe for concurrent use; everything else belongs to the exchange that is running.
+type Conn struct {
+	nc     net.Conn        // what is read and written: socket itself, or TLS over it
+	socket net.Conn        // the innermost connection, which Abort closes
+	tls    *tls.Conn       // nc, if it is TLS made by crypto/tls
+	raw    syscall.RawConn // of socket, if it is one; nil: opaque, see probe.go
+	peek   peeker
+	ahead  *readAhead // a read left pending while an opaque connection idles
+
+	in        input
+	exchanges int // completed exchanges
+
+	cause atomic.Pointer[error] // why Abort was called, first call wins
+}
+
+// NewConn returns a Conn over nc. The socket underneath is found by itself when nc is a *tls.Conn.
+func NewConn(nc net.Conn) *Conn {
+	c := &Conn{nc: nc, socket: nc}
+	if t, ok := nc.(*tls.Conn); ok {
+		c.tls, c.socket = t, t.NetConn()
+	}
+	if s, ok := c.socket.(syscall.Conn); ok && canPeek {
+		if raw, err := s.SyscallConn(); err == nil {
+			c.raw = raw
+			c.peek.init()
+		}
+	}
+	return c
+}
+
+// NetConn returns the connection that requests are written to.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Socket returns the innermost connection: what lies below TLS.
+func (c *Conn) Socket() net.Conn { return c.socket }
+
+// Abort interrupts whatever runs on the connection: the socket is closed, and blocked reads and
+// writes return cause. The first cause stays. It does not wait and says no goodbye to the peer, which
+// is right for a connection whose exchange is being given up.
+func (c *Conn) Abort(cause error) {
+	if c.cause.CompareAndSwap(nil, &cause) {
+		c.socket.Close()
+	}
+}
+
+// Close closes the connection in good order, with a TLS close_notify where there is TLS
+// (RFC 9112 section 9.8).
+func (c *Conn) Close() error {
+	if c.cause.Load() != nil {
+		return nil
+	}
+	return c.nc.Close()
+}
+
+// aborted returns the cause given to Abort, or nil.
+func (c *Conn) aborted() error {
+	if p := c.cause.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Read reads what the peer sent, first of all the byte that a pending read ahead may have got.
+func (c *Conn) Read(p []byte) (int, error) {
+	var n int
+	var err error
+	if c.ahead != nil && len(p) > 0 {
+		n, err = c.ahead.take(p)
+		c.ahead = nil
+	} else {
+		n, err = c.nc.Read(p)
+	}
+	if err != nil {
+		if cause := c.aborted(); cause != nil {
+			err = cause
+		}
+	}
+	return n, err
+}
+
+// Write writes to the peer.
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.nc.Write(p)
+	if err != nil {
+		if cause := c.aborted(); cause != nil {
+			err = cause
+		}
+	}
+	return n, err
+}
+
+// ReadFrom lets the kernel copy a file into a plain TCP connection. It is only called for sources
+// from which it can; see upload.go.
+func (c *Conn) ReadFrom(src io.Reader) (int64, error) {
+	n, err := c.nc.(io.ReaderFrom).ReadFrom(src)
+	if err != nil {
+		if cause := c.aborted(); cause != nil {
+			err = cause
+		}
+	}
+	return n, err
+}
+
+// input is the read buffer of the exchange under way.
+type input struct {
+	buf  []byte // nil between exchanges
+	r, w int    // unread bytes are buf[r:w]
+}
+
+func (in *input) buffered() int { return in.w - in.r }
+
+// take lends the buffer for an exchange.
+func (in *input) take(size int) {
+	if in.buf == nil {
+		in.buf = getBuffer(size)
+	}
+}
+
+// give gives the buffer back. What it still held is lost: the caller has seen to that.
+func (in *input) give() {
+	putBuffer(in.buf)
+	*in = input{}
+}
+
+// fill reads once into the free space of the buffer, making some first when there is none.
+func (c *Conn) fill() error {
+	in := &c.in
+	if in.r == in.w {
+		in.r, in.w = 0, 0
+	} else if in.w == len(in.buf) && in.r > 0 {
+		in.w = copy(in.buf, in.buf[in.r:in.w])
+		in.r = 0
+	}
+	if in.w == len(in.buf) {
+		in.grow()
+	}
+	n, err := c.Read(in.buf[in.w:])
+	in.w += n
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// grow doubles a buffer that a long head or trailer has filled. The caller bounds it.
+func (in *input) grow() {
+	bigger := make([]byte, 2*len(in.buf))
+	in.w = copy(bigger, in.buf[in.r:in.w])
+	in.r = 0
+	putBuffer(in.buf)
+	in.buf = bigger
+}
+
+// buffers holds buffers of DefaultBufferSize. Only bytes that no caller ever sees live in them:
+// bodies are copied out, heads become strings.
+var buffers = sync.Pool{New: func() any { return new([DefaultBufferSize]byte) }}
+
+func getBuffer(size int) []byte {
+	if size <= 0 || size == DefaultBufferSize {
+		return buffers.Get().(*[DefaultBufferSize]byte)[:]
+	}
+	return make([]byte, size)
+}
+
+func putBuffer(b []byte) {
+	if cap(b) == DefaultBufferSize {
+		buffers.Put((*[DefaultBufferSize]byte)(b[:DefaultBufferSize]))
+	}
+}

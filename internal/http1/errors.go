@@ -1,0 +1,57 @@
+package http1
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ProtocolError is a response that breaks RFC 9112. Its text quotes what the peer sent, shortened.
+type ProtocolError struct {
+	text string
+}
+
+func (e *ProtocolError) Error() string { return e.text }
+
+// malformed quotes at most this many bytes of what the peer sent.
+const quoted = 64
+
+func malformed[T string | []byte](what string, got T) error {
+	if len(got) > quoted {
+		got = got[:quoted]
+	}
+	return &ProtocolError{fmt.Sprintf("%s %q", what, got)}
+}
+
+var (
+	// ErrHeaderTimeout says that no response head came within the time allowed for it.
+	ErrHeaderTimeout error = &timeoutError{"net/http: timeout awaiting response headers"}
+
+	// ErrBodyReadAfterClose is what reading a closed response body returns.
+	ErrBodyReadAfterClose = errors.New("http: read on closed response body")
+
+	// ErrServerClosed says that the peer closed a reused connection before it sent a byte.
+	ErrServerClosed = errors.New("http: server closed idle connection")
+
+	errTooManyInterim  = &ProtocolError{"net/http: too many 1xx informational responses"}
+	errTooManyFields   = &ProtocolError{"net/http: server response headers have too many fields"}
+	errUnasked101      = &ProtocolError{"net/http: 101 Switching Protocols without a request to switch, or to another protocol"}
+	errSlowUpload      = errors.New("peerpool: the response ended before the request was sent")
+	errNotDrained      = errors.New("peerpool: more is left of a closed response body than is drained")
+	errDrainTimeout    = errors.New("peerpool: the rest of a closed response body did not arrive in time")
+	errConcurrentRead  = errors.New("http: concurrent reads of one response body")
+	errChunkedEncoding = &ProtocolError{"http: malformed chunked encoding"}
+	errLongChunkLine   = &ProtocolError{"http: chunked line longer than maximum"}
+	errTrailerTooLong  = &ProtocolError{"http: trailer exceeds the limit for headers"}
+	errExcessiveChunks = &ProtocolError{"http: chunked encoding contains too much non-data"}
+)
+
+// timeoutError is a net.Error whose Timeout is true.
+type timeoutError struct{ text string }
+
+func (e *timeoutError) Error() string   { return e.text }
+func (e *timeoutError) Timeout() bool   { return true }
+func (e *timeoutError) Temporary() bool { return true }
+
+func errHeaderTooLong(limit int64) error {
+	return &ProtocolError{fmt.Sprintf("net/http: server response headers exceeded %d bytes; aborted", limit)}
+}

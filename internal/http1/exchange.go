@@ -1,0 +1,193 @@
+package http1
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+const (
+	// earlyAnswerWait is how long a response may still come after writing the request has failed: a
+	// server that refuses a body often answers and closes at once (RFC 9112 section 9.5).
+	earlyAnswerWait = 50 * time.Millisecond
+
+	// uploadWait is how long a request body may still be under way when the response has ended.
+	uploadWait = 50 * time.Millisecond
+
+	maxInterim = 32 // 1xx responses that nobody traces
+)
+
+// Options are what a Transport adds to a request. Zero times and sizes mean none, or the default.
+type Options struct {
+	Trace          *httptrace.ClientTrace
+	ProxyHeader    http.Header   // sent besides the request's own header
+	Proxied        bool          // absolute-form target, for a proxy
+	Gzip           bool          // ask for gzip if the request doesn't say otherwise, and decode it
+	Close          bool          // ask the server to close
+	ExpectTimeout  time.Duration // how long to wait for 100 Continue; 0: not at all
+	HeaderTimeout  time.Duration // from the end of the request to the head of the response; 0: none
+	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer
+	ReadBuffer     int           // bytes; 0: DefaultBufferSize
+	WriteBuffer    int
+	Partitioned    bool // the connection belongs to one credential: NTLM and Negotiate may bind it
+}
+
+// End says how an exchange left its connection. The empty End means that it can serve another one;
+// any other is the reason why not, fit for a metric's label.
+type End string
+
+const (
+	Reusable      End = ""
+	EndError      End = "error"
+	EndCanceled   End = "canceled"
+	EndTimeout    End = "timeout"
+	EndClose      End = "connection_close" // one side said so, or HTTP/1.0 did not say otherwise
+	EndUnread     End = "body_unread"      // closed early, with more left than is drained
+	EndUnsent     End = "request_unsent"   // the response ended first
+	EndUnexpected End = "unexpected_data"  // more bytes than the response has
+	EndAmbiguous  End = "ambiguous_framing"
+	EndAuth       End = "connection_auth" // NTLM or Negotiate has bound it to somebody
+	EndDiscarded  End = "discarded"       // by the caller
+	EndTunnel     End = "tunnel"          // CONNECT, or an upgrade that was asked for and refused
+	EndUpgrade    End = "upgrade"         // 101: the connection now belongs to the response's body
+	EndUntouched  End = "untouched"
+)
+
+// Owner owns the connection that an exchange runs on.
+type Owner interface {
+	// ExchangeDone is called exactly once, when the last byte has been read and written or the
+	// exchange has been given up. It may come on any goroutine.
+	ExchangeDone(End)
+}
+
+// Exchange is one request and its response. Fill the exported fields, then call Run once.
+type Exchange struct {
+	Conn  *Conn
+	Req   *http.Request
+	Ctx   context.Context
+	TLS   *tls.ConnectionState
+	Opts  Options
+	Owner Owner
+
+	// What became of it; valid after Run.
+	Wrote     bool // a byte of the request was written
+	Touched   bool // the request's body was read from, or closed
+	Started   bool // a byte of the response arrived
+	Status    int  // of the response; 0: none
+	KeepAlive KeepAlive
+
+	gzip bool
+	body *onceBody // of the request
+	resp http.Response
+	in   body // of the response
+	stop func() bool
+	up   *upload
+
+	// mu guards what follows, which the goroutine of an upload shares. Nothing that blocks and no
+	// hook may be called under it.
+	mu      sync.Mutex
+	headed  bool        // the final head has arrived
+	ended   bool        // ExchangeDone has been or is being called
+	sendErr error       // why the request could not be written
+	timer   *time.Timer // for the head
+}
+
+// Run writes the request and reads the head of the response. On success the exchange ends with the
+// body of the response; on failure it has ended already. Then the request's body is closed if it
+// was touched, and left to the caller, who may send it again, if it was not.
+func (e *Exchange) Run() (*http.Response, error) {
+	if e.Ctx.Done() != nil {
+		e.stop = context.AfterFunc(e.Ctx, e.canceled)
+	}
+	if e.Req.Body != nil && e.Req.Body != http.NoBody {
+		e.body = &onceBody{closer: e.Req.Body}
+	}
+	e.gzip = e.Opts.Gzip && wantsGzip(e.Req)
+	if err := e.send(); err != nil {
+		return nil, e.fail(err)
+	}
+	h, f, err := e.receive()
+	if err != nil {
+		return nil, e.fail(err)
+	}
+	return e.respond(h, f)
+}
+
+func (e *Exchange) canceled() { e.Conn.Abort(context.Cause(e.Ctx)) }
+
+// receivedAll is called when the response has been read to its end, or will not be: after says why.
+func (e *Exchange) receivedAll(after End) {
+	if after == Reusable && e.Conn.in.buffered() > 0 {
+		after = EndUnexpected
+	}
+	e.Conn.in.give()
+	if after == Reusable && !e.sent() {
+		after = EndUnsent
+	}
+	e.end(after)
+}
+
+// end ends the exchange.
+func (e *Exchange) end(how End) {
+	e.mu.Lock()
+	e.ended = true
+	e.mu.Unlock()
+	if e.stop != nil && !e.stop() && how == Reusable {
+		how = EndCanceled
+	}
+	if how == Reusable && e.Conn.aborted() != nil {
+		how = EndTimeout
+	}
+	switch {
+	case how == Reusable:
+		e.Conn.exchanges++
+	case how != EndUpgrade && e.up != nil:
+		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
+		e.body.Close()
+	}
+	e.Owner.ExchangeDone(how)
+}
+
+// fail ends the exchange before there is a response, and returns err.
+func (e *Exchange) fail(err error) error {
+	e.mu.Lock()
+	e.ended = true
+	e.stopTimer()
+	e.mu.Unlock()
+	how := endOf(err)
+	if e.stop != nil && !e.stop() {
+		how = EndCanceled
+	}
+	untouched := !e.Wrote && e.Conn.in.buf == nil && e.Conn.aborted() == nil
+	if untouched && how != EndCanceled {
+		how = EndUntouched // the request could not even be begun; the connection knows nothing of it
+	} else {
+		e.Conn.Abort(err)
+	}
+	if e.Conn.in.buf != nil {
+		e.Conn.in.give()
+	}
+	if e.Touched {
+		e.body.Close()
+	}
+	e.Owner.ExchangeDone(how)
+	return err
+}
+
+func endOf(err error) End {
+	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
+		return EndTimeout
+	}
+	return EndError
+}
+
+func unexpectedEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+package http1
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// kind is how the end of a body is told.
+type kind uint8
+
+const (
+	noBody         kind = iota
+	byLength            // Content-Length
+	byChunks            // Transfer-Encoding: chunked
+	untilClose          // the connection's end (RFC 9112 section 6.3, item 8)
+	switchProtocol      // 101: the connection belongs to another protocol
+)
+
+// framing is what the head says about the body, and about the connection after it.
+type framing struct {
+	kind      kind
+	length    int64 // as http.Response.ContentLength: -1 when unknown
+	persist   bool  // both sides may keep the connection
+	ambiguous bool  // accepted, but two readers could disagree: never reuse
+}
+
+// frame decides the length of the body (RFC 9112 section 6.3) and whether the connection persists
+// (section 9.3). It takes Transfer-Encoding out of the header, as net/http does.
+func (h *head) frame(method string) (framing, error) {
+	f := framing{length: -1, persist: h.persists()}
+	chunked, err := h.chunked()
+	if err != nil {
+		return framing{}, err
+	}
+	length, err := h.contentLength()
+	if err != nil {
+		return framing{}, err
+	}
+	delete(h.header, "Transfer-Encoding")
+	f.ambiguous = chunked && length >= 0 || len(h.contentLen) > 1
+	switch {
+	case h.code == http.StatusSwitchingProtocols:
+		f.kind, f.length = switchProtocol, 0
+	case method == http.MethodHead:
+		f.length = length
+		if chunked {
+			f.length = -1
+		}
+	case h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified:
+		f.length = 0
+		f.ambiguous = f.ambiguous || h.code == http.StatusNoContent && (chunked || length > 0)
+	case method == http.MethodConnect && h.code < 300:
+		// The tunnel begins right after the head; what the fields say about a length is ignored
+		// (RFC 9110 section 9.3.6).
+		f.kind = untilClose
+	case chunked:
+		f.kind = byChunks
+		delete(h.header, "Content-Length") // Transfer-Encoding overrides it (section 6.3, item 3)
+	case length > 0:
+		f.kind, f.length = byLength, length
+	case length == 0:
+		f.length = 0
+	default:
+		f.kind = untilClose
+	}
+	if f.kind == untilClose {
+		f.persist = false
+	}
+	return f, nil
+}
+
+// chunked says whether the body is chunked. Any other transfer coding is an error: no request of ours
+// announces one with TE (RFC 9112 section 7.4). HTTP/1.0 has none (section 6.1).
+func (h *head) chunked() (bool, error) {
+	if len(h.transfer) == 0 {
+		return false, nil
+	}
+	if len(h.transfer) > 1 {
+		return false, malformed("too many transfer encodings:", strings.Join(h.transfer, ", "))
+	}
+	if !strings.EqualFold(h.transfer[0], "chunked") {
+		return false, malformed("unsupported transfer encoding:", h.transfer[0])
+	}
+	if h.minor == 0 {
+		return false, malformed("transfer encoding in an HTTP/1.0 response:", h.transfer[0])
+	}
+	return true, nil
+}
+
+// contentLength returns the length given, or -1. Differing or malformed lengths are errors; a length
+// that is said twice is not, but see framing.ambiguous.
+func (h *head) contentLength() (int64, error) {
+	if len(h.contentLen) == 0 {
+		return -1, nil
+	}
+	first := h.contentLen[0]
+	for _, other := range h.contentLen[1:] {
+		if other != first {
+			return 0, malformed("http: message cannot contain multiple Content-Length headers; got", strings.Join(h.contentLen, ", "))
+		}
+	}
+	if len(h.contentLen) > 1 {
+		h.header["Content-Length"] = h.contentLen[:1:1]
+	}
+	n, err := strconv.ParseUint(first, 10, 63)
+	if err != nil || first[0] == '+' {
+		return 0, malformed("bad Content-Length", first)
+	}
+	return int64(n), nil
+}
+
+// persists reads the Connection field of the response (RFC 9112 section 9.3).
+func (h *head) persists() bool {
+	values := h.header["Connection"]
+	if h.minor == 0 {
+		return httpguts.HeaderValuesContainsToken(values, "keep-alive") &&
+			!httpguts.HeaderValuesContainsToken(values, "close")
+	}
+	return len(values) == 0 || !httpguts.HeaderValuesContainsToken(values, "close")
+}
+
+// trailer returns the announced trailer fields, without values yet, and takes Trailer out of the
+// header. A field that must not be a trailer is an error (RFC 9110 section 6.5.1).
+func (h *head) trailer(k kind) (http.Header, error) {
+	announced := h.header["Trailer"]
+	if len(announced) == 0 || k != byChunks {
+		return nil, nil
+	}
+	delete(h.header, "Trailer")
+	trailer := make(http.Header)
+	for _, line := range announced {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			if name == "" {
+				continue
+			}
+			if forbiddenTrailer(name) {
+				return nil, malformed("bad trailer key", name)
+			}
+			trailer[name] = nil
+		}
+	}
+	if len(trailer) == 0 {
+		return nil, nil
+	}
+	return trailer, nil
+}
+
+// forbiddenTrailer reports fields that decide about framing or routing.
+func forbiddenTrailer(name string) bool {
+	switch name {
+	case "Content-Length", "Transfer-Encoding", "Trailer", "Host", "Connection":
+		return true
+	}
+	return false
+}
+
+// KeepAlive is what a server says about how long it keeps an idle connection.
+type KeepAlive struct {
+	Timeout int // seconds; -1: not said
+	Max     int // further requests; -1: not said
+}
+
+// maxHint bounds a hint, so that no arithmetic on it overflows.
+const maxHint = 1 << 24
+
+// keepAlive parses "Keep-Alive: timeout=5, max=100", a field that RFC 9112 appendix C.2.2 mentions and
+// the expired draft-thomson-hybi-http-timeout describes.
+func keepAlive(header http.Header) KeepAlive {
+	ka := KeepAlive{Timeout: -1, Max: -1}
+	for _, line := range header["Keep-Alive"] {
+		for param := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(param, "=")
+			n, err := strconv.Atoi(strings.Trim(value, " \t\""))
+			if err != nil || n < 0 {
+				continue
+			}
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case "timeout":
+				ka.Timeout = min(n, maxHint)
+			case "max":
+				ka.Max = min(n, maxHint)
+			}
+		}
+	}
+	return ka
+}

@@ -1,0 +1,238 @@
+package http1
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// maxFields bounds the number of header fields, which cost far more memory than their bytes.
+const maxFields = 8192
+
+// head is the parsed head of a response: status line and header fields (RFC 9112 sections 4 and 5).
+type head struct {
+	status     string // "200 OK"
+	code       int
+	proto      string
+	minor      int // of HTTP/1.minor
+	header     http.Header
+	contentLen []string // values of Content-Length, as sent
+	transfer   []string // values of Transfer-Encoding, as sent
+}
+
+// readHead reads until a whole head is in the buffer and parses it. limit counts bytes.
+func (c *Conn) readHead(limit int64) (h head, size int64, err error) {
+	end := 0 // length of the head, with its empty line
+	for scanned := 0; ; {
+		b := c.in.buf[c.in.r:c.in.w]
+		if end = headEnd(b, scanned); end > 0 {
+			break
+		}
+		if bad := badStart(b); bad != nil {
+			return head{}, 0, bad
+		}
+		scanned = max(0, len(b)-3)
+		if int64(len(b)) > limit {
+			return head{}, 0, errHeaderTooLong(limit)
+		}
+		if err := c.fill(); err != nil {
+			return head{}, 0, err
+		}
+	}
+	if int64(end) > limit {
+		return head{}, 0, errHeaderTooLong(limit)
+	}
+	h, err = parseHead(c.in.buf[c.in.r : c.in.r+end])
+	c.in.r += end
+	return h, int64(end), err
+}
+
+// headEnd returns the length of the head at the start of b, or 0 when its empty line is not there
+// yet. A line may end in LF alone (RFC 9112 section 2.2). The first from bytes are known not to hold it.
+func headEnd(b []byte, from int) int {
+	for i := from; i < len(b); {
+		n := bytes.IndexByte(b[i:], '\n')
+		if n < 0 {
+			return 0
+		}
+		i += n + 1
+		rest := b[i:]
+		if len(rest) > 0 && rest[0] == '\n' {
+			return i + 1
+		}
+		if len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n' {
+			return i + 2
+		}
+	}
+	return 0
+}
+
+// badStart fails as soon as the first bytes show that no HTTP/1 response is coming, so that a peer
+// which speaks another protocol is not waited for until it has filled the limit.
+func badStart(b []byte) error {
+	const start = "HTTP/"
+	n := min(len(b), len(start))
+	if string(b[:n]) == start[:n] {
+		return nil
+	}
+	line, _, whole := bytes.Cut(b, []byte("\n"))
+	if whole || len(line) > quoted || !httpguts.ValidHeaderFieldValue(string(line)) {
+		return malformed("malformed HTTP response", bytes.TrimRight(line, "\r"))
+	}
+	return nil
+}
+
+// parseHead parses a head whose last line is empty. It writes into b: field names become canonical
+// in place, so that the one string made of the head serves all names and values.
+func parseHead(b []byte) (head, error) {
+	var h head
+	line, rest := cutLine(b)
+	if err := h.parseStatusLine(string(line)); err != nil {
+		return head{}, err
+	}
+	n := bytes.Count(rest, []byte{'\n'}) - 1
+	if n > maxFields {
+		return head{}, errTooManyFields
+	}
+	var err error
+	h.header, err = parseFields(rest, n)
+	if err != nil {
+		return head{}, err
+	}
+	h.contentLen = h.header["Content-Length"]
+	h.transfer = h.header["Transfer-Encoding"]
+	return h, nil
+}
+
+// cutLine cuts the first line off b, without its line end.
+func cutLine(b []byte) (line, rest []byte) {
+	i := bytes.IndexByte(b, '\n')
+	line, rest = b[:i], b[i+1:]
+	if i > 0 && line[i-1] == '\r' {
+		line = line[:i-1]
+	}
+	return line, rest
+}
+
+// commonStatus saves the allocation of the usual status line.
+const commonStatus = "HTTP/1.1 200 OK"
+
+func (h *head) parseStatusLine(line string) error {
+	if line == commonStatus {
+		h.status, h.code, h.proto, h.minor = commonStatus[9:], 200, commonStatus[:8], 1
+		return nil
+	}
+	proto, status, ok := strings.Cut(line, " ")
+	if !ok {
+		return malformed("malformed HTTP response", line)
+	}
+	if len(proto) != len("HTTP/1.1") || proto[:7] != "HTTP/1." || proto[7] < '0' || proto[7] > '9' {
+		return malformed("malformed HTTP version", proto)
+	}
+	status = strings.TrimLeft(status, " ")
+	digits, _, _ := strings.Cut(status, " ")
+	code, ok := parseStatusCode(digits)
+	if !ok {
+		return malformed("malformed HTTP status code", digits)
+	}
+	if !httpguts.ValidHeaderFieldValue(status) {
+		return malformed("malformed HTTP response", line)
+	}
+	h.status, h.code, h.proto, h.minor = status, code, proto, int(proto[7]-'0')
+	return nil
+}
+
+// parseStatusCode accepts three digits from 100 to 999 (RFC 9110 section 15).
+func parseStatusCode(s string) (int, bool) {
+	if len(s) != 3 {
+		return 0, false
+	}
+	code := 0
+	for i := range 3 {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		code = code*10 + int(s[i]-'0')
+	}
+	return code, code >= 100
+}
+
+// parseFields parses header or trailer fields up to the empty line that ends b. n is how many lines
+// there are before it.
+func parseFields(b []byte, n int) (http.Header, error) {
+	header := make(http.Header, n)
+	if n == 0 {
+		return header, nil
+	}
+	if err := canonicalize(b); err != nil {
+		return nil, err
+	}
+	text := string(b)
+	values := make([]string, n) // one backing array for the usual single values
+	for {
+		end := strings.IndexByte(text, '\n')
+		line := strings.TrimSuffix(text[:end], "\r")
+		text = text[end+1:]
+		if line == "" {
+			return header, nil
+		}
+		name, value, _ := strings.Cut(line, ":")
+		value = trimSpace(value)
+		if have := header[name]; have != nil {
+			header[name] = append(have, value)
+			continue
+		}
+		values[0] = value
+		header[name], values = values[:1:1], values[1:]
+	}
+}
+
+// canonicalize checks every field line of b and puts its name into canonical form in place
+// (RFC 9110 section 5.1, RFC 9112 section 5). Obsolete line folding, spaces before the colon, and
+// control characters are errors.
+func canonicalize(b []byte) error {
+	for {
+		line, rest := cutLine(b)
+		if len(line) == 0 {
+			return nil
+		}
+		colon := bytes.IndexByte(line, ':')
+		if colon <= 0 || !canonicalName(line[:colon]) || !validValue(line[colon+1:]) {
+			return malformed("malformed MIME header line:", line)
+		}
+		b = rest
+	}
+}
+
+// canonicalName puts a field name into canonical form and says whether it is a token.
+func canonicalName(name []byte) bool {
+	upper := true
+	for i, c := range name {
+		if !httpguts.IsTokenRune(rune(c)) || c >= 0x80 {
+			return false
+		}
+		switch {
+		case upper && 'a' <= c && c <= 'z':
+			name[i] = c - ('a' - 'A')
+		case !upper && 'A' <= c && c <= 'Z':
+			name[i] = c + ('a' - 'A')
+		}
+		upper = c == '-'
+	}
+	return true
+}
+
+// validValue refuses control characters other than HTAB: NUL and bare CR above all.
+func validValue(v []byte) bool {
+	for _, c := range v {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// trimSpace trims the optional white space of RFC 9110 section 5.6.3.
+func trimSpace(s string) string { return strings.Trim(s, " \t") }

@@ -1,0 +1,152 @@
+package http1
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// Condition is what a probe found on a connection that idles.
+type Condition int
+
+const (
+	Quiet      Condition = iota // nothing: it can serve another exchange
+	PeerClosed                  // the peer closed it, or is about to
+	Unexpected                  // bytes that answer no request (RFC 9112 section 9.2)
+)
+
+// Probe looks for a close or for bytes that nobody asked for on a connection without an exchange. It
+// never blocks and is meant to be called both when the connection is released and before it is used
+// again. A server that answers before it is asked cannot be caught by any probe if its bytes arrive
+// later; what has arrived is always seen:
+//
+//   - in a TLS record that is read already but not decrypted: by a read whose deadline has passed;
+//   - in the socket: by a peek that takes nothing away;
+//   - on a connection that hides its socket: by a read left pending while it idles.
+func (c *Conn) Probe() Condition {
+	if c.aborted() != nil {
+		return PeerClosed
+	}
+	if c.in.buffered() > 0 {
+		return Unexpected
+	}
+	if c.raw == nil {
+		return c.probeOpaque()
+	}
+	if c.tls == nil {
+		return c.probePlain()
+	}
+	return c.probeTLS()
+}
+
+func (c *Conn) probePlain() Condition {
+	n, err := c.peek.run(c.raw)
+	switch {
+	case err != nil || n == 0:
+		return PeerClosed
+	case n < 0:
+		return Quiet
+	case isRequestTimeout(c.peek.buf[:n]):
+		return PeerClosed // a 408 on an idle connection announces its end (RFC 9110 section 15.5.9)
+	}
+	return Unexpected
+}
+
+func isRequestTimeout(b []byte) bool {
+	const want = "HTTP/1.x 408"
+	return len(b) >= len(want) && string(b[:7]) == want[:7] && string(b[8:12]) == want[8:]
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+func (c *Conn) probeTLS() Condition {
+	if c.exchanges > 0 { // before the first exchange session tickets may lie there unread
+		if cond := c.probeRecords(); cond != Quiet {
+			return cond
+		}
+	}
+	n, err := c.peek.run(c.raw)
+	switch {
+	case err != nil || n == 0:
+		return PeerClosed
+	case n < 0 || c.exchanges == 0:
+		return Quiet
+	case isAlertRecord(c.peek.buf[:n]):
+		return PeerClosed
+	}
+	return Unexpected
+}
+
+// probeRecords finds what crypto/tls has read from the socket together with the last response. A
+// passed deadline stops it before it reads the socket, and a timeout leaves it usable.
+func (c *Conn) probeRecords() Condition {
+	if err := c.tls.SetReadDeadline(longAgo); err != nil {
+		return PeerClosed
+	}
+	n, err := c.tls.Read(c.peek.buf[:1])
+	if n > 0 {
+		return Unexpected
+	}
+	if ne, ok := err.(net.Error); !(ok && ne.Timeout()) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return PeerClosed
+	}
+	if err := c.tls.SetReadDeadline(time.Time{}); err != nil {
+		return PeerClosed
+	}
+	return Quiet
+}
+
+// isAlertRecord tells a close_notify from application data: in TLS 1.2 by the type of the record, in
+// TLS 1.3 (where every record looks like application data) by its length of two bytes, a type and a tag.
+func isAlertRecord(b []byte) bool {
+	const alert, applicationData, alertLength13 = 21, 23, 2 + 1 + 16
+	if len(b) < 5 {
+		return false
+	}
+	length := int(b[3])<<8 | int(b[4])
+	return b[0] == alert || b[0] == applicationData && length == alertLength13
+}
+
+// readAhead is a read of one byte that stays pending while an opaque connection idles: nothing else
+// works for every net.Conn. The next exchange receives its first byte through it. Its goroutine
+// belongs to the Conn and ends with the byte, or when the connection is closed.
+type readAhead struct {
+	done chan struct{}
+	b    [1]byte
+	n    int
+	err  error
+}
+
+func (c *Conn) probeOpaque() Condition {
+	if c.ahead == nil {
+		if c.exchanges > 0 {
+			c.ahead = newReadAhead(c.nc)
+		}
+		return Quiet
+	}
+	select {
+	case <-c.ahead.done:
+		if c.ahead.n > 0 {
+			return Unexpected
+		}
+		return PeerClosed
+	default:
+		return Quiet
+	}
+}
+
+func newReadAhead(nc net.Conn) *readAhead {
+	a := &readAhead{done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.n, a.err = nc.Read(a.b[:])
+	}()
+	return a
+}
+
+func (a *readAhead) take(p []byte) (int, error) {
+	<-a.done
+	return copy(p, a.b[:a.n]), a.err
+}

@@ -1,0 +1,227 @@
+package http1
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const defaultUserAgent = "Go-http-client/1.1"
+
+var (
+	errMissingHost = errors.New("http: Request.Write on Request with no Host or URL set")
+	errInvalidHost = errors.New("http: invalid Host header")
+	errTarget      = errors.New("net/http: can't write control character in Request.URL")
+)
+
+// headWriter appends the head of a request to a buffer, and tells a trace about its fields.
+type headWriter struct {
+	b     []byte
+	wrote func(key string, value []string) // httptrace's WroteHeaderField, or nil
+}
+
+// appendHead appends the head of the exchange's request (RFC 9112 sections 3 and 5).
+func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
+	req := e.Req
+	host, err := hostHeader(req, e.Opts.Proxied)
+	if err != nil {
+		return nil, err
+	}
+	w := headWriter{b: b}
+	if e.Opts.Trace != nil {
+		w.wrote = e.Opts.Trace.WroteHeaderField
+	}
+	w.b = append(append(w.b, method(req)...), ' ')
+	target := len(w.b)
+	w.b = appendTarget(w.b, req, host, e.Opts.Proxied)
+	if slices.ContainsFunc(w.b[target:], isControl) {
+		return nil, errTarget
+	}
+	w.b = append(w.b, " HTTP/1.1\r\n"...)
+	w.field("Host", host)
+	if agent, given := userAgent(req.Header); agent != "" || !given {
+		w.field("User-Agent", agent)
+	}
+	if err := w.framing(req, out, e.Opts.Close); err != nil {
+		return nil, err
+	}
+	w.fields(req.Header)
+	if e.gzip {
+		w.field("Accept-Encoding", "gzip")
+	}
+	w.fields(e.Opts.ProxyHeader)
+	return append(w.b, "\r\n"...), nil
+}
+
+func isControl(c byte) bool { return c < ' ' || c == 0x7f }
+
+func method(req *http.Request) string {
+	if req.Method == "" {
+		return http.MethodGet
+	}
+	return req.Method
+}
+
+// userAgent returns the User-Agent to send. One that is set to nothing is not sent at all.
+func userAgent(header http.Header) (agent string, given bool) {
+	if values, ok := header["User-Agent"]; ok {
+		if len(values) == 0 {
+			return "", true
+		}
+		return values[0], true
+	}
+	return defaultUserAgent, false
+}
+
+// hostHeader returns the value of Host (RFC 9112 section 3.2), from the same string that the
+// connection was chosen by unless the request names another.
+func hostHeader(req *http.Request, proxied bool) (string, error) {
+	host := req.Host
+	if host == "" {
+		if req.URL == nil {
+			return "", errMissingHost
+		}
+		host = req.URL.Host
+	}
+	host, err := httpguts.PunycodeHostPort(host)
+	if err != nil {
+		return "", err
+	}
+	if !httpguts.ValidHostHeader(host) {
+		if proxied {
+			return "", errInvalidHost
+		}
+		// A socket's path is a common Host of requests to it; the field is then sent empty, as for
+		// any URI without an authority.
+		host = ""
+	}
+	return removeZone(host), nil
+}
+
+// removeZone removes the IPv6 zone, which has a meaning on this host only (RFC 6874 section 1).
+func removeZone(host string) string {
+	if !strings.HasPrefix(host, "[") {
+		return host
+	}
+	end := strings.LastIndexByte(host, ']')
+	if end < 0 {
+		return host
+	}
+	zone := strings.LastIndexByte(host[:end], '%')
+	if zone < 0 {
+		return host
+	}
+	return host[:zone] + host[end:]
+}
+
+// appendTarget appends the request target: absolute-form to a proxy, authority-form for CONNECT, else
+// origin-form (RFC 9112 section 3.2).
+func appendTarget(b []byte, req *http.Request, host string, proxied bool) []byte {
+	u := req.URL
+	switch {
+	case proxied && u.Scheme != "" && u.Opaque == "":
+		b = append(append(append(b, u.Scheme...), "://"...), host...)
+	case req.Method == http.MethodConnect && u.Path == "":
+		if u.Opaque != "" {
+			return append(b, u.Opaque...)
+		}
+		return append(b, host...)
+	case u.Opaque != "":
+		return append(b, u.RequestURI()...)
+	}
+	return appendPath(b, u)
+}
+
+func appendPath(b []byte, u *url.URL) []byte {
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	b = append(b, path...)
+	if u.ForceQuery || u.RawQuery != "" {
+		b = append(append(b, '?'), u.RawQuery...)
+	}
+	return b
+}
+
+// framing writes what says how long the body is and whether the connection ends after it.
+func (w *headWriter) framing(req *http.Request, out *outgoing, closing bool) error {
+	if closing && !httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close") {
+		w.field("Connection", "close")
+	}
+	switch {
+	case out.chunked:
+		w.field("Transfer-Encoding", "chunked")
+	case out.sendsLength(req):
+		w.field("Content-Length", strconv.FormatInt(out.length, 10))
+	}
+	if !out.chunked || len(req.Trailer) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(req.Trailer))
+	for name := range req.Trailer {
+		name = http.CanonicalHeaderKey(name)
+		if forbiddenTrailer(name) {
+			return fmt.Errorf("invalid Trailer key %q", name)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	w.field("Trailer", strings.Join(names, ","))
+	return nil
+}
+
+// ownField says that the exchange writes the field itself.
+func ownField(name string) bool {
+	switch name {
+	case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return false
+}
+
+// fields writes header in the order of its names, so that equal requests are equal bytes.
+func (w *headWriter) fields(header http.Header) {
+	var few [24]string
+	names := few[:0]
+	for name := range header {
+		if !ownField(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, value := range header[name] {
+			w.line(name, value)
+		}
+		if w.wrote != nil {
+			w.wrote(name, header[name])
+		}
+	}
+}
+
+func (w *headWriter) field(name, value string) {
+	w.line(name, value)
+	if w.wrote != nil {
+		w.wrote(name, []string{value})
+	}
+}
+
+// line appends a field line. That names and values hold nothing that could end it early has been
+// checked before a connection was acquired; a line end that slipped through becomes a space.
+func (w *headWriter) line(name, value string) {
+	w.b = append(append(w.b, name...), ": "...)
+	value = strings.Trim(value, " \t\r\n")
+	if strings.ContainsAny(value, "\r\n") {
+		value = lineEnds.Replace(value)
+	}
+	w.b = append(append(w.b, value...), "\r\n"...)
+}
+
+var lineEnds = strings.NewReplacer("\n", " ", "\r", " ")

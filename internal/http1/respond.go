@@ -1,0 +1,152 @@
+package http1
+
+import (
+	"net/http"
+	"net/textproto"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// receive reads up to the head of the final response.
+func (e *Exchange) receive() (head, framing, error) {
+	e.Conn.in.take(e.Opts.ReadBuffer)
+	if err := e.Conn.fill(); err != nil {
+		return head{}, framing{}, e.noAnswer(err)
+	}
+	e.Started = true
+	if t := e.Opts.Trace; t != nil && t.GotFirstResponseByte != nil {
+		t.GotFirstResponseByte()
+	}
+	h, err := e.finalHead()
+	if err != nil {
+		return head{}, framing{}, unexpectedEOF(err)
+	}
+	e.mu.Lock()
+	e.headed = true
+	inTime := e.stopTimer()
+	e.mu.Unlock()
+	if !inTime {
+		return head{}, framing{}, e.timedOut()
+	}
+	f, err := h.frame(e.Req.Method)
+	return h, f, err
+}
+
+// timedOut waits for the cause that a timer, fired just now, is about to give.
+func (e *Exchange) timedOut() error {
+	e.Conn.Abort(ErrHeaderTimeout)
+	return e.Conn.aborted()
+}
+
+// noAnswer explains why not even one byte came.
+func (e *Exchange) noAnswer(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sendErr != nil && e.Conn.aborted() == nil {
+		return e.sendErr
+	}
+	return err
+}
+
+// finalHead reads heads until one is not interim (RFC 9110 section 15.2).
+func (e *Exchange) finalHead() (head, error) {
+	trace := e.Opts.Trace
+	limit := e.Opts.MaxHeaderBytes
+	for interim := 0; ; interim++ {
+		h, size, err := e.Conn.readHead(limit)
+		if err != nil {
+			return head{}, err
+		}
+		if h.code >= 200 || h.code == http.StatusSwitchingProtocols {
+			return h, nil
+		}
+		if h.code == http.StatusContinue {
+			e.proceed()
+		}
+		if trace != nil && trace.Got1xxResponse != nil {
+			// Whoever watches them limits them.
+			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
+				return head{}, err
+			}
+			interim, limit = -1, e.Opts.MaxHeaderBytes
+			continue
+		}
+		limit -= size
+		if interim >= maxInterim {
+			return head{}, errTooManyInterim
+		}
+	}
+}
+
+func (e *Exchange) proceed() {
+	if t := e.Opts.Trace; t != nil && t.Got100Continue != nil {
+		t.Got100Continue()
+	}
+	if e.up != nil && e.up.proceed != nil {
+		close(e.up.proceed)
+		e.up.proceed = nil // a second 100 says nothing new
+	}
+}
+
+// respond turns the head into the response.
+func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
+	if f.kind == switchProtocol && !switches(e.Req.Header, h.header) {
+		return nil, e.fail(errUnasked101)
+	}
+	trailer, err := h.trailer(f.kind)
+	if err != nil {
+		return nil, e.fail(err)
+	}
+	if e.up == nil {
+		e.body.Close() // sent, or not wanted any more
+	}
+	if e.up != nil && e.up.cancel != nil && f.kind != switchProtocol {
+		close(e.up.cancel)
+	}
+	e.Status, e.KeepAlive = h.code, keepAlive(h.header)
+	e.resp = http.Response{
+		Status: h.status, StatusCode: h.code,
+		Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor,
+		Header: h.header, Trailer: trailer,
+		ContentLength: f.length, Close: !f.persist,
+		Request: e.Req, TLS: e.TLS,
+	}
+	if f.kind == byChunks {
+		e.resp.TransferEncoding = chunkedOnly
+	}
+	if f.kind == switchProtocol {
+		return e.upgrade()
+	}
+	e.in = body{e: e, kind: f.kind, left: f.length, after: e.afterResponse(h, f)}
+	if f.kind == noBody {
+		e.resp.Body = http.NoBody
+		e.receivedAll(e.in.after)
+		return &e.resp, nil
+	}
+	e.resp.Body = &e.in
+	if e.gzip && isGzip(h.header) {
+		e.ungzip()
+	}
+	return &e.resp, nil
+}
+
+var chunkedOnly = []string{"chunked"}
+
+// afterResponse says what the connection is good for once the response has been read, as far as the
+// heads of both messages tell (RFC 9112 section 9.3).
+func (e *Exchange) afterResponse(h head, f framing) End {
+	switch {
+	case !f.persist || e.Opts.Close || e.Req.Close ||
+		httpguts.HeaderValuesContainsToken(e.Req.Header["Connection"], "close"):
+		return EndClose
+	case e.Opts.Proxied && httpguts.HeaderValuesContainsToken(h.header["Proxy-Connection"], "close"):
+		return EndClose
+	case e.Req.Method == http.MethodConnect || len(e.Req.Header["Upgrade"]) > 0:
+		return EndTunnel
+	case f.ambiguous:
+		return EndAmbiguous
+	case !e.Opts.Partitioned && bindsConnection(e.Req.Header, &h):
+		return EndAuth
+	}
+	return Reusable
+}

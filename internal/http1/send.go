@@ -1,0 +1,137 @@
+package http1
+
+import (
+	"net/http"
+	"net/http/httptrace"
+	"time"
+)
+
+// send writes the head, and the body too if it is small and in memory; else it starts an upload.
+// A failure to write is not the end yet: an answer may be on its way (see earlyAnswerWait).
+func (e *Exchange) send() error {
+	out, err := e.planBody()
+	if err != nil {
+		return err
+	}
+	buf := getBuffer(e.Opts.WriteBuffer)
+	b, err := e.appendHead(buf[:0], &out)
+	if err == nil && out.inline {
+		e.Touched = true
+		b, err = out.appendInline(b)
+	}
+	if err == nil {
+		n, werr := e.Conn.Write(b)
+		e.Wrote = n > 0
+		e.wroteHead(&out, werr)
+	}
+	putBuffer(buf)
+	return err
+}
+
+// wroteHead goes on after the head has been written, or has not.
+func (e *Exchange) wroteHead(out *outgoing, werr error) {
+	trace := e.Opts.Trace
+	if werr == nil && trace != nil && trace.WroteHeaders != nil {
+		trace.WroteHeaders()
+	}
+	if werr == nil && out.body != nil && !out.inline {
+		e.startUpload(out)
+		return
+	}
+	if out.inline {
+		e.body.Close()
+	}
+	e.wroteRequest(werr)
+	if werr != nil {
+		e.sendErr = werr
+		e.abortAfter(earlyAnswerWait, werr)
+	} else {
+		e.awaitHead()
+	}
+}
+
+func (e *Exchange) startUpload(out *outgoing) {
+	if out.expect && e.Opts.Trace != nil && e.Opts.Trace.Wait100Continue != nil {
+		e.Opts.Trace.Wait100Continue()
+	}
+	e.Touched = true
+	e.up = &upload{e: e, out: *out, done: make(chan struct{})}
+	if out.expect {
+		e.up.proceed, e.up.cancel = make(chan struct{}), make(chan struct{})
+	}
+	go e.up.run()
+}
+
+func (e *Exchange) wroteRequest(err error) {
+	if t := e.Opts.Trace; t != nil && t.WroteRequest != nil {
+		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+}
+
+// uploaded is called by the upload when it has ended, in order or not.
+func (e *Exchange) uploaded(err error) {
+	e.wroteRequest(err)
+	if e.bodyFailed(err) {
+		e.Conn.Abort(err) // the request can't be completed, so no answer to it is wanted
+	}
+	e.mu.Lock()
+	e.sendErr = err
+	e.mu.Unlock()
+	if err == nil {
+		e.awaitHead()
+	} else {
+		e.abortAfter(earlyAnswerWait, err)
+	}
+}
+
+// bodyFailed tells an error of the request's own body from one of the connection.
+func (e *Exchange) bodyFailed(err error) bool {
+	_, is := err.(*BodyError)
+	return is
+}
+
+// sent says whether the whole request has been written, for which it waits a little: a server may answer
+// as soon as it has the last byte, while the upload still returns from writing it.
+func (e *Exchange) sent() bool {
+	if e.up != nil {
+		timer := time.NewTimer(uploadWait)
+		defer timer.Stop()
+		select {
+		case <-e.up.done:
+		case <-timer.C:
+			return false
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sendErr == nil
+}
+
+// awaitHead starts the clock for the response's head.
+func (e *Exchange) awaitHead() {
+	if e.Opts.HeaderTimeout > 0 {
+		e.abortAfter(e.Opts.HeaderTimeout, ErrHeaderTimeout)
+	}
+}
+
+// abortAfter aborts the exchange unless the head of the response arrives in time.
+func (e *Exchange) abortAfter(d time.Duration, cause error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.headed && !e.ended {
+		e.timer = time.AfterFunc(d, func() { e.Conn.Abort(cause) })
+	}
+}
+
+// stopTimer stops the timer; false: too late, the connection is being closed. Call with mu held.
+func (e *Exchange) stopTimer() bool {
+	t := e.timer
+	e.timer = nil
+	return t == nil || t.Stop()
+}
+
+// wantsGzip says whether the transport may ask for gzip on its own: not when the caller decides about
+// encodings, nor for a range, which would be one of the encoded bytes.
+func wantsGzip(req *http.Request) bool {
+	return len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 && req.Method != http.MethodHead
+}

@@ -1,0 +1,369 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxInline is the size in bytes up to which a body that lies in memory is written by the caller
+	// itself, together with the head. It fits into any receive window, so that writing it cannot block
+	// on a server that answers before it reads.
+	maxInline = 16 << 10
+
+	copyBuffer = 32 << 10 // bytes of body copied at a time
+	maxSurplus = 64 << 10 // bytes counted beyond Content-Length before the error says so
+
+	probeWait = 200 * time.Millisecond // see probeBody
+)
+
+// outgoing is how the body of a request is sent.
+type outgoing struct {
+	body    io.Reader // nil: there is none, or what there was is known to be empty
+	length  int64     // bytes; -1: unknown
+	chunked bool
+	inline  bool // lies in memory and is small
+	file    bool // the kernel can copy it
+	expect  bool // wait for 100 Continue first
+}
+
+// planBody decides how to send the request's body (RFC 9112 section 6).
+func (e *Exchange) planBody() (outgoing, error) {
+	req := e.Req
+	if req.Body == nil || req.Body == http.NoBody {
+		if req.Body == nil && req.ContentLength != 0 {
+			return outgoing{}, fmt.Errorf("http: Request.ContentLength=%d with nil Body", req.ContentLength)
+		}
+		return outgoing{}, nil
+	}
+	out := outgoing{body: req.Body, length: req.ContentLength}
+	if out.length == 0 {
+		out.length = -1 // a body of a length that nobody said
+	}
+	switch coding := strings.Join(req.TransferEncoding, ","); {
+	case strings.EqualFold(coding, "chunked"):
+		out.chunked, out.length = true, -1
+	case coding != "" && !strings.EqualFold(coding, "identity"):
+		return outgoing{}, fmt.Errorf("unsupported transfer encoding %q", coding)
+	case coding == "" && out.length < 0:
+		if usuallyBodiless(req.Method) {
+			out.body = e.probeBody()
+		}
+		out.chunked = out.body != nil && req.Method != http.MethodConnect
+	}
+	if out.body == nil {
+		return outgoing{}, nil
+	}
+	out.expect = expects100(req.Header)
+	out.look()
+	return out, nil
+}
+
+// look finds out what kind of reader lies below.
+func (out *outgoing) look() {
+	if out.length <= 0 {
+		return
+	}
+	switch r := unwrap(out.body).(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		out.inline = out.length <= maxInline && !out.expect
+	case *os.File:
+		out.file = true
+		out.body = r
+	}
+}
+
+// sendsLength says whether Content-Length is written: always with a body of known length, and a zero
+// for the methods that usually carry one (RFC 9110 section 8.6).
+func (out *outgoing) sendsLength(req *http.Request) bool {
+	if out.body != nil {
+		return out.length >= 0
+	}
+	switch req.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		return true
+	}
+	return false
+}
+
+func usuallyBodiless(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, "PROPFIND", "SEARCH":
+		return true
+	}
+	return false
+}
+
+func expects100(header http.Header) bool {
+	values := header["Expect"]
+	return len(values) > 0 && strings.EqualFold(strings.TrimSpace(values[0]), "100-continue")
+}
+
+// The types that io.NopCloser wraps readers in.
+var (
+	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
+	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(&bytes.Buffer{}))
+)
+
+// unwrap looks through io.NopCloser, in which http.NewRequest hides the readers that it knows.
+func unwrap(r io.Reader) io.Reader {
+	if t := reflect.TypeOf(r); t == nopCloser || t == nopCloserWriterTo {
+		if inner, ok := reflect.ValueOf(r).Field(0).Interface().(io.Reader); ok {
+			return inner
+		}
+	}
+	return r
+}
+
+// probeBody tells an empty body of unknown length from one with content, for methods that usually
+// have none: a chunked body would surprise many a server there. It reads one byte and waits a little
+// for it; nil: the body is empty.
+func (e *Exchange) probeBody() io.Reader {
+	e.Touched = true
+	p := &probedBody{body: e.Req.Body, got: make(chan struct{})}
+	go func() { // belongs to the body's reader and ends with its first read
+		defer close(p.got)
+		defer func() {
+			if v := recover(); v != nil {
+				p.err = panicked(v)
+			}
+		}()
+		for p.n == 0 && p.err == nil {
+			p.n, p.err = p.body.Read(p.b[:])
+		}
+	}()
+	timer := time.NewTimer(probeWait)
+	defer timer.Stop()
+	select {
+	case <-p.got:
+		if p.n == 0 && p.err == io.EOF {
+			e.body.Close()
+			return nil
+		}
+	case <-timer.C:
+	case <-e.Ctx.Done():
+	}
+	return p
+}
+
+// probedBody is a body whose first byte may have been read already.
+type probedBody struct {
+	body  io.Reader
+	got   chan struct{}
+	b     [1]byte
+	n     int
+	err   error
+	given bool
+}
+
+func (p *probedBody) Read(b []byte) (int, error) {
+	if p.given || len(b) == 0 {
+		return p.body.Read(b)
+	}
+	<-p.got
+	p.given = true
+	return copy(b, p.b[:p.n]), p.err
+}
+
+// onceBody closes the request's body exactly once, whoever gives it up first.
+type onceBody struct {
+	closer io.Closer
+	closed atomic.Bool
+}
+
+func (b *onceBody) Close() (err error) {
+	if b == nil || b.closed.Swap(true) {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked(v)
+		}
+	}()
+	return b.closer.Close()
+}
+
+// appendInline reads a small body that lies in memory into the buffer that holds the head.
+func (out *outgoing) appendInline(b []byte) ([]byte, error) {
+	head := len(b)
+	b = slices.Grow(b, int(out.length)+1)
+	for {
+		n, err := out.body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if got := int64(len(b) - head); err == io.EOF && got == out.length {
+			return b, nil
+		} else if err == io.EOF || err == nil && got > out.length {
+			return nil, out.lengthError(got)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// lengthError counts what is left of a body that is not as long as declared.
+func (out *outgoing) lengthError(got int64) error {
+	if got > out.length {
+		more, _ := io.CopyN(io.Discard, out.body, maxSurplus)
+		got += more
+	}
+	return fmt.Errorf("http: ContentLength=%d with Body length %d", out.length, got)
+}
+
+// upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body
+// does, or when the connection is closed and the body's Read returns.
+type upload struct {
+	e       *Exchange
+	out     outgoing
+	proceed chan struct{} // closed by 100 Continue
+	cancel  chan struct{} // closed when a final response makes the body unwanted
+	done    chan struct{} // closed at the end
+}
+
+var errUnwanted = errors.New("peerpool: the server answered without wanting the body")
+
+func (u *upload) run() {
+	defer close(u.done)
+	err := u.send()
+	if closeErr := u.e.body.Close(); err == nil {
+		err = closeErr
+	}
+	u.e.uploaded(err)
+}
+
+func (u *upload) send() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &BodyError{panicked(v)}
+		}
+	}()
+	if u.out.expect && !u.wait() {
+		return errUnwanted
+	}
+	if u.out.chunked {
+		return u.chunks()
+	}
+	if u.out.length < 0 {
+		return u.copy(u.out.body, -1)
+	}
+	if err := u.copy(io.LimitReader(u.out.body, u.out.length), u.out.length); err != nil {
+		return err
+	}
+	return u.checkEnd()
+}
+
+// wait waits for 100 Continue, for the time allowed, or for a final response (RFC 9110 section
+// 10.1.1). It says whether to send the body.
+func (u *upload) wait() bool {
+	if u.e.Opts.ExpectTimeout <= 0 {
+		return true
+	}
+	timer := time.NewTimer(u.e.Opts.ExpectTimeout)
+	defer timer.Stop()
+	select {
+	case <-u.proceed:
+		return true
+	case <-timer.C:
+		return true
+	case <-u.cancel:
+		return false
+	}
+}
+
+// copy copies want bytes, or all when want is negative.
+func (u *upload) copy(src io.Reader, want int64) error {
+	if u.out.file && u.e.Conn.kernelCopies() {
+		n, err := u.e.Conn.ReadFrom(src)
+		if err == nil && n < want {
+			err = u.out.lengthError(n)
+		}
+		return err
+	}
+	buf := make([]byte, copyBuffer)
+	var sent int64
+	for {
+		n, rerr := src.Read(buf)
+		if n > 0 {
+			if _, err := u.e.Conn.Write(buf[:n]); err != nil {
+				return err
+			}
+			sent += int64(n)
+		}
+		if rerr == io.EOF && (want < 0 || sent == want) {
+			return nil
+		}
+		if rerr == io.EOF {
+			rerr = u.out.lengthError(sent)
+		}
+		if rerr != nil {
+			return &BodyError{rerr}
+		}
+	}
+}
+
+// checkEnd fails when the body goes on after its declared length.
+func (u *upload) checkEnd() error {
+	var one [1]byte
+	for {
+		n, err := u.out.body.Read(one[:])
+		if n > 0 {
+			return &BodyError{u.out.lengthError(u.out.length + 1)}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return &BodyError{err}
+		}
+	}
+}
+
+// chunks sends the body in the chunked coding (RFC 9112 section 7.1), each read as one chunk.
+func (u *upload) chunks() error {
+	const room = len("7fffffff\r\n")
+	buf := make([]byte, room+copyBuffer+len("\r\n"))
+	for {
+		n, rerr := u.out.body.Read(buf[room : room+copyBuffer])
+		if n > 0 {
+			size := fmt.Appendf(nil, "%x\r\n", n)
+			start := room - len(size)
+			copy(buf[start:], size)
+			chunk := append(buf[start:room+n], "\r\n"...)
+			if _, err := u.e.Conn.Write(chunk); err != nil {
+				return err
+			}
+		}
+		if rerr == io.EOF {
+			break
+		}
+		if rerr != nil {
+			return &BodyError{rerr}
+		}
+	}
+	last := headWriter{b: append(buf[:0], "0\r\n"...)}
+	last.fields(u.e.Req.Trailer)
+	_, err := u.e.Conn.Write(append(last.b, "\r\n"...))
+	return err
+}
+
+// BodyError is an error that the request's own body returned, as opposed to the connection.
+type BodyError struct{ Err error }
+
+func (e *BodyError) Error() string { return e.Err.Error() }
+func (e *BodyError) Unwrap() error { return e.Err }
+
+func panicked(v any) error { return fmt.Errorf("peerpool: request body panicked: %v", v) }
+
+// kernelCopies says whether the kernel can copy a file into the connection.
+func (c *Conn) kernelCopies() bool {
+	_, ok := c.nc.(io.ReaderFrom)
+	return ok && c.tls == nil
+}

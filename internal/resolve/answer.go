@@ -1,0 +1,71 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Resolver looks up the addresses of a host. [*net.Resolver] is one.
+//
+// network is "ip", "ip4" or "ip6". It must be safe for concurrent use.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Answer is what a resolver said about a host. It is immutable: its addresses are shared with every
+// other caller and must not be written to.
+type Answer struct {
+	// Addrs is never empty and in the resolver's order, without duplicates. An IPv4 address has its
+	// 4-byte form, whatever form the resolver gave it.
+	Addrs []netip.Addr
+
+	// Version is equal for two answers of one Cache to the same question only if their Addrs are. It
+	// is never zero and never returns to an earlier value.
+	Version uint64
+}
+
+// usable returns the addresses that belong to network, each once and in its shortest form.
+func usable(network string, addrs []netip.Addr) []netip.Addr {
+	kept := make([]netip.Addr, 0, len(addrs))
+	seen := make(map[netip.Addr]bool, len(addrs))
+	for _, addr := range addrs {
+		addr = addr.Unmap()
+		if seen[addr] || !inNetwork(network, addr) {
+			continue
+		}
+		seen[addr] = true
+		kept = append(kept, addr)
+	}
+	return kept
+}
+
+func inNetwork(network string, addr netip.Addr) bool {
+	switch network {
+	case "ip4":
+		return addr.Is4()
+	case "ip6":
+		return addr.Is6()
+	}
+	return addr.IsValid()
+}
+
+// The errors of this package are of the type that the resolvers of package net return, so that a
+// program that asks for it finds it.
+
+func notFound(host string) error {
+	return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+func timedOut(host string) error {
+	return &net.DNSError{
+		UnwrapErr: context.DeadlineExceeded,
+		Err:       "no answer within " + LookupTimeout.String(),
+		Name:      host, IsTimeout: true, IsTemporary: true,
+	}
+}
+
+func brokenResolver(host string, what ...any) error {
+	return &net.DNSError{Err: "resolver " + fmt.Sprint(what...), Name: host}
+}

@@ -1,0 +1,84 @@
+package resolve
+
+import (
+	"context"
+	"net/netip"
+	"time"
+)
+
+// LookupTimeout bounds one look-up, whether or not the resolver heeds its context. It is more than
+// the system's resolver takes to ask three servers twice, five seconds each.
+const LookupTimeout = 35 * time.Second
+
+// A flight is one look-up under way.
+type flight struct {
+	landed chan struct{} // closed once answer and err are final
+	answer Answer
+	err    error
+}
+
+// join returns the flight for q, starting one if there is none. The caller holds c.mu.
+func (c *Cache) join(ctx context.Context, r Resolver, q question) *flight {
+	if f := c.flights[q]; f != nil {
+		return f
+	}
+	if c.flights == nil {
+		c.flights = make(map[question]*flight)
+	}
+	f := &flight{landed: make(chan struct{})}
+	c.flights[q] = f
+	go c.fly(ctx, r, q, f)
+	return f
+}
+
+// wait returns what the flight brought, or the cause of ctx if that ends before.
+func (f *flight) wait(ctx context.Context) (Answer, error) {
+	select {
+	case <-f.landed:
+		return f.answer, f.err
+	case <-ctx.Done():
+		return Answer{}, context.Cause(ctx)
+	}
+}
+
+// fly asks the resolver. Its goroutine belongs to the Cache and ends when the resolver returns; the
+// flight lands then, or when its time is up. A resolver that panics or leaves its goroutine makes it
+// land with an error.
+func (c *Cache) fly(ctx context.Context, r Resolver, q question, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
+	giveUp := context.AfterFunc(ctx, func() { c.land(q, f, nil, timedOut(q.host)) })
+
+	var addrs []netip.Addr
+	err := brokenResolver(q.host, "ended its goroutine")
+	defer func() {
+		if p := recover(); p != nil {
+			err = brokenResolver(q.host, "panicked: ", p)
+		}
+		c.land(q, f, addrs, err)
+		giveUp()
+		cancel()
+	}()
+	addrs, err = r.LookupNetIP(ctx, q.network, q.host)
+}
+
+// land makes the outcome known, once: what comes after the flight was given up is dropped.
+func (c *Cache) land(q question, f *flight, addrs []netip.Addr, err error) {
+	if addrs = usable(q.network, addrs); len(addrs) == 0 && err == nil {
+		err = notFound(q.host)
+	}
+	now := time.Now()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flights[q] != f {
+		return
+	}
+	delete(c.flights, q)
+	if err != nil {
+		f.err = err
+		c.postpone(q, now)
+	} else {
+		f.answer = c.learn(q, Answer{Addrs: addrs}, now)
+	}
+	close(f.landed)
+}

@@ -1,0 +1,82 @@
+package tlsid
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash"
+	"io"
+	"reflect"
+	"slices"
+)
+
+// encoder writes values into a SHA-256 so that no two sequences of values of the same types write the
+// same bytes: numbers have eight bytes, everything else is preceded by its length.
+type encoder struct {
+	hash hash.Hash
+	word [8]byte
+	tied bool // a value without contents was met: the object that it came with counts
+}
+
+// newEncoder starts an encoding of what, a name that keeps the kinds of fingerprint apart.
+func newEncoder(what string) *encoder {
+	e := &encoder{hash: sha256.New()}
+	e.string(what)
+	return e
+}
+
+func (e *encoder) uint(n uint64) {
+	binary.BigEndian.PutUint64(e.word[:], n)
+	e.hash.Write(e.word[:])
+}
+
+func (e *encoder) bool(b bool) {
+	if b {
+		e.uint(1)
+	} else {
+		e.uint(0)
+	}
+}
+
+func (e *encoder) bytes(b []byte) {
+	e.uint(uint64(len(b)))
+	e.hash.Write(b)
+}
+
+func (e *encoder) string(s string) {
+	e.uint(uint64(len(s)))
+	io.WriteString(e.hash, s)
+}
+
+func (e *encoder) digest(d [sha256.Size]byte) { e.hash.Write(d[:]) }
+
+// function writes whether fn, of any function type, is set, and if so which code it runs. Closures of
+// the same code may differ in what they captured, so the origin counts too.
+func (e *encoder) function(fn any) {
+	v := reflect.ValueOf(fn)
+	e.bool(!v.IsNil())
+	if !v.IsNil() {
+		e.uint(uint64(v.Pointer()))
+		e.tied = true
+	}
+}
+
+// object writes whether the interface value is set; if so the origin counts.
+func (e *encoder) object(value any) {
+	e.bool(value != nil)
+	if value != nil {
+		e.tied = true
+	}
+}
+
+func (e *encoder) sum() [sha256.Size]byte { return [sha256.Size]byte(e.hash.Sum(nil)) }
+
+// set writes numbers whose order and repetition mean nothing.
+func set[T ~uint16](e *encoder, numbers []T) {
+	sorted := slices.Clone(numbers)
+	slices.Sort(sorted)
+	sorted = slices.Compact(sorted)
+	e.uint(uint64(len(sorted)))
+	for _, n := range sorted {
+		e.uint(uint64(n))
+	}
+}

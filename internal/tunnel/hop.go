@@ -1,0 +1,31 @@
+package tunnel
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// hop runs ask, which talks to the proxy over conn. If ctx ends meanwhile, conn is closed, which ends
+// every blocked read and write of any net.Conn, and the cause of ctx is returned. conn is also closed
+// if ask fails or panics, and once in all.
+func hop(ctx context.Context, conn net.Conn, ask func() error) error {
+	closeConn := sync.OnceFunc(func() { conn.Close() })
+	uninterrupted := context.AfterFunc(ctx, closeConn)
+	open := false
+	defer func() {
+		if !open {
+			uninterrupted()
+			closeConn()
+		}
+	}()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	err := ask()
+	if !uninterrupted() {
+		return context.Cause(ctx)
+	}
+	open = err == nil
+	return err
+}

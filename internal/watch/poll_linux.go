@@ -1,0 +1,103 @@
+package watch
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// supported says whether this system can watch sockets.
+const supported = true
+
+// batch is how many events are fetched with one system call.
+const batch = 64
+
+// poller is an epoll set whose descriptor waits in Go's own poller. add and remove may be called by
+// anyone while the poller is known to be open, wait by one goroutine at a time.
+type poller struct {
+	fd     int
+	file   *os.File
+	raw    syscall.RawConn
+	events [batch]unix.EpollEvent // the result of fetch
+	n      int                    // how many
+	fetch  func(fd uintptr) bool  // made once: wait allocates nothing
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // or os.NewFile would not give it to the poller
+		unix.Close(fd)
+		return nil, err
+	}
+	p := &poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
+	if err := p.file.SetReadDeadline(time.Time{}); err != nil { // the poller did not take it
+		p.file.Close()
+		return nil, err
+	}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.file.Close()
+		return nil, err
+	}
+	p.fetch = func(uintptr) bool {
+		p.n = fetchEvents(p.fd, p.events[:])
+		return p.n > 0
+	}
+	return p, nil
+}
+
+// fetchEvents returns how many events there are now. It does not wait.
+func fetchEvents(fd int, events []unix.EpollEvent) int {
+	for {
+		n, err := unix.EpollWait(fd, events, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		return max(n, 0) // no other error is possible with an open set
+	}
+}
+
+// errNotAsked is the result where a connection did not call what it was given.
+var errNotAsked = errors.New("watch: the connection does not show its descriptor")
+
+// add watches the socket, edge-triggered: once in the set it costs nothing until its state changes,
+// and a state that it has already counts as a change.
+func (p *poller) add(raw syscall.RawConn, token uint64) error {
+	const gone = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLET
+	event := unix.EpollEvent{Events: gone, Fd: int32(token), Pad: int32(token >> 32)}
+	result := errNotAsked
+	err := raw.Control(func(fd uintptr) {
+		result = unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
+	})
+	if err != nil {
+		return err
+	}
+	return result
+}
+
+// remove stops watching the socket. One that is closed has left the set by itself, and its descriptor
+// may be another socket's by now: Control fails then.
+func (p *poller) remove(raw syscall.RawConn) {
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil)
+	})
+}
+
+// wait blocks until sockets have events, and returns the tokens of some. It fails once closed.
+func (p *poller) wait(tokens *[batch]uint64) (int, error) {
+	if err := p.raw.Read(p.fetch); err != nil {
+		return 0, err
+	}
+	for i, event := range p.events[:p.n] {
+		tokens[i] = uint64(uint32(event.Fd)) | uint64(uint32(event.Pad))<<32
+	}
+	return p.n, nil
+}
+
+// close ends wait and returns when the descriptor is free.
+func (p *poller) close() { p.file.Close() }

@@ -1,0 +1,26 @@
+//go:build !linux
+
+package watch
+
+import (
+	"errors"
+	"syscall"
+)
+
+// supported says whether this system can watch sockets.
+const supported = false
+
+const batch = 1
+
+// poller is the part of a set that this system lacks.
+type poller struct{}
+
+func newPoller() (*poller, error) { return nil, errors.ErrUnsupported }
+
+func (*poller) add(syscall.RawConn, uint64) error { return errors.ErrUnsupported }
+
+func (*poller) remove(syscall.RawConn) {}
+
+func (*poller) wait(*[batch]uint64) (int, error) { return 0, errors.ErrUnsupported }
+
+func (*poller) close() {}

@@ -1,0 +1,36 @@
+package watch
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+)
+
+// silent fails the test when it is told anything.
+type silent struct{ t *testing.T }
+
+func (s silent) PeerClosed() { s.t.Error("PeerClosed was called") }
+
+// noSocket is a connection without a descriptor, in the ways in which that can show.
+type noSocket struct {
+	err     error // of SyscallConn
+	control error
+}
+
+func (c noSocket) SyscallConn() (syscall.RawConn, error) { return c, c.err }
+func (c noSocket) Control(func(uintptr)) error           { return c.control }
+func (c noSocket) Read(func(uintptr) bool) error         { return c.control }
+func (c noSocket) Write(func(uintptr) bool) error        { return c.control }
+
+func TestAConnectionWithoutADescriptorIsNotWatched(t *testing.T) {
+	var w Watcher
+	for _, conn := range []syscall.Conn{nil, noSocket{}, noSocket{err: errors.New("no")}, noSocket{control: errors.New("no")}} {
+		r, ok := w.Add(conn, silent{t})
+		if ok || r != (Registration{}) {
+			t.Errorf("%v is watched", conn)
+		}
+		if w.Remove(r) {
+			t.Errorf("%v was removed", conn)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package pool
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// plainConn is the cheapest connection there can be, so that benchmarks show the pool alone.
+type plainConn struct{ _ int }
+
+func (*plainConn) Probe() Reason { return "" }
+func (*plainConn) Close() error  { return nil }
+
+type plainDialer struct{}
+
+func (plainDialer) Dial(context.Context) (*plainConn, error) { return new(plainConn), nil }
+
+// peerKey is about the size of a real identity.
+type peerKey struct {
+	network, address, scheme, serverName, certificate string
+	flags                                             int
+}
+
+func benchKey(i int) peerKey {
+	return peerKey{"tcp", "192.0.2.1:" + strconv.Itoa(i), "https", "www.example.org", "", i}
+}
+
+var benchTerms = Terms{IdleTimeout: 90 * time.Second, MaxReuse: 1 << 40, MaxLifetime: time.Hour, MaxConns: 1 << 20}
+
+func stocked(b testing.TB, keys, each int) *Pool[peerKey, *plainConn] {
+	p := New(Config[peerKey, *plainConn]{})
+	for i := range keys {
+		var leases []Lease[peerKey, *plainConn]
+		for range each {
+			lease, err := p.Acquire(context.Background(), benchKey(i), plainDialer{}, benchTerms)
+			if err != nil {
+				b.Fatal(err)
+			}
+			leases = append(leases, lease)
+		}
+		for _, lease := range leases {
+			lease.Release()
+		}
+	}
+	b.Cleanup(p.CloseIdle)
+	return p
+}
+
+func BenchmarkTryAcquireReleaseOneKey(b *testing.B) {
+	p, key := stocked(b, 1, 1), benchKey(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		lease, ok := p.TryAcquire(key, benchTerms)
+		if !ok {
+			b.Fatal("no idle connection")
+		}
+		lease.Release()
+	}
+}
+
+func BenchmarkAcquireReleaseOneKey(b *testing.B) {
+	p, key, ctx := stocked(b, 1, 1), benchKey(0), b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		lease, err := p.Acquire(ctx, key, plainDialer{}, benchTerms)
+		if err != nil {
+			b.Fatal(err)
+		}
+		lease.Release()
+	}
+}
+
+func BenchmarkTryAcquireReleaseHundredKeys(b *testing.B) {
+	p := stocked(b, 100, 1)
+	var keys [100]peerKey
+	for i := range keys {
+		keys[i] = benchKey(i)
+	}
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		lease, ok := p.TryAcquire(keys[i%len(keys)], benchTerms)
+		if !ok {
+			b.Fatal("no idle connection")
+		}
+		lease.Release()
+		i++
+	}
+}
+
+func BenchmarkTryAcquireReleaseParallel(b *testing.B) {
+	p, key := stocked(b, 1, 64), benchKey(0)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			lease, ok := p.TryAcquire(key, benchTerms)
+			if !ok {
+				b.Error("no idle connection")
+				return
+			}
+			lease.Release()
+		}
+	})
+}
+
+func BenchmarkDialAndDiscard(b *testing.B) {
+	p, key, ctx := New(Config[peerKey, *plainConn]{}), benchKey(0), b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		lease, err := p.Acquire(ctx, key, plainDialer{}, benchTerms)
+		if err != nil {
+			b.Fatal(err)
+		}
+		lease.Discard("done")
+	}
+}

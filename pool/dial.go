@@ -1,0 +1,186 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+)
+
+// dial is one call of a Dialer. Its goroutine belongs to the pool and ends when the Dialer returns.
+type dial[K comparable, C Conn] struct {
+	group  *group[K, C]
+	dialer Dialer[C]
+	ctx    context.Context
+	terms  Terms
+	order  uint64      // Pool.joined when it began
+	want   *want[K, C] // that asked for it and still waits, or nil; guarded by Pool.mu
+}
+
+// detached is a dial's context: it ends with the pool and not with the Acquire, but knows the latter's values.
+type detached struct {
+	context.Context
+	values context.Context
+}
+
+func (d detached) Value(key any) any {
+	if value := d.values.Value(key); value != nil {
+		return value
+	}
+	return d.Context.Value(key)
+}
+
+// startDials starts the dials that the group's wants need and its limits allow: as many as there are wants, the
+// oldest want first. A want that its own MaxConns holds back does not hold back those with a higher one.
+func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
+	roof := 0
+	for w := g.unasked.first(); w != nil; {
+		if p.dialsFull(g) || g.covered() && g.unaskedFresh == 0 || g.active+g.dialing >= g.roof {
+			return
+		}
+		next := w.inUnasked.next.owner
+		if (!w.terms.Fresh && g.covered()) || !p.makeRoom(g, w.terms.maxConns(), todo) {
+			roof = max(roof, w.terms.maxConns())
+		} else {
+			p.startDial(g, w, todo)
+		}
+		w = next
+	}
+	g.roof = roof
+}
+
+func (p *Pool[K, C]) dialsFull(g *group[K, C]) bool {
+	return p.config.MaxDialsPerKey > 0 && g.dialing >= p.config.MaxDialsPerKey
+}
+
+// makeRoom says whether the key may have one connection more under a want's MaxConns, and closes idle ones that
+// are in the way: the want would have taken one of them if it could use any.
+func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int, todo *after[K, C]) bool {
+	if g.active+g.dialing >= maxConns {
+		return false
+	}
+	for g.active+g.dialing+g.idle.len >= maxConns {
+		p.close(g.idle.last(), ReasonMakeRoom, todo)
+	}
+	return true
+}
+
+func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C]) {
+	w.dial = &dial[K, C]{
+		group: g, dialer: w.dialer, terms: w.terms, order: p.joined, want: w,
+		ctx: detached{p.dialing, context.WithoutCancel(w.ctx)},
+	}
+	g.asked(w)
+	g.dialing++
+	g.dials++
+	p.dials++
+	p.tally.dials++
+	todo.dials = append(todo.dials, w.dial)
+}
+
+// run calls the Dialer and lands what it returns, also when it panics or ends its goroutine.
+func (p *Pool[K, C]) run(d *dial[K, C]) {
+	var (
+		conn             C
+		e                *entry[K, C]
+		err              error
+		dialed, returned bool
+	)
+	defer func() {
+		if !returned {
+			e, err = nil, panicError(recover())
+			if dialed {
+				_ = conn.Close() // the pool never had it
+			}
+		}
+		p.land(d, e, err)
+	}()
+	conn, err = d.dialer.Dial(d.ctx)
+	if err == nil && isNil(conn) {
+		err = errors.New("pool: the Dialer returned neither a connection nor an error")
+	}
+	if err == nil {
+		dialed = true
+		e = p.open(d, conn)
+	}
+	returned = true
+}
+
+// open makes the entry of a connection and tells the connection how to retire.
+func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
+	e := &entry[K, C]{
+		conn: conn, group: d.group, order: d.order, jitter: p.draw(),
+		maxUses: math.MaxUint64, expires: forever,
+	}
+	e.inGroup.owner, e.inPool.owner = e, e
+	if retirer, ok := any(conn).(Retirer); ok {
+		retirer.Attach(func(reason Reason) { p.retire(e, reason) })
+	}
+	return e
+}
+
+// land ends a dial. Its connection goes to the oldest want; its error to the want that asked for it, or to
+// nobody.
+func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], err error) {
+	now := p.now()
+	g := d.group
+	var todo after[K, C]
+	p.mu.Lock()
+	g.dialing--
+	p.dials--
+	asker := d.want
+	if asker != nil {
+		d.want, asker.dial = nil, nil
+		g.unask(asker)
+	}
+	if err != nil {
+		g.dialFailures++
+		p.tally.dialFailures++
+	} else if reason := p.admit(e, d, now, &todo); reason != "" {
+		err = fmt.Errorf("%w: %s", ErrRetired, reason)
+	}
+	if err != nil && asker != nil {
+		p.deliver(asker, delivery[K, C]{err: err})
+	}
+	p.tend(g, &todo)
+	p.mu.Unlock()
+	p.act(&todo)
+}
+
+// admit counts a new connection among the pool's and settles it. Its asker, if it still waits, would have taken
+// it: where it is closed instead, it has retired already.
+func (p *Pool[K, C]) admit(e *entry[K, C], d *dial[K, C], now time.Duration, todo *after[K, C]) Reason {
+	e.born = now
+	e.bind(&d.terms)
+	e.become(active)
+	e.group.active++
+	p.active++
+	p.tally.opened++
+	return p.settle(e, "", now, todo)
+}
+
+// panicError is the error of a dial that did not return; cause is nil where it ended its goroutine.
+func panicError(cause any) error {
+	switch cause := cause.(type) {
+	case nil:
+		return errors.New("pool: the Dialer ended its goroutine instead of returning")
+	case error:
+		return fmt.Errorf("pool: the Dialer panicked: %w", cause)
+	default:
+		return fmt.Errorf("pool: the Dialer panicked: %v", cause)
+	}
+}
+
+func isNil(conn any) bool {
+	if conn == nil {
+		return true
+	}
+	v := reflect.ValueOf(conn)
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func, reflect.Slice:
+		return v.IsNil()
+	}
+	return false
+}

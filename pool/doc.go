@@ -1,0 +1,72 @@
+// Package pool keeps connections by key, so that one dialed for a key serves many uses of it, one after the
+// other. It knows no protocol: a connection is anything with a Probe and a Close, a key anything comparable.
+//
+//	p := pool.New(pool.Config[string, *conn]{MaxIdle: 100})
+//	lease, err := p.Acquire(ctx, "192.0.2.1:4222", dialer, pool.Terms{IdleTimeout: time.Minute})
+//	if err != nil {
+//		return err
+//	}
+//	if err := talk(lease.Conn()); err != nil {
+//		lease.Discard("talk_failed") // on any doubt
+//		return err
+//	}
+//	lease.Release() // probed, then idle, or the next one's, or closed with a reason
+//
+// # The life of a connection
+//
+//	                   lease
+//	dial ──▶ active ◀──────────▶ idle ──▶ closed   timeout, limits, retire, CloseIdle, Shutdown
+//	          │   │    release
+//	          │   └──▶ hijacked                     the caller's for good
+//	          └──────▶ closed                       discard, a cap, a failed probe, retired
+//
+// Closed and hijacked are final. A connection that is retired while it is active finishes its lease, takes no
+// other and is then closed. Dials are counted apart, as there is no connection yet. A connection on its way from
+// a dial or a release to a waiting Acquire is active; so is one that is being probed.
+//
+// # The rules
+//
+//  1. One connection, one entry, one key, for life. Keys are compared in full, with ==. A connection is removed
+//     by a pointer to its entry, never searched by key.
+//
+//  2. Every path back to idle goes through one function, settle. It looks, in this order, at: retired; the
+//     failed probe; the pool being shut down; Terms.Unpooled of the lease that ends; the caps on reuse and
+//     lifetime. What passes goes to the oldest want that may have it, otherwise to idle, unless the pool was
+//     told to close its idle connections or keeps none.
+//
+//  3. A lease ends exactly once, by Release, Discard or Hijack. Ending it twice panics, also when the connection
+//     has been leased again since: leases are numbered.
+//
+//  4. The lock is never held while calling a connection, a dialer or a hook. Methods choose under the lock and
+//     act after it. A close is therefore counted a moment before the connection's Close is called; it is called
+//     on the goroutine whose call decided it, before dials that profit from the room are started.
+//
+//  5. A dial outlives the Acquire that asked for it: its context keeps that one's values, and only Shutdown
+//     cancels it. Its connection goes to the oldest want, or to idle, or is closed where its Terms were Unpooled
+//     and no want is there. Its error goes to the want that asked for it and to no other; when that one has left
+//     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. As many
+//     dials are under way as there are wants, within the limits; after the end of any dial or connection the
+//     next ones are started. A want whose context ends leaves nothing behind: a connection that was delivered at
+//     that very moment is settled anew, as if unused.
+//
+//  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond an
+//     idle limit the connection goes that was released longest ago. Wants are first in, first out. A want that
+//     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
+//     and the room they need is made: an idle connection of their key is closed for it, and so is one that is
+//     released while such a want has waited for longer than all others. Idle connections are leased most
+//     recently released first, so that a quiet pool shrinks.
+//
+//  7. Lifetime and reuse are checked at release, at checkout, when a connection is handed to a want, and
+//     lifetime by the reaper. A connection in use is never cut for its age. Age has 10 % of jitter either way,
+//     drawn at dial. A candidate that fails a check or its probe is closed, and the next one tried before any
+//     dial.
+//
+//  8. Memory is bounded: a key is forgotten with its last connection, dial and want. A pool that has met a
+//     million keys is as small as one that has met those it still knows.
+//
+//  9. Opened = idle + active + hijacked + closed, at every moment, and every close has a reason.
+//
+//  10. What a pool needs ends when there is nothing to watch: one timer while idle connections have a deadline,
+//     one goroutine for each dial, none otherwise. A pool that is dropped keeps nothing alive once its idle
+//     connections have timed out. A pool made inside a testing/synctest bubble works there.
+package pool

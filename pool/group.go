@@ -1,0 +1,69 @@
+package pool
+
+import "sync/atomic"
+
+// group is everything that the pool knows of one key. It exists as long as the key has a connection, a dial or
+// a want, and is guarded by Pool.mu.
+type group[K comparable, C Conn] struct {
+	pool *Pool[K, C] // set once
+	key  K           // set once
+
+	idle    list[entry[K, C]] // a stack: the most recently released first
+	active  int               // connections in use
+	dialing int               // dials under way
+
+	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
+	// one. A want for which no dial of its own is under way is also in unasked.
+	plain, own, unasked list[want[K, C]]
+	unaskedFresh        int // those in unasked that a dial begun for somebody else cannot serve
+	roof                int // at least the highest MaxConns in unasked: at this height nobody there may dial
+
+	hits                        atomic.Uint64 // counted when a probe has succeeded, thus without the lock
+	misses, dials, dialFailures uint64
+}
+
+func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
+	g := &group[K, C]{pool: p, key: key}
+	g.idle.init()
+	g.plain.init()
+	g.own.init()
+	g.unasked.init()
+	return g
+}
+
+func (g *group[K, C]) waiting() int { return g.plain.len + g.own.len }
+
+// spare is how many dials are under way whose wants have been served otherwise, or have left.
+func (g *group[K, C]) spare() int { return g.dialing - (g.waiting() - g.unasked.len) }
+
+// covered says that the wants without a dial of their own need none, as spare dials will serve them.
+func (g *group[K, C]) covered() bool { return g.spare() >= g.unasked.len-g.unaskedFresh }
+
+// heir is the want that gets the connection: the oldest that may have it.
+func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
+	plain := g.plain.first()
+	if e.uses > 0 {
+		return plain
+	}
+	own := g.own.first()
+	for own != nil && own.terms.Fresh && own.order > e.order {
+		own = own.inQueue.next.owner
+	}
+	if plain == nil || own != nil && own.order < plain.order {
+		return own
+	}
+	return plain
+}
+
+// queue is the one of the two that a want with these terms waits in.
+func (g *group[K, C]) queue(terms *Terms) *list[want[K, C]] {
+	if terms.ownDial() {
+		return &g.own
+	}
+	return &g.plain
+}
+
+// empty says that nothing is left to know of the key.
+func (g *group[K, C]) empty() bool {
+	return g.idle.len+g.active+g.dialing+g.waiting() == 0
+}

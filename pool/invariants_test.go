@@ -1,0 +1,186 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+)
+
+// checkInvariants looks for a broken rule of doc.go in the pool's own books. It may be called at any moment at
+// which the lock is free: these rules hold between any two operations, also while others are under way.
+func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	broken := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	checkIdle(p, broken)
+	sum := struct{ idle, active, dialing, waiting int }{}
+	for key, g := range p.groups {
+		if g.key != key || g.pool != p {
+			broken("rule 1: the group of %v says it is that of %v", key, g.key)
+		}
+		if g.empty() {
+			broken("rule 8: %v is known and has nothing", key)
+		}
+		checkStack(p, g, broken)
+		checkWants(p, g, broken)
+		sum.idle += g.idle.len
+		sum.active += g.active
+		sum.dialing += g.dialing
+		sum.waiting += g.waiting()
+	}
+	if sum.idle != p.idle.len || sum.active != p.active || sum.dialing != p.dials || sum.waiting != p.waiting {
+		broken("rule 9: the groups add up to %+v, the pool says idle %d, active %d, dials %d, waiting %d",
+			sum, p.idle.len, p.active, p.dials, p.waiting)
+	}
+	checkTotals(p, broken)
+	return errors.Join(errs...)
+}
+
+// checkIdle looks at the list of all idle connections and at the reaper.
+func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any)) {
+	if limit := p.config.MaxIdle; limit < 0 && p.idle.len > 0 || limit > 0 && p.idle.len > limit {
+		broken("rule 6: %d connections are idle, MaxIdle is %d", p.idle.len, limit)
+	}
+	n, timed, earliest := 0, 0, forever
+	for e := p.idle.first(); e != nil; e = e.inPool.next.owner {
+		n++
+		switch {
+		case e.state != idle:
+			broken("rule 1: a connection in the idle list is %v", e.state)
+		case p.groups[e.group.key] != e.group || !e.inGroup.linked():
+			broken("rule 1: an idle connection of %v is not in its group", e.group.key)
+		case e.lease.Load() != 0:
+			broken("rule 3: an idle connection of %v is leased", e.group.key)
+		case e.retired != "" || e.unpooled || e.uses > 0 && e.uses >= e.maxUses:
+			broken("rule 2: idle although retired=%q unpooled=%v uses=%d of %d", e.retired, e.unpooled, e.uses, e.maxUses)
+		}
+		if at := e.deadline(); at != forever {
+			timed++
+			earliest = min(earliest, at)
+		}
+	}
+	if n != p.idle.len {
+		broken("rule 6: the idle list has %d connections and says %d", n, p.idle.len)
+	}
+	if timed != p.reaper.timed {
+		broken("rule 10: %d idle connections have a deadline, the reaper knows of %d", timed, p.reaper.timed)
+	}
+	if timed > 0 && p.reaper.wake > max(earliest, p.reaper.quiet) {
+		broken("rule 10: the reaper comes at %v, too late for %v", p.reaper.wake, earliest)
+	}
+	if len(p.groups) == 0 && p.reaper.wake != forever {
+		broken("rule 10: the reaper is armed in an empty pool")
+	}
+}
+
+// checkStack looks at the idle connections of one key.
+func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
+	if limit := p.config.MaxIdlePerKey; limit < 0 && g.idle.len > 0 || limit > 0 && g.idle.len > limit {
+		broken("rule 6: %d connections of %v are idle, MaxIdlePerKey is %d", g.idle.len, g.key, limit)
+	}
+	// The stack must be what is left of the whole list when the other keys are taken out.
+	e := g.idle.first()
+	for all := p.idle.first(); all != nil; all = all.inPool.next.owner {
+		if all.group != g {
+			continue
+		}
+		if all != e {
+			broken("rule 6: the stack of %v has another order than the idle list", g.key)
+			return
+		}
+		e = e.inGroup.next.owner
+	}
+	if e != nil {
+		broken("rule 1: %v has an idle connection that the idle list does not have", g.key)
+	}
+	if g.idle.len > 0 && g.plain.len > 0 {
+		broken("rule 5: %d wants of %v wait while %d connections are idle", g.plain.len, g.key, g.idle.len)
+	}
+}
+
+// checkWants looks at the queues of one key.
+func checkWants[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
+	unasked := 0
+	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
+		n, last := 0, uint64(0)
+		for w := queue.first(); w != nil; w = w.inQueue.next.owner {
+			n++
+			if w.order <= last {
+				broken("rule 6: the wants of %v are not in their order", g.key)
+			}
+			last = w.order
+			if w.settled || len(w.ready) > 0 || w.group != g || w.terms.ownDial() != (queue == &g.own) {
+				broken("rule 5: a want of %v is in the wrong queue", g.key)
+			}
+			if (w.dial == nil) != w.inUnasked.linked() || w.dial != nil && w.dial.want != w {
+				broken("rule 5: a want of %v and its dial do not agree", g.key)
+			}
+			if w.dial == nil {
+				unasked++
+			}
+		}
+		if n != queue.len {
+			broken("rule 6: a queue of %v has %d wants and says %d", g.key, n, queue.len)
+		}
+	}
+	if limit := p.config.MaxDialsPerKey; limit > 0 && g.dialing > limit {
+		broken("rule 6: %d dials for %v, MaxDialsPerKey is %d", g.dialing, g.key, limit)
+	}
+	if unasked != g.unasked.len {
+		broken("rule 5: %d wants of %v have no dial, the list says %d", unasked, g.key, g.unasked.len)
+	}
+	checkUnasked(p, g, broken)
+}
+
+// checkUnasked looks for wants that nobody would ever serve.
+func checkUnasked[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
+	fresh, last := 0, uint64(0)
+	for w := g.unasked.first(); w != nil; w = w.inUnasked.next.owner {
+		if w.order <= last || w.settled {
+			broken("rule 5: the wants of %v without a dial are not in their order", g.key)
+		}
+		last = w.order
+		if w.terms.Fresh {
+			fresh++
+		}
+		if w.terms.maxConns() > g.roof {
+			broken("rule 5: a want of %v could get higher than %d", g.key, g.roof)
+		}
+		covered := !w.terms.Fresh && g.covered()
+		if !covered && !p.dialsFull(g) && g.active+g.dialing < w.terms.maxConns() {
+			broken("rule 5: a want of %v waits for nothing: %d active, %d dialing, %d idle, MaxConns %d",
+				g.key, g.active, g.dialing, g.idle.len, w.terms.MaxConns)
+		}
+	}
+	if fresh != g.unaskedFresh {
+		broken("rule 5: %d Fresh wants of %v have no dial, the group says %d", fresh, g.key, g.unaskedFresh)
+	}
+	if g.spare() < 0 {
+		broken("rule 5: %d dials for %v are fewer than were asked for", g.dialing, g.key)
+	}
+}
+
+// checkTotals looks at what holds for the pool as a whole.
+func checkTotals[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any)) {
+	var closed uint64
+	for reason, n := range p.tally.closes {
+		if reason == "" {
+			broken("rule 9: %d closes without a reason", n)
+		}
+		closed += n
+	}
+	if present := uint64(p.idle.len) + uint64(p.active) + p.hijacked + closed; present != p.tally.opened {
+		broken("rule 9: opened %d, but idle %d + active %d + hijacked %d + closed %d",
+			p.tally.opened, p.idle.len, p.active, p.hijacked, closed)
+	}
+	if p.active < 0 || p.dials < 0 || p.waiting < 0 || p.closing < 0 {
+		broken("rule 9: active %d, dials %d, waiting %d, closing %d", p.active, p.dials, p.waiting, p.closing)
+	}
+	if p.closed && p.idle.len+p.waiting > 0 {
+		broken("rule 2: %d idle and %d waiting after Shutdown", p.idle.len, p.waiting)
+	}
+	if p.crowd < len(p.groups) {
+		broken("rule 8: %d keys, more than the crowd of %d", len(p.groups), p.crowd)
+	}
+}

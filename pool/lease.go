@@ -1,0 +1,150 @@
+package pool
+
+import (
+	"math"
+	"time"
+)
+
+// Lease is the right to use one connection, from an Acquire until Release, Discard or Hijack ends it. Every
+// lease is ended exactly once; ending one twice panics, even when its connection has been leased again since.
+// It is a small value and may be copied: the copies are the same lease. Once it has ended, the holder must not
+// touch the connection any more, Hijack excepted.
+//
+// The methods that report are safe for concurrent use and keep their answers after the end. The zero Lease
+// leases nothing: they return zero values for it, and ending it panics.
+type Lease[K comparable, C Conn] struct {
+	entry  *entry[K, C]
+	number uint64        // of this lease among those of its connection, from 1
+	span   time.Duration // idle before a hit, waited for a miss
+	miss   uint8         // Miss.code; with four words a Lease stays in registers
+}
+
+// Valid reports whether the lease came from an Acquire; it is false for the zero Lease. It does not say whether
+// the lease has ended.
+func (l Lease[K, C]) Valid() bool { return l.entry != nil }
+
+// Conn returns the connection.
+func (l Lease[K, C]) Conn() C {
+	if l.entry == nil {
+		var none C
+		return none
+	}
+	return l.entry.conn
+}
+
+// Key returns the key that the connection was acquired by.
+func (l Lease[K, C]) Key() K {
+	if l.entry == nil {
+		var none K
+		return none
+	}
+	return l.entry.group.key
+}
+
+// Reused reports whether the connection was leased before.
+func (l Lease[K, C]) Reused() bool { return l.number > 1 }
+
+// Uses returns how many leases the connection had before this one.
+func (l Lease[K, C]) Uses() int {
+	return int(min(max(l.number, 1)-1, math.MaxInt))
+}
+
+// IdleTime returns how long the connection was idle before this lease.
+func (l Lease[K, C]) IdleTime() time.Duration {
+	if l.miss != hit {
+		return 0
+	}
+	return l.span
+}
+
+// Age returns how long ago the connection was dialed.
+func (l Lease[K, C]) Age() time.Duration {
+	if l.entry == nil {
+		return 0
+	}
+	return max(0, l.entry.group.pool.now()-l.entry.born)
+}
+
+// Miss returns why no idle connection was there to take, or "" if one was.
+func (l Lease[K, C]) Miss() Miss { return misses[l.miss] }
+
+// Waited returns how long the Acquire waited for a dial or for somebody else's release; zero for a hit.
+func (l Lease[K, C]) Waited() time.Duration {
+	if l.miss == hit {
+		return 0
+	}
+	return l.span
+}
+
+// Limit tells the pool what the peer said of its own limits, as in the Keep-Alive field of RFC 2068, section
+// 19.7.1.1: how long it keeps the connection while it is idle, and how many more leases it will serve on it
+// after this one. An idle of zero or less and a reuse below zero say nothing. Limits only ever get lower. Limit
+// does nothing on a lease that has ended.
+func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
+	e := l.entry
+	if e == nil {
+		return
+	}
+	p := e.group.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.lease.Load() != l.number {
+		return
+	}
+	if idle > 0 && (e.peerIdle == 0 || idle < e.peerIdle) {
+		e.peerIdle = idle
+	}
+	if reuse >= 0 {
+		e.maxUses = min(e.maxUses, l.number+uint64(reuse))
+	}
+}
+
+// Release ends the lease and gives the connection back. It probes the connection first. It returns "" when the
+// connection was kept or handed to a want, else why it was closed.
+func (l Lease[K, C]) Release() Reason {
+	e := l.end("Release")
+	var reason Reason
+	if !e.unpooled { // that one is closed whatever a probe says
+		reason = e.conn.Probe()
+	}
+	return e.group.pool.putBack(e, reason)
+}
+
+// Discard ends the lease and closes the connection. An empty reason is counted as ReasonUnspecified.
+func (l Lease[K, C]) Discard(reason Reason) {
+	e := l.end("Discard")
+	p := e.group.pool
+	var todo after[K, C]
+	p.mu.Lock()
+	p.close(e, reason.orUnspecified(), &todo)
+	p.tend(e.group, &todo)
+	p.mu.Unlock()
+	p.act(&todo)
+}
+
+// Hijack ends the lease and takes the connection out of the pool for good: it is the caller's, who closes it.
+// It no longer counts for any limit.
+func (l Lease[K, C]) Hijack() {
+	e := l.end("Hijack")
+	p := e.group.pool
+	var todo after[K, C]
+	p.mu.Lock()
+	e.become(hijacked)
+	p.active--
+	e.group.active--
+	p.hijacked++
+	p.tend(e.group, &todo)
+	p.mu.Unlock()
+	p.act(&todo)
+}
+
+// end claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else.
+func (l Lease[K, C]) end(verb string) *entry[K, C] {
+	if l.entry == nil {
+		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
+	}
+	if !l.entry.lease.CompareAndSwap(l.number, 0) {
+		panic("pool: " + verb + " was called on a lease that had already been released, discarded or hijacked")
+	}
+	return l.entry
+}

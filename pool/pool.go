@@ -1,0 +1,277 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// ErrClosed is what Acquire returns after Shutdown has been called.
+var ErrClosed = errors.New("pool: closed")
+
+// ErrRetired is wrapped by the error of an Acquire whose connection retired before anybody could lease it.
+var ErrRetired = errors.New("pool: connection retired before its first lease")
+
+// Conn is a connection as the pool sees it.
+type Conn interface {
+	// Probe says whether the connection can serve another use: "" or the reason why not. The pool calls it at
+	// release and at checkout, without its lock and never while somebody else leases the connection. It must
+	// not block.
+	Probe() Reason
+	// Close is called by the pool exactly once, without its lock, and never after a Hijack. Its error is ignored.
+	Close() error
+}
+
+// Retirer is implemented by a Conn that wants to take itself out of the pool.
+type Retirer interface {
+	// Attach is called once, before the first lease and without the lock. A call of retire closes the
+	// connection with that reason: at once if it is idle, when its lease ends if it is in use. retire may be
+	// called at any time, from any goroutine and more than once; the first reason counts.
+	Attach(retire func(Reason))
+}
+
+// Dialer makes connections. Its context is not canceled with the Acquire that asked for the dial, although it
+// carries that one's values: the Dialer brings its own timeout. Only Shutdown cancels it.
+type Dialer[C Conn] interface {
+	Dial(ctx context.Context) (C, error)
+}
+
+// Config is what holds for a whole pool. The zero Config sets no limit.
+type Config[K comparable, C Conn] struct {
+	// MaxIdle and MaxIdlePerKey bound the idle connections, in total and of each key. Beyond them the one that
+	// was idle for longest is closed. Zero: no limit. Negative: keep none.
+	MaxIdle, MaxIdlePerKey int
+	// MaxDialsPerKey bounds the dials under way at once for each key. Zero or less: no limit.
+	MaxDialsPerKey int
+	// OnClose is called after every close that the pool made, so not after a Hijack. May be nil.
+	OnClose func(key K, conn C, reason Reason)
+	// OnForget is called when a key had no connection, dial or want any more and the pool has forgotten it; by
+	// the time of the call another Acquire may have made it known again. May be nil.
+	OnForget func(key K)
+}
+
+// Pool keeps connections by key. It is safe for concurrent use. Make one with New.
+type Pool[K comparable, C Conn] struct {
+	config      Config[K, C]
+	epoch       time.Time // moments are Durations since then: cheaper to read and to compare than a Time
+	dialing     context.Context
+	cancelDials context.CancelCauseFunc
+	draw        func() time.Duration // a connection's jitter, in thousandths; fixed by tests
+
+	// mu guards all that follows, every group and the marked fields of every entry. It is never held while
+	// calling a Conn, a Dialer or a hook: methods note in an after what to close, start and report, and do it
+	// when they have unlocked. Sending on a want's channel is allowed, for it never blocks.
+	mu        sync.Mutex
+	groups    map[K]*group[K, C]
+	crowd     int               // the most groups since the map was made
+	idle      list[entry[K, C]] // of all keys: the most recently released first
+	active    int
+	dials     int    // under way
+	waiting   int    // wants
+	joined    uint64 // wants so far: the order of their coming
+	closing   int    // closed entries whose Close or OnClose has not returned
+	closeIdle bool   // CloseIdle was called, and nothing asked for since
+	closed    bool   // one-way
+	drained   chan struct{}
+	reaper    reaper
+	tally     tally
+	hijacked  uint64
+}
+
+// New returns an empty pool. It starts no goroutine; a pool needs no closing if its connections may just time
+// out.
+func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
+	p := &Pool[K, C]{
+		config: config,
+		epoch:  time.Now(),
+		draw:   func() time.Duration { return 900 + rand.N[time.Duration](201) },
+		groups: make(map[K]*group[K, C]),
+		reaper: reaper{wake: forever},
+		tally:  newTally(),
+	}
+	p.dialing, p.cancelDials = context.WithCancelCause(context.Background())
+	p.idle.init()
+	return p
+}
+
+func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
+
+// TryAcquire leases an idle connection, or returns false if there is none that will do. It does not dial, wait
+// or allocate, and counts no miss: an Acquire that follows does.
+func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
+	r := request[K, C]{key: key, terms: terms, start: p.now()}
+	e, _, _ := p.checkout(&r)
+	if e == nil {
+		return Lease[K, C]{}, false
+	}
+	return e.begin(&r.terms, "", r.start-e.idleSince), true
+}
+
+// Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
+// lease releases, or one that is dialed. A dial goes on without its Acquire, and its connection serves whoever
+// waits longest.
+//
+// It returns context.Cause(ctx) when ctx ends first, ErrClosed after Shutdown, the dialer's own error for the
+// dial that this call asked for, and an error that wraps ErrRetired when that dial's connection retired at once.
+// A Dialer that panics makes an error that names the panic's value, and wraps it if it is an error.
+func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms Terms) (Lease[K, C], error) {
+	if ctx.Err() != nil {
+		return Lease[K, C]{}, context.Cause(ctx)
+	}
+	r := request[K, C]{key: key, terms: terms, start: p.now(), wait: true, ctx: ctx, dialer: dialer}
+	e, w, err := p.checkout(&r)
+	switch {
+	case err != nil:
+		return Lease[K, C]{}, err
+	case e != nil:
+		return e.begin(&r.terms, "", r.start-e.idleSince), nil
+	default:
+		return p.await(w, &r)
+	}
+}
+
+// checkout takes the most recently released idle connection that passes its probe. Where there is none, it
+// returns the want that has joined the queue, if the request is one that waits.
+func (p *Pool[K, C]) checkout(r *request[K, C]) (*entry[K, C], *want[K, C], error) {
+	var stale *entry[K, C]
+	var reason Reason
+	for {
+		e, w, err := p.choose(r, stale, reason)
+		if e == nil {
+			return nil, w, err
+		}
+		reason = e.conn.Probe()
+		if reason == "" {
+			e.group.hits.Add(1)
+			return e, nil, nil
+		}
+		stale, r.miss = e, MissStale
+	}
+}
+
+// choose is one step of checkout under the lock: it closes the candidate that has just failed its probe and
+// takes the next one, or else lets the request join the queue. Both in one step, so that no connection comes
+// back unnoticed in between.
+func (p *Pool[K, C]) choose(r *request[K, C], stale *entry[K, C], reason Reason) (
+	e *entry[K, C], w *want[K, C], err error,
+) {
+	var todo after[K, C]
+	p.mu.Lock()
+	if stale != nil {
+		p.close(stale, reason, &todo)
+	}
+	g := p.groups[r.key]
+	if p.closed {
+		err = ErrClosed
+	} else {
+		p.closeIdle = false
+		e = p.candidate(g, r, &todo)
+		if e == nil && r.wait {
+			w, err = p.join(g, r)
+		}
+	}
+	if w != nil {
+		g = w.group
+	}
+	if g != nil && (e == nil || todo.closes != nil) {
+		p.tend(g, &todo)
+	}
+	p.mu.Unlock()
+	p.act(&todo)
+	return e, w, err
+}
+
+// candidate takes the first idle connection of the group that is not spent, and closes those before it.
+func (p *Pool[K, C]) candidate(g *group[K, C], r *request[K, C], todo *after[K, C]) *entry[K, C] {
+	if g == nil || r.terms.ownDial() {
+		return nil
+	}
+	for e := g.idle.first(); e != nil; e = g.idle.first() {
+		reason := e.spent(&r.terms, r.start)
+		if reason == "" {
+			p.unpark(e)
+			e.become(active)
+			p.active++
+			g.active++
+			return e
+		}
+		p.close(e, reason, todo)
+		if r.miss == "" {
+			r.miss = MissExpired
+		}
+	}
+	return nil
+}
+
+// CloseIdle closes every idle connection. Until something is acquired again, those that come back from a lease
+// or a dial are closed too, unless a want is there to take them.
+func (p *Pool[K, C]) CloseIdle() {
+	var todo after[K, C]
+	p.mu.Lock()
+	p.closeIdle = true
+	for e := p.idle.last(); e != nil; e = p.idle.last() {
+		p.close(e, ReasonCloseIdle, &todo)
+		p.tend(e.group, &todo)
+	}
+	p.mu.Unlock()
+	p.act(&todo)
+}
+
+// Shutdown ends the pool: nothing new is leased, waiting Acquires return ErrClosed, idle connections are closed
+// and dials canceled. It waits until the leases and dials under way have ended and their connections are
+// closed. If ctx ends before, it returns context.Cause(ctx), and the rest is closed as its leases end. It may be
+// called more than once, but not from within a Close or a hook, which it would wait for.
+func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
+	var todo after[K, C]
+	p.mu.Lock()
+	if !p.closed {
+		p.closed = true
+		p.drained = make(chan struct{})
+		for _, g := range p.groups {
+			p.shut(g, &todo)
+		}
+	}
+	p.signal()
+	p.mu.Unlock()
+	p.cancelDials(ErrClosed)
+	p.act(&todo)
+
+	select {
+	case <-p.drained:
+		return nil
+	default:
+	}
+	select {
+	case <-p.drained:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// shut sends the group's wants away and closes its idle connections.
+func (p *Pool[K, C]) shut(g *group[K, C], todo *after[K, C]) {
+	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
+		for w := queue.first(); w != nil; w = queue.first() {
+			p.deliver(w, delivery[K, C]{err: ErrClosed})
+		}
+	}
+	for e := g.idle.last(); e != nil; e = g.idle.last() {
+		p.close(e, ReasonShutdown, todo)
+	}
+	p.tend(g, todo)
+}
+
+// signal wakes Shutdown when there is nothing left to wait for.
+func (p *Pool[K, C]) signal() {
+	if !p.closed || p.active+p.dials+p.closing > 0 {
+		return
+	}
+	select {
+	case <-p.drained:
+	default:
+		close(p.drained)
+	}
+}

@@ -1,0 +1,232 @@
+package pool
+
+import (
+	"maps"
+	"time"
+)
+
+// after is what a method has decided under the lock and does without it. It lives on the stack, and allocates
+// only when there is something to do.
+type after[K comparable, C Conn] struct {
+	closes    []doomed[K, C]
+	dials     []*dial[K, C]
+	forgotten []K
+}
+
+type doomed[K comparable, C Conn] struct {
+	entry  *entry[K, C]
+	reason Reason
+}
+
+// act does what was decided: the closes first, so that a dial finds the room that they make. The lock is not
+// held.
+func (p *Pool[K, C]) act(todo *after[K, C]) {
+	if len(todo.closes) > 0 {
+		p.closeAll(todo.closes)
+	}
+	for _, d := range todo.dials {
+		go p.run(d)
+	}
+	if hook := p.config.OnForget; hook != nil {
+		for _, key := range todo.forgotten {
+			hook(key)
+		}
+	}
+}
+
+func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
+	defer func() {
+		p.mu.Lock()
+		p.closing -= len(closes)
+		p.signal()
+		p.mu.Unlock()
+	}()
+	for _, d := range closes {
+		_ = d.entry.conn.Close()
+		if hook := p.config.OnClose; hook != nil {
+			hook(d.entry.group.key, d.entry.conn, d.reason)
+		}
+	}
+}
+
+// putBack gives the pool a connection that nobody uses any more.
+func (p *Pool[K, C]) putBack(e *entry[K, C], reason Reason) Reason {
+	now := p.now()
+	var todo after[K, C]
+	p.mu.Lock()
+	reason = p.settle(e, reason, now, &todo)
+	p.tend(e.group, &todo)
+	p.mu.Unlock()
+	p.act(&todo)
+	return reason
+}
+
+// settle decides what becomes of an active connection that nobody uses: the next want's, idle, or closed. It is
+// the only way back to idle. The reason given is that of its probe; settle returns "" or why it was closed.
+func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, todo *after[K, C]) Reason {
+	if e.retired != "" {
+		reason = e.retired
+	}
+	if reason == "" {
+		reason = p.refusal(e, now)
+	}
+	if reason == "" {
+		reason = p.pass(e, now, todo)
+	}
+	if reason != "" {
+		p.close(e, reason, todo)
+	}
+	return reason
+}
+
+// pass hands the connection to its heir or to idle, or says why it can do neither.
+func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
+	heir := e.group.heir(e)
+	if p.owesRoom(e.group, heir) {
+		return ReasonMakeRoom
+	}
+	if heir == nil {
+		return p.park(e, now, todo)
+	}
+	if reason := e.spent(&heir.terms, now); reason != "" {
+		return reason
+	}
+	p.deliver(heir, delivery[K, C]{entry: e})
+	return ""
+}
+
+// owesRoom says that one active connection less would let a want dial that has waited longer than the heir and
+// needs a dial of its own. Without it, a stream of others that reuse the connections of a key at its MaxConns
+// would keep that want waiting for ever.
+func (p *Pool[K, C]) owesRoom(g *group[K, C], heir *want[K, C]) bool {
+	w := g.unasked.first()
+	if w == nil || !w.terms.ownDial() || heir != nil && heir.order <= w.order {
+		return false
+	}
+	if !w.terms.Fresh && g.spare() > 0 || p.dialsFull(g) {
+		return false
+	}
+	return g.active+g.dialing == w.terms.maxConns()
+}
+
+// refusal says why the connection can serve nobody any more.
+func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
+	switch {
+	case p.closed:
+		return ReasonShutdown
+	case e.unpooled && e.uses > 0:
+		return ReasonUnpooled
+	}
+	return e.spent(&Terms{}, now)
+}
+
+// park makes the connection idle and keeps to the limits, or says why it cannot.
+func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
+	g := e.group
+	perKey, total := p.config.MaxIdlePerKey, p.config.MaxIdle
+	switch {
+	case e.unpooled:
+		return ReasonUnpooled
+	case p.closeIdle:
+		return ReasonCloseIdle
+	case perKey < 0:
+		return ReasonKeyIdleLimit
+	case total < 0:
+		return ReasonIdleLimit
+	}
+	if perKey > 0 && g.idle.len >= perKey {
+		p.evict(g.idle.last(), ReasonKeyIdleLimit, todo)
+	}
+	if total > 0 && p.idle.len >= total {
+		p.evict(p.idle.last(), ReasonIdleLimit, todo)
+	}
+	e.become(idle)
+	p.active--
+	g.active--
+	e.rest(now)
+	g.idle.pushFront(&e.inGroup)
+	p.idle.pushFront(&e.inPool)
+	if at := e.deadline(); at != forever {
+		p.reaper.timed++
+		p.arm(at, now)
+	}
+	return ""
+}
+
+// unpark takes an idle connection out of the lists.
+func (p *Pool[K, C]) unpark(e *entry[K, C]) {
+	e.group.idle.remove(&e.inGroup)
+	p.idle.remove(&e.inPool)
+	if e.deadline() != forever {
+		p.reaper.timed--
+	}
+}
+
+// evict closes an idle connection of any group.
+func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason, todo *after[K, C]) {
+	p.close(e, reason, todo)
+	p.tend(e.group, todo)
+}
+
+// close takes a connection, idle or active, out of the pool and notes that it is to be closed. The caller tends
+// its group afterwards.
+func (p *Pool[K, C]) close(e *entry[K, C], reason Reason, todo *after[K, C]) {
+	if e.state == idle {
+		p.unpark(e)
+	} else {
+		p.active--
+		e.group.active--
+	}
+	e.become(closed)
+	p.tally.closes[reason]++
+	p.closing++
+	todo.closes = append(todo.closes, doomed[K, C]{e, reason})
+}
+
+// tend leaves a group in order after any change that could have made room for a dial, or left nothing.
+func (p *Pool[K, C]) tend(g *group[K, C], todo *after[K, C]) {
+	if g.unasked.len > 0 {
+		p.startDials(g, todo)
+	}
+	if g.empty() && p.groups[g.key] == g {
+		p.forget(g)
+		todo.forgotten = append(todo.forgotten, g.key)
+	}
+	if p.reaper.timed == 0 {
+		p.disarm()
+	}
+	if p.closed {
+		p.signal()
+	}
+}
+
+// forget drops a group that has nothing left. A map keeps the memory of its most crowded moment, so it is made
+// anew when little of that is in use.
+func (p *Pool[K, C]) forget(g *group[K, C]) {
+	p.tally.hits += g.hits.Load()
+	delete(p.groups, g.key)
+	if p.crowd < 1024 || len(p.groups) > p.crowd/4 {
+		return
+	}
+	p.crowd = len(p.groups)
+	groups := make(map[K]*group[K, C], p.crowd)
+	maps.Copy(groups, p.groups)
+	p.groups = groups
+}
+
+// retire is what a Retirer is given: no new lease for this connection.
+func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
+	reason = reason.orUnspecified()
+	var todo after[K, C]
+	p.mu.Lock()
+	switch e.state {
+	case idle:
+		p.evict(e, reason, &todo)
+	case opening, active:
+		if e.retired == "" {
+			e.retired = reason
+		}
+	}
+	p.mu.Unlock()
+	p.act(&todo)
+}

@@ -1,0 +1,66 @@
+package pool
+
+import (
+	"math"
+	"time"
+)
+
+// forever is the deadline of what has none.
+const forever time.Duration = math.MaxInt64
+
+// Terms are what one Acquire asks for. The lease keeps them, and so does a connection dialed for it. Zero and
+// negative numbers set no limit.
+//
+// Callers that share a key usually agree on their Terms. Where they do not, the strictest word counts: a
+// connection is bound by the lowest MaxReuse and MaxLifetime of all that it was dialed for or leased under, and
+// one that is beyond what the next caller allows is closed rather than leased to it.
+type Terms struct {
+	// IdleTimeout is the longest time that the connection may stay idle after this lease.
+	IdleTimeout time.Duration
+
+	// Unpooled opts out of pooling: the lease neither takes an idle connection nor leaves one. Its connection
+	// is closed when the lease ends (ReasonUnpooled) and is not in the pool even for a moment.
+	Unpooled bool
+
+	// MaxReuse is how many times a connection may be reused: it carries at most MaxReuse+1 leases.
+	MaxReuse int
+
+	// MaxLifetime is the age after which a connection takes no new lease; one in use is never cut for it. So
+	// that connections dialed together do not end together, the pool draws a factor between 0.9 and 1.1 for
+	// each of them, once, at its dial.
+	MaxLifetime time.Duration
+
+	// MaxConns bounds the connections of the key: those being dialed, in use and idle together. An Acquire
+	// that finds no room waits for it; it looks at its own MaxConns only.
+	MaxConns int
+
+	// Fresh accepts only a connection that is dialed after this call and was never leased before: what a retry
+	// asks for after a stale connection.
+	Fresh bool
+}
+
+// ownDial says that only a newly dialed connection will do.
+func (t *Terms) ownDial() bool { return t.Fresh || t.Unpooled }
+
+// maxUses is MaxReuse as a number of leases.
+func (t *Terms) maxUses() uint64 {
+	if t.MaxReuse <= 0 {
+		return math.MaxUint64
+	}
+	return uint64(t.MaxReuse) + 1
+}
+
+func (t *Terms) maxConns() int {
+	if t.MaxConns <= 0 {
+		return math.MaxInt
+	}
+	return t.MaxConns
+}
+
+// deadline is the moment d after start: never, where d sets no limit or lies beyond what a Duration holds.
+func deadline(start, d time.Duration) time.Duration {
+	if d <= 0 || d > forever-start {
+		return forever
+	}
+	return start + d
+}

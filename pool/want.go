@@ -1,0 +1,158 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+var errNoDialer = errors.New("pool: Acquire was called with a nil Dialer and found no idle connection")
+
+// request is one TryAcquire or Acquire on its way through the pool.
+type request[K comparable, C Conn] struct {
+	key    K
+	terms  Terms
+	start  time.Duration
+	miss   Miss // so far
+	wait   bool // an Acquire: it has ctx and dialer
+	ctx    context.Context
+	dialer Dialer[C]
+}
+
+// want is a request that waits for a connection. It is settled once, by a delivery or by its leaving, and is in
+// a queue until then. All of it is guarded by Pool.mu or set once.
+type want[K comparable, C Conn] struct {
+	group     *group[K, C]
+	ctx       context.Context // for the values that its dial is to see
+	dialer    Dialer[C]
+	terms     Terms
+	order     uint64              // among all wants of the pool
+	dial      *dial[K, C]         // under way and asked for by this want, or nil
+	settled   bool                // one-way
+	ready     chan delivery[K, C] // holds one, so that a delivery never blocks
+	inQueue   node[want[K, C]]
+	inUnasked node[want[K, C]]
+}
+
+// delivery is what a want waited for: a connection that is all its own, or an error.
+type delivery[K comparable, C Conn] struct {
+	entry *entry[K, C]
+	err   error
+}
+
+// join puts the request into the queue of its group, which it makes if the key was unknown.
+func (p *Pool[K, C]) join(g *group[K, C], r *request[K, C]) (*want[K, C], error) {
+	if r.dialer == nil {
+		return nil, errNoDialer
+	}
+	switch {
+	case r.terms.Fresh:
+		r.miss = MissFresh
+	case r.terms.Unpooled:
+		r.miss = MissUnpooled
+	case r.miss == "" && g != nil && g.active > 0:
+		r.miss = MissBusy
+	case r.miss == "":
+		r.miss = MissCold
+	}
+	if g == nil {
+		g = newGroup(p, r.key)
+		p.groups[r.key] = g
+		p.crowd = max(p.crowd, len(p.groups))
+	}
+	p.tally.misses[r.miss]++
+	g.misses++
+
+	p.joined++
+	w := &want[K, C]{
+		group: g, ctx: r.ctx, dialer: r.dialer, terms: r.terms, order: p.joined,
+		ready: make(chan delivery[K, C], 1),
+	}
+	w.inQueue.owner, w.inUnasked.owner = w, w
+	g.queue(&w.terms).pushBack(&w.inQueue)
+	p.waiting++
+	g.unask(w)
+	return w, nil
+}
+
+// unask puts a want without a dial of its own among those, in the order of their coming.
+func (g *group[K, C]) unask(w *want[K, C]) {
+	mark := &g.unasked.root
+	if last := g.unasked.last(); last != nil && last.order > w.order {
+		mark = g.unasked.root.next
+		for mark.owner.order < w.order {
+			mark = mark.next
+		}
+	}
+	g.unasked.insertBefore(&w.inUnasked, mark)
+	g.roof = max(g.roof, w.terms.maxConns())
+	if w.terms.Fresh {
+		g.unaskedFresh++
+	}
+}
+
+// asked is the reverse of unask.
+func (g *group[K, C]) asked(w *want[K, C]) {
+	g.unasked.remove(&w.inUnasked)
+	if w.terms.Fresh {
+		g.unaskedFresh--
+	}
+}
+
+// settle takes the want out of its queue, for good. Its dial goes on as a spare one.
+func (w *want[K, C]) settle() {
+	g := w.group
+	w.settled = true
+	g.queue(&w.terms).remove(&w.inQueue)
+	if w.dial == nil {
+		g.asked(w)
+	} else {
+		w.dial.want, w.dial = nil, nil
+	}
+	g.pool.waiting--
+}
+
+// deliver settles the want. A connection is active from here on, though its lease begins only when the waiting
+// Acquire takes it.
+func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
+	w.settle()
+	w.ready <- d
+}
+
+// await is the waiting half of Acquire. When ctx has ended, a connection that was delivered all the same goes
+// to the next want or to idle.
+func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error) {
+	var got delivery[K, C]
+	select {
+	case got = <-w.ready:
+	case <-r.ctx.Done():
+		got = p.leave(w)
+	}
+	if r.ctx.Err() != nil {
+		if got.entry != nil {
+			p.putBack(got.entry, "")
+		}
+		return Lease[K, C]{}, context.Cause(r.ctx)
+	}
+	if got.err != nil {
+		return Lease[K, C]{}, got.err
+	}
+	return got.entry.begin(&r.terms, r.miss, p.now()-r.start), nil
+}
+
+// leave settles the want whose context has ended, or returns what it was delivered just before.
+func (p *Pool[K, C]) leave(w *want[K, C]) delivery[K, C] {
+	var todo after[K, C]
+	p.mu.Lock()
+	settled := w.settled
+	if !settled {
+		w.settle()
+		p.tend(w.group, &todo)
+	}
+	p.mu.Unlock()
+	p.act(&todo)
+	if settled {
+		return <-w.ready
+	}
+	return delivery[K, C]{}
+}

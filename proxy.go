@@ -1,0 +1,153 @@
+package peerpool
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/peerpool/peerpool/internal/tlsid"
+	"github.com/peerpool/peerpool/internal/tunnel"
+)
+
+// proxyHop is the proxy that a route goes through.
+type proxyHop struct {
+	url    *url.URL
+	target string      // host:port of the request's URL
+	header http.Header // of CONNECT, without the credentials in url
+
+	// Filled in by complete, for a route that is new.
+	addr   string // host:port
+	shown  string // URL without credentials
+	secret [32]byte
+	tls    *tls.Config // towards an https proxy
+}
+
+// proxyOf returns the proxy for a request, and the headers for it; nil: none.
+func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
+	u := peer.options().Proxy
+	if u == nil && t.Proxy != nil {
+		if p := peer; p != nil && p.network == "unix" {
+			return nil, nil
+		}
+		var err error
+		if u, err = t.Proxy(req); err != nil {
+			return nil, err
+		}
+	}
+	if u == nil {
+		return nil, nil
+	}
+	if err := checkProxyURL(u); err != nil {
+		return nil, fmt.Errorf("peerpool: Proxy: %w", err)
+	}
+	target, err := canonicalAddr(req.URL)
+	if err != nil {
+		return nil, err
+	}
+	via := &proxyHop{url: u, target: target}
+	if req.URL.Scheme == "https" && !via.socks() {
+		via.header, err = t.connectHeader(req.Context(), via)
+	}
+	return via, err
+}
+
+func (t *Transport) connectHeader(ctx context.Context, via *proxyHop) (http.Header, error) {
+	header := t.ProxyConnectHeader
+	if t.GetProxyConnectHeader != nil {
+		var err error
+		if header, err = t.GetProxyConnectHeader(ctx, via.url, via.target); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkFields(header, "proxy header"); err != nil {
+		return nil, err
+	}
+	return header.Clone(), nil
+}
+
+func (v *proxyHop) socks() bool { return v.url.Scheme == "socks5" || v.url.Scheme == "socks5h" }
+
+// key tells proxies apart for the table of routes, which keeps it to itself.
+func (v *proxyHop) key() string {
+	key := v.url.String()
+	if len(v.header) > 0 {
+		key += fmt.Sprintf(" %x", secretDigest(v.header))
+	}
+	return key
+}
+
+// absoluteForm says that requests name their target in full instead of going through a tunnel. A peer that
+// connects elsewhere than the URL says is always reached through one.
+func (v *proxyHop) absoluteForm(scheme string, peer *PeerOptions) bool {
+	return scheme == "http" && !v.socks() && peer.Addr == ""
+}
+
+// complete fills in what an identity and a dial need.
+func (v *proxyHop) complete(r *route) error {
+	addr, err := canonicalAddr(v.url)
+	if err != nil {
+		return err
+	}
+	v.addr = addr
+	v.shown = v.url.Scheme + "://" + addr
+	var hop tlsid.ID
+	if v.url.Scheme == "https" && r.dialer != tlsDialer {
+		v.tls = r.t.baseTLS(v.url.Hostname())
+		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
+		v.tls.ClientSessionCache = r.t.sessionCache(v.tls, fmt.Sprintf("proxy %x ", hop))
+	}
+	password, set := v.url.User.Password()
+	v.secret = secretDigest([]any{hop, v.url.User.Username(), password, set, v.header})
+	return nil
+}
+
+// authorization returns the credentials for Proxy-Authorization (RFC 9110 section 11.7.2), or "".
+func (v *proxyHop) authorization() string {
+	if v.url.User == nil {
+		return ""
+	}
+	password, _ := v.url.User.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(v.url.User.Username()+":"+password))
+}
+
+// requestHeader is sent with each request that names its target in full.
+func (v *proxyHop) requestHeader() http.Header {
+	if auth := v.authorization(); auth != "" {
+		return http.Header{"Proxy-Authorization": {auth}}
+	}
+	return nil
+}
+
+// open makes nc, a connection to the proxy, one to the target.
+func (v *proxyHop) open(ctx context.Context, r *route, nc net.Conn) (net.Conn, error) {
+	if v.tls != nil {
+		secured, err := r.handshake(ctx, nc, v.tls)
+		if err != nil {
+			return nil, err
+		}
+		nc = secured
+	}
+	target := r.identity.target
+	switch {
+	case target == "":
+		return nc, nil
+	case v.socks():
+		return nc, tunnel.Socks(ctx, nc, target, v.url.User)
+	}
+	header := v.header.Clone()
+	if auth := v.authorization(); auth != "" {
+		if header == nil {
+			header = make(http.Header)
+		}
+		header.Set("Proxy-Authorization", auth)
+	}
+	ask := tunnel.Request{Target: target, Header: header, MaxHeadBytes: r.t.MaxResponseHeaderBytes}
+	if hook := r.t.OnProxyConnectResponse; hook != nil {
+		ask.OnResponse = func(resp *http.Response) error { return hook(ctx, v.url, resp.Request, resp) }
+	}
+	return nc, tunnel.Connect(ctx, nc, ask)
+}

@@ -1,0 +1,116 @@
+package peerpool
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/peerpool/peerpool/internal/http1"
+)
+
+// maxAttempts bounds how often one request is sent. A stale connection costs one: the next attempt dials.
+const maxAttempts = 3
+
+// outcome is what became of one attempt, as far as the verdict needs it.
+type outcome struct {
+	err      error
+	canceled bool // the request's context or its caller ended it
+	reused   bool // the connection had served before
+	wrote    bool // a byte of the request was written
+	started  bool // a byte of the response arrived
+	status   int  // of the response; 0: none
+}
+
+// replay says in which ways a request can be sent again.
+type replay struct {
+	idempotent bool // by its method, or by an idempotency key (RFC 9110 section 9.2.2)
+	body       bool // it has no body, an untouched one, or a GetBody
+}
+
+// verdict is what to do with an attempt's outcome. The empty verdict: return it to the caller.
+type verdict string
+
+const (
+	giveUp           verdict = ""
+	retryUnsent      verdict = "unsent"      // nothing was written
+	retryStale       verdict = "stale"       // a reused connection was gone, and the request is idempotent
+	retryMisdirected verdict = "misdirected" // 421
+)
+
+// decide decides whether a request is sent again. It is the whole of the retry policy:
+//
+//	outcome of the attempt                                method          body         verdict
+//	response, other than 421                              any             any          return it
+//	421, the first time, on a reused connection           any             replayable   once more, on a connection of its own
+//	canceled, or out of time                              any             any          give up
+//	a byte of the response arrived                        any             any          give up
+//	the request's own body failed                         any             any          give up
+//	nothing was written                                   any             replayable   once more
+//	something was written, connection reused              idempotent      replayable   once more
+//	something was written, connection reused              any other       any          give up
+//	something was written, new connection                 any             any          give up
+//
+// Every further attempt is made on a new connection, so that nobody tries one dead connection after the
+// other, and there are at most maxAttempts. RFC 9110 section 9.2.2 and RFC 9112 section 9.3.1 say when a
+// client may do this.
+func decide(o outcome, r replay, attempt int) verdict {
+	switch {
+	case attempt >= maxAttempts || !r.body:
+		return giveUp
+	case o.status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
+		return retryMisdirected
+	case o.err == nil, o.canceled, o.started, isTimeout(o.err), ownFault(o.err):
+		return giveUp
+	case !o.wrote:
+		return retryUnsent
+	case o.reused && r.idempotent:
+		return retryStale
+	}
+	return giveUp
+}
+
+// ownFault says that the request itself was wrong, or its body failed.
+func ownFault(err error) bool {
+	var body *http1.BodyError
+	return errors.As(err, &body)
+}
+
+// replayOf looks at a request before it is sent. touched: its body has been read from.
+func replayOf(req *http.Request, touched bool) replay {
+	return replay{
+		idempotent: idempotent(req),
+		body:       req.Body == nil || req.Body == http.NoBody || req.GetBody != nil || !touched,
+	}
+}
+
+// idempotent says whether sending the request twice has the effect of sending it once. An
+// Idempotency-Key, even an empty one that is not sent, is the caller's word for it.
+func idempotent(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
+}
+
+// rewind returns the request with its body as it was before it was sent.
+func rewind(req *http.Request, touched bool) (*http.Request, error) {
+	if req.Body == nil || req.Body == http.NoBody || !touched {
+		return req, nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	again := *req
+	again.Body = body
+	return &again, nil
+}
+
+// canceledCause returns what ended ctx, if anything has.
+func canceledCause(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}

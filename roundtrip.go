@@ -1,0 +1,129 @@
+package peerpool
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// RoundTrip sends a request and returns its response, whose body the caller must read to its end or close. It
+// does not follow redirects.
+//
+// It returns a *[DialError] if there is no connection, an *[ExchangeError] if there is one but no response, the
+// cause of the request's context if that has ended, and a plain error for a request that cannot be sent. A
+// request is sent again, without the caller noticing, where that is safe: see retry.go. The request's body is
+// closed in every case, possibly after RoundTrip has returned.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	rt := t.runtime()
+	if resp, err, served := rt.roundTripAlternate(req); served {
+		return resp, err
+	}
+	if err := checkRequest(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	peer, err := t.peerOf(req)
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	a := newAttempt(t, req, peer)
+	for {
+		if err := a.acquire(); err != nil {
+			return nil, a.abandon(err)
+		}
+		resp, err := a.run()
+		v := decide(a.outcome(resp, err), replayOf(a.Req, a.Touched), a.number)
+		if v == giveUp {
+			return a.result(resp, err)
+		}
+		if a, err = a.again(v, resp, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// roundTripAlternate serves a request whose scheme somebody has registered.
+func (c *core) roundTripAlternate(req *http.Request) (_ *http.Response, _ error, served bool) {
+	if req.URL == nil || c.alternate(req.URL.Scheme) == nil {
+		return nil, nil, false
+	}
+	resp, err := c.alternate(req.URL.Scheme).RoundTrip(req)
+	if errors.Is(err, http.ErrSkipAltProtocol) {
+		return nil, nil, false
+	}
+	return resp, err, true
+}
+
+// checkRequest finds what must never reach a connection, with the texts that net/http has for it.
+func checkRequest(req *http.Request) error {
+	switch {
+	case req.URL == nil:
+		return errors.New("http: nil Request.URL")
+	case req.Header == nil:
+		return errors.New("http: nil Request.Header")
+	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
+		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+	}
+	if err := checkFields(req.Header, "header"); err != nil {
+		return err
+	}
+	if err := checkFields(req.Trailer, "trailer"); err != nil {
+		return err
+	}
+	if req.Method != "" && strings.IndexFunc(req.Method, notToken) >= 0 {
+		return fmt.Errorf("net/http: invalid method %q", req.Method)
+	}
+	if req.URL.Host == "" {
+		return errors.New("http: no Host in request URL")
+	}
+	return canceledCause(req.Context())
+}
+
+func notToken(r rune) bool { return !httpguts.IsTokenRune(r) }
+
+// checkFields checks names and values. A value may be a secret, so it is not shown.
+func checkFields(header http.Header, what string) error {
+	for name, values := range header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("net/http: invalid %s field name %q", what, name)
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return fmt.Errorf("net/http: invalid %s field value for %q", what, name)
+			}
+		}
+	}
+	return nil
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+}
+
+var (
+	errCanceled     = errors.New("net/http: request canceled")
+	errWaitCanceled = errors.New("net/http: request canceled while waiting for connection")
+)
+
+// CancelRequest cancels a request under way.
+//
+// Deprecated: use a context, as with net/http's.
+func (t *Transport) CancelRequest(req *http.Request) {
+	t.runtime().inflight.cancel(req, errCanceled)
+}
+
+// watchCancel ends the attempt when the request's old-fashioned Cancel channel is closed. Its goroutine
+// belongs to the attempt and ends with it.
+func (a *attempt) watchCancel(cancel <-chan struct{}, done <-chan struct{}) {
+	select {
+	case <-cancel:
+		a.cancel(errCanceled)
+	case <-done:
+	}
+}

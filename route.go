@@ -1,0 +1,320 @@
+package peerpool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"github.com/peerpool/peerpool/internal/resolve"
+	"golang.org/x/net/idna"
+)
+
+// routeKey is what a route is remembered by: all of a request, and of the Transport's fields, that decides
+// where it goes.
+type routeKey struct {
+	scheme string
+	host   string // as in the URL
+	peer   *Peer
+	tls    *tls.Config
+	dialer dialerKind
+	proxy  string // URL with credentials, and the CONNECT headers; "": none
+}
+
+// route says where the requests of one key go now. It is immutable but for its clock.
+type route struct {
+	t        *Transport
+	key      routeKey
+	identity Identity
+	id       unique.Handle[Identity]
+	hostPort string // of the URL, or of the proxy: what a trace and a custom dialer are told
+	dialer   dialerKind
+	peer     *PeerOptions // never nil
+	tls      *tls.Config  // towards the target; nil: none
+	via      *proxyHop    // nil: direct
+
+	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
+	candidates int            // addresses that the host has
+	version    uint64         // of the answer that listed addr
+	lookAgain  atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
+}
+
+// lookInterval is how often a route asks the cache of names whether its address is still listed.
+const lookInterval = time.Second
+
+// started is what the clocks of routes count from.
+var started = time.Now()
+
+// routes remembers the routes of the connections that the pool holds: it forgets a route when the pool forgets
+// its identity, and is so bounded by the pool.
+type routes struct {
+	mu         sync.RWMutex // guards the maps; nothing is called under it
+	byKey      map[routeKey]*route
+	byIdentity map[unique.Handle[Identity]][]*route
+}
+
+func (rs *routes) get(key routeKey) *route {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	return rs.byKey[key]
+}
+
+func (rs *routes) put(r *route) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.byKey == nil {
+		rs.byKey = make(map[routeKey]*route)
+		rs.byIdentity = make(map[unique.Handle[Identity]][]*route)
+	}
+	if old := rs.byKey[r.key]; old != nil {
+		rs.removeLocked(old)
+	}
+	rs.byKey[r.key] = r
+	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
+}
+
+// drop forgets a route whose address did not answer.
+func (rs *routes) drop(r *route) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.byKey[r.key] == r {
+		rs.removeLocked(r)
+	}
+}
+
+func (rs *routes) removeLocked(r *route) {
+	delete(rs.byKey, r.key)
+	left := slices.DeleteFunc(rs.byIdentity[r.id], func(o *route) bool { return o == r })
+	if len(left) == 0 {
+		delete(rs.byIdentity, r.id)
+	} else {
+		rs.byIdentity[r.id] = left
+	}
+}
+
+// forget is called by the pool when an identity has no connection any more.
+func (rs *routes) forget(id unique.Handle[Identity]) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, r := range rs.byIdentity[id] {
+		delete(rs.byKey, r.key)
+	}
+	delete(rs.byIdentity, id)
+}
+
+// route returns the route of a request, and a connection that is open already if finding it opened one. avoid
+// lists the addresses that have not answered.
+func (t *Transport) route(ctx context.Context, req *http.Request, peer *Peer, avoid []string) (*route, *presetDial, error) {
+	key := routeKey{scheme: req.URL.Scheme, host: req.URL.Host, peer: peer, tls: t.TLSClientConfig}
+	via, err := t.proxyOf(req, peer)
+	if err != nil {
+		return nil, nil, err
+	}
+	if via != nil {
+		key.proxy = via.key()
+	}
+	key.dialer = t.dialerFor(req.URL.Scheme, via)
+	rt := t.core
+	old := rt.routes.get(key)
+	if old != nil && len(avoid) == 0 && old.current() {
+		return old, nil, nil
+	}
+	r := &route{t: t, key: key, via: via, dialer: key.dialer, peer: peer.options(), candidates: 1}
+	preset, err := r.find(ctx, req.URL, old, avoid)
+	if err != nil {
+		return nil, nil, err
+	}
+	if old != nil && old.id == r.id {
+		old.lookAgain.Store(r.lookAgain.Load())
+		return old, preset, nil
+	}
+	rt.routes.put(r)
+	return r, preset, nil
+}
+
+// options returns the peer's options; no peer has none.
+func (p *Peer) options() *PeerOptions {
+	if p == nil {
+		return &noOptions
+	}
+	return &p.opts
+}
+
+var noOptions PeerOptions
+
+// current says that the route's address has been seen in the answer not long ago.
+func (r *route) current() bool {
+	return !r.addr.IsValid() || r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
+}
+
+// find fills the route in: the address, TLS, and the identity that they make.
+func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string) (*presetDial, error) {
+	target, err := canonicalAddr(u)
+	if err != nil {
+		return nil, err
+	}
+	r.hostPort = target
+	id := Identity{network: "tcp", scheme: u.Scheme, group: r.peer.Group}
+	if r.peer.LocalAddr.IsValid() {
+		id.local = r.peer.LocalAddr.String()
+	}
+	if err := r.secure(u, &id); err != nil {
+		return nil, err
+	}
+	if r.via != nil {
+		if err := r.via.complete(r); err != nil {
+			return nil, err
+		}
+	}
+	preset, err := r.locate(ctx, target, &id, old, avoid)
+	if err != nil {
+		return nil, err
+	}
+	r.identity = id
+	r.id = unique.Make(id)
+	if r.tls != nil {
+		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, id.sessionPrefix())
+	}
+	if preset != nil {
+		preset.route = r
+	}
+	return preset, nil
+}
+
+// locate decides what is connected to: a socket, a proxy, a name for a custom dialer, or an IP address.
+func (r *route) locate(ctx context.Context, target string, id *Identity, old *route, avoid []string) (*presetDial, error) {
+	addr := target
+	if p := r.key.peer; p != nil && p.addr != "" {
+		id.network, addr = p.network, p.addr
+	}
+	switch {
+	case r.via != nil:
+		r.hostPort = r.via.addr
+		id.address, id.proxy, id.proxySecret = r.via.addr, r.via.shown, r.via.secret
+		if !r.via.absoluteForm(id.scheme, r.peer) {
+			id.target = addr
+		}
+	case id.network == "unix" || r.dialer != ourDialer:
+		r.hostPort, id.address = addr, addr
+	default:
+		return r.resolve(ctx, addr, id, old, avoid)
+	}
+	return nil, nil
+}
+
+// resolve settles on one of the addresses of a host. The one that answered before stays while it is listed;
+// otherwise all that are listed are raced (RFC 8305).
+func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
+	listed, err := r.lookup(ctx, addr)
+	if err != nil {
+		return nil, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
+	}
+	r.candidates = len(listed)
+	untried := slices.DeleteFunc(slices.Clone(listed), func(a netip.AddrPort) bool { return slices.Contains(avoid, a.String()) })
+	if len(untried) == 0 {
+		untried = listed
+	}
+	var preset *presetDial
+	switch {
+	case old != nil && slices.Contains(untried, old.addr):
+		r.addr = old.addr
+	case len(untried) == 1:
+		r.addr = untried[0]
+	default:
+		key := settleKey{addr: addr, local: r.peer.LocalAddr, avoid: strings.Join(avoid, " ")}
+		r.addr, preset, err = r.t.core.settler.settle(ctx, key, untried, r.connect)
+		if err != nil && ctx.Err() == nil {
+			err = &DialError{Identity: *id, Op: opConnect, Err: err}
+		}
+	}
+	id.address = r.addr.String()
+	return preset, err
+}
+
+// lookup returns the addresses of host:port, and notes how long they are good for. An IP address is its own.
+func (r *route) lookup(ctx context.Context, addr string) ([]netip.AddrPort, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
+	if err != nil {
+		return nil, err
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}, nil
+	}
+	resolver, ttl := resolve.Resolver(net.DefaultResolver), r.t.DNSRefresh
+	if r.t.Resolver != nil {
+		resolver = r.t.Resolver
+	}
+	if ttl <= 0 {
+		ttl = defaultDNSRefresh
+	}
+	answer, err := r.t.core.names.Lookup(ctx, resolver, family(r.peer.LocalAddr), host, ttl)
+	if err != nil {
+		return nil, err
+	}
+	r.version = answer.Version
+	r.lookAgain.Store(int64(time.Since(started) + min(ttl, lookInterval)))
+	addrs := make([]netip.AddrPort, 0, len(answer.Addrs))
+	for _, ip := range resolve.Order(answer.Addrs) {
+		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
+	}
+	return addrs, nil
+}
+
+// family is what can be connected to from a local address.
+func family(local netip.Addr) string {
+	switch {
+	case local.Is4() || local.Is4In6():
+		return "ip4"
+	case local.Is6():
+		return "ip6"
+	}
+	return "ip"
+}
+
+// canonicalAddr returns the host:port of a URL, the host in ASCII (RFC 5891) and the port filled in.
+func canonicalAddr(u *url.URL) (string, error) {
+	host, err := asciiHost(u.Hostname())
+	if err != nil {
+		return "", fmt.Errorf("peerpool: host %q of the URL: %w", u.Hostname(), err)
+	}
+	if host == "" {
+		return "", errors.New("http: no Host in request URL")
+	}
+	return net.JoinHostPort(host, portOf(u)), nil
+}
+
+func asciiHost(host string) (string, error) {
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			return idna.Lookup.ToASCII(host)
+		}
+	}
+	return host, nil
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	switch u.Scheme {
+	case "https":
+		return "443"
+	case "socks5", "socks5h":
+		return "1080"
+	}
+	return "80"
+}

@@ -1,0 +1,90 @@
+package peerpool
+
+import (
+	"sync/atomic"
+
+	"github.com/peerpool/peerpool/pool"
+)
+
+// Stats is a snapshot of a Transport's pool and of what it has done since it was made. The maps belong to
+// the caller.
+//
+// Opened == Idle + Active + Hijacked + the sum of Closes, at every moment.
+type Stats struct {
+	Idle    int // connections that wait for a request
+	Active  int // connections that serve one
+	Dialing int // dials under way
+	Waiting int // requests that wait for a connection
+
+	Opened       uint64 // connections
+	Hijacked     uint64 // connections that an upgrade handed over to its caller
+	Hits         uint64 // attempts that found an idle connection
+	Misses       map[MissReason]uint64
+	Dials        uint64
+	DialFailures uint64
+	Closes       map[CloseReason]uint64
+	Retries      Retries
+
+	// UnexpectedData counts connections closed because the peer sent bytes that answer no request: a
+	// broken or a hostile peer.
+	UnexpectedData uint64
+
+	// Peers holds the share of every identity that has a connection, a dial or a waiting request.
+	Peers map[Identity]PeerStats
+}
+
+// PeerStats is the share that one identity has in [Stats], since it was last unknown.
+type PeerStats struct {
+	Idle, Active, Dialing, Waiting int
+	Hits, Misses                   uint64
+	Dials, DialFailures            uint64
+}
+
+// Retries counts requests that were sent again.
+type Retries struct {
+	Stale       uint64 // a reused connection was gone
+	Unsent      uint64 // nothing had been written
+	Misdirected uint64 // 421
+	Saved       uint64 // retried requests that got their response in the end
+	Failed      uint64 // retried requests that did not
+}
+
+// counters are what the pool does not count. They are only ever added to.
+type counters struct {
+	stale, unsent, misdirected, saved, failed atomic.Uint64
+}
+
+func (c *counters) retried(v verdict) {
+	switch v {
+	case retryStale:
+		c.stale.Add(1)
+	case retryUnsent:
+		c.unsent.Add(1)
+	case retryMisdirected:
+		c.misdirected.Add(1)
+	}
+}
+
+// Stats returns a snapshot. The gauges and the pool's counters are taken at one moment.
+func (t *Transport) Stats() Stats {
+	s := t.runtime().pool.Stats()
+	c := &t.runtime().counters
+	stats := Stats{
+		Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
+		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
+		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
+		Retries: Retries{
+			Stale: c.stale.Load(), Unsent: c.unsent.Load(), Misdirected: c.misdirected.Load(),
+			Saved: c.saved.Load(), Failed: c.failed.Load(),
+		},
+		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
+		Peers:          make(map[Identity]PeerStats, len(s.Keys)),
+	}
+	for key, k := range s.Keys {
+		stats.Peers[key.Value()] = PeerStats{
+			Idle: k.Idle, Active: k.Active, Dialing: k.Dialing, Waiting: k.Waiting,
+			Hits: k.Hits, Dials: k.Dials, DialFailures: k.DialFailures, Misses: k.Misses,
+		}
+	}
+	return stats
+}

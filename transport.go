@@ -1,0 +1,172 @@
+// Package peerpool is an HTTP client transport that pools connections by the full identity of the peer
+// they were opened to. [Transport] has every field and method of [net/http.Transport], so that
+//
+//	client := &http.Client{Transport: &peerpool.Transport{}}
+//
+// is all there is to switching.
+//
+// The walk of a request is the files in order: transport.go (Transport), roundtrip.go (RoundTrip, the
+// whole walk), route.go (request -> [Identity]), the pool package (Identity -> lease), dialer.go (a new
+// connection, hop by hop), attempt.go (lease -> response, and the end of the lease), retry.go (outcome ->
+// verdict).
+package peerpool
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/http1"
+)
+
+const (
+	defaultMaxIdleConnsPerHost = 64
+	defaultMaxHeaderBytes      = 10 << 20
+	defaultDNSRefresh          = 30 * time.Second
+)
+
+// Resolver looks up the addresses of a host; network is "ip", "ip4" or "ip6". *[net.Resolver] is one. It must
+// be safe for concurrent use.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Transport is an [http.RoundTripper] over pooled connections. Its zero value is ready for use, and it is safe
+// for concurrent use by any number of goroutines. Make few and keep them. It must not be copied after its
+// first use, nor should its fields be changed then.
+//
+// The fields that net/http's Transport has too mean the same here; the comments below tell what differs. The
+// others are ours, and zero turns each of them off.
+//
+// This version speaks HTTP/1.1 only: ForceAttemptHTTP2, HTTP2 and TLSNextProto are carried over by Clone and
+// have no effect yet.
+type Transport struct {
+	// Proxy returns the proxy for a request; nil: none. Besides http and https it may be a socks5 or
+	// socks5h proxy, both of which resolve names themselves.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// OnProxyConnectResponse sees the response of a proxy to CONNECT; its error fails the dial.
+	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
+
+	// DialContext, DialTLSContext and their older forms Dial and DialTLS open connections in our place.
+	// Names are then theirs to resolve, and the identity holds the name instead of an address. The
+	// context carries the values of the request that asked for the dial, but does not end with it.
+	DialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
+	Dial           func(network, addr string) (net.Conn, error)
+	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	DialTLS        func(network, addr string) (net.Conn, error)
+
+	// TLSClientConfig is the TLS configuration; nil: the default one. A copy is taken when a peer is
+	// first dialed. Each identity has TLS sessions of its own, kept in ClientSessionCache if that is set.
+	TLSClientConfig *tls.Config
+
+	// TLSHandshakeTimeout bounds a TLS handshake; 0: only the two minutes that a whole dial may take.
+	TLSHandshakeTimeout time.Duration
+
+	// DisableKeepAlives closes every connection after one request, and tells the server so.
+	DisableKeepAlives bool
+
+	// DisableCompression does not ask for gzip. Otherwise a response is decoded if the request did not
+	// ask for gzip itself.
+	DisableCompression bool
+
+	// MaxIdleConns bounds the idle connections of the whole pool: the one that idled longest goes first;
+	// 0: no limit.
+	MaxIdleConns int
+
+	// MaxIdleConnsPerHost bounds those of one identity; 0: 64 (net/http: 2); negative: none is kept.
+	MaxIdleConnsPerHost int
+
+	// MaxConnsPerHost bounds the connections of one identity, those being dialed included; more requests
+	// wait in the order they came; 0: no limit.
+	MaxConnsPerHost int
+
+	// IdleConnTimeout is how long a connection may idle; 0: for ever. What the server says about that in
+	// a Keep-Alive field is heeded if it is less.
+	IdleConnTimeout time.Duration
+
+	// ResponseHeaderTimeout bounds the time from the end of the request to the head of its response; 0: none.
+	ResponseHeaderTimeout time.Duration
+
+	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits before it sends its
+	// body unasked; 0: it does not wait.
+	ExpectContinueTimeout time.Duration
+
+	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
+
+	// ProxyConnectHeader is sent with CONNECT; GetProxyConnectHeader, if set, is asked for it instead,
+	// for every request, as its answer is part of the identity.
+	ProxyConnectHeader    http.Header
+	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
+
+	// MaxResponseHeaderBytes bounds the heads of a response, and its trailer; 0: 10 MiB.
+	MaxResponseHeaderBytes int64
+
+	// WriteBufferSize and ReadBufferSize are the sizes in bytes of the buffers of a request under way; 0: 4 KiB.
+	WriteBufferSize int
+	ReadBufferSize  int
+
+	ForceAttemptHTTP2 bool
+	HTTP2             *http.HTTP2Config
+	// Protocols are the HTTP versions to speak; nil: HTTP/1. It must include HTTP/1.
+	Protocols *http.Protocols
+
+	// MaxConnReuse is how many times a connection may be reused: it carries at most MaxConnReuse+1
+	// requests. 0: no cap.
+	MaxConnReuse int
+
+	// MaxConnLifetime is the age after which a connection takes no new request, give or take 10 %, so
+	// that connections made together do not end together. One in use is never cut. 0: no cap.
+	MaxConnLifetime time.Duration
+
+	// PeerFor says how the peer of a request differs from what the Transport would do; nil, or a nil
+	// *Peer: not at all. An error fails the request.
+	PeerFor func(*http.Request) (*Peer, error)
+
+	// Observer watches; nil: nobody does.
+	Observer *Observer
+
+	// Resolver resolves names; nil: [net.DefaultResolver].
+	Resolver Resolver
+
+	// DNSRefresh is how long an answer of the Resolver is used before it is looked up again, in the
+	// background; 0: 30 seconds. Connections to an address that is no longer listed get no new requests.
+	DNSRefresh time.Duration
+
+	once sync.Once
+	core *core // made by once, never reassigned: see runtime
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
+
+// CloseIdleConnections closes the connections that idle. Those in use are closed as they come back, unless
+// there was another request since.
+func (t *Transport) CloseIdleConnections() {
+	rt := t.runtime()
+	rt.pool.CloseIdle()
+	for _, alt := range rt.alternates() {
+		if c, ok := alt.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+}
+
+// Shutdown refuses new requests with [ErrClosed], closes what idles, and waits until the requests under way have
+// ended and their connections are closed. If ctx ends before, its cause is returned, and the rest goes on.
+func (t *Transport) Shutdown(ctx context.Context) error {
+	return t.runtime().pool.Shutdown(ctx)
+}
+
+// Discard sees to it that the connection of resp is not used again. Call it before the body is closed or read
+// to its end; a response without a body has given its connection back already. It does nothing to the
+// response of another RoundTripper.
+func Discard(resp *http.Response) {
+	if resp != nil && resp.Body != nil {
+		http1.Discard(resp.Body)
+	}
+}
