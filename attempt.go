@@ -198,8 +198,8 @@ func (a *attempt) result(resp *http.Response, err error) (*http.Response, error)
 	if cause := a.canceledBy(); cause != nil {
 		return nil, a.abandon(cause)
 	}
-	if a.untouched {
-		return nil, a.abandon(err) // the request itself was wrong
+	if a.untouched || ownFault(err) {
+		return nil, a.abandon(ownError(err))
 	}
 	return nil, a.abandon(&ExchangeError{
 		Identity: a.lease.Key().Value(),

@@ -31,17 +31,19 @@ var (
 )
 
 // Attach is the pool's.
-func (c *conn) Attach(retire func(pool.Reason)) { c.retire = retire }
+func (c *conn) Attach(retire func(pool.Reason)) {
+	c.retire = retire
+	if _, watchable := c.Socket().(syscall.Conn); !watchable {
+		c.IdleEnded = c.idleEnded
+	}
+}
 
 // Probe is called by the pool whenever the connection is about to become idle, and before it is leased
 // from there. The first call has the connection watched: not before, since an answer that is closed
 // behind may still be read by the first lease.
 func (c *conn) Probe() pool.Reason {
-	switch c.Conn.Probe() {
-	case http1.PeerClosed:
-		return pool.ReasonPeerClosed
-	case http1.Unexpected:
-		return pool.ReasonUnexpectedData
+	if reason := reasonOf(c.Conn.Probe()); reason != "" {
+		return reason
 	}
 	if !c.watching {
 		c.watching = true
@@ -54,6 +56,19 @@ func (c *conn) Probe() pool.Reason {
 
 // PeerClosed is called by the watcher.
 func (c *conn) PeerClosed() { c.retire(pool.ReasonPeerClosed) }
+
+// idleEnded is called for a connection that the watcher cannot watch.
+func (c *conn) idleEnded(found http1.Condition) { c.retire(reasonOf(found)) }
+
+func reasonOf(found http1.Condition) pool.Reason {
+	switch found {
+	case http1.PeerClosed:
+		return pool.ReasonPeerClosed
+	case http1.Unexpected:
+		return pool.ReasonUnexpectedData
+	}
+	return ""
+}
 
 // Close closes the connection.
 func (c *conn) Close() error {

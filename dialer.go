@@ -100,10 +100,11 @@ func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) 
 	if err == nil {
 		return nc, nil
 	}
-	if d.route.via != nil && op != opTLS {
-		err = &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+	err = &DialError{Identity: d.route.identity, Op: op, Err: err}
+	if d.route.via != nil && op == opConnect {
+		err = proxyError(err) // the outermost error, as with net/http
 	}
-	return nil, &DialError{Identity: d.route.identity, Op: op, Err: err}
+	return nil, err
 }
 
 func (d *dial) end(ctx context.Context, nc net.Conn, err error) {

@@ -122,12 +122,17 @@ func (v *proxyHop) requestHeader() http.Header {
 	return nil
 }
 
+// proxyError says that it was not the target that could not be reached, in net/http's words.
+func proxyError(err error) error {
+	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
+}
+
 // open makes nc, a connection to the proxy, one to the target.
 func (v *proxyHop) open(ctx context.Context, r *route, nc net.Conn) (net.Conn, error) {
 	if v.tls != nil {
 		secured, err := r.handshake(ctx, nc, v.tls)
 		if err != nil {
-			return nil, err
+			return nil, proxyError(err)
 		}
 		nc = secured
 	}

@@ -75,6 +75,15 @@ func ownFault(err error) bool {
 	return errors.As(err, &body)
 }
 
+// ownError returns what the request's body returned, as it did.
+func ownError(err error) error {
+	var body *http1.BodyError
+	if errors.As(err, &body) {
+		return body.Err
+	}
+	return err
+}
+
 // replayOf looks at a request before it is sent. touched: its body has been read from.
 func replayOf(req *http.Request, touched bool) replay {
 	return replay{

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
@@ -85,33 +86,85 @@ func TestAnOriginInMemoryResetsItsConnections(t *testing.T) {
 	wantIs(t, "read", err, syscall.ECONNRESET)
 }
 
-func TestClosingConnectionsReachesHijackedOnes(t *testing.T) {
-	httptestutil.CheckLeaks(t)
-	taken := make(chan struct{})
-	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			nc, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			if _, err := io.WriteString(nc, "taken"); err != nil {
-				t.Error(err)
-			}
-			close(taken)
-		}),
-	})
-	nc := dial(t, o.Addr())
-	write(t, nc, rawGet)
-	<-taken
-	o.CloseIdle() // which a hijacked connection is not
-	wantEqual(t, "open connections", o.OpenConns(), 1)
-	o.CloseConns()
-	all, err := io.ReadAll(nc)
-	if err != nil {
-		t.Fatal(err)
+func TestClosingReachesHijackedConnections(t *testing.T) {
+	for name, end := range map[string]func(*httptestutil.Origin){
+		"CloseConns": (*httptestutil.Origin).CloseConns,
+		"Stop":       (*httptestutil.Origin).Stop,
+	} {
+		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				nc, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := io.WriteString(nc, "taken"); err != nil {
+					t.Error(err)
+				}
+			}),
+		})
+		nc := dial(t, o.Addr())
+		write(t, nc, rawGet)
+		wantEqual(t, name+": read", readString(t, nc), "taken")
+		o.CloseIdle() // which a hijacked connection is not
+		wantEqual(t, name+": open connections", o.OpenConns(), 1)
+		end(o)
+		_, err := nc.Read(make([]byte, 1))
+		wantEqual(t, name+": read after the end", err, io.EOF)
 	}
-	wantEqual(t, "read", string(all), "taken")
+}
+
+// A slowWriter is a listener whose connections come back from a write, and
+// with them the server, when they are released.
+type slowWriter struct {
+	*httptestutil.Listener
+	release chan struct{}
+}
+
+type slowConn struct {
+	net.Conn
+	release <-chan struct{}
+}
+
+func (l slowWriter) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	return slowConn{nc, l.release}, err
+}
+
+func (c slowConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	<-c.release
+	return n, err
+}
+
+func TestCloseIdleWaitsForTheServerToCatchUpWithTheClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := slowWriter{httptestutil.NewListener(0), make(chan struct{})}
+		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Listener: l})
+		client := newClient(t, nil, func(tr *http.Transport) { tr.DialContext = o.Dial })
+		echo(t, client, o.URL())
+		closed := false
+		go func() {
+			o.CloseIdle()
+			closed = true
+		}()
+		synctest.Wait()
+		wantEqual(t, "closed too early", closed, false)
+		close(l.release)
+		synctest.Wait()
+		wantEqual(t, "closed", closed, true)
+		wantEqual(t, "open connections", o.OpenConns(), 0)
+	})
+}
+
+func TestAnHTTPProxyTellsAClientThatExpectsItToGoOn(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	p := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+	nc := dial(t, p.Addr())
+	write(t, nc, "PUT "+o.URL()+"/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+	wantEqual(t, "before the body", readString(t, nc), "HTTP/1.1 100 Continue\r\n\r\n")
+	write(t, nc, "body")
+	wantPrefix(t, "after the body", readString(t, nc), "HTTP/1.1 200 OK\r\n")
 }
 
 func TestPerConnWithoutScriptsReadsNothing(t *testing.T) {

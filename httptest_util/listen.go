@@ -1,7 +1,6 @@
 package httptestutil
 
 import (
-	"crypto/rand"
 	"crypto/tls"
 	"net"
 	"os"
@@ -56,12 +55,4 @@ func serverTLS(t testing.TB, ca *CA, cfg *tls.Config) (*tls.Config, *CA) {
 		cfg.ClientCAs = ca.Pool()
 	}
 	return cfg, ca
-}
-
-// keepTickets makes the session tickets of every clone of cfg readable to all
-// of them, so that a session outlives a restart.
-func keepTickets(cfg *tls.Config) {
-	var key [32]byte
-	rand.Read(key[:])
-	cfg.SetSessionTicketKeys([][32]byte{key})
 }

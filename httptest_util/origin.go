@@ -81,11 +81,8 @@ func NewOrigin(t testing.TB, opts OriginOptions) *Origin {
 		o.opts.Protocols.SetHTTP1(true)
 	}
 	o.tls, o.ca = serverTLS(t, opts.CA, opts.TLS)
-	if o.tls != nil {
-		if len(o.tls.NextProtos) == 0 {
-			o.tls.NextProtos = alpn(*o.opts.Protocols)
-		}
-		keepTickets(o.tls)
+	if o.tls != nil && len(o.tls.NextProtos) == 0 {
+		o.tls.NextProtos = alpn(*o.opts.Protocols)
 	}
 	o.network = opts.Network
 	if o.network == "" {
@@ -201,6 +198,8 @@ func (o *Origin) serve(ln net.Listener) {
 	srv.ConnState = o.setState
 	tracked := o.tr.listen(ln)
 	if o.tls != nil {
+		// Not ServeTLS, which clones the configuration and with it, at each
+		// start, draws new keys for session tickets.
 		tracked = tls.NewListener(tracked, o.tls)
 	}
 	done := make(chan struct{})

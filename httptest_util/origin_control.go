@@ -99,7 +99,6 @@ func (o *Origin) Restart() {
 // the test. Close is called at the end of the test; calling it more than once
 // is harmless.
 func (o *Origin) Close() {
-	o.tr.shutDown()
 	o.Stop()
 	if !o.tr.await(Bound, func() bool { return o.running == 0 }) {
 		o.t.Errorf("httptestutil: a handler is still running %v after its connection was closed", Bound)

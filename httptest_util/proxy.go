@@ -282,17 +282,12 @@ func (p *Proxy) misbehave(c *proxyConn, f Fault) bool {
 	return false
 }
 
-// dial connects to a target. The connection is closed when the proxy is, at
-// the latest.
+// dial connects to a target. Whoever asked for the connection ends it when
+// the client's is closed or p.ctx is done.
 func (p *Proxy) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, Bound)
 	defer cancel()
-	nc, err := p.opts.Dial(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	context.AfterFunc(p.ctx, func() { nc.Close() })
-	return nc, nil
+	return p.opts.Dial(ctx, network, addr)
 }
 
 // relay carries bytes between the client and its target until both have

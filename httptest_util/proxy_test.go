@@ -116,6 +116,8 @@ func TestAnHTTPProxyForwardsAbsoluteFormOverOneConnectionPerClients(t *testing.T
 			wantEqual(t, "target", seen.Target, "/path?q")
 			wantEqual(t, "credentials passed on", seen.Header.Get("Proxy-Authorization"), "")
 		}
+		client.CloseIdleConnections()
+		o.WaitOpenConns(0)
 	}
 	asked := p.Asked()
 	wantEqual(t, "asked", len(asked), 4)
@@ -152,7 +154,6 @@ func TestAnHTTPProxyForwardsBodiesBothWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Expect", "100-continue")
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -311,7 +312,8 @@ func TestClosingAProxysConnectionsEndsItsTunnels(t *testing.T) {
 	}
 }
 
-func TestATunnelPassesOnAHalfClose(t *testing.T) {
+func TestATunnelPassesOnAHalfCloseAndEndsAfterBoth(t *testing.T) {
+	httptestutil.CheckLeaks(t)
 	w := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
 		c.WaitClosed()
 		c.Write("after the end")

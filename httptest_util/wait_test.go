@@ -1,6 +1,8 @@
 package httptestutil_test
 
 import (
+	"io"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -113,6 +115,52 @@ func TestAnAwaitingScriptGoesOnWhenTheTestEnds(t *testing.T) {
 		}))
 		wantEqual(t, "signaled", <-got, false)
 		wantEqual(t, "waited", time.Since(start), 0)
+	})
+}
+
+// A lateListener returns from Accept when it is released.
+type lateListener struct {
+	*httptestutil.Listener
+	release chan struct{}
+}
+
+func (l lateListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	<-l.release
+	return nc, err
+}
+
+func TestAConnectionAcceptedWhileTheServerClosesIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lateListener{httptestutil.NewListener(0), make(chan struct{})}
+		nc, err := l.Dial(t.Context(), "tcp", "x:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantNoFailure(t, failures(t, func(tb testing.TB) {
+			w := httptestutil.NewWireWith(tb, httptestutil.WireOptions{Listener: l}, httptestutil.Replies())
+			synctest.Wait()
+			tb.Cleanup(func() {
+				go w.Close()
+				synctest.Wait()
+				close(l.release)
+			})
+		}))
+		_, err = nc.Read(make([]byte, 1))
+		wantEqual(t, "read", err, io.EOF)
+	})
+}
+
+func TestTheEndOfTheTestIsNotTheClientsClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := httptestutil.NewListener(0)
+		w := httptestutil.NewWireWith(t, httptestutil.WireOptions{Listener: l}, httptestutil.Replies())
+		if _, err := l.Dial(t.Context(), "tcp", "x:80"); err != nil {
+			t.Fatal(err)
+		}
+		w.WaitOpenConns(1)
+		w.Close()
+		wantEqual(t, "closed by the client", w.ClientClosed(1), false)
 	})
 }
 

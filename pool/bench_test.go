@@ -116,3 +116,32 @@ func BenchmarkDialAndDiscard(b *testing.B) {
 		lease.Discard("done")
 	}
 }
+
+func TestAHitDoesNotAllocate(t *testing.T) {
+	p, key, ctx := stocked(t, 2, 2), benchKey(0), t.Context()
+	for name, use := range map[string]func(){
+		"TryAcquire": func() {
+			lease, ok := p.TryAcquire(key, benchTerms)
+			if !ok {
+				t.Fatal("no idle connection")
+			}
+			lease.Release()
+		},
+		"Acquire": func() {
+			lease, err := p.Acquire(ctx, key, plainDialer{}, benchTerms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lease.Release()
+		},
+		"TryAcquire in vain": func() {
+			if _, ok := p.TryAcquire(peerKey{}, benchTerms); ok {
+				t.Fatal("an idle connection of a key that is unknown")
+			}
+		},
+	} {
+		if n := testing.AllocsPerRun(100, use); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}

@@ -26,7 +26,7 @@ type (
 // world is a pool with connections, dials and hooks under a test's control. Dials wait until the test finishes
 // them; the world notes what the pool did to its connections, and fails the test where no pool may do so.
 type world struct {
-	t    testing.TB
+	t    reporter
 	pool *testPool
 
 	mu       sync.Mutex
@@ -44,7 +44,16 @@ type closeEvent struct {
 	reason Reason
 }
 
-func newWorld(t testing.TB, config Config[string, *fakeConn]) *world {
+// reporter is what *testing.T and *rapid.T have in common, as far as the world needs it.
+type reporter interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+func newWorld(t reporter, config Config[string, *fakeConn]) *world {
 	w := &world{t: t}
 	config.OnClose = w.onClose
 	config.OnForget = w.onForget
@@ -118,6 +127,22 @@ func (w *world) onClose(key string, conn *fakeConn, reason Reason) {
 		w.failures = append(w.failures, fmt.Sprintf("OnClose of conn %d after %d closes", conn.id, conn.closed))
 	}
 	w.closes = append(w.closes, closeEvent{key, conn.id, reason})
+}
+
+// forgotten are the keys that the pool has reported, in that order.
+func (w *world) forgotten() []string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.forgets)
+}
+
+// wantForgotten says which keys have to be forgotten by now.
+func (w *world) wantForgotten(want ...string) {
+	w.t.Helper()
+	if got := w.forgotten(); !slices.Equal(got, want) {
+		w.t.Errorf("forgotten keys are %v, want %v", got, want)
+	}
 }
 
 func (w *world) onForget(key string) {
@@ -436,21 +461,21 @@ func (w *world) wantGauges(idle, active, dialing, waiting int) {
 	}
 }
 
-func wantReason(t testing.TB, got, want Reason) {
+func wantReason(t reporter, got, want Reason) {
 	t.Helper()
 	if got != want {
 		t.Errorf("reason is %q, want %q", got, want)
 	}
 }
 
-func wantConn(t testing.TB, lease testLease, want *fakeConn) {
+func wantConn(t reporter, lease testLease, want *fakeConn) {
 	t.Helper()
 	if lease.Conn() != want {
 		t.Errorf("leased conn %d, want conn %d", lease.Conn().id, want.id)
 	}
 }
 
-func wantError(t testing.TB, got, want error) {
+func wantError(t reporter, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
 		t.Errorf("error is %v, want %v", got, want)

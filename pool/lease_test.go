@@ -234,9 +234,7 @@ func TestAHijackedConnectionIsTheCallers(t *testing.T) {
 		if s := w.pool.Stats(); s.Hijacked != 1 || s.Active != 0 || s.Opened != 1 {
 			t.Errorf("hijacked %d, active %d, opened %d", s.Hijacked, s.Active, s.Opened)
 		}
-		if len(w.forgets) != 1 {
-			t.Errorf("forgotten: %v", w.forgets)
-		}
+		w.wantForgotten("a")
 	})
 }
 

@@ -171,9 +171,7 @@ func TestEvictingTheLastConnectionOfAKeyForgetsIt(t *testing.T) {
 	inBubble(t, config{MaxIdle: 1}, func(t *testing.T, w *world) {
 		w.idle(1, "a", Terms{})
 		w.idle(1, "b", Terms{})
-		if len(w.forgets) != 1 || w.forgets[0] != "a" {
-			t.Errorf("forgotten: %v, want [a]", w.forgets)
-		}
+		w.wantForgotten("a")
 	})
 }
 

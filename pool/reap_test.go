@@ -16,9 +16,7 @@ func TestAnIdleConnectionIsClosedAtItsTimeout(t *testing.T) {
 		w.wantCloses(nil)
 		time.Sleep(1)
 		w.wantCloses(map[*fakeConn]Reason{conn: ReasonIdleTimeout})
-		if len(w.forgets) != 1 {
-			t.Errorf("forgotten: %v, want the key", w.forgets)
-		}
+		w.wantForgotten("a")
 	})
 }
 

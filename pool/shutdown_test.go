@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -110,25 +111,18 @@ func TestShutdownGivesUpWithItsContextAndTheRestClosesAsItsLeasesEnd(t *testing.
 }
 
 func TestShutdownReturnsAfterTheLastCloseHasReturned(t *testing.T) {
-	closing, proceed := make(chan bool), make(chan bool)
-	p := New(Config[string, *plainConn]{OnClose: func(string, *plainConn, Reason) {
-		closing <- true
-		<-proceed
-	}})
-	lease, err := p.Acquire(t.Context(), "a", plainDialer{}, Terms{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go lease.Release()
-	ended := make(chan error, 1)
-	// Either Shutdown closes the connection, or the release does, before it or after.
-	go func() { ended <- p.Shutdown(context.Background()) }()
-	<-closing
-	select {
-	case err := <-ended:
-		t.Errorf("Shutdown returned %v while a close was under way", err)
-	default:
-	}
-	proceed <- true
-	wantError(t, <-ended, nil)
+	synctest.Test(t, func(t *testing.T) {
+		proceed := make(chan bool)
+		w := &world{t: t}
+		w.pool = New(config{OnClose: func(string, *fakeConn, Reason) { <-proceed }})
+		lease := w.lease("a", Terms{})
+		lease.Conn().letGo()
+		go lease.Discard("done")
+		synctest.Wait() // it has closed the connection, and is in the hook
+		w.wantGauges(0, 0, 0, 0)
+		s := w.shutdown()
+		s.stillWaits(t)
+		proceed <- true
+		wantError(t, <-s.err, nil)
+	})
 }

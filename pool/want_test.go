@@ -93,8 +93,9 @@ func TestAWantThatLeavesLeavesNothingBehind(t *testing.T) {
 		c := w.acquire("a", Terms{})
 		c.giveUp()
 		w.dialFails(errDial)
-		if len(w.pool.groups) != 0 || len(w.forgets) != 1 {
-			t.Errorf("%d keys are known, %v forgotten; want none and one", len(w.pool.groups), w.forgets)
+		w.wantForgotten("a")
+		if n := len(w.pool.Stats().Keys); n != 0 {
+			t.Errorf("%d keys are known, want none", n)
 		}
 	})
 }
@@ -438,9 +439,7 @@ func TestAnExpiredCandidateDoesNotForgetItsKeyBeforeTheDial(t *testing.T) {
 		w.idle(1, "a", Terms{})[0].sicken(ReasonPeerClosed)
 		c := w.acquire("a", Terms{})
 		c.leasedByDial()
-		if len(w.forgets) != 0 {
-			t.Errorf("forgot %v while an Acquire was after it", w.forgets)
-		}
+		w.wantForgotten()
 	})
 }
 

@@ -58,8 +58,11 @@ func (b *body) Read(p []byte) (int, error) {
 	b.err = err
 	interrupted := b.closed
 	b.mu.Unlock()
-	if err != nil || interrupted {
-		b.finish(err, interrupted)
+	if interrupted {
+		// Close closes the connection, now or in a moment, even if this was the end of the body.
+		b.finish(ErrBodyReadAfterClose, true)
+	} else if err != nil {
+		b.finish(err, false)
 	}
 	return n, err
 }
@@ -77,7 +80,7 @@ func (b *body) read(p []byte) (int, error) {
 		return n, unexpectedEOF(err)
 	case byChunks:
 		n, err := b.chunk.read(c, p)
-		if b.chunk.last && (err == nil && c.in.buffered() >= 2 || err == io.EOF) {
+		if b.chunk.last && (err == nil && c.trailerArrived() || err == io.EOF) {
 			return n, b.trailer()
 		}
 		return n, unexpectedEOF(err)

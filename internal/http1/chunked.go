@@ -47,8 +47,7 @@ func (k *chunks) read(c *Conn, p []byte) (int, error) {
 // sees the end together with the data.
 func (k *chunks) tryEnd(c *Conn) error {
 	b := c.in.buf[c.in.r:c.in.w]
-	const crlf = 2
-	if len(b) <= crlf || bytes.IndexByte(b[crlf:], '\n') < 0 {
+	if len(b) <= len(crlf) || bytes.IndexByte(b[len(crlf):], '\n') < 0 {
 		return nil
 	}
 	return k.next(c)
@@ -141,9 +140,16 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 			return nil, err
 		}
 	}
+	if int64(end) > limit {
+		return nil, errTrailerTooLong
+	}
 	section := c.in.buf[c.in.r : c.in.r+end]
 	c.in.r += end
-	n := bytes.Count(section, []byte{'\n'}) - 1
+	lines := bytes.Count(section, []byte{'\n'})
+	if lines != bytes.Count(section, crlf) {
+		return nil, errChunkedEncoding
+	}
+	n := lines - 1
 	if n > maxFields {
 		return nil, errTooManyFields
 	}
@@ -154,6 +160,14 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 		}
 	}
 	return fields, err
+}
+
+var crlf = []byte("\r\n")
+
+// trailerArrived says whether the whole trailer section is in the buffer, so that reading it won't wait.
+func (c *Conn) trailerArrived() bool {
+	b := c.in.buf[c.in.r:c.in.w]
+	return bytes.HasPrefix(b, crlf) || headEnd(b, 0) > 0
 }
 
 // readLine reads a line that must end in CRLF and returns it without. It is valid until the next read.

@@ -16,6 +16,10 @@ const DefaultBufferSize = 4 << 10
 //
 // Abort and Close are safe for concurrent use; everything else belongs to the exchange that is running.
 type Conn struct {
+	// IdleEnded is told when a connection that hides its socket ends its idling by itself. It may be nil;
+	// set it before the first exchange. It is called on another goroutine.
+	IdleEnded func(Condition)
+
 	nc     net.Conn        // what is read and written: socket itself, or TLS over it
 	socket net.Conn        // the innermost connection, which Abort closes
 	tls    *tls.Conn       // nc, if it is TLS made by crypto/tls

@@ -19,6 +19,8 @@ const (
 	uploadWait = 50 * time.Millisecond
 
 	maxInterim = 32 // 1xx responses that nobody traces
+
+	defaultMaxHeader = 10 << 20 // bytes
 )
 
 // Options are what a Transport adds to a request. Zero times and sizes mean none, or the default.
@@ -30,7 +32,7 @@ type Options struct {
 	Close          bool          // ask the server to close
 	ExpectTimeout  time.Duration // how long to wait for 100 Continue; 0: not at all
 	HeaderTimeout  time.Duration // from the end of the request to the head of the response; 0: none
-	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer
+	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer; 0: 10 MiB
 	ReadBuffer     int           // bytes; 0: DefaultBufferSize
 	WriteBuffer    int
 	Partitioned    bool // the connection belongs to one credential: NTLM and Negotiate may bind it
@@ -100,6 +102,10 @@ type Exchange struct {
 // body of the response; on failure it has ended already. Then the request's body is closed if it
 // was touched, and left to the caller, who may send it again, if it was not.
 func (e *Exchange) Run() (*http.Response, error) {
+	if e.Opts.MaxHeaderBytes <= 0 {
+		e.Opts.MaxHeaderBytes = defaultMaxHeader
+	}
+	e.Conn.claim()
 	if e.Ctx.Done() != nil {
 		e.stop = context.AfterFunc(e.Ctx, e.canceled)
 	}
@@ -170,6 +176,9 @@ func (e *Exchange) fail(err error) error {
 	}
 	if e.Conn.in.buf != nil {
 		e.Conn.in.give()
+	}
+	if e.up != nil {
+		e.up.answered(false)
 	}
 	if e.Touched {
 		e.body.Close()

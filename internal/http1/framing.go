@@ -23,6 +23,7 @@ const (
 type framing struct {
 	kind      kind
 	length    int64 // as http.Response.ContentLength: -1 when unknown
+	chunked   bool  // the fields say so, also where there is no body
 	persist   bool  // both sides may keep the connection
 	ambiguous bool  // accepted, but two readers could disagree: never reuse
 }
@@ -30,7 +31,6 @@ type framing struct {
 // frame decides the length of the body (RFC 9112 section 6.3) and whether the connection persists
 // (section 9.3). It takes Transfer-Encoding out of the header, as net/http does.
 func (h *head) frame(method string) (framing, error) {
-	f := framing{length: -1, persist: h.persists()}
 	chunked, err := h.chunked()
 	if err != nil {
 		return framing{}, err
@@ -40,22 +40,16 @@ func (h *head) frame(method string) (framing, error) {
 		return framing{}, err
 	}
 	delete(h.header, "Transfer-Encoding")
+	f := framing{length: -1, chunked: chunked, persist: h.persists()}
 	f.ambiguous = chunked && length >= 0 || len(h.contentLen) > 1
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
 		f.kind, f.length = switchProtocol, 0
 	case method == http.MethodHead:
 		f.length = length
-		if chunked {
-			f.length = -1
-		}
 	case h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified:
 		f.length = 0
 		f.ambiguous = f.ambiguous || h.code == http.StatusNoContent && (chunked || length > 0)
-	case method == http.MethodConnect && h.code < 300:
-		// The tunnel begins right after the head; what the fields say about a length is ignored
-		// (RFC 9110 section 9.3.6).
-		f.kind = untilClose
 	case chunked:
 		f.kind = byChunks
 		delete(h.header, "Content-Length") // Transfer-Encoding overrides it (section 6.3, item 3)
@@ -124,9 +118,9 @@ func (h *head) persists() bool {
 
 // trailer returns the announced trailer fields, without values yet, and takes Trailer out of the
 // header. A field that must not be a trailer is an error (RFC 9110 section 6.5.1).
-func (h *head) trailer(k kind) (http.Header, error) {
+func (h *head) trailer(chunked bool) (http.Header, error) {
 	announced := h.header["Trailer"]
-	if len(announced) == 0 || k != byChunks {
+	if len(announced) == 0 || !chunked {
 		return nil, nil
 	}
 	delete(h.header, "Trailer")

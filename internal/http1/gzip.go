@@ -36,6 +36,9 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.body.isClosed() { // what is decoded already must not be read either
+		return 0, ErrBodyReadAfterClose
+	}
 	if g.zr == nil && g.err == nil {
 		g.zr, g.err = gzip.NewReader(g.body)
 	}
@@ -50,3 +53,9 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 }
 
 func (g *gzipBody) Close() error { return g.body.Close() }
+
+func (b *body) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}

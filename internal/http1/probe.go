@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -113,37 +114,53 @@ func isAlertRecord(b []byte) bool {
 // works for every net.Conn. The next exchange receives its first byte through it. Its goroutine
 // belongs to the Conn and ends with the byte, or when the connection is closed.
 type readAhead struct {
-	done chan struct{}
-	b    [1]byte
-	n    int
-	err  error
+	claimed atomic.Bool // by the next exchange, or by the goroutine that ends the idling: whoever comes first
+	done    chan struct{}
+	b       [1]byte
+	n       int
+	err     error
 }
 
 func (c *Conn) probeOpaque() Condition {
 	if c.ahead == nil {
 		if c.exchanges > 0 {
-			c.ahead = newReadAhead(c.nc)
+			c.ahead = c.newReadAhead()
 		}
 		return Quiet
 	}
 	select {
 	case <-c.ahead.done:
-		if c.ahead.n > 0 {
-			return Unexpected
-		}
-		return PeerClosed
+		return c.ahead.found()
 	default:
 		return Quiet
 	}
 }
 
-func newReadAhead(nc net.Conn) *readAhead {
+func (c *Conn) newReadAhead() *readAhead {
 	a := &readAhead{done: make(chan struct{})}
 	go func() {
-		defer close(a.done)
-		a.n, a.err = nc.Read(a.b[:])
+		a.n, a.err = c.nc.Read(a.b[:])
+		close(a.done)
+		if c.IdleEnded != nil && !a.claimed.Swap(true) {
+			c.IdleEnded(a.found())
+		}
 	}()
 	return a
+}
+
+// found says what ended the read; call it when done is closed.
+func (a *readAhead) found() Condition {
+	if a.n > 0 {
+		return Unexpected
+	}
+	return PeerClosed
+}
+
+// claim makes the pending read part of an exchange.
+func (c *Conn) claim() {
+	if c.ahead != nil {
+		c.ahead.claimed.Store(true)
+	}
 }
 
 func (a *readAhead) take(p []byte) (int, error) {

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -40,8 +41,13 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	w.b = append(append(w.b, method(req)...), ' ')
 	target := len(w.b)
 	w.b = appendTarget(w.b, req, host, e.Opts.Proxied)
-	if slices.ContainsFunc(w.b[target:], isControl) {
+	switch {
+	case len(w.b) == target:
+		return nil, errMissingHost // CONNECT to nowhere
+	case slices.ContainsFunc(w.b[target:], isControl):
 		return nil, errTarget
+	case bytes.IndexByte(w.b[target:], ' ') >= 0: // url.Parse lets it into a query
+		w.b = append(w.b[:target], bytes.ReplaceAll(w.b[target:], []byte(" "), []byte("%20"))...)
 	}
 	w.b = append(w.b, " HTTP/1.1\r\n"...)
 	w.field("Host", host)
@@ -166,24 +172,35 @@ func (w *headWriter) framing(req *http.Request, out *outgoing, closing bool) err
 	}
 	names := make([]string, 0, len(req.Trailer))
 	for name := range req.Trailer {
-		name = http.CanonicalHeaderKey(name)
-		if forbiddenTrailer(name) {
-			return fmt.Errorf("invalid Trailer key %q", name)
+		if err := checkTrailer(name); err != nil {
+			return err
 		}
-		names = append(names, name)
+		names = append(names, http.CanonicalHeaderKey(name))
 	}
 	slices.Sort(names)
 	w.field("Trailer", strings.Join(names, ","))
 	return nil
 }
 
+// checkTrailer refuses a trailer field that decides about framing or routing, or is none.
+func checkTrailer(name string) error {
+	if !httpguts.ValidHeaderFieldName(name) || forbiddenTrailer(http.CanonicalHeaderKey(name)) {
+		return fmt.Errorf("invalid Trailer key %q", name)
+	}
+	return nil
+}
+
+// framingFields decide where a request ends and who gets it; a second one would be another opinion.
+var framingFields = [...]string{"Host", "Content-Length", "Transfer-Encoding", "Trailer"}
+
 // ownField says that the exchange writes the field itself.
 func ownField(name string) bool {
-	switch name {
-	case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
-		return true
+	for _, own := range framingFields {
+		if strings.EqualFold(name, own) {
+			return true
+		}
 	}
-	return false
+	return name == "User-Agent"
 }
 
 // fields writes header in the order of its names, so that equal requests are equal bytes.

@@ -60,6 +60,9 @@ func (e *Exchange) finalHead() (head, error) {
 		if h.code >= 200 || h.code == http.StatusSwitchingProtocols {
 			return h, nil
 		}
+		if _, err := h.frame(e.Req.Method); err != nil {
+			return head{}, err // it has no body, but its sender does not know what a length is
+		}
 		if h.code == http.StatusContinue {
 			e.proceed()
 		}
@@ -82,9 +85,8 @@ func (e *Exchange) proceed() {
 	if t := e.Opts.Trace; t != nil && t.Got100Continue != nil {
 		t.Got100Continue()
 	}
-	if e.up != nil && e.up.proceed != nil {
-		close(e.up.proceed)
-		e.up.proceed = nil // a second 100 says nothing new
+	if e.up != nil {
+		e.up.answered(true)
 	}
 }
 
@@ -93,15 +95,15 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if f.kind == switchProtocol && !switches(e.Req.Header, h.header) {
 		return nil, e.fail(errUnasked101)
 	}
-	trailer, err := h.trailer(f.kind)
+	trailer, err := h.trailer(f.chunked)
 	if err != nil {
 		return nil, e.fail(err)
 	}
 	if e.up == nil {
 		e.body.Close() // sent, or not wanted any more
 	}
-	if e.up != nil && e.up.cancel != nil && f.kind != switchProtocol {
-		close(e.up.cancel)
+	if e.up != nil {
+		e.up.answered(f.persist)
 	}
 	e.Status, e.KeepAlive = h.code, keepAlive(h.header)
 	e.resp = http.Response{
@@ -111,7 +113,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		ContentLength: f.length, Close: !f.persist,
 		Request: e.Req, TLS: e.TLS,
 	}
-	if f.kind == byChunks {
+	if f.chunked {
 		e.resp.TransferEncoding = chunkedOnly
 	}
 	if f.kind == switchProtocol {

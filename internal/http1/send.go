@@ -55,10 +55,7 @@ func (e *Exchange) startUpload(out *outgoing) {
 		e.Opts.Trace.Wait100Continue()
 	}
 	e.Touched = true
-	e.up = &upload{e: e, out: *out, done: make(chan struct{})}
-	if out.expect {
-		e.up.proceed, e.up.cancel = make(chan struct{}), make(chan struct{})
-	}
+	e.up = &upload{e: e, out: *out, answer: make(chan bool, 1), done: make(chan struct{})}
 	go e.up.run()
 }
 

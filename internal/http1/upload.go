@@ -54,7 +54,7 @@ func (e *Exchange) planBody() (outgoing, error) {
 		out.chunked, out.length = true, -1
 	case coding != "" && !strings.EqualFold(coding, "identity"):
 		return outgoing{}, fmt.Errorf("unsupported transfer encoding %q", coding)
-	case coding == "" && out.length < 0:
+	case out.length < 0:
 		if usuallyBodiless(req.Method) {
 			out.body = e.probeBody()
 		}
@@ -221,11 +221,20 @@ func (out *outgoing) lengthError(got int64) error {
 // upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body
 // does, or when the connection is closed and the body's Read returns.
 type upload struct {
-	e       *Exchange
-	out     outgoing
-	proceed chan struct{} // closed by 100 Continue
-	cancel  chan struct{} // closed when a final response makes the body unwanted
-	done    chan struct{} // closed at the end
+	e      *Exchange
+	out    outgoing
+	answer chan bool     // buffered; the server's answer to Expect: does it want the body?
+	done   chan struct{} // closed at the end
+}
+
+// answered tells an upload that waits what the server has said. A final response that keeps the connection
+// still wants the body, or it could not be told from the next request; one that ends it does not. Only the
+// first answer counts.
+func (u *upload) answered(wanted bool) {
+	select {
+	case u.answer <- wanted:
+	default:
+	}
 }
 
 var errUnwanted = errors.New("peerpool: the server answered without wanting the body")
@@ -260,8 +269,8 @@ func (u *upload) send() (err error) {
 	return u.checkEnd()
 }
 
-// wait waits for 100 Continue, for the time allowed, or for a final response (RFC 9110 section
-// 10.1.1). It says whether to send the body.
+// wait waits for 100 Continue, for a final response, or for the time allowed (RFC 9110 section 10.1.1). It
+// says whether to send the body.
 func (u *upload) wait() bool {
 	if u.e.Opts.ExpectTimeout <= 0 {
 		return true
@@ -269,12 +278,10 @@ func (u *upload) wait() bool {
 	timer := time.NewTimer(u.e.Opts.ExpectTimeout)
 	defer timer.Stop()
 	select {
-	case <-u.proceed:
-		return true
+	case wanted := <-u.answer:
+		return wanted
 	case <-timer.C:
 		return true
-	case <-u.cancel:
-		return false
 	}
 }
 
@@ -283,7 +290,7 @@ func (u *upload) copy(src io.Reader, want int64) error {
 	if u.out.file && u.e.Conn.kernelCopies() {
 		n, err := u.e.Conn.ReadFrom(src)
 		if err == nil && n < want {
-			err = u.out.lengthError(n)
+			err = &BodyError{u.out.lengthError(n)}
 		}
 		return err
 	}
@@ -346,6 +353,11 @@ func (u *upload) chunks() error {
 		}
 		if rerr != nil {
 			return &BodyError{rerr}
+		}
+	}
+	for name := range u.e.Req.Trailer { // the body may have filled it in
+		if err := checkTrailer(name); err != nil {
+			return &BodyError{err}
 		}
 	}
 	last := headWriter{b: append(buf[:0], "0\r\n"...)}

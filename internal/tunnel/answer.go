@@ -57,17 +57,12 @@ func readAnswer(conn io.Reader, req *http.Request, maxHead int64) (*http.Respons
 	return nil, errTooManyInterim
 }
 
-// opened makes the response of a 2xx answer. in must have nothing left: it would belong to the tunnel.
+// opened makes the response of a 2xx answer, whose body is empty. in must have nothing left: it would belong to the tunnel.
 func opened(head *answerHead, in *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if n := in.Buffered(); n > 0 {
 		return nil, fmt.Errorf("%d unexpected bytes after the head of the answer", n)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(&head.bytes), req)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = http.NoBody
-	return resp, nil
+	return http.ReadResponse(bufio.NewReader(&head.bytes), req)
 }
 
 // answerHead is the head of an answer, checked. That of a success lacks the fields that would frame a

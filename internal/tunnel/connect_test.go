@@ -144,6 +144,7 @@ func TestAMalformedAnswerOpensNothing(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n":                                     "malformed header field",
 		"HTTP/1.1 200 OK\r\nVia: \x00\r\n\r\n":                                  "malformed header field",
 		"HTTP/1.1 200 OK\r\nVia: \r.\r\n\r\n":                                   "malformed header field",
+		"HTTP/1.1 200 OK\r\n" + strings.Repeat("x", 1000) + "\r\n\r\n":          "malformed header field",
 		"HTTP/1.1 407 No\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n":     "Content-Length",
 		"HTTP/1.1 101 Switching Protocols\r\n\r\n":                              "101",
 		"HTTP/1.1 100 Continue\r\n\r\ngarbage":                                  "malformed answer",

@@ -65,12 +65,14 @@ type calling func()
 
 func (f calling) PeerClosed() { f() }
 
+// add watches conn until the test's end at the latest.
 func add(t testing.TB, w *Watcher, conn syscall.Conn, to Notified) Registration {
 	t.Helper()
 	r, ok := w.Add(conn, to)
 	if !ok {
 		t.Fatal("a socket is not watched")
 	}
+	t.Cleanup(func() { w.Remove(r) })
 	return r
 }
 
@@ -115,10 +117,11 @@ func openDescriptors(t testing.TB) int {
 	return len(open)
 }
 
-// watching counts the goroutines of all Watchers.
+// watching counts the goroutines of all Watchers, by where they were started: one that has not run yet
+// shows nothing else.
 func watching() int {
 	buf := make([]byte, 1<<20)
-	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "watch.(*set).run(")
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "watch.(*Watcher).enroll in goroutine")
 }
 
 // awaitRest returns when no Watcher has a goroutine any more; the test's time limit ends what never is.

@@ -121,7 +121,7 @@ func TestARemovedSocketCanBeWatchedAgain(t *testing.T) {
 	var w Watcher
 	l := listen(t)
 	other, _ := l.pair()
-	defer w.Remove(add(t, &w, other, silent{t})) // keeps the set
+	add(t, &w, other, silent{t}) // keeps the set
 	ours, peer := l.pair()
 	w.Remove(add(t, &w, ours, silent{t}))
 	e := newEar()
@@ -164,7 +164,7 @@ func TestAnEventForARecycledDescriptorReachesNobodyElse(t *testing.T) {
 	var w Watcher
 	l := listen(t)
 	other, _ := l.pair()
-	defer w.Remove(add(t, &w, other, silent{t})) // keeps the set
+	add(t, &w, other, silent{t}) // keeps the set
 	old, oldPeer := l.pair()
 	number := descriptor(t, old)
 	stale := add(t, &w, old, silent{t})

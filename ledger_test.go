@@ -1,0 +1,62 @@
+package peerpool_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/peerpool/peerpool"
+)
+
+// ledger is what an Observer was told, in order.
+type ledger struct {
+	mu       sync.Mutex // guards what follows
+	acquired []peerpool.Acquired
+	dialed   []peerpool.Dialed
+	retried  []peerpool.Retried
+	done     []peerpool.Done
+	closed   []peerpool.Closed
+}
+
+func newLedger() *ledger { return new(ledger) }
+
+func (l *ledger) observer() *peerpool.Observer {
+	return &peerpool.Observer{
+		Acquired: func(_ context.Context, e peerpool.Acquired) { note(l, &l.acquired, e) },
+		Dialed:   func(_ context.Context, e peerpool.Dialed) { note(l, &l.dialed, e) },
+		Retried:  func(_ context.Context, e peerpool.Retried) { note(l, &l.retried, e) },
+		Done:     func(_ context.Context, e peerpool.Done) { note(l, &l.done, e) },
+		Closed:   func(e peerpool.Closed) { note(l, &l.closed, e) },
+	}
+}
+
+func note[E any](l *ledger, events *[]E, e E) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*events = append(*events, e)
+}
+
+func read[E any](l *ledger, events *[]E) []E {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(*events)
+}
+
+func (l *ledger) acquisitions() []peerpool.Acquired { return read(l, &l.acquired) }
+func (l *ledger) dials() []peerpool.Dialed          { return read(l, &l.dialed) }
+func (l *ledger) retries() []peerpool.Retried       { return read(l, &l.retried) }
+func (l *ledger) ends() []peerpool.Done             { return read(l, &l.done) }
+func (l *ledger) closings() []peerpool.Closed       { return read(l, &l.closed) }
+
+// wantRetries checks that there were just these retries, by their reasons.
+func (l *ledger) wantRetries(t testing.TB, reasons ...string) {
+	t.Helper()
+	var got []string
+	for _, r := range l.retries() {
+		got = append(got, r.Reason)
+	}
+	if !slices.Equal(got, reasons) {
+		t.Errorf("retries: %q, want %q", got, reasons)
+	}
+}

@@ -1,0 +1,200 @@
+package peerpool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/peerpool/peerpool/httptestutil"
+)
+
+// peerTransport returns tr, which the end of the test shuts down.
+func peerTransport(t testing.TB, tr *Transport) *Transport {
+	t.Helper()
+	t.Cleanup(func() {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel() // dials that hang end with their server
+		_ = tr.Shutdown(ended)
+	})
+	return tr
+}
+
+// peerNew returns the peer that opts describe.
+func peerNew(t testing.TB, opts PeerOptions) *Peer {
+	t.Helper()
+	p, err := NewPeer(opts)
+	if err != nil {
+		t.Fatalf("NewPeer(%+v): %v", opts, err)
+	}
+	return p
+}
+
+// peerRequest returns a GET that goes to a peer, which may be nil.
+func peerRequest(t testing.TB, target string, peer *Peer) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(WithPeer(t.Context(), peer), http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// peerGet sends a GET, and returns what the origin saw of it.
+func peerGet(t testing.TB, rt http.RoundTripper, target string, peer *Peer) httptestutil.Seen {
+	t.Helper()
+	return peerSend(t, rt, peerRequest(t, target, peer))
+}
+
+// peerSend sends a request, and returns what the origin saw of it.
+func peerSend(t testing.TB, rt http.RoundTripper, req *http.Request) httptestutil.Seen {
+	t.Helper()
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		t.Fatalf("%s %s: %v", req.Method, req.URL.Redacted(), err)
+	}
+	return httptestutil.ReadSeen(t, resp)
+}
+
+// peerTry sends a request and returns its error; a response is read to its end.
+func peerTry(rt http.RoundTripper, req *http.Request) error {
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return errors.Join(err, resp.Body.Close())
+}
+
+// peerFail sends a GET that must not succeed, and returns its error.
+func peerFail(t testing.TB, rt http.RoundTripper, target string, peer *Peer) error {
+	t.Helper()
+	err := peerTry(rt, peerRequest(t, target, peer))
+	if err == nil {
+		t.Fatalf("GET %s succeeded", target)
+	}
+	return err
+}
+
+// peerWantOp fails the test unless err is a DialError of that hop, and returns it.
+func peerWantOp(t testing.TB, err error, op string) *DialError {
+	t.Helper()
+	var dial *DialError
+	if !errors.As(err, &dial) {
+		t.Fatalf("got %T %q, want a *DialError of the hop %q", err, err, op)
+	}
+	if dial.Op != op {
+		t.Errorf("the failed hop is %q, want %q: %v", dial.Op, op, err)
+	}
+	return dial
+}
+
+// peerURL returns the base URL of an origin, with another host in it.
+func peerURL(t testing.TB, o *httptestutil.Origin, host string) string {
+	t.Helper()
+	u := peerParse(t, o.URL())
+	u.Host = net.JoinHostPort(host, u.Port())
+	return u.String()
+}
+
+func peerParse(t testing.TB, raw string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// peerPort returns the port of an "ip:port".
+func peerPort(t testing.TB, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// peerLoopback returns a resolver that has every one of hosts on 127.0.0.1.
+func peerLoopback(t testing.TB, hosts ...string) *httptestutil.Resolver {
+	t.Helper()
+	r := &httptestutil.Resolver{}
+	for _, host := range hosts {
+		r.Set(t, host, "127.0.0.1")
+	}
+	return r
+}
+
+// peerProxy returns a Transport.Proxy that always answers with u.
+func peerProxy(u *url.URL) func(*http.Request) (*url.URL, error) {
+	return func(*http.Request) (*url.URL, error) { return u, nil }
+}
+
+// peerClosedAddr returns an address on which nobody listens.
+func peerClosedAddr(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// peerAsksForCert is a server's TLS configuration that asks for a client certificate of any authority.
+func peerAsksForCert() *tls.Config { return &tls.Config{ClientAuth: tls.RequestClientCert} }
+
+// peerNeedsIPv6 skips the test where there is no ::1.
+func peerNeedsIPv6(t testing.TB) {
+	t.Helper()
+	ln, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6 loopback here: %v", err)
+	}
+	ln.Close()
+}
+
+// peerNeedsSecondLoopback skips the test where 127.0.0.2 is not an address of this machine.
+func peerNeedsSecondLoopback(t testing.TB) {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.2:0")
+	if err != nil {
+		t.Skipf("127.0.0.2 is not there on %s: %v", runtime.GOOS, err)
+	}
+	ln.Close()
+}
+
+// peerEventually waits until cond is true, and ends the test if that does not happen within the bound
+// of the servers.
+func peerEventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	giveUp := time.NewTimer(httptestutil.Bound)
+	defer giveUp.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for !cond() {
+		select {
+		case <-again.C:
+		case <-giveUp.C:
+			t.Fatalf("after %v still not: %s", httptestutil.Bound, what)
+		}
+	}
+}
+
+// peerKeys returns the identities that the pool knows.
+func peerKeys(tr *Transport) []Identity {
+	var ids []Identity
+	for id := range tr.Stats().Peers {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b Identity) int { return len(a.String()) - len(b.String()) })
+	return ids
+}

@@ -1,0 +1,230 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// stressConn notices when two use it at once, when it is closed twice, in use or under the lock, and when it is
+// probed in use.
+type stressConn struct {
+	s      *stress
+	inUse  atomic.Bool
+	closes atomic.Int32
+	owned  atomic.Bool // hijacked
+	retire func(Reason)
+}
+
+func (c *stressConn) Probe() Reason {
+	if c.inUse.Load() || c.closes.Load() > 0 {
+		c.s.complain("a connection is probed while in use or closed")
+	}
+	if rand.N(20) == 0 {
+		return ReasonPeerClosed
+	}
+	return ""
+}
+
+func (c *stressConn) Close() error {
+	if c.inUse.Load() || c.closes.Add(1) > 1 || c.owned.Load() {
+		c.s.complain("a connection is closed while in use, twice, or after a Hijack")
+	}
+	c.s.unlocked()
+	c.s.closed.Add(1)
+	return nil
+}
+
+func (c *stressConn) Attach(retire func(Reason)) { c.retire = retire }
+
+// stress is a pool that many use at once.
+type stress struct {
+	*testing.T
+	pool     *Pool[int, *stressConn]
+	terms    Terms
+	opened   atomic.Int64
+	closed   atomic.Int64
+	hijacked atomic.Int64
+	served   atomic.Int64
+	failed   atomic.Bool
+}
+
+func (s *stress) complain(what string) {
+	if !s.failed.Swap(true) {
+		s.Error(what)
+	}
+}
+
+// unlocked complains when this goroutine holds the pool's lock; others do, but never for long.
+func (s *stress) unlocked() {
+	for range 1_000_000 {
+		if s.pool.mu.TryLock() {
+			s.pool.mu.Unlock()
+			return
+		}
+		runtime.Gosched()
+	}
+	s.complain("a connection is closed under the lock")
+}
+
+func (s *stress) Dial(context.Context) (*stressConn, error) {
+	for range rand.N(10) {
+		runtime.Gosched()
+	}
+	switch rand.N(20) {
+	case 0:
+		return nil, errDial
+	case 1:
+		panic(errDial)
+	}
+	s.opened.Add(1)
+	return &stressConn{s: s}, nil
+}
+
+func (s *stress) use(key int) {
+	terms := s.terms
+	terms.Fresh, terms.Unpooled = rand.N(10) == 0, rand.N(10) == 0
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	if rand.N(4) == 0 {
+		go cancel(errGaveUp)
+	}
+	lease, err := s.pool.Acquire(ctx, key, s, terms)
+	if err != nil {
+		if !errors.Is(err, errGaveUp) && !errors.Is(err, errDial) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrRetired) {
+			s.complain("Acquire: " + err.Error())
+		}
+		return
+	}
+	s.served.Add(1)
+	conn := lease.Conn()
+	if conn.inUse.Swap(true) {
+		s.complain("two leases of one connection")
+	}
+	if terms.Fresh && lease.Reused() {
+		s.complain("a fresh lease of a used connection")
+	}
+	runtime.Gosched()
+	s.end(lease)
+}
+
+func (s *stress) end(lease Lease[int, *stressConn]) {
+	conn := lease.Conn()
+	if rand.N(10) == 0 {
+		go conn.retire("retired")
+	}
+	if rand.N(10) == 0 {
+		lease.Limit(time.Millisecond, 2)
+	}
+	conn.inUse.Store(false)
+	switch rand.N(20) {
+	case 0:
+		conn.owned.Store(true)
+		s.hijacked.Add(1)
+		lease.Hijack()
+	case 1:
+		lease.Discard("done")
+	default:
+		lease.Release()
+	}
+}
+
+// watch looks at the books again and again until done.
+func (s *stress) watch(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		if err := checkInvariants(s.pool); err != nil {
+			s.complain(err.Error())
+		}
+		for _, k := range s.pool.Stats().Keys {
+			if limit := s.terms.MaxConns; limit > 0 && k.Idle+k.Active+k.Dialing > limit {
+				s.complain("more connections than MaxConns")
+			}
+		}
+		if rand.N(10) == 0 {
+			s.pool.CloseIdle()
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestTheBooksAreInOrderHoweverManyUseThePool(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		config Config[int, *stressConn]
+		terms  Terms
+	}{
+		{"no limits", Config[int, *stressConn]{}, Terms{}},
+		{"one connection", Config[int, *stressConn]{MaxDialsPerKey: 1}, Terms{MaxConns: 1}},
+		{"tight", Config[int, *stressConn]{MaxIdle: 2, MaxIdlePerKey: 1, MaxDialsPerKey: 2}, Terms{
+			IdleTimeout: 100 * time.Microsecond, MaxReuse: 5, MaxLifetime: 5 * time.Millisecond, MaxConns: 3,
+		}},
+		{"nothing kept", Config[int, *stressConn]{MaxIdle: -1}, Terms{MaxConns: 2}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &stress{T: t, terms: test.terms}
+			s.pool = New(test.config)
+			done := make(chan struct{})
+			var users, watcher sync.WaitGroup
+			watcher.Go(func() { s.watch(done) })
+			for i := range 16 {
+				users.Go(func() {
+					for range 200 {
+						s.use(i % 3)
+					}
+				})
+			}
+			users.Wait() // for ever, if a want were lost
+			close(done)
+			watcher.Wait()
+			s.balance()
+		})
+	}
+}
+
+// balance shuts the pool down and adds up.
+func (s *stress) balance() {
+	if err := s.pool.Shutdown(context.Background()); err != nil {
+		s.Errorf("Shutdown: %v", err)
+	}
+	if err := checkInvariants(s.pool); err != nil {
+		s.Error(err)
+	}
+	opened, closed, hijacked := s.opened.Load(), s.closed.Load(), s.hijacked.Load()
+	if opened != closed+hijacked || s.served.Load() == 0 {
+		s.Errorf("%d leases; opened %d, closed %d, hijacked %d", s.served.Load(), opened, closed, hijacked)
+	}
+	stats := s.pool.Stats()
+	if stats.Opened != uint64(opened) || stats.Hijacked != uint64(hijacked) || len(stats.Keys) != 0 {
+		s.Errorf("stats are %+v; opened %d, hijacked %d", stats, opened, hijacked)
+	}
+}
+
+func TestShuttingDownUnderLoadLosesNothing(t *testing.T) {
+	for range 20 {
+		s := &stress{T: t, terms: Terms{MaxConns: 2}}
+		s.pool = New(Config[int, *stressConn]{MaxIdle: 3})
+		var users sync.WaitGroup
+		for i := range 8 {
+			users.Go(func() {
+				for range 50 {
+					s.use(i % 2)
+				}
+			})
+		}
+		for s.served.Load() < 20 {
+			runtime.Gosched()
+		}
+		s.balance()
+		users.Wait()
+	}
+}
