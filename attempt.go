@@ -179,6 +179,7 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 	o := outcome{
 		err:      err,
 		canceled: err != nil && a.canceledBy() != nil,
+		unfit:    a.untouched,
 		reused:   a.lease.Reused(),
 		wrote:    a.Wrote,
 		started:  a.Started,

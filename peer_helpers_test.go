@@ -3,6 +3,7 @@ package peerpool
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -13,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/peerpool/peerpool/httptestutil"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
 // peerTransport returns tr, which the end of the test shuts down.
@@ -150,7 +151,9 @@ func peerClosedAddr(t testing.TB) string {
 }
 
 // peerAsksForCert is a server's TLS configuration that asks for a client certificate of any authority.
-func peerAsksForCert() *tls.Config { return &tls.Config{ClientAuth: tls.RequestClientCert} }
+func peerAsksForCert() *tls.Config {
+	return &tls.Config{ClientAuth: tls.RequestClientCert, ClientCAs: x509.NewCertPool()}
+}
 
 // peerNeedsIPv6 skips the test where there is no ::1.
 func peerNeedsIPv6(t testing.TB) {

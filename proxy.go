@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/tlsid"
 	"github.com/peerpool/peerpool/internal/tunnel"
@@ -16,7 +17,7 @@ import (
 // proxyHop is the proxy that a route goes through.
 type proxyHop struct {
 	url    *url.URL
-	target string      // host:port of the request's URL
+	target string      // host:port of a tunnel: of the request's URL, or of its Peer
 	header http.Header // of CONNECT, without the credentials in url
 
 	// Filled in by complete, for a route that is new.
@@ -48,8 +49,11 @@ func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
 	if err != nil {
 		return nil, err
 	}
+	if peer != nil && peer.addr != "" {
+		target = peer.addr
+	}
 	via := &proxyHop{url: u, target: target}
-	if req.URL.Scheme == "https" && !via.socks() {
+	if !via.socks() && !via.absoluteForm(req.URL.Scheme, peer.options()) {
 		via.header, err = t.connectHeader(req.Context(), via)
 	}
 	return via, err
@@ -98,7 +102,7 @@ func (v *proxyHop) complete(r *route) error {
 	if v.url.Scheme == "https" && r.dialer != tlsDialer {
 		v.tls = r.t.baseTLS(v.url.Hostname())
 		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
-		v.tls.ClientSessionCache = r.t.sessionCache(v.tls, fmt.Sprintf("proxy %x ", hop))
+		v.tls.ClientSessionCache = r.t.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))
 	}
 	password, set := v.url.User.Password()
 	v.secret = secretDigest([]any{hop, v.url.User.Username(), password, set, v.header})
@@ -127,8 +131,13 @@ func proxyError(err error) error {
 	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 }
 
+// proxyTimeout bounds the exchange with a proxy, TLS to it included.
+const proxyTimeout = time.Minute
+
 // open makes nc, a connection to the proxy, one to the target.
 func (v *proxyHop) open(ctx context.Context, r *route, nc net.Conn) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
+	defer cancel()
 	if v.tls != nil {
 		secured, err := r.handshake(ctx, nc, v.tls)
 		if err != nil {

@@ -15,6 +15,7 @@ const maxAttempts = 3
 type outcome struct {
 	err      error
 	canceled bool // the request's context or its caller ended it
+	unfit    bool // the request cannot be written at all
 	reused   bool // the connection had served before
 	wrote    bool // a byte of the request was written
 	started  bool // a byte of the response arrived
@@ -44,7 +45,7 @@ const (
 //	421, the first time, on a reused connection           any             replayable   once more, on a connection of its own
 //	canceled, or out of time                              any             any          give up
 //	a byte of the response arrived                        any             any          give up
-//	the request's own body failed                         any             any          give up
+//	the request cannot be written, or its body failed     any             any          give up
 //	nothing was written                                   any             replayable   once more
 //	something was written, connection reused              idempotent      replayable   once more
 //	something was written, connection reused              any other       any          give up
@@ -59,7 +60,7 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return giveUp
 	case o.status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected
-	case o.err == nil, o.canceled, o.started, isTimeout(o.err), ownFault(o.err):
+	case o.err == nil, o.canceled, o.unfit, o.started, isTimeout(o.err), ownFault(o.err):
 		return giveUp
 	case !o.wrote:
 		return retryUnsent

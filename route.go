@@ -261,7 +261,7 @@ func (r *route) lookup(ctx context.Context, addr string) ([]netip.AddrPort, erro
 	if ttl <= 0 {
 		ttl = defaultDNSRefresh
 	}
-	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.peer.LocalAddr), host, ttl)
+	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.peer.LocalAddr), strings.ToLower(host), ttl)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,29 @@
 //     used.
 //   - [CheckLeaks] fails a test that leaves goroutines or sockets behind.
 //
+// A test that wants its client to use a connection twice:
+//
+//	func TestTheConnectionIsReused(t *testing.T) {
+//		httptestutil.CheckLeaks(t)
+//		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+//		transport := &http.Transport{} // or whichever is under test
+//		t.Cleanup(transport.CloseIdleConnections)
+//		rec := httptestutil.NewRecorder(transport)
+//		client := &http.Client{Transport: rec}
+//		for range 2 {
+//			resp, err := client.Get(origin.URL())
+//			if err != nil {
+//				t.Fatal(err)
+//			}
+//			httptestutil.ReadSeen(t, resp)
+//		}
+//		rec.WantReused(t, 1)
+//	}
+//
+// net/http's Transport fails it now and then: it keeps the connection a moment
+// after the answer has been read to its end, and the second request may come
+// before that.
+//
 // # Time
 //
 // No server waits for ever: what a script may wait for is bounded by [Bound],

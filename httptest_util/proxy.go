@@ -33,8 +33,8 @@ type ProxyOptions struct {
 	// granted. With an empty Username any are, and none.
 	Username, Password string
 
-	// Dial reaches the targets; nil stands for a net.Dialer. [Origin.Dial]
-	// serves to lead every name to one origin.
+	// Dial reaches the targets, and gives up when its context is done; nil
+	// stands for a net.Dialer. [Origin.Dial] leads every name to one origin.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -220,7 +220,7 @@ func (p *Proxy) Close() {
 	p.cancel()
 	p.ln.Close()
 	p.tr.shutDown()
-	p.wg.Wait() // nothing that runs outlasts its connection and p.ctx
+	p.wg.Wait() // whatever runs ends with its connection or with p.ctx
 }
 
 // A proxyConn is a client's connection.

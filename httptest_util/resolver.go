@@ -18,7 +18,7 @@ type Resolver struct {
 	mu      sync.Mutex // guards the fields below; not held while a look-up waits
 	answers map[string]answer
 	lookups map[string]int
-	held    map[string]chan struct{} // by host; closed when its look-ups may go on
+	held    map[string]chan struct{} // by host; closed when look-ups may go on
 }
 
 type answer struct {
@@ -54,8 +54,9 @@ func (r *Resolver) answer(host string, a answer) {
 }
 
 // Hold makes look-ups of host wait, from now on, until release is called or
-// their context is done. They give the answer that holds when they go on.
-// Calling release more than once is harmless.
+// their context is done. They give the answer that holds when they go on. Of
+// two holds on a host, look-ups wait for the newer one. Calling release more
+// than once is harmless.
 func (r *Resolver) Hold(host string) (release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,16 +64,8 @@ func (r *Resolver) Hold(host string) (release func()) {
 		r.held = map[string]chan struct{}{}
 	}
 	gate := make(chan struct{})
-	before := r.held[host]
 	r.held[host] = gate
-	return sync.OnceFunc(func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.held[host] == gate {
-			r.held[host] = before
-		}
-		close(gate)
-	})
+	return sync.OnceFunc(func() { close(gate) })
 }
 
 // Lookups returns how many look-ups of host have been started so far.

@@ -47,7 +47,9 @@ func (c *WireConn) Conn() net.Conn { return c.nc }
 
 // ReadRequest reads a request with its body, which the result holds in
 // memory. It returns nil when the client has closed the connection, when the
-// time is up, and when what came is no request.
+// time is up, and when what came is no request. It does not write the
+// "100 Continue" that some clients expect before they send a body; a script
+// that does uses ReadHead.
 func (c *WireConn) ReadRequest() *http.Request {
 	req := c.ReadHead()
 	if req == nil {

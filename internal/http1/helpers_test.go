@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,3 +209,26 @@ const (
 	ok    = "HTTP/1.1 200 OK\r\n"
 	hello = ok + "Content-Length: 5\r\n\r\nhello"
 )
+
+// tracked is a request's body that counts how often it is closed.
+type tracked struct {
+	io.Reader
+	closer io.Closer // may be nil
+	closes atomic.Int32
+}
+
+func (b *tracked) Close() error {
+	b.closes.Add(1)
+	if b.closer != nil {
+		return b.closer.Close()
+	}
+	return nil
+}
+
+// wantClosedOnce checks that a body has been closed, and no more than once.
+func (b *tracked) wantClosedOnce(t *testing.T) {
+	t.Helper()
+	if n := b.closes.Load(); n != 1 {
+		t.Errorf("the body has been closed %d times", n)
+	}
+}

@@ -146,8 +146,8 @@ func appendTarget(b []byte, req *http.Request, host string, proxied bool) []byte
 
 func appendPath(b []byte, u *url.URL) []byte {
 	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
+	if asterisk := path == "*" && b[len(b)-1] == ' '; !asterisk && !strings.HasPrefix(path, "/") {
+		b = append(b, '/') // or the path would pass for a part of the host
 	}
 	b = append(b, path...)
 	if u.ForceQuery || u.RawQuery != "" {

@@ -57,7 +57,8 @@ func readAnswer(conn io.Reader, req *http.Request, maxHead int64) (*http.Respons
 	return nil, errTooManyInterim
 }
 
-// opened makes the response of a 2xx answer, whose body is empty. in must have nothing left: it would belong to the tunnel.
+// opened makes the response of a 2xx answer, which has an empty body. in must have nothing left: that
+// would belong to the tunnel.
 func opened(head *answerHead, in *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if n := in.Buffered(); n > 0 {
 		return nil, fmt.Errorf("%d unexpected bytes after the head of the answer", n)

@@ -54,7 +54,10 @@ func TestNothingRemainsWhenThereIsNothingToWatch(t *testing.T) {
 func TestAWatcherThatIsDroppedIsCollectedWhileItsSocketsLive(t *testing.T) {
 	ours, _ := listen(t).pair()
 	w := new(Watcher)
-	r := add(t, w, ours, silent{t})
+	r, ok := w.Add(ours, silent{t})
+	if !ok {
+		t.Fatal("a socket is not watched")
+	}
 	dropped := weak.Make(w)
 	w = nil
 	for dropped.Value() != nil {

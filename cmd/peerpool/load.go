@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// load sends requests from several callers at once and tells what became of each. It keeps nothing per request.
+type load struct {
+	client  *http.Client
+	callers int
+	timeout time.Duration // of a request with its response's body; 0: none
+
+	// prepare makes request number n, counted from 0. It is called by all callers at the same time.
+	prepare func(ctx context.Context, n int) exchange
+
+	answered, failed atomic.Int64 // so far
+}
+
+// exchange is one request on its way.
+type exchange struct {
+	req  *http.Request
+	body io.Writer // takes the body of the response
+	done func(result)
+}
+
+// result is what became of a request: exactly one of a response read to its end, an error, and unfinished.
+type result struct {
+	status     int           // of a response that was read to its end; else 0
+	bytes      int64         // of its body
+	latency    time.Duration // to the end of the body
+	err        error         // there was no response, or it broke off
+	unfinished bool          // given up because the load was stopped
+}
+
+// newClient returns a client that does nothing of its own: it follows no redirect.
+func newClient(rt http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     rt,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// run sends the requests from first to before end, and returns when all have ended. If ctx ends, no more are sent,
+// and those under way are given up.
+func (l *load) run(ctx context.Context, first, end int) {
+	var sent atomic.Int64
+	var callers sync.WaitGroup
+	for range min(l.callers, end-first) {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				n := first + int(sent.Add(1)) - 1
+				if n >= end {
+					return
+				}
+				l.send(ctx, n)
+			}
+		})
+	}
+	callers.Wait()
+}
+
+// send sends one request and reads its response.
+func (l *load) send(stop context.Context, n int) {
+	ctx := stop
+	if l.timeout > 0 {
+		timed, cancel := context.WithTimeout(stop, l.timeout)
+		defer cancel()
+		ctx = timed
+	}
+	x := l.prepare(ctx, n)
+	r := l.exchange(x)
+	switch {
+	case r.err == nil:
+		l.answered.Add(1)
+	case stop.Err() != nil:
+		r = result{unfinished: true}
+	default:
+		l.failed.Add(1)
+	}
+	x.done(r)
+}
+
+func (l *load) exchange(x exchange) result {
+	begun := time.Now()
+	resp, err := l.client.Do(x.req)
+	if err != nil {
+		return result{err: cause(err)}
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(x.body, resp.Body)
+	if err != nil {
+		return result{err: cause(err)}
+	}
+	return result{status: resp.StatusCode, bytes: n, latency: time.Since(begun)}
+}
+
+// cause strips what http.Client puts around an error: the method and the URL, which are known, and may be long.
+func cause(err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}

@@ -1,0 +1,132 @@
+// Command peerpool shows what package peerpool does.
+//
+// Alone it is a demonstration: it starts servers on the loopback interface, well-behaved and other ones, sends
+// the same requests to each through peerpool and through net/http, and prints what happened as a table.
+//
+// "peerpool get" sends requests to URLs and reports what they cost: status, latency, the identities used, and
+// how often a connection was reused, missed, retried or closed, and why. See "peerpool help".
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// The exit codes.
+const (
+	exitOK          = 0
+	exitFailed      = 1   // a request got no response, or something could not be started or printed
+	exitUsage       = 2   // bad arguments
+	exitInterrupted = 130 // stopped by a signal, after the report
+)
+
+const usage = `peerpool shows what the connection pool of package peerpool does.
+
+  peerpool
+        sends some thousand requests to well-behaved and other servers, all of them in this process,
+        through peerpool and through net/http, and prints what happened to each
+
+  peerpool get [-n N] [-c C] [-json] [-k] [-H 'Name: value'] [-timeout D] URL...
+        sends GET requests through one Transport and reports what they cost; redirects are not followed,
+        HTTP_PROXY, HTTPS_PROXY and NO_PROXY are heeded
+
+        -n N        requests in total, spread evenly over the URLs (default: one for each URL)
+        -c C        callers that send them at the same time (default 1)
+        -json       the report as one JSON object
+        -k          accept any certificate
+        -H field    send this header field; may be repeated
+        -timeout D  give a request up after this long, body included; 0: never (default 30s)
+
+  peerpool help
+        prints this
+
+Ctrl-C stops sending and reports what was done so far; a second one ends the program at once.
+
+Exit codes: 0 every request got its response; 1 one of them did not; 2 bad arguments; 130 interrupted.
+The demonstration exits with 0 whatever the table says.
+`
+
+// streams are where a command writes.
+type streams struct {
+	out, err io.Writer
+	live     bool // err is a terminal, so a line on it can be rewritten
+}
+
+func main() {
+	s := streams{out: os.Stdout, err: os.Stderr, live: isTerminal(os.Stderr)}
+	os.Exit(run(interruptible(), os.Args[1:], s))
+}
+
+// interruptible returns a context that ends with the first Ctrl-C or SIGTERM. From then on a signal does what it
+// does by default: it ends the program.
+func interruptible() context.Context {
+	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(signaled, func() {
+		stop()
+		cancel()
+	})
+	return ctx
+}
+
+// run does what the arguments ask for and returns the exit code.
+func run(ctx context.Context, args []string, s streams) int {
+	code, err := dispatch(ctx, args, s)
+	if err != nil {
+		fmt.Fprintf(s.err, "peerpool: %v\n", err)
+		var bad *usageError
+		if errors.As(err, &bad) {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	return code
+}
+
+func dispatch(ctx context.Context, args []string, s streams) (int, error) {
+	if len(args) == 0 {
+		return demonstrate(ctx, s, demoPhases())
+	}
+	switch args[0] {
+	case "get":
+		return get(ctx, args[1:], s)
+	case "help", "-h", "-help", "--help":
+		return exitOK, print(s.out, usage)
+	}
+	if isWebURL(args[0]) {
+		return 0, misuse(`no command given: write "peerpool get URL"`)
+	}
+	return 0, misuse(`unknown command %s: write "peerpool get URL" or "peerpool" alone`, shown(args[0]))
+}
+
+// usageError says what is wrong with the arguments, and what to write instead.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func misuse(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// shown quotes an argument for a message, unless it may hold credentials.
+func shown(arg string) string {
+	const longest = 60
+	if len(arg) > longest || strings.ContainsAny(arg, "@:= ") {
+		return "(not shown)"
+	}
+	return fmt.Sprintf("%q", arg)
+}
+
+// print writes a whole report.
+func print(w io.Writer, text string) error {
+	if _, err := io.WriteString(w, text); err != nil {
+		return fmt.Errorf("the report could not be written: %w", err)
+	}
+	return nil
+}

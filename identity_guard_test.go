@@ -1,0 +1,167 @@
+package peerpool
+
+import (
+	"net/http"
+	"reflect"
+	"slices"
+	"testing"
+	"unsafe"
+)
+
+// inIdentity marks a field whose value is part of the identity of a connection. Everything else in the tables
+// below is the reason why a field is not.
+const inIdentity = ""
+
+const (
+	limitOnly    = "it says how long or how often a connection is used, not who is at its other end"
+	ofTransport  = "a Transport has one, and its pool is its own"
+	ofExchange   = "it concerns one exchange, and leaves nothing behind on the connection"
+	http2Only    = "it concerns HTTP/2, which is not spoken"
+	seesNotSteer = "it watches, or refuses, and changes no connection"
+)
+
+var peerOptionsFields = map[string]string{
+	"Addr":               inIdentity,
+	"ServerName":         inIdentity,
+	"AlternativeName":    inIdentity,
+	"SkipVerify":         inIdentity,
+	"SkipHostnameVerify": inIdentity,
+	"RootCAs":            inIdentity,
+	"ClientCertificate":  inIdentity,
+	"Proxy":              inIdentity,
+	"LocalAddr":          inIdentity,
+	"Group":              inIdentity,
+	"Protocols":          "HTTP/1.1 is the only one spoken, and NewPeer insists on it",
+	"IdleTimeout":        limitOnly,
+	"MaxConnReuse":       limitOnly,
+	"MaxConnLifetime":    limitOnly,
+	"MaxConns":           limitOnly,
+}
+
+var transportFields = map[string]string{
+	"Proxy":                  inIdentity, // its answer
+	"TLSClientConfig":        inIdentity,
+	"ProxyConnectHeader":     inIdentity,
+	"GetProxyConnectHeader":  inIdentity, // its answer
+	"PeerFor":                inIdentity, // its answer
+	"OnProxyConnectResponse": seesNotSteer,
+	"DialContext":            ofTransport,
+	"Dial":                   ofTransport,
+	"DialTLSContext":         ofTransport,
+	"DialTLS":                ofTransport,
+	"Resolver":               "the address that it answers with is in the identity",
+	"DNSRefresh":             "the address that is in use is in the identity",
+	"TLSHandshakeTimeout":    limitOnly,
+	"DisableKeepAlives":      limitOnly,
+	"MaxIdleConns":           limitOnly,
+	"MaxIdleConnsPerHost":    limitOnly,
+	"MaxConnsPerHost":        limitOnly,
+	"IdleConnTimeout":        limitOnly,
+	"MaxConnReuse":           limitOnly,
+	"MaxConnLifetime":        limitOnly,
+	"DisableCompression":     ofExchange,
+	"ResponseHeaderTimeout":  ofExchange,
+	"ExpectContinueTimeout":  ofExchange,
+	"MaxResponseHeaderBytes": ofExchange,
+	"WriteBufferSize":        ofExchange,
+	"ReadBufferSize":         ofExchange,
+	"TLSNextProto":           http2Only,
+	"ForceAttemptHTTP2":      http2Only,
+	"HTTP2":                  http2Only,
+	"Protocols":              http2Only,
+	"Observer":               seesNotSteer,
+}
+
+func TestEveryFieldOfPeerOptionsIsInTheIdentityOrOutOfItForAReason(t *testing.T) {
+	wantClassified(t, reflect.TypeFor[PeerOptions](), peerOptionsFields)
+}
+
+func TestEveryFieldOfATransportIsInTheIdentityOrOutOfItForAReason(t *testing.T) {
+	wantClassified(t, reflect.TypeFor[Transport](), transportFields)
+}
+
+func TestEveryFieldOfAnHTTPTransportIsClassified(t *testing.T) {
+	for _, field := range exportedFields(reflect.TypeFor[http.Transport]()) {
+		if _, ok := transportFields[field.Name]; !ok {
+			t.Errorf("http.Transport.%s: nobody has said whether it belongs to the identity", field.Name)
+		}
+	}
+}
+
+// wantClassified fails the test unless the table has exactly the fields of typ, and a case of its own for each
+// of those that it calls a part of the identity.
+func wantClassified(t *testing.T, typ reflect.Type, table map[string]string) {
+	t.Helper()
+	left := make(map[string]bool)
+	for name := range table {
+		left[name] = true
+	}
+	for _, field := range exportedFields(typ) {
+		name := typ.Name() + "." + field.Name
+		reason, ok := table[field.Name]
+		delete(left, field.Name)
+		switch {
+		case !ok:
+			t.Errorf("%s: nobody has said whether it belongs to the identity", name)
+		case reason == inIdentity && !hasCase(name):
+			t.Errorf("%s is said to be in the identity, and no case of identityCases shows it", name)
+		case reason != inIdentity && hasCase(name):
+			t.Errorf("%s is said to be out of the identity, and a case of identityCases changes it", name)
+		}
+	}
+	for name := range left {
+		t.Errorf("%s.%s is classified, and does not exist", typ.Name(), name)
+	}
+}
+
+func hasCase(field string) bool {
+	return slices.ContainsFunc(identityCases(), func(c identityCase) bool { return slices.Contains(c.covers, field) })
+}
+
+func exportedFields(typ reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(typ), func(f reflect.StructField) bool { return !f.IsExported() })
+}
+
+// TestEveryFieldOfAnIdentitySetsItsTLSSessionsApart changes one field after the other: sessions are told apart by
+// a text that stands for the whole identity.
+func TestEveryFieldOfAnIdentitySetsItsTLSSessionsApart(t *testing.T) {
+	seen := map[string]string{(Identity{}).sessionPrefix(): "no field"}
+	typ := reflect.TypeFor[Identity]()
+	for i := range typ.NumField() {
+		var id Identity
+		setAnything(t, settable(&id, i))
+		prefix := id.sessionPrefix()
+		if other, taken := seen[prefix]; taken {
+			t.Errorf("an identity with a %s has the sessions of one with %s", typ.Field(i).Name, other)
+		}
+		seen[prefix] = typ.Field(i).Name
+	}
+}
+
+func TestTheTLSSessionsOfAnIdentityDoNotDependOnWhereAFieldEnds(t *testing.T) {
+	a := Identity{proxy: "a", target: `b" target:"c`}
+	b := Identity{proxy: `a" target:"b`, target: "c"}
+	if a.sessionPrefix() == b.sessionPrefix() {
+		t.Error("two identities have the same sessions")
+	}
+}
+
+// settable returns the i-th field of id, exported or not, to be written.
+func settable(id *Identity, i int) reflect.Value {
+	field := reflect.ValueOf(id).Elem().Field(i)
+	return reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem()
+}
+
+func setAnything(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Array:
+		v.Index(0).SetUint(1)
+	default:
+		t.Fatalf("do not know how to set a %s", v.Type())
+	}
+}
