@@ -65,7 +65,7 @@ func (a *attempt) acquire() error {
 		err = a.lend(r, preset)
 		a.acquired(r, err)
 		var dial *DialError
-		if err == nil || !errors.As(err, &dial) || dial.Op != opConnect || len(avoid)+1 >= r.candidates {
+		if err == nil || !errors.As(err, &dial) || dial.Op != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
 			return err
 		}
 		avoid = append(avoid, r.identity.address)
@@ -91,6 +91,9 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
 	}
 	if err != nil {
+		if !rt.pool.Knows(r.id) {
+			rt.routes.drop(r) // nobody else will
+		}
 		return acquireError(ctx, r.identity, err)
 	}
 	return nil
@@ -252,6 +255,9 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
 func (a *attempt) ExchangeDone(end http1.End) {
 	a.finish()
+	if end == http1.EndError && a.canceledBy() != nil {
+		end = http1.EndCanceled // in the old ways, which the exchange does not know
+	}
 	reason := CloseReason(end)
 	switch end {
 	case http1.EndUpgrade:

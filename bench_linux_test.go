@@ -2,6 +2,7 @@ package peerpool_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -35,8 +36,11 @@ func init() {
 	}
 }
 
-const benchResponse = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: bench\r\n" +
-	"Date: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello"
+var (
+	headEnd     = []byte("\r\n\r\n")
+	benchAnswer = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nServer: bench\r\n" +
+		"Date: Sun, 22 Nov 2026 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello")
+)
 
 // benchServer answers every request head with the same bytes until its standard input ends.
 func benchServer() {
@@ -52,13 +56,13 @@ func benchServer() {
 			if err != nil {
 				return
 			}
-			go benchAnswer(c)
+			go serveBench(c)
 		}
 	}()
 	io.Copy(io.Discard, os.Stdin)
 }
 
-func benchAnswer(c net.Conn) {
+func serveBench(c net.Conn) {
 	defer c.Close()
 	buf := make([]byte, 2048)
 	for {
@@ -66,8 +70,8 @@ func benchAnswer(c net.Conn) {
 		if err != nil {
 			return
 		}
-		for range strings.Count(string(buf[:n]), "\r\n\r\n") {
-			if _, err := io.WriteString(c, benchResponse); err != nil {
+		for range bytes.Count(buf[:n], headEnd) {
+			if _, err := c.Write(benchAnswer); err != nil {
 				return
 			}
 		}
@@ -77,7 +81,7 @@ func benchAnswer(c net.Conn) {
 func startServer(b *testing.B) (port int) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), serverEnv+"=1", "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), serverEnv+"=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -25,7 +25,6 @@ type phase struct {
 	body      io.Reader
 	opened    uint64               // connections, once the request has ended
 	close     peerpool.CloseReason // of one of them, "": none
-	answered  bool                 // RoundTrip returns, and reading the body is held up
 }
 
 // phases in the order of the walk.
@@ -56,15 +55,15 @@ var phases = map[string]phase{
 	},
 	"within the response's body": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
-		opened: 1, close: "canceled", answered: true,
+		opened: 1, close: "canceled",
 	},
 	"within a chunk": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf"),
-		opened: 1, close: "canceled", answered: true,
+		opened: 1, close: "canceled",
 	},
 	"before the trailer's end": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX-A: 1\r\n"),
-		opened: 1, close: "canceled", answered: true,
+		opened: 1, close: "canceled",
 	},
 }
 
@@ -79,7 +78,7 @@ type never struct{}
 func (never) Read([]byte) (int, error) { return 0, errors.New("only its trackedBody is read") }
 
 func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
-	eachPhase(t, func(t *testing.T, p phase, attempt func(context.Context) error) {
+	eachPhase(t, func(t *testing.T, attempt func(context.Context) error) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- attempt(ctx) }()
@@ -103,7 +102,7 @@ func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
 }
 
 func TestARequestRunsOutOfTimeAtEveryPoint(t *testing.T) {
-	eachPhase(t, func(t *testing.T, p phase, attempt func(context.Context) error) {
+	eachPhase(t, func(t *testing.T, attempt func(context.Context) error) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -118,17 +117,14 @@ func TestARequestRunsOutOfTimeAtEveryPoint(t *testing.T) {
 }
 
 func TestClientTimeoutEndsARequestAtEveryPoint(t *testing.T) {
-	eachPhase(t, func(t *testing.T, p phase, attempt func(context.Context) error) {
+	eachPhase(t, func(t *testing.T, attempt func(context.Context) error) {
+		start := time.Now()
 		err := attempt(context.WithValue(t.Context(), clientTimeout{}, 5*time.Second))
+		if after := time.Since(start); after != 5*time.Second {
+			t.Errorf("ended after %v", after)
+		}
 		if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() {
 			t.Errorf("got %T %v, want a timeout", err, err)
-		}
-		where := "awaiting headers"
-		if p.answered {
-			where = "reading body"
-		}
-		if err != nil && !strings.Contains(err.Error(), "Client.Timeout") || !strings.Contains(err.Error(), where) {
-			t.Errorf("text: %v", err)
 		}
 	})
 }
@@ -138,7 +134,7 @@ type clientTimeout struct{}
 
 // eachPhase runs a test in a bubble of its own for each phase. attempt sends a request that is held up there, and
 // returns its error, wherever that comes from. At the end nothing may be left of it.
-func eachPhase(t *testing.T, test func(t *testing.T, p phase, attempt func(context.Context) error)) {
+func eachPhase(t *testing.T, test func(t *testing.T, attempt func(context.Context) error)) {
 	for name, p := range phases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -154,7 +150,7 @@ func eachPhase(t *testing.T, test func(t *testing.T, p phase, attempt func(conte
 				}
 				s := observe(t, tr)
 				body := newHeldBody(p.body)
-				test(t, p, func(ctx context.Context) error { return p.attempt(s, ctx, body) })
+				test(t, func(ctx context.Context) error { return p.attempt(ctx, s, "http://example.test", body) })
 				body.wantClosed(t)
 				p.leftNothing(s)
 			})
@@ -162,8 +158,8 @@ func eachPhase(t *testing.T, test func(t *testing.T, p phase, attempt func(conte
 	}
 }
 
-func (p phase) attempt(s *subject, ctx context.Context, body *trackedBody) error {
-	req := newRequest(s.t, http.MethodPost, "http://example.test", body).WithContext(ctx)
+func (p phase) attempt(ctx context.Context, s *subject, url string, body *trackedBody) error {
+	req := newRequest(s.t, http.MethodPost, url, body).WithContext(ctx)
 	if p.body == nil {
 		req.ContentLength = int64(len("body"))
 	}

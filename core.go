@@ -4,8 +4,8 @@ import (
 	"crypto/tls"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"unique"
 
 	"github.com/peerpool/peerpool/internal/resolve"
@@ -33,8 +33,8 @@ type core struct {
 	inflight inflight
 	counters counters
 
-	altMu sync.Mutex // guards alt, and nothing is called under it
-	alt   map[string]http.RoundTripper
+	altMu sync.Mutex                                   // serializes RegisterProtocol
+	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to
 }
 
 // runtime returns the core, made at first use from the limits that the Transport has then.
@@ -69,26 +69,21 @@ func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	c := t.runtime()
 	c.altMu.Lock()
 	defer c.altMu.Unlock()
-	if _, taken := c.alt[scheme]; taken {
+	alt := maps.Clone(c.alternates())
+	if _, taken := alt[scheme]; taken {
 		panic("protocol " + scheme + " already registered")
 	}
-	alt := maps.Clone(c.alt)
 	if alt == nil {
 		alt = make(map[string]http.RoundTripper)
 	}
 	alt[scheme] = rt
-	c.alt = alt
+	c.alt.Store(&alt)
 }
 
-// alternate returns the RoundTripper registered for a scheme.
-func (c *core) alternate(scheme string) http.RoundTripper {
-	c.altMu.Lock()
-	defer c.altMu.Unlock()
-	return c.alt[scheme]
-}
-
-func (c *core) alternates() []http.RoundTripper {
-	c.altMu.Lock()
-	defer c.altMu.Unlock()
-	return slices.Collect(maps.Values(c.alt))
+// alternates returns the RoundTrippers registered, by scheme.
+func (c *core) alternates() map[string]http.RoundTripper {
+	if alt := c.alt.Load(); alt != nil {
+		return *alt
+	}
+	return nil
 }

@@ -157,13 +157,15 @@ func (r *route) custom(ctx context.Context) (net.Conn, error) {
 	t, network, addr := r.t, r.identity.network, r.identity.address
 	var nc net.Conn
 	var err error
+	hook := "DialContext"
 	if t.DialContext != nil {
 		nc, err = t.DialContext(ctx, network, addr)
 	} else {
+		hook = "Dial"
 		nc, err = t.Dial(network, addr)
 	}
 	if nc == nil && err == nil {
-		err = errors.New("net/http: Transport.Dial hook returned (nil, nil)")
+		err = errors.New("net/http: Transport." + hook + " hook returned (nil, nil)")
 	}
 	return nc, err
 }

@@ -90,11 +90,25 @@ func (s *subject) get(url string) string {
 // ok sends req and returns the body of its 200.
 func (s *subject) ok(req *http.Request) string {
 	s.t.Helper()
-	resp, body := s.send(req)
-	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("%s %s: %s: %.200s", req.Method, req.URL, resp.Status, body)
+	body, err := s.try(req)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	return body
+}
+
+// try is ok for any goroutine: it leaves it to the caller what an error means, a status other than 200 included.
+func (s *subject) try(req *http.Request) (string, error) {
+	resp, err := s.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %.200s", resp.Status, body)
+	}
+	return string(body), err
 }
 
 // send sends req and reads its response to the end.
@@ -188,6 +202,12 @@ func (b *trackedBody) Close() error {
 		close(b.shut)
 	}
 	return nil
+}
+
+func (b *trackedBody) closings() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closes
 }
 
 // wantClosed waits until the body has been closed, which may be a moment after the response.

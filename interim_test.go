@@ -105,7 +105,7 @@ func TestARefusedBodyIsNotSent(t *testing.T) {
 	}
 	body.wantClosed(t)
 	s.closes("connection_close", 1)
-	wire.Close()
+	wire.WaitOpenConns(0)
 }
 
 func TestABodyGoesUnaskedAfterExpectContinueTimeout(t *testing.T) {

@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,8 +96,7 @@ func NewPeer(opts PeerOptions) (*Peer, error) {
 		p.opts.RootCAs = opts.RootCAs.Clone()
 	}
 	if opts.ClientCertificate != nil {
-		cert := *opts.ClientCertificate
-		p.opts.ClientCertificate = &cert
+		p.opts.ClientCertificate = cloneCertificate(opts.ClientCertificate)
 	}
 	if opts.Proxy != nil {
 		p.opts.Proxy = cloneURL(opts.Proxy)
@@ -144,7 +145,7 @@ func (p *Peer) parseAddr() error {
 	return nil
 }
 
-// validHost accepts what can be a host name, internationalized ones included.
+// validHost accepts what can be a host name, internationalized ones in ASCII (RFC 5891).
 func validHost(host string) bool {
 	return host != "" && !strings.ContainsAny(host, ":/@[]%?# \t") && httpguts.ValidHostHeader(host)
 }
@@ -252,6 +253,16 @@ func (t *Transport) peerOf(req *http.Request) (*Peer, error) {
 
 func cloneURL(u *url.URL) *url.URL {
 	c := *u
+	return &c
+}
+
+// cloneCertificate copies all but the private key, which cannot be copied.
+func cloneCertificate(cert *tls.Certificate) *tls.Certificate {
+	c := *cert
+	c.Certificate = slices.Clone(c.Certificate)
+	for i, der := range c.Certificate {
+		c.Certificate[i] = bytes.Clone(der)
+	}
 	return &c
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"runtime"
 	"slices"
 	"testing"
@@ -155,6 +156,11 @@ func peerAsksForCert() *tls.Config {
 	return &tls.Config{ClientAuth: tls.RequestClientCert, ClientCAs: x509.NewCertPool()}
 }
 
+// peerServerFor is the TLS configuration of a server with those names.
+func peerServerFor(ca *httptestutil.CA, names ...string) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{ca.Server(names...)}}
+}
+
 // peerNeedsIPv6 skips the test where there is no ::1.
 func peerNeedsIPv6(t testing.TB) {
 	t.Helper()
@@ -191,6 +197,25 @@ func peerEventually(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
+
+// peerReceive returns what comes from a channel, and ends the test if nothing does within the bound of the servers.
+func peerReceive[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	giveUp := time.NewTimer(httptestutil.Bound)
+	defer giveUp.Stop()
+	select {
+	case v := <-from:
+		return v
+	case <-giveUp.C:
+		t.Fatalf("after %v still not: %s", httptestutil.Bound, what)
+		panic("unreachable")
+	}
+}
+
+var ephemeral = regexp.MustCompile(`127\.0\.0\.1:\d{5}->`)
+
+// peerUnported returns the text of an error without the port that the system chose for our side.
+func peerUnported(err error) string { return ephemeral.ReplaceAllString(err.Error(), "127.0.0.1:x->") }
 
 // peerKeys returns the identities that the pool knows.
 func peerKeys(tr *Transport) []Identity {

@@ -48,10 +48,14 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // roundTripAlternate serves a request whose scheme somebody has registered.
 func (c *core) roundTripAlternate(req *http.Request) (_ *http.Response, _ error, served bool) {
-	if req.URL == nil || c.alternate(req.URL.Scheme) == nil {
+	if req.URL == nil {
 		return nil, nil, false
 	}
-	resp, err := c.alternate(req.URL.Scheme).RoundTrip(req)
+	alt := c.alternates()[req.URL.Scheme]
+	if alt == nil {
+		return nil, nil, false
+	}
+	resp, err := alt.RoundTrip(req)
 	if errors.Is(err, http.ErrSkipAltProtocol) {
 		return nil, nil, false
 	}

@@ -31,7 +31,7 @@ type routeKey struct {
 	proxy  string // URL with credentials, and the CONNECT headers; "": none
 }
 
-// route says where the requests of one key go now. It is immutable but for its clock.
+// route says where the requests of one key go now. It is immutable but for what it learns when it looks again.
 type route struct {
 	t        *Transport
 	key      routeKey
@@ -44,7 +44,7 @@ type route struct {
 	via      *proxyHop    // nil: direct
 
 	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
-	candidates int            // addresses that the host has
+	candidates atomic.Int32   // addresses that the host has
 	version    uint64         // of the answer that listed addr
 	lookAgain  atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
 }
@@ -129,13 +129,15 @@ func (t *Transport) route(ctx context.Context, req *http.Request, peer *Peer, av
 	if old != nil && len(avoid) == 0 && old.current() {
 		return old, nil, nil
 	}
-	r := &route{t: t, key: key, via: via, dialer: key.dialer, peer: peer.options(), candidates: 1}
+	r := &route{t: t, key: key, via: via, dialer: key.dialer, peer: peer.options()}
+	r.candidates.Store(1)
 	preset, err := r.find(ctx, req.URL, old, avoid)
 	if err != nil {
 		return nil, nil, err
 	}
 	if old != nil && old.id == r.id {
 		old.lookAgain.Store(r.lookAgain.Load())
+		old.candidates.Store(r.candidates.Load())
 		return old, preset, nil
 	}
 	rt.routes.put(r)
@@ -216,10 +218,13 @@ func (r *route) locate(ctx context.Context, target string, id *Identity, old *ro
 // otherwise all that are listed are raced (RFC 8305).
 func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
 	listed, err := r.lookup(ctx, addr)
+	if cause := canceledCause(ctx); err != nil && cause != nil {
+		return nil, cause
+	}
 	if err != nil {
 		return nil, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
 	}
-	r.candidates = len(listed)
+	r.candidates.Store(int32(len(listed)))
 	untried := slices.DeleteFunc(slices.Clone(listed), func(a netip.AddrPort) bool { return slices.Contains(avoid, a.String()) })
 	if len(untried) == 0 {
 		untried = listed

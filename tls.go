@@ -83,33 +83,46 @@ func (o *PeerOptions) checkForeignTLS() error {
 }
 
 // verifyOtherwise replaces the verification of crypto/tls by one that accepts any name, or one more. It
-// is done in VerifyConnection, which unlike VerifyPeerCertificate is called on resumed sessions too.
+// is done in VerifyConnection, which unlike VerifyPeerCertificate is called on resumed sessions too. The
+// user's own functions are called with what has been verified, as if crypto/tls had done it.
 func verifyOtherwise(cfg *tls.Config, o *PeerOptions) {
 	names := []string{cfg.ServerName, o.AlternativeName}
 	if o.SkipHostnameVerify {
 		names = []string{""} // x509 checks no name then
 	}
-	roots, now, then := cfg.RootCAs, cfg.Time, cfg.VerifyConnection
-	cfg.InsecureSkipVerify = true
-	cfg.VerifyConnection = func(state tls.ConnectionState) error {
+	roots, now, first, then := cfg.RootCAs, cfg.Time, cfg.VerifyPeerCertificate, cfg.VerifyConnection
+	cfg.InsecureSkipVerify, cfg.VerifyPeerCertificate = true, nil
+	cfg.VerifyConnection = func(state tls.ConnectionState) (err error) {
 		opts := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
 		if now != nil {
 			opts.CurrentTime = now()
 		}
-		if err := verifyChain(state.PeerCertificates, opts, names); err != nil {
+		state.VerifiedChains, err = verifyChain(state.PeerCertificates, opts, names)
+		if err != nil {
 			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 		}
-		if then != nil {
-			return then(state)
+		if first != nil {
+			err = first(rawChain(state.PeerCertificates), state.VerifiedChains)
 		}
-		return nil
+		if err == nil && then != nil {
+			err = then(state)
+		}
+		return err
 	}
 }
 
+func rawChain(chain []*x509.Certificate) [][]byte {
+	raw := make([][]byte, len(chain))
+	for i, c := range chain {
+		raw[i] = c.Raw
+	}
+	return raw
+}
+
 // verifyChain verifies a chain for any of the names. The error is that of the first.
-func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []string) error {
+func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []string) ([][]*x509.Certificate, error) {
 	if len(chain) == 0 {
-		return errors.New("peerpool: the server presented no certificate")
+		return nil, errors.New("peerpool: the server presented no certificate")
 	}
 	for _, c := range chain[1:] {
 		opts.Intermediates.AddCert(c)
@@ -117,15 +130,15 @@ func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []str
 	var first error
 	for _, name := range names {
 		opts.DNSName = name
-		_, err := chain[0].Verify(opts)
+		verified, err := chain[0].Verify(opts)
 		if err == nil {
-			return nil
+			return verified, nil
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	return first
+	return nil, first
 }
 
 // sessionCache returns the part of the session cache that belongs to prefix alone: crypto/tls itself tells

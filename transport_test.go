@@ -80,7 +80,7 @@ func TestTheNextRequestReusesTheConnection(t *testing.T) {
 
 func TestManyCallersGetTheirOwnAnswersOverFewConnections(t *testing.T) {
 	httptestutil.CheckLeaks(t)
-	const callers, rounds, conns = 32, 40, 4
+	const callers, rounds, conns = 16, 25, 4
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(digest)})
 	s := observe(t, &peerpool.Transport{MaxConnsPerHost: conns})
 	var wg sync.WaitGroup

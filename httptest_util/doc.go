@@ -51,9 +51,9 @@
 //		rec.WantReused(t, 1)
 //	}
 //
-// net/http's Transport fails it now and then: it keeps the connection a moment
-// after the answer has been read to its end, and the second request may come
-// before that.
+// A client may keep a connection only a moment after the end of the answer has
+// been read. A test of such a client waits for PutIdleConn, of
+// [net/http/httptrace.ClientTrace], between the two requests.
 //
 // # Time
 //

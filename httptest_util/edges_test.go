@@ -286,9 +286,14 @@ func TestAuthoritiesAreHandedOut(t *testing.T) {
 			t.Errorf("the %s has another authority", what)
 		}
 	}
-	plain := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	if plain.CA() != nil || plain.ClientTLS() != nil {
-		t.Error("an origin without TLS has an authority")
+	for what, opts := range map[string]httptestutil.OriginOptions{
+		"without TLS":                 {},
+		"with somebody's certificate": {TLS: &tls.Config{Certificates: []tls.Certificate{ca.Server()}}},
+	} {
+		o := httptestutil.NewOrigin(t, opts)
+		if o.CA() != nil || o.ClientTLS() != nil {
+			t.Errorf("an origin %s has an authority", what)
+		}
 	}
 	if !ca.Certificate().IsCA {
 		t.Error("the authority's certificate is not an authority's")

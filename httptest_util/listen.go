@@ -35,23 +35,25 @@ func listen(t testing.TB, network string) net.Listener {
 // serverTLS completes the configuration of a server that speaks TLS if either
 // argument is set: a clone of cfg with a certificate of ca, unless cfg brings
 // one, and with ca as the authority for client certificates, unless cfg names
-// others. It returns the authority too, a new one if ca is nil.
+// others. It returns the authority too: ca, a new one if there is need of it,
+// or nil if there is none.
 func serverTLS(t testing.TB, ca *CA, cfg *tls.Config) (*tls.Config, *CA) {
 	t.Helper()
 	if ca == nil && cfg == nil {
 		return nil, nil
 	}
-	if ca == nil {
-		ca = NewCA(t)
-	}
 	if cfg == nil {
 		cfg = &tls.Config{}
 	}
 	cfg = cfg.Clone()
-	if len(cfg.Certificates) == 0 && cfg.GetCertificate == nil && cfg.GetConfigForClient == nil {
+	ownCert := len(cfg.Certificates) > 0 || cfg.GetCertificate != nil || cfg.GetConfigForClient != nil
+	if ca == nil && !ownCert {
+		ca = NewCA(t)
+	}
+	if !ownCert {
 		cfg.Certificates = []tls.Certificate{ca.Server()}
 	}
-	if cfg.ClientCAs == nil {
+	if cfg.ClientCAs == nil && ca != nil {
 		cfg.ClientCAs = ca.Pool()
 	}
 	return cfg, ca

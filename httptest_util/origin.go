@@ -32,8 +32,8 @@ type OriginOptions struct {
 	// Either of CA and TLS makes the origin speak TLS. TLS holds whatever
 	// tls.Config can express: versions, the wish for a client certificate,
 	// SessionTicketsDisabled, certificates. Without a certificate in TLS the
-	// origin uses one of CA's for loopback; without ClientCAs, CA. With
-	// neither CA nor a certificate, a new authority is made.
+	// origin uses one of CA's for loopback, and without CA a new authority's.
+	// Without ClientCAs in TLS it takes clients' certificates from CA.
 	CA  *CA
 	TLS *tls.Config
 
@@ -115,11 +115,12 @@ func (o *Origin) URL() string {
 // Addr returns the origin's "ip:port", or the path of its socket.
 func (o *Origin) Addr() string { return o.addr }
 
-// CA returns the authority behind the origin's certificate; nil without TLS.
+// CA returns the authority that the origin was given or made for itself; nil
+// if neither.
 func (o *Origin) CA() *CA { return o.ca }
 
 // ClientTLS returns a new client configuration that trusts the origin's
-// authority and nothing else; nil without TLS.
+// authority and nothing else; nil if CA is.
 func (o *Origin) ClientTLS() *tls.Config {
 	if o.ca == nil {
 		return nil

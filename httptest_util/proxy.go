@@ -30,7 +30,7 @@ type ProxyOptions struct {
 	TLS *tls.Config
 
 	// Username and Password are the credentials without which no request is
-	// granted. With an empty Username any are, and none.
+	// granted. With an empty Username, any credentials do, and none at all.
 	Username, Password string
 
 	// Dial reaches the targets, and gives up when its context is done; nil
@@ -154,7 +154,8 @@ func (p *Proxy) URLAs(username, password string) *url.URL {
 // Addr returns the proxy's "ip:port", or the path of its socket.
 func (p *Proxy) Addr() string { return p.ln.Addr().String() }
 
-// CA returns the authority behind the proxy's certificate; nil without TLS.
+// CA returns the authority that the proxy was given or made for itself; nil
+// if neither.
 func (p *Proxy) CA() *CA { return p.ca }
 
 // SetFault makes the proxy go wrong in that way from the next request on, or

@@ -104,7 +104,7 @@ func (r *Recorder) Exchanges() []Exchange {
 	return slices.Clone(r.exchanges)
 }
 
-// WantReused fails the test unless the last request travelled on connection
+// WantReused fails the test unless the last request traveled on connection
 // conn of its origin, and was not the first to do so.
 func (r *Recorder) WantReused(t testing.TB, conn int) {
 	t.Helper()

@@ -110,11 +110,12 @@ func (w *Wire) URL() string {
 // Addr returns the server's "ip:port", or the path of its socket.
 func (w *Wire) Addr() string { return w.ln.Addr().String() }
 
-// CA returns the authority behind the server's certificate; nil without TLS.
+// CA returns the authority that the server was given or made for itself; nil
+// if neither.
 func (w *Wire) CA() *CA { return w.ca }
 
 // ClientTLS returns a new client configuration that trusts the server's
-// authority and nothing else; nil without TLS.
+// authority and nothing else; nil if CA is.
 func (w *Wire) ClientTLS() *tls.Config {
 	if w.ca == nil {
 		return nil

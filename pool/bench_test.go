@@ -27,7 +27,7 @@ func benchKey(i int) peerKey {
 	return peerKey{"tcp", "192.0.2.1:" + strconv.Itoa(i), "https", "www.example.org", "", i}
 }
 
-var benchTerms = Terms{IdleTimeout: 90 * time.Second, MaxReuse: 1 << 40, MaxLifetime: time.Hour, MaxConns: 1 << 20}
+var benchTerms = Terms{IdleTimeout: 90 * time.Second, MaxReuse: 1 << 30, MaxLifetime: time.Hour, MaxConns: 1 << 20}
 
 func stocked(b testing.TB, keys, each int) *Pool[peerKey, *plainConn] {
 	p := New(Config[peerKey, *plainConn]{})

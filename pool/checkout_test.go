@@ -114,7 +114,8 @@ func TestTheMissSaysWhatWasFound(t *testing.T) {
 			conns[1].sicken(ReasonPeerClosed)
 		}, cap1s, MissStale},
 		{"fresh when none was looked for", func(w *world) { w.idle(1, "a", Terms{}) }, Terms{Fresh: true}, MissFresh},
-		{"unpooled when none was looked for", func(w *world) { w.idle(1, "a", Terms{}) }, Terms{Unpooled: true}, MissUnpooled},
+		{"unpooled when none was looked for", func(w *world) { w.idle(1, "a", Terms{}) },
+			Terms{Unpooled: true}, MissUnpooled},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, config{}, func(t *testing.T, w *world) {

@@ -70,7 +70,7 @@ func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int, todo *after[K, C]) b
 func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C]) {
 	w.dial = &dial[K, C]{
 		group: g, dialer: w.dialer, terms: w.terms, order: p.joined, want: w,
-		ctx: detached{p.dialing, context.WithoutCancel(w.ctx)},
+		ctx: detached{p.dialContext, context.WithoutCancel(w.ctx)},
 	}
 	g.asked(w)
 	g.dialing++

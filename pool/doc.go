@@ -52,9 +52,9 @@
 //  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond an
 //     idle limit the connection goes that was released longest ago. Wants are first in, first out. A want that
 //     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
-//     and the room they need is made: an idle connection of their key is closed for it, and so is one that is
-//     released while such a want has waited for longer than all others. Idle connections are leased most
-//     recently released first, so that a quiet pool shrinks.
+//     and where MaxConns holds them back the room they need is made: an idle connection of their key is closed,
+//     or one that is released while no other want has waited longer. Idle connections are leased most recently
+//     released first, so that a quiet pool shrinks.
 //
 //  7. Lifetime and reuse are checked at release, at checkout, when a connection is handed to a want, and
 //     lifetime by the reaper. A connection in use is never cut for its age. Age has 10 % of jitter either way,

@@ -89,7 +89,8 @@ func TestTheZeroLeaseLeasesNothing(t *testing.T) {
 	}
 	lease.Limit(time.Second, 1)
 	for verb, end := range ends(lease) {
-		if got, want := panicOf(end), "pool: "+verb+" was called on the zero Lease, which leases no connection"; got != want {
+		want := "pool: " + verb + " was called on the zero Lease, which leases no connection"
+		if got := panicOf(end); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -137,6 +137,20 @@ func TestAWantThatNeedsItsOwnDialIsNotStarvedByOthersThatReuse(t *testing.T) {
 	})
 }
 
+func TestAHopelessWantDoesNotHideAnotherThatRoomWouldHelp(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		lease := w.lease("a", Terms{})
+		w.lease("a", Terms{})
+		w.acquireAs(1, "a", Terms{Fresh: true, MaxConns: 1})
+		fresh := w.acquireAs(2, "a", Terms{Fresh: true, MaxConns: 2})
+		w.acquireAs(3, "a", Terms{MaxConns: 2})
+		wantReason(t, w.release(lease), ReasonMakeRoom)
+		w.wantDials(1)
+		w.dialed() // taken by the one that waits longest
+		fresh.stillWaits()
+	})
+}
+
 func TestAConnectionIsHandedOnWhereClosingItWouldMakeNoRoom(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -45,7 +45,8 @@ type Config[K comparable, C Conn] struct {
 	MaxIdle, MaxIdlePerKey int
 	// MaxDialsPerKey bounds the dials under way at once for each key. Zero or less: no limit.
 	MaxDialsPerKey int
-	// OnClose is called after every close that the pool made, so not after a Hijack. May be nil.
+	// OnClose is called after every close that the pool made, so not after a Hijack. Both hooks may use the pool
+	// and run on the goroutine whose call led to them, without the lock: they should not take long. May be nil.
 	OnClose func(key K, conn C, reason Reason)
 	// OnForget is called when a key had no connection, dial or want any more and the pool has forgotten it; by
 	// the time of the call another Acquire may have made it known again. May be nil.
@@ -55,8 +56,8 @@ type Config[K comparable, C Conn] struct {
 // Pool keeps connections by key. It is safe for concurrent use. Make one with New.
 type Pool[K comparable, C Conn] struct {
 	config      Config[K, C]
-	epoch       time.Time // moments are Durations since then: cheaper to read and to compare than a Time
-	dialing     context.Context
+	epoch       time.Time       // moments are Durations since then: cheaper to read and to compare than a Time
+	dialContext context.Context // of all dials; only Shutdown ends it
 	cancelDials context.CancelCauseFunc
 	draw        func() time.Duration // a connection's jitter, in thousandths; fixed by tests
 
@@ -91,7 +92,7 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 		reaper: reaper{wake: forever},
 		tally:  newTally(),
 	}
-	p.dialing, p.cancelDials = context.WithCancelCause(context.Background())
+	p.dialContext, p.cancelDials = context.WithCancelCause(context.Background())
 	p.idle.init()
 	return p
 }
@@ -175,7 +176,7 @@ func (p *Pool[K, C]) choose(r *request[K, C], stale *entry[K, C], reason Reason)
 	if w != nil {
 		g = w.group
 	}
-	if g != nil && (e == nil || todo.closes != nil) {
+	if e == nil && g != nil {
 		p.tend(g, &todo)
 	}
 	p.mu.Unlock()

@@ -14,7 +14,7 @@ func TestAnIdleConnectionIsClosedAtItsTimeout(t *testing.T) {
 		conn := w.idle(1, "a", Terms{IdleTimeout: 10 * time.Second})[0]
 		time.Sleep(10*time.Second - 1)
 		w.wantCloses(nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantCloses(map[*fakeConn]Reason{conn: ReasonIdleTimeout})
 		w.wantForgotten("a")
 	})
@@ -27,7 +27,7 @@ func TestAnIdleConnectionIsClosedAtItsLifetime(t *testing.T) {
 		w.release(w.try("a", Terms{IdleTimeout: 10 * time.Second}))
 		time.Sleep(7*time.Second - 1)
 		w.wantCloses(nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantCloses(map[*fakeConn]Reason{conn: ReasonMaxLifetime})
 	})
 }
@@ -141,6 +141,22 @@ func TestADroppedPoolIsCollectedOnceItsIdleConnectionsHaveTimedOut(t *testing.T)
 		if dropped.Value() != nil {
 			t.Error("something keeps the pool alive")
 		}
+	})
+}
+
+func TestTheReaperLeavesManyIdleConnectionsAloneForAWhileAfterAScan(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.idle(1000, "a", Terms{})
+		w.idle(1, "b", Terms{IdleTimeout: time.Second})
+		time.Sleep(time.Second)
+		w.wantGauges(1000, 0, 0, 0) // after a scan of 1001, thus quiet for 10.01 ms
+		w.idle(1, "b", Terms{IdleTimeout: time.Millisecond})
+		time.Sleep(10 * time.Millisecond)
+		w.wantGauges(1001, 0, 0, 0)
+		w.tryNothing("b", Terms{}) // the late one is not leased for that
+		w.idle(1, "b", Terms{IdleTimeout: time.Nanosecond})
+		time.Sleep(10 * time.Microsecond)
+		w.wantGauges(1000, 0, 0, 0)
 	})
 }
 

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -63,7 +64,7 @@ type refDial struct {
 	order int
 }
 
-const never = 1 << 60
+const never time.Duration = 1 << 60
 
 func (m *reference) of(key string, s state) (n int) {
 	for _, c := range m.conns {
@@ -94,7 +95,7 @@ func (m *reference) waiting(key string) (wants []*refWant) {
 
 func limit(n int) int {
 	if n <= 0 {
-		return never
+		return math.MaxInt32
 	}
 	return n
 }
@@ -230,166 +231,6 @@ func (m *reference) settleWant(w *refWant) {
 func (m *reference) giveUp(w *refWant, err error) {
 	w.err = err
 	m.settleWant(w)
-	m.tend()
-}
-
-// settle is what happens to a connection at the end of a lease or a dial.
-func (m *reference) settle(c *refConn, probe Reason) Reason {
-	why := probe
-	if c.retired != "" {
-		why = c.retired
-	}
-	if why == "" && m.closed {
-		why = ReasonShutdown
-	}
-	if why == "" && c.unpooled && c.uses > 0 {
-		why = ReasonUnpooled
-	}
-	if why == "" {
-		why = c.spent(Terms{}, m.now)
-	}
-	if why == "" {
-		why = m.pass(c)
-	}
-	if why != "" {
-		m.close(c, why)
-	}
-	return why
-}
-
-func (m *reference) pass(c *refConn) Reason {
-	var heir *refWant
-	for _, w := range m.waiting(c.key) {
-		suits := c.uses == 0 && (!w.terms.Fresh || c.order >= w.order) ||
-			c.uses > 0 && !w.terms.Fresh && !w.terms.Unpooled
-		if suits {
-			heir = w
-			break
-		}
-	}
-	if m.owesRoom(c.key, heir) {
-		return ReasonMakeRoom
-	}
-	if heir == nil {
-		return m.park(c)
-	}
-	if why := c.spent(heir.terms, m.now); why != "" {
-		return why
-	}
-	heir.conn, heir.uses = c, c.uses
-	m.settleWant(heir)
-	c.uses++
-	c.bind(heir.terms)
-	return ""
-}
-
-func (m *reference) owesRoom(key string, heir *refWant) bool {
-	for _, w := range m.waiting(key) {
-		switch {
-		case w == heir:
-			return false
-		case w.dial != nil:
-			continue
-		case !w.terms.Fresh && (!w.terms.Unpooled || m.spare(key) > 0):
-			return false
-		}
-		return m.dialing(key) < limit(m.config.MaxDialsPerKey) &&
-			m.of(key, active)+m.dialing(key) == limit(w.terms.MaxConns)
-	}
-	return false
-}
-
-func (m *reference) park(c *refConn) Reason {
-	switch {
-	case c.unpooled:
-		return ReasonUnpooled
-	case m.closeIdle:
-		return ReasonCloseIdle
-	case m.config.MaxIdlePerKey < 0:
-		return ReasonKeyIdleLimit
-	case m.config.MaxIdle < 0:
-		return ReasonIdleLimit
-	}
-	if m.of(c.key, idle) >= limit(m.config.MaxIdlePerKey) {
-		m.close(m.oldest(c.key), ReasonKeyIdleLimit)
-		m.tend()
-	}
-	if len(m.idle) >= limit(m.config.MaxIdle) {
-		m.close(m.idle[0], ReasonIdleLimit)
-		m.tend()
-	}
-	c.state = idle
-	c.idleSince = m.now
-	c.idleUntil = m.now + min(span(c.idleFor), span(c.peerIdle))
-	m.idle = append(m.idle, c)
-	return ""
-}
-
-func (m *reference) oldest(key string) *refConn {
-	i := slices.IndexFunc(m.idle, func(c *refConn) bool { return c.key == key })
-	return m.idle[i]
-}
-
-func (m *reference) spare(key string) (n int) {
-	for _, d := range m.dials {
-		if d.key == key && d.want == nil {
-			n++
-		}
-	}
-	return n
-}
-
-// tend starts the dials that are due, and forgets keys.
-func (m *reference) tend() {
-	for _, w := range slices.Clone(m.wants) {
-		plain := 0 // wants that a spare dial would serve, and that have none of their own
-		for _, other := range m.waiting(w.key) {
-			if other.dial == nil && !other.terms.Fresh {
-				plain++
-			}
-		}
-		busy := m.of(w.key, active) + m.dialing(w.key)
-		if w.dial != nil || m.dialing(w.key) >= limit(m.config.MaxDialsPerKey) ||
-			!w.terms.Fresh && m.spare(w.key) >= plain || busy >= limit(w.terms.MaxConns) {
-			continue
-		}
-		for busy+m.of(w.key, idle) >= limit(w.terms.MaxConns) {
-			m.close(m.oldest(w.key), ReasonMakeRoom)
-		}
-		w.dial = &refDial{key: w.key, id: w.id, want: w, terms: w.terms, order: m.order}
-		m.dials = append(m.dials, w.dial)
-		m.begun++
-	}
-	for key := range m.known {
-		if m.of(key, idle)+m.of(key, active)+m.dialing(key)+len(m.waiting(key)) == 0 {
-			delete(m.known, key)
-			m.forgets = append(m.forgets, key)
-		}
-	}
-}
-
-// landed ends a dial, with a connection or an error.
-func (m *reference) landed(d *refDial, c *refConn, err error) {
-	m.dials = slices.DeleteFunc(m.dials, func(other *refDial) bool { return other == d })
-	asker := d.want
-	if asker != nil {
-		d.want, asker.dial = nil, nil
-	}
-	if err != nil {
-		m.failed++
-	} else {
-		c.key, c.state, c.born, c.order = d.key, active, m.now, d.order
-		c.maxUses, c.expires = never, never
-		c.bind(d.terms)
-		m.conns = append(m.conns, c)
-		if m.settle(c, "") != "" {
-			err = ErrRetired
-		}
-	}
-	if err != nil && asker != nil {
-		asker.err = err
-		m.settleWant(asker)
-	}
 	m.tend()
 }
 

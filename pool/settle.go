@@ -34,6 +34,7 @@ func (p *Pool[K, C]) act(todo *after[K, C]) {
 	}
 }
 
+// closeAll closes connections, and lets Shutdown know when that is done.
 func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	defer func() {
 		p.mu.Lock()
@@ -99,14 +100,19 @@ func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 // needs a dial of its own. Without it, a stream of others that reuse the connections of a key at its MaxConns
 // would keep that want waiting for ever.
 func (p *Pool[K, C]) owesRoom(g *group[K, C], heir *want[K, C]) bool {
-	w := g.unasked.first()
-	if w == nil || !w.terms.ownDial() || heir != nil && heir.order <= w.order {
+	if p.dialsFull(g) {
 		return false
 	}
-	if !w.terms.Fresh && g.spare() > 0 || p.dialsFull(g) {
-		return false
+	spare := g.spare()
+	for w := g.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
+		switch {
+		case !w.terms.Fresh && spare > 0:
+			spare-- // that dial will serve it
+		case w.terms.ownDial() && g.active+g.dialing == w.terms.maxConns():
+			return true
+		}
 	}
-	return g.active+g.dialing == w.terms.maxConns()
+	return false
 }
 
 // refusal says why the connection can serve nobody any more.

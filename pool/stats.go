@@ -41,6 +41,13 @@ func newTally() tally {
 	return tally{misses: make(map[Miss]uint64), closes: make(map[Reason]uint64)}
 }
 
+// Knows says whether the key has a connection, a dial or a want: whether an OnForget is still to come for it.
+func (p *Pool[K, C]) Knows(key K) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.groups[key] != nil
+}
+
 // Stats returns a snapshot, which is the caller's. It takes time and memory for every key that is known.
 func (p *Pool[K, C]) Stats() Stats[K] {
 	p.mu.Lock()

@@ -50,6 +50,27 @@ func TestCountersOfThePoolSurviveTheForgettingOfKeys(t *testing.T) {
 	})
 }
 
+func TestAKeyIsKnownUntilItIsForgotten(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		knows := func(want bool, when string) {
+			t.Helper()
+			if got := w.pool.Knows("a"); got != want {
+				t.Errorf("Knows is %v %s", got, when)
+			}
+		}
+		knows(false, "before the first Acquire")
+		c := w.acquire("a", Terms{})
+		knows(true, "during a dial")
+		w.dialed()
+		knows(true, "during a lease")
+		w.release(c.leased())
+		knows(true, "with an idle connection")
+		w.pool.CloseIdle()
+		knows(false, "after the last connection")
+		w.wantForgotten("a")
+	})
+}
+
 func TestStatsAreTheCallers(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		w.discard(w.lease("a", Terms{}), "done")

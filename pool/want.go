@@ -140,19 +140,14 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	return got.entry.begin(&r.terms, r.miss, p.now()-r.start), nil
 }
 
-// leave settles the want whose context has ended, or returns what it was delivered just before.
+// leave settles the want whose context has ended, or returns what it was delivered just before. Its leaving
+// makes no room for anybody, and what it waited for still keeps its key known.
 func (p *Pool[K, C]) leave(w *want[K, C]) delivery[K, C] {
-	var todo after[K, C]
 	p.mu.Lock()
-	settled := w.settled
-	if !settled {
-		w.settle()
-		p.tend(w.group, &todo)
-	}
-	p.mu.Unlock()
-	p.act(&todo)
-	if settled {
+	defer p.mu.Unlock()
+	if w.settled {
 		return <-w.ready
 	}
+	w.settle()
 	return delivery[K, C]{}
 }

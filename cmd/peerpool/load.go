@@ -94,11 +94,15 @@ func (l *load) exchange(x exchange) result {
 		return result{err: cause(err)}
 	}
 	defer resp.Body.Close()
-	n, err := io.Copy(x.body, resp.Body)
+	r := result{status: resp.StatusCode}
+	if r.status != http.StatusSwitchingProtocols { // what follows that is no body, and need not end
+		r.bytes, err = io.Copy(x.body, resp.Body)
+	}
 	if err != nil {
 		return result{err: cause(err)}
 	}
-	return result{status: resp.StatusCode, bytes: n, latency: time.Since(begun)}
+	r.latency = time.Since(begun)
+	return r
 }
 
 // cause strips what http.Client puts around an error: the method and the URL, which are known, and may be long.

@@ -89,7 +89,7 @@ func badStart(b []byte) error {
 func parseHead(b []byte) (head, error) {
 	var h head
 	line, rest := cutLine(b)
-	if err := h.parseStatusLine(string(line)); err != nil {
+	if err := h.parseStatusLine(line); err != nil {
 		return head{}, err
 	}
 	n := bytes.Count(rest, []byte{'\n'}) - 1
@@ -119,11 +119,12 @@ func cutLine(b []byte) (line, rest []byte) {
 // commonStatus saves the allocation of the usual status line.
 const commonStatus = "HTTP/1.1 200 OK"
 
-func (h *head) parseStatusLine(line string) error {
-	if line == commonStatus {
+func (h *head) parseStatusLine(b []byte) error {
+	if string(b) == commonStatus {
 		h.status, h.code, h.proto, h.minor = commonStatus[9:], 200, commonStatus[:8], 1
 		return nil
 	}
+	line := string(b)
 	proto, status, ok := strings.Cut(line, " ")
 	if !ok {
 		return malformed("malformed HTTP response", line)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -187,10 +188,12 @@ func with(t *testing.T, buffer int, serve func(*peer), test func(*testing.T, *Co
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := httptestutil.Pipe(buffer)
-		go func() {
+		var server sync.WaitGroup
+		server.Go(func() {
 			defer far.Close()
 			serve(&peer{PipeConn: far, t: t, br: bufio.NewReader(far)})
-		}()
+		})
+		defer server.Wait()
 		defer near.Close()
 		test(t, NewConn(near))
 	})

@@ -22,7 +22,7 @@ type peeker struct {
 
 func (p *peeker) init() {
 	p.fn = func(fd uintptr) bool {
-		p.n, _, p.err = unix.Recvfrom(int(fd), p.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		p.n, p.err = recv(int(fd), p.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return true // never wait
 	}
 }

@@ -43,8 +43,10 @@ var interimCases = []wireCase{
 		answer: hello, status: 200, body: "hello", end: EndTunnel},
 	{name: "a connection that carried CONNECT is not used again", method: http.MethodConnect,
 		answer: "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 2\r\n\r\nno", status: 405, body: "no", end: EndTunnel},
-	{name: "a length in the answer to CONNECT is ignored", method: http.MethodConnect,
-		answer: hello + "tunnel", then: closes, status: 200, body: "hellotunnel", end: EndClose},
+	{name: "a tunnel is read until the connection ends", method: http.MethodConnect,
+		answer: ok + "\r\ntunnel", then: closes, status: 200, body: "tunnel", end: EndClose},
+	{name: "a tunnel that has a length is read that far and not used again", method: http.MethodConnect,
+		answer: hello + "tunnel", status: 200, body: "hello", end: EndTunnel},
 }
 
 // persistenceCases: who says that the connection ends.

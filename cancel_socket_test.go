@@ -1,0 +1,196 @@
+package peerpool_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+func TestCancelingReachesAServerBehindASocket(t *testing.T) {
+	const half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+	for name, opts := range map[string]httptestutil.WireOptions{"plain": {}, "TLS": {CA: httptestutil.NewCA(t)}} {
+		for where, reply := range map[string]string{"before the head": "", "within the body": half} {
+			t.Run(name+" "+where, func(t *testing.T) {
+				httptestutil.CheckLeaks(t)
+				wire := httptestutil.NewWireWith(t, opts, httptestutil.ReplyThenStall(reply))
+				s := observe(t, &peerpool.Transport{TLSClientConfig: wire.ClientTLS()})
+				ctx, cancel := context.WithCancelCause(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- phase{}.attempt(ctx, s, wire.URL(), trackBody(strings.NewReader("body"))) }()
+				wire.WaitRequests(1)
+				cancel(errChangedMind)
+				if err := <-ended; err != errChangedMind {
+					t.Errorf("got %T %v, want the cause", err, err)
+				}
+				wire.WaitClientClosed(1)
+				s.closes("canceled", 1)
+			})
+		}
+	}
+}
+
+func TestACanceledRequestIsNotBegun(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	s := observe(t, &peerpool.Transport{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errChangedMind)
+	body := trackBody(strings.NewReader("body"))
+	if _, err := s.RoundTrip(newRequest(t, "POST", origin.URL(), body).WithContext(ctx)); err != errChangedMind {
+		t.Errorf("got %v", err)
+	}
+	body.wantClosed(t)
+	if st := s.Stats(); st.Dials != 0 || len(s.events.acquisitions()) != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestCancelingAfterTheEndHarmsNobody(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	s := observe(t, &peerpool.Transport{})
+	for range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		s.ok(newRequest(t, "GET", origin.URL(), nil).WithContext(ctx))
+		cancel()
+	}
+	if n := origin.Conns(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+func TestAWaiterThatGivesUpLeavesTheConnectionToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		_, tr := inMemory(t, func(c *httptestutil.WireConn) {
+			for c.ReadRequest() != nil && c.Await(release) {
+				c.Write(httptestutil.Response("ok"))
+			}
+		})
+		tr.MaxConnsPerHost = 1
+		s := observe(t, tr)
+		get := func(ctx context.Context, ended chan<- error) {
+			resp, err := s.RoundTrip(newRequest(t, "GET", "http://example.test", nil).WithContext(ctx))
+			if err == nil {
+				readBody(t, resp)
+			}
+			ended <- err
+		}
+		first, second, third := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go get(t.Context(), first)
+		synctest.Wait()
+		go get(ctx, second)
+		synctest.Wait()
+		go get(t.Context(), third)
+		synctest.Wait()
+		if st := s.Stats(); st.Waiting != 2 || st.Active != 1 {
+			t.Errorf("before: %+v", st)
+		}
+		cancel(errChangedMind)
+		if err := <-second; err != errChangedMind {
+			t.Errorf("the waiter got %v", err)
+		}
+		if st := s.Stats(); st.Waiting != 1 || st.Active != 1 || st.Opened != 1 {
+			t.Errorf("after: %+v", st)
+		}
+		release <- struct{}{}
+		release <- struct{}{}
+		if err := errors.Join(<-first, <-third); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestADialGoesOnForTheNextRequest(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	dialing, proceed := make(chan struct{}, 2), make(chan struct{})
+	s := observe(t, &peerpool.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialing <- struct{}{}
+			<-proceed
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		},
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.RoundTrip(newRequest(t, "GET", origin.URL(), nil).WithContext(ctx))
+		ended <- err
+	}()
+	<-dialing
+	cancel()
+	if err := <-ended; err != context.Canceled {
+		t.Errorf("got %v", err)
+	}
+	close(proceed)
+	s.await("the connection idles", func(st peerpool.Stats) bool { return st.Idle == 1 })
+	s.get(origin.URL())
+	if n := origin.Conns(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+func TestResponseHeaderTimeoutBoundsTheWaitForTheHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const patience = 7 * time.Second
+		_, tr := inMemory(t, httptestutil.PerConn(
+			httptestutil.ReplyThenStall("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200"),
+			httptestutil.Replies(httptestutil.Response("ok")),
+		))
+		tr.ResponseHeaderTimeout = patience
+		s := observe(t, tr)
+		start := time.Now()
+		err := fails[*peerpool.ExchangeError](s, newRequest(t, "GET", "http://example.test", nil))
+		if after := time.Since(start); after != patience || !err.Timeout() ||
+			err.Error() != "net/http: timeout awaiting response headers" {
+			t.Errorf("after %v: %v", after, err)
+		}
+		if st := s.Stats(); st.Closes["timeout"] != 1 || st.Retries != (peerpool.Retries{}) {
+			t.Errorf("%+v", st)
+		}
+		s.get("http://example.test")
+	})
+}
+
+func TestResponseHeaderTimeoutDoesNotBoundTheBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, tr := inMemory(t, func(c *httptestutil.WireConn) {
+			for c.ReadRequest() != nil {
+				c.Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+				time.Sleep(time.Minute)
+				c.Write("lf")
+			}
+		})
+		tr.ResponseHeaderTimeout = time.Second
+		s := observe(t, tr)
+		for range 2 {
+			if got := s.get("http://example.test"); got != "half" {
+				t.Errorf("got %q", got)
+			}
+		}
+		if st := s.Stats(); st.Opened != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestResponseHeaderTimeoutStartsWithTheRequestsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, tr := inMemory(t, httptestutil.Replies(httptestutil.Response("ok")))
+		tr.ResponseHeaderTimeout = time.Second
+		s := observe(t, tr)
+		slow := atEnd(func() { time.Sleep(time.Minute) })
+		req := newRequest(t, http.MethodPost, "http://example.test", slow)
+		if got := s.ok(req); got != "ok" {
+			t.Errorf("got %q", got)
+		}
+	})
+}

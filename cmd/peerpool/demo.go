@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+const (
+	demoCallers = 16
+	demoTimeout = 10 * time.Second // of a request: none should come near it
+)
+
+// phase is one kind of server and how it is asked.
+type phase struct {
+	name     string
+	secure   bool // with TLS
+	manners  manners
+	requests int
+
+	// The requests are sent in waves of so many, all at once if it is 0. Between two waves, when no request is
+	// under way, pause is called if it is set.
+	wave  int
+	pause func(ctx context.Context, s *server, wave int)
+}
+
+// demoPhases are the servers of the demonstration.
+func demoPhases() []phase {
+	return []phase{
+		{name: "plain", requests: 30000},
+		{name: "TLS", requests: 30000, secure: true},
+		closingPhase(),
+		{name: "restarts", requests: 24000, manners: manners{restartEvery: 2000}},
+		strayPhase(),
+	}
+}
+
+// closingPhase closes what idles for 20 ms, and the pauses sweep over that time in steps of 50 us, so that some
+// requests are sent at the very moment when the server closes their connection.
+func closingPhase() phase {
+	const closeAfter, step, sweep = 20 * time.Millisecond, 50 * time.Microsecond, 60
+	return phase{
+		name: "closes idle", requests: 128 * 64, wave: 64,
+		manners: manners{closeAfter: closeAfter},
+		pause: func(ctx context.Context, _ *server, wave int) {
+			idle(ctx, closeAfter+time.Duration(wave%sweep-sweep*3/4)*step)
+		},
+	}
+}
+
+// strayPhase sends bytes that answer no request: some right behind a response, some on idle connections.
+func strayPhase() phase {
+	return phase{
+		name: "stray bytes", requests: 40 * 500, wave: 500,
+		manners: manners{repeatEvery: 10},
+		pause: func(ctx context.Context, s *server, _ int) {
+			s.babble()
+			idle(ctx, 10*time.Millisecond)
+		},
+	}
+}
+
+// contender is one of the two clients that are compared.
+type contender struct {
+	name string
+	make func(*http.Transport) transport
+}
+
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+var contenders = []contender{
+	{"peerpool", func(t *http.Transport) transport { return peerpool.FromHTTP(t) }},
+	{"net/http", func(t *http.Transport) transport { return t }},
+}
+
+// demonstration is what all phases share.
+type demonstration struct {
+	serverTLS, clientTLS *tls.Config
+	progress             *progress
+}
+
+// demonstrate runs all phases with both clients, one after the other, and prints the table of what happened.
+func demonstrate(ctx context.Context, s streams, phases []phase) (int, error) {
+	d := demonstration{progress: &progress{w: s.err, live: s.live}}
+	var err error
+	if d.serverTLS, d.clientTLS, err = loopbackTLS(); err != nil {
+		return 0, err
+	}
+	rows, err := d.rows(ctx, phases)
+	if err != nil {
+		return 0, err
+	}
+	interrupted := ctx.Err() != nil
+	if err := print(s.out, demoText(rows, interrupted)); err != nil {
+		return 0, err
+	}
+	if interrupted {
+		return exitInterrupted, nil
+	}
+	return exitOK, nil
+}
+
+// rows runs the phases, as long as ctx lasts.
+func (d *demonstration) rows(ctx context.Context, phases []phase) ([]row, error) {
+	defer log.SetOutput(log.Writer())
+	log.SetOutput(io.Discard) // net/http logs a line for each stray response that it finds
+
+	var rows []row
+	for _, ph := range phases {
+		for _, c := range contenders {
+			if ctx.Err() != nil {
+				return rows, nil
+			}
+			r, err := d.row(ctx, ph, c)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+// row sends the requests of one phase through one client.
+func (d *demonstration) row(ctx context.Context, ph phase, c contender) (row, error) {
+	manners := ph.manners
+	if ph.secure {
+		manners.tls = d.serverTLS
+	}
+	srv, err := startServer(manners)
+	if err != nil {
+		return row{}, err
+	}
+	defer srv.close()
+	rt := c.make(&http.Transport{MaxIdleConnsPerHost: demoCallers, TLSClientConfig: d.clientTLS})
+	defer rt.CloseIdleConnections()
+
+	t, err := newTrial(srv.url())
+	if err != nil {
+		return row{}, err
+	}
+	l := &load{client: newClient(rt), callers: demoCallers, timeout: demoTimeout, prepare: t.prepare}
+	name := ph.name + ", " + c.name
+	stop := d.progress.follow(func() string {
+		return fmt.Sprintf("%s: %d of %d requests", name, l.answered.Load()+l.failed.Load(), ph.requests)
+	})
+	ph.send(ctx, l, srv)
+	stop()
+	d.progress.note(fmt.Sprintf("%s: %d answered, %d failed", name, l.answered.Load(), l.failed.Load()))
+
+	r := t.row()
+	r.server, r.client, r.opened = ph.name, c.name, srv.opened.Load()
+	if pooled, ok := rt.(interface{ Stats() peerpool.Stats }); ok {
+		stats := pooled.Stats()
+		r.stats = &stats
+	}
+	return r, nil
+}
+
+// send sends the requests wave by wave.
+func (ph phase) send(ctx context.Context, l *load, s *server) {
+	size := ph.wave
+	if size == 0 {
+		size = ph.requests
+	}
+	for first, wave := 0, 0; first < ph.requests && ctx.Err() == nil; first, wave = first+size, wave+1 {
+		if wave > 0 && ph.pause != nil {
+			ph.pause(ctx, s, wave)
+		}
+		l.run(ctx, first, min(first+size, ph.requests))
+	}
+}
+
+// idle waits, but not longer than ctx lasts.
+func idle(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

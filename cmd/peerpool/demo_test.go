@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// small returns the phases of the demonstration with few requests and short pauses.
+func small() []phase {
+	phases := demoPhases()
+	for i := range phases {
+		ph := &phases[i]
+		ph.requests = 120
+		if ph.wave > 0 {
+			ph.wave = 40
+		}
+		if ph.manners.restartEvery > 0 {
+			ph.manners.restartEvery = 50
+		}
+	}
+	return phases
+}
+
+// demoRows runs phases and returns the rows of the table.
+func demoRows(t *testing.T, phases []phase) []row {
+	t.Helper()
+	server, client, err := loopbackTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := demonstration{serverTLS: server, clientTLS: client, progress: &progress{w: io.Discard, live: true}}
+	rows, err := d.rows(t.Context(), phases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+// only returns the phase of that name.
+func only(t *testing.T, name string) phase {
+	t.Helper()
+	phases := small()
+	i := slices.IndexFunc(phases, func(ph phase) bool { return ph.name == name })
+	if i < 0 {
+		t.Fatalf("there is no phase %q", name)
+	}
+	return phases[i]
+}
+
+func TestTheDemonstrationAsksEveryServerThroughBothClients(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	var out, errs strings.Builder
+	code, err := demonstrate(t.Context(), streams{out: &out, err: &errs}, small())
+	if code != exitOK || err != nil {
+		t.Fatalf("exit code %d, error %v", code, err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	wantIn(t, lines[0], "server", "client", "requests", "failed", "wrong", "conns", "saved", "hits", "recovered", "dropped")
+	for i, name := range []string{"plain", "TLS", "closes idle", "restarts", "stray bytes"} {
+		for j, client := range []string{"peerpool", "net/http"} {
+			line := lines[1+2*i+j]
+			if !strings.HasPrefix(line, name+" ") || !strings.Contains(line, " "+client+" ") || !strings.Contains(line, " 120 ") {
+				t.Errorf("line %d is %q, want 120 requests of %s to %s", 1+2*i+j, line, client, name)
+			}
+		}
+	}
+	if n := strings.Count(errs.String(), "\n"); n < 10 {
+		t.Errorf("progress has %d lines, want one for each of the 10 rows:\n%s", n, errs.String())
+	}
+}
+
+func TestEveryRequestOfTheDemonstrationIsAccountedFor(t *testing.T) {
+	for _, r := range demoRows(t, small()) {
+		if n := r.answered + r.wrong + r.failed + r.unfinished; n != 120 {
+			t.Errorf("%s, %s: %d requests, want 120", r.server, r.client, n)
+		}
+		var texts uint64
+		for _, n := range r.errors {
+			texts += n
+		}
+		if texts != r.failed {
+			t.Errorf("%s, %s: %d errors for %d failed requests", r.server, r.client, texts, r.failed)
+		}
+		if r.reused > r.attempts || r.attempts < 120-r.failed {
+			t.Errorf("%s, %s: %d attempts, %d on used connections", r.server, r.client, r.attempts, r.reused)
+		}
+	}
+}
+
+func TestThroughPeerpoolNoRequestOfTheDemonstrationGetsTheAnswerToAnother(t *testing.T) {
+	for _, r := range demoRows(t, small()) {
+		if r.stats != nil && r.wrong > 0 {
+			t.Errorf("%s: %d wrong answers", r.server, r.wrong)
+		}
+	}
+}
+
+func TestAtGoodServersNothingFailsAndConnectionsAreReused(t *testing.T) {
+	for _, r := range demoRows(t, []phase{only(t, "plain"), only(t, "TLS")}) {
+		if r.answered != 120 || r.opened == 0 || r.opened > 60 {
+			t.Errorf("%s, %s: %d answered over %d connections", r.server, r.client, r.answered, r.opened)
+		}
+	}
+}
+
+func TestTheTraceCountsTheRetriesThatPeerpoolCounts(t *testing.T) {
+	ph := only(t, "restarts")
+	ph.requests, ph.manners.restartEvery = 600, 20
+	r := demoRows(t, []phase{ph})[0]
+	if r.recovered != r.stats.Retries.Saved || r.recovered == 0 {
+		t.Errorf("%d requests recovered by the trace, %d by Stats, want the same and some", r.recovered, r.stats.Retries.Saved)
+	}
+}
+
+func TestPeerpoolDropsConnectionsWithStrayBytes(t *testing.T) {
+	r := demoRows(t, []phase{only(t, "stray bytes")})[0]
+	if r.stats.UnexpectedData < 120/10 {
+		t.Errorf("%d connections dropped, want at least 12, the responses that were sent twice", r.stats.UnexpectedData)
+	}
+	if r.dropped() == "0" || r.failed > 0 {
+		t.Errorf("dropped %s, failed %d", r.dropped(), r.failed)
+	}
+}
+
+func TestAnInterruptedDemonstrationPrintsWhatWasDone(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	phases := small()
+	phases[1].wave = 40
+	phases[1].pause = func(context.Context, *server, int) { interrupt() }
+	var out strings.Builder
+	code, err := demonstrate(ctx, streams{out: &out, err: io.Discard}, phases)
+	if code != exitInterrupted || err != nil {
+		t.Fatalf("exit code %d, error %v", code, err)
+	}
+	wantIn(t, out.String(), "Interrupted. What was done so far:", "plain   peerpool       120", "plain   net/http       120", "TLS     peerpool        40")
+	if strings.Contains(out.String(), "TLS     net/http") || strings.Contains(out.String(), "stray bytes") {
+		t.Errorf("what was never begun is in the table:\n%s", out.String())
+	}
+}
+
+func TestAPauseEndsWithTheContext(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	idle(ctx, 24*time.Hour)
+}

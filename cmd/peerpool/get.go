@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// maxFarewell bounds how long the end of the program waits for connections to be closed in good order.
+const maxFarewell = time.Second
+
+// minIdlePerHost is what the Transport keeps by default.
+const minIdlePerHost = 64
+
+// get is "peerpool get".
+func get(ctx context.Context, args []string, s streams) (int, error) {
+	a, err := parseGet(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK, print(s.out, usage)
+	}
+	if err != nil {
+		return 0, err
+	}
+	w := newWitness(a.requests == 1)
+	tr := a.transport(w)
+	defer farewell(tr)
+
+	var t tally
+	l := &load{client: newClient(tr), callers: a.callers, timeout: a.timeout, prepare: a.prepare(&t)}
+	p := &progress{w: s.err, live: s.live}
+	stop := p.follow(func() string {
+		return fmt.Sprintf("%d of %d requests answered, %d failed", l.answered.Load(), a.requests, l.failed.Load())
+	})
+	begun := time.Now()
+	l.run(ctx, 0, a.requests)
+	took := time.Since(begun)
+	stop()
+
+	r := newGetReport(&t, w, tr.Stats())
+	r.Requests, r.Seconds, r.Interrupted = a.requests, took.Seconds(), ctx.Err() != nil
+	if err := print(s.out, r.format(a.json)); err != nil {
+		return 0, err
+	}
+	return r.exitCode(), nil
+}
+
+// transport returns the Transport that all requests go through. It keeps at least a connection for each caller.
+func (a *getArgs) transport(w *witness) *peerpool.Transport {
+	tr := &peerpool.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		MaxIdleConnsPerHost: max(a.callers, minIdlePerHost),
+		Observer:            w.observer(),
+	}
+	if a.insecure {
+		tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // -k says so
+	}
+	return tr
+}
+
+// prepare spreads the requests over the URLs in turn.
+func (a *getArgs) prepare(t *tally) func(context.Context, int) exchange {
+	var requests []*http.Request
+	for _, u := range a.urls {
+		requests = append(requests, &http.Request{Method: http.MethodGet, URL: u, Host: a.host, Header: a.header})
+	}
+	return func(ctx context.Context, n int) exchange {
+		return exchange{req: requests[n%len(requests)].WithContext(ctx), body: io.Discard, done: t.add}
+	}
+}
+
+// farewell closes the connections.
+func farewell(tr *peerpool.Transport) {
+	ctx, cancel := context.WithTimeout(context.Background(), maxFarewell)
+	defer cancel()
+	_ = tr.Shutdown(ctx) // what is still open then ends with the program
+}
+
+// exitCode says how the program ends after the report.
+func (r *getReport) exitCode() int {
+	switch {
+	case r.Interrupted:
+		return exitInterrupted
+	case r.Failed > 0:
+		return exitFailed
+	}
+	return exitOK
+}
+
+// format returns the report as text or as one JSON object.
+func (r *getReport) format(asJSON bool) string {
+	if !asJSON {
+		return r.text()
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		panic(err) // the report holds nothing that has no JSON
+	}
+	return string(b) + "\n"
+}

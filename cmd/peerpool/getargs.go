@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+const defaultTimeout = 30 * time.Second
+
+// getArgs are the arguments of "peerpool get".
+type getArgs struct {
+	urls     []*url.URL
+	requests int
+	callers  int
+	timeout  time.Duration // 0: none
+	header   http.Header
+	host     string // of the Host field; "": the URL's
+	insecure bool
+	json     bool
+}
+
+// parseGet reads the arguments; flags may stand anywhere. It returns flag.ErrHelp if they ask for help, and else a
+// *usageError if they are wrong, which shows no header field and no credentials.
+func parseGet(args []string) (*getArgs, error) {
+	a := &getArgs{callers: 1, timeout: defaultTimeout, header: http.Header{}}
+	var fields, targets []string
+	set := a.flags(&fields)
+	for {
+		if err := set.Parse(args); err != nil {
+			return nil, flagError(err)
+		}
+		if set.NArg() == 0 {
+			break
+		}
+		targets = append(targets, set.Arg(0))
+		args = set.Args()[1:]
+	}
+	for _, field := range fields {
+		if err := a.addField(field); err != nil {
+			return nil, err
+		}
+	}
+	for i, target := range targets {
+		u, err := parseTarget(target, i+1)
+		if err != nil {
+			return nil, err
+		}
+		a.urls = append(a.urls, u)
+	}
+	return a, a.settleCount()
+}
+
+func (a *getArgs) flags(fields *[]string) *flag.FlagSet {
+	set := flag.NewFlagSet("get", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.Func("n", "", atLeastOne(&a.requests, "-n 100"))
+	set.Func("c", "", atLeastOne(&a.callers, "-c 8"))
+	set.BoolVar(&a.json, "json", false, "")
+	set.BoolVar(&a.insecure, "k", false, "")
+	set.Func("H", "", func(s string) error { // never fails: the package flag would show what may be a secret
+		*fields = append(*fields, s)
+		return nil
+	})
+	set.Func("timeout", "", func(s string) error {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < 0 {
+			return errors.New("write a duration with its unit, as in -timeout 500ms, or 0 for none")
+		}
+		a.timeout = d
+		return nil
+	})
+	return set
+}
+
+// settleCount checks the number of requests against the URLs.
+func (a *getArgs) settleCount() error {
+	if len(a.urls) == 0 {
+		return misuse(`no URL given: write "peerpool get http://HOST/PATH"`)
+	}
+	if a.requests == 0 {
+		a.requests = len(a.urls)
+	}
+	if a.requests < len(a.urls) {
+		return misuse("-n %d leaves URLs out: write -n %d or more, or fewer URLs", a.requests, len(a.urls))
+	}
+	return nil
+}
+
+func atLeastOne(n *int, example string) func(string) error {
+	return func(s string) (err error) {
+		if *n, err = strconv.Atoi(s); err != nil || *n < 1 {
+			return errors.New("write a whole number from 1 on, as in " + example)
+		}
+		return nil
+	}
+}
+
+// flagError turns an error of the package flag into one of ours. It shows an unknown flag only if that looks like a
+// name: a header field may have been glued to its -H.
+func flagError(err error) error {
+	const unknown = "flag provided but not defined: "
+	text := err.Error()
+	name, undefined := strings.CutPrefix(text, unknown)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case undefined && strings.Trim(name, "-abcdefghijklmnopqrstuvwxyz") == "":
+		return misuse(`unknown flag %s: write "peerpool help" to see all`, name)
+	case undefined:
+		return misuse(`unknown flag: write "peerpool help" to see all, and a space behind the name of a flag`)
+	case strings.Contains(text, ": write "):
+		return misuse("%s", text)
+	}
+	return misuse(`%s: write "peerpool help" to see how`, text)
+}
+
+// addField adds a header field as -H gives it. Its value may be a secret, so it is not shown.
+func (a *getArgs) addField(field string) error {
+	name, value, found := strings.Cut(field, ":")
+	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+	switch {
+	case !found || !httpguts.ValidHeaderFieldName(name):
+		return misuse("a -H is no header field: write -H 'Name: value'")
+	case !httpguts.ValidHeaderFieldValue(value):
+		return misuse("the value of -H '%s: ...' has a control character in it: write one without", name)
+	case strings.EqualFold(name, "Host"):
+		a.host = value
+	default:
+		a.header.Add(name, value)
+	}
+	return nil
+}
+
+// parseTarget reads the n-th URL.
+func parseTarget(arg string, n int) (*url.URL, error) {
+	if isWebURL(arg) {
+		return url.Parse(arg)
+	}
+	if !strings.Contains(arg, "@") && !strings.Contains(arg, "://") && isWebURL("http://"+arg) {
+		return nil, misuse("%q has no scheme: write http://%s or https://%s", arg, arg, arg)
+	}
+	return nil, misuse("URL %d cannot be used: write http://HOST:PORT/PATH or https://HOST:PORT/PATH", n)
+}
+
+func isWebURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// getReport is what "peerpool get" prints, as text or as JSON.
+type getReport struct {
+	Interrupted bool    `json:"interrupted"`
+	Requests    int     `json:"requests"` // asked for
+	Answered    uint64  `json:"answered"` // responses read to their end
+	Failed      uint64  `json:"failed"`
+	Unfinished  uint64  `json:"unfinished"` // given up because of the interruption
+	Seconds     float64 `json:"seconds"`
+
+	Status  map[int]uint64 `json:"status"`
+	Errors  errorTexts     `json:"errors"`
+	Latency latency        `json:"latency_seconds"`
+	Bytes   int64          `json:"bytes"` // of bodies, decoded
+
+	Identities  []identityReport               `json:"identities"`
+	Connections connectionReport               `json:"connections"`
+	Misses      map[peerpool.MissReason]uint64 `json:"misses"`
+	Retries     retryReport                    `json:"retries"`
+
+	Story []string `json:"story,omitempty"` // of a single request
+}
+
+// latency holds quantiles of the time to the end of a response, in seconds.
+type latency struct {
+	P50 float64 `json:"p50"`
+	P90 float64 `json:"p90"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+type identityReport struct {
+	Identity string `json:"identity"`
+	identityUse
+}
+
+type connectionReport struct {
+	Opened uint64                          `json:"opened"`
+	Idle   int                             `json:"idle"` // when the last request had ended
+	Active int                             `json:"active"`
+	Closed map[peerpool.CloseReason]uint64 `json:"closed"`
+}
+
+// retryReport counts requests that were sent again, by reason, and what came of it.
+type retryReport struct {
+	Stale       uint64 `json:"stale"`
+	Unsent      uint64 `json:"unsent"`
+	Misdirected uint64 `json:"misdirected"`
+	Saved       uint64 `json:"saved"`
+	Failed      uint64 `json:"failed"`
+}
+
+func newGetReport(t *tally, w *witness, stats peerpool.Stats) *getReport {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &t.latencies
+	r := &getReport{
+		Answered: h.total, Failed: t.failed, Unfinished: t.unfinished,
+		Status: orEmpty(t.statuses), Errors: orEmpty(t.errors), Bytes: t.bytes,
+		Latency: latency{
+			P50: h.quantile(0.50).Seconds(), P90: h.quantile(0.90).Seconds(),
+			P99: h.quantile(0.99).Seconds(), Max: h.max.Seconds(),
+		},
+		Connections: connectionReport{
+			Opened: stats.Opened, Idle: stats.Idle, Active: stats.Active, Closed: orEmpty(stats.Closes),
+		},
+		Misses:  orEmpty(stats.Misses),
+		Retries: retryReport(stats.Retries),
+	}
+	r.Identities, r.Story = w.report()
+	return r
+}
+
+// report returns what the witness has seen so far: the identities with the most requests first.
+func (w *witness) report() ([]identityReport, []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := []identityReport{}
+	for id, use := range w.identities {
+		list = append(list, identityReport{id.String(), *use})
+	}
+	slices.SortFunc(list, func(a, b identityReport) int {
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Identity, b.Identity))
+	})
+	return list, slices.Clone(w.story)
+}
+
+// orEmpty has JSON show {} rather than null.
+func orEmpty[M ~map[K]V, K comparable, V any](m M) M {
+	if m == nil {
+		return M{}
+	}
+	return m
+}
+
+// text is the report for people.
+func (r *getReport) text() string {
+	var b strings.Builder
+	if r.Interrupted {
+		b.WriteString("Interrupted. What was done so far:\n\n")
+	}
+	for _, line := range r.Story {
+		fmt.Fprintf(&b, "%s\n", line)
+	}
+	if len(r.Story) > 0 {
+		b.WriteString("\n")
+	}
+	t := table{texts: 2}
+	t.add("requests", r.outcomeText())
+	t.add("status", statusText(r.Status))
+	t.add("latency", r.latencyText())
+	t.add("bytes", fmt.Sprint(r.Bytes))
+	t.add("connections", fmt.Sprintf("%d opened, %d idle, %d active", r.Connections.Opened, r.Connections.Idle, r.Connections.Active))
+	t.add("closed", countsText(r.Connections.Closed))
+	t.add("misses", countsText(r.Misses))
+	t.add("retries", r.Retries.text())
+	b.WriteString(t.text(""))
+	b.WriteString(r.errorsText())
+	b.WriteString(r.identitiesText())
+	return b.String()
+}
+
+func (r *getReport) outcomeText() string {
+	text := fmt.Sprintf("%d answered, %d failed", r.Answered, r.Failed)
+	if r.Interrupted {
+		text += fmt.Sprintf(", %d given up, %d not sent", r.Unfinished, r.unsent())
+	}
+	return text + fmt.Sprintf(", in %s", brief(seconds(r.Seconds)))
+}
+
+func (r *getReport) unsent() uint64 { return uint64(r.Requests) - r.Answered - r.Failed - r.Unfinished }
+
+func (r *getReport) latencyText() string {
+	if r.Answered == 0 {
+		return "none"
+	}
+	l := r.Latency
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, max %s",
+		brief(seconds(l.P50)), brief(seconds(l.P90)), brief(seconds(l.P99)), brief(seconds(l.Max)))
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+func statusText(status map[int]uint64) string {
+	named := make(map[string]uint64, len(status))
+	for code, n := range status {
+		named[fmt.Sprint(code)] = n
+	}
+	return countsText(named)
+}
+
+func (r retryReport) text() string {
+	if r == (retryReport{}) {
+		return "none"
+	}
+	return fmt.Sprintf("%s; %d saved, %d failed",
+		countsText(map[string]uint64{"stale": r.Stale, "unsent": r.Unsent, "misdirected": r.Misdirected}),
+		r.Saved, r.Failed)
+}
+
+// errorsText lists the errors; nothing if there were none.
+func (r *getReport) errorsText() string {
+	if len(r.Errors) == 0 {
+		return ""
+	}
+	t := table{texts: 2}
+	for _, text := range byCount(r.Errors) {
+		t.add(count(r.Errors[text]), text)
+	}
+	return "\nWhat failed:\n" + t.text("  ")
+}
+
+func (r *getReport) identitiesText() string {
+	if len(r.Identities) == 0 {
+		return ""
+	}
+	t := table{texts: 1}
+	t.add("identity", "requests", "connections", "hits", "failed dials")
+	for _, id := range r.Identities {
+		t.add(id.Identity, count(id.Requests), count(id.Connections), count(id.Hits), count(id.DialFailures))
+	}
+	return "\n" + t.text("")
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// serving starts a server that ends with the test.
+func serving(t *testing.T, m manners) *server {
+	t.Helper()
+	s, err := startServer(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	return s
+}
+
+// visitor is a connection to a server.
+type visitor struct {
+	t *testing.T
+	net.Conn
+	in *bufio.Reader
+}
+
+func visit(t *testing.T, s *server) *visitor {
+	t.Helper()
+	c, err := net.Dial("tcp", s.ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(httptestutil.Bound))
+	return &visitor{t, c, bufio.NewReader(c)}
+}
+
+func (v *visitor) ask(path string) {
+	fmt.Fprintf(v, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
+}
+
+// hears reads one response, which must have that body.
+func (v *visitor) hears(body string) {
+	v.t.Helper()
+	resp, err := http.ReadResponse(v.in, nil)
+	if err != nil {
+		v.t.Fatalf("no response: %v", err)
+	}
+	defer resp.Body.Close()
+	if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body {
+		v.t.Errorf("the response is %q and %v, want %q", got, err, body)
+	}
+}
+
+// isGone waits for the end of the connection.
+func (v *visitor) isGone() {
+	v.t.Helper()
+	if b, err := v.in.ReadByte(); err == nil {
+		v.t.Errorf("a byte %q where the connection should end", b)
+	} else if e, ok := err.(net.Error); ok && e.Timeout() {
+		v.t.Error("the connection does not end")
+	}
+}
+
+func TestAServerAnswersWithTheLastElementOfThePath(t *testing.T) {
+	s := serving(t, manners{})
+	v := visit(t, s)
+	v.ask("/a/first")
+	v.hears("first")
+	v.ask("/second")
+	v.hears("second")
+	if s.opened.Load() != 1 || s.requests.Load() != 2 {
+		t.Errorf("%d connections and %d requests, want 1 and 2", s.opened.Load(), s.requests.Load())
+	}
+}
+
+func TestAServerClosesWhatIdlesTooLong(t *testing.T) {
+	v := visit(t, serving(t, manners{closeAfter: time.Millisecond}))
+	v.isGone()
+}
+
+func TestARestartEndsAllConnectionsAndNotThePort(t *testing.T) {
+	s := serving(t, manners{restartEvery: 2})
+	idle, busy := visit(t, s), visit(t, s)
+	idle.ask("/1")
+	idle.hears("1")
+	busy.ask("/2")
+	busy.isGone()
+	idle.isGone()
+	next := visit(t, s)
+	next.ask("/3")
+	next.hears("3")
+}
+
+func TestAMumblingServerRepeatsItsTurn(t *testing.T) {
+	s := serving(t, manners{repeatEvery: 2})
+	v := visit(t, s)
+	v.ask("/1")
+	v.hears("1")
+	v.ask("/2")
+	v.hears("2")
+	v.hears("2")
+	if s.strays.Load() != 1 {
+		t.Errorf("%d strays counted, want 1", s.strays.Load())
+	}
+}
+
+func TestBabbleRepeatsTheLastResponseOfEachConnection(t *testing.T) {
+	s := serving(t, manners{})
+	a, b, silent := visit(t, s), visit(t, s), visit(t, s)
+	a.ask("/a")
+	a.hears("a")
+	b.ask("/b")
+	b.hears("b")
+	s.babble()
+	a.hears("a")
+	b.hears("b")
+	silent.ask("/c")
+	silent.hears("c") // and nothing before it
+}
+
+func TestAClosedServerLeavesNothing(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	s, err := startServer(manners{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := visit(t, s)
+	v.ask("/1")
+	v.hears("1")
+	s.close()
+	v.isGone()
+	if _, err := net.Dial("tcp", s.ln.Addr().String()); err == nil {
+		t.Error("the port is still open")
+	}
+}

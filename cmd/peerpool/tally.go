@@ -1,0 +1,37 @@
+package main
+
+import "sync"
+
+// tally counts what became of the requests, in a space that does not grow with their number: there are at most a
+// thousand statuses, a few texts of errors, and a histogram. The zero value is ready, and safe for concurrent use.
+type tally struct {
+	mu         sync.Mutex // guards all that follows
+	statuses   map[int]uint64
+	errors     errorTexts
+	failed     uint64
+	unfinished uint64
+	bytes      int64
+	latencies  histogram // of the answered requests
+}
+
+func (t *tally) add(r result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case r.unfinished:
+		t.unfinished++
+	case r.err != nil:
+		t.failed++
+		if t.errors == nil {
+			t.errors = errorTexts{}
+		}
+		t.errors.add(r.err)
+	default:
+		if t.statuses == nil {
+			t.statuses = make(map[int]uint64)
+		}
+		t.statuses[r.status]++
+		t.bytes += r.bytes
+		t.latencies.add(r.latency)
+	}
+}

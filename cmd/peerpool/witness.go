@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// witness counts by identity what a Transport tells its Observer. Stats would do, but forgets an identity that has
+// no connection left. There are no more identities than the URLs have addresses.
+type witness struct {
+	telling bool // tell the story of the one request that is sent
+
+	mu         sync.Mutex // guards all that follows; nothing is called under it but the closures of this file
+	identities map[peerpool.Identity]*identityUse
+	story      []string
+}
+
+// identityUse is what happened under one identity.
+type identityUse struct {
+	Requests     uint64 `json:"requests"` // a request that was sent again counts where it was sent last
+	Connections  uint64 `json:"connections"`
+	Hits         uint64 `json:"hits"` // attempts that found an idle connection
+	DialFailures uint64 `json:"dial_failures"`
+}
+
+func newWitness(telling bool) *witness {
+	return &witness{telling: telling, identities: make(map[peerpool.Identity]*identityUse)}
+}
+
+// observer returns the hooks. They may still be called after the last request has ended, by a dial that outlives
+// it.
+func (w *witness) observer() *peerpool.Observer {
+	o := &peerpool.Observer{Acquired: w.acquired, Dialed: w.dialed, Retried: w.retried}
+	if w.telling {
+		o.Done = w.done
+	}
+	return o
+}
+
+// see counts an event, and tells it if there is a story to tell.
+func (w *witness) see(id peerpool.Identity, count func(*identityUse), tell func() string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	use := w.identities[id]
+	if use == nil {
+		use = &identityUse{}
+		w.identities[id] = use
+	}
+	count(use)
+	if w.telling {
+		w.story = append(w.story, tell())
+	}
+}
+
+func (w *witness) acquired(_ context.Context, e peerpool.Acquired) {
+	w.see(e.Identity, func(use *identityUse) {
+		if e.Err != nil {
+			return
+		}
+		use.Requests++
+		if e.Miss == "" {
+			use.Hits++
+		}
+	}, func() string { return acquiredText(e) })
+}
+
+func acquiredText(e peerpool.Acquired) string {
+	switch {
+	case e.Err != nil:
+		return "no connection: " + errorText(e.Err)
+	case e.Miss == "":
+		return fmt.Sprintf("an idle connection, used %s before, idle for %s", times(e.Uses), brief(e.Idle))
+	case e.Reused:
+		return fmt.Sprintf("a released connection (%s), used %s before, after %s", e.Miss, times(e.Uses), brief(e.Waited))
+	}
+	return fmt.Sprintf("a new connection (%s) after %s", e.Miss, brief(e.Waited))
+}
+
+func (w *witness) dialed(_ context.Context, e peerpool.Dialed) {
+	w.see(e.Identity, func(use *identityUse) {
+		if e.Err == nil {
+			use.Connections++
+		} else {
+			use.DialFailures++
+		}
+	}, func() string { return dialedText(e) })
+}
+
+func dialedText(e peerpool.Dialed) string {
+	var hops []string
+	for _, hop := range []struct {
+		name string
+		took time.Duration
+	}{{"connect", e.Connect}, {"proxy", e.Proxy}, {"TLS", e.TLS}} {
+		if hop.took > 0 {
+			hops = append(hops, hop.name+" "+brief(hop.took))
+		}
+	}
+	text := "dialed "
+	if e.Err != nil {
+		text = "could not dial "
+	}
+	text += fmt.Sprintf("%s in %s (%s)", e.Identity, brief(e.Total), strings.Join(hops, ", "))
+	if e.Resumed {
+		text += ", TLS session resumed"
+	}
+	if e.Err != nil {
+		text += ": " + errorText(e.Err)
+	}
+	return text
+}
+
+func (w *witness) retried(_ context.Context, e peerpool.Retried) {
+	w.see(e.Identity, func(use *identityUse) { use.Requests-- }, func() string {
+		if e.Err == nil {
+			return fmt.Sprintf("sent again (%s)", e.Reason)
+		}
+		return fmt.Sprintf("sent again (%s): %s", e.Reason, errorText(e.Err))
+	})
+}
+
+func (w *witness) done(_ context.Context, e peerpool.Done) {
+	w.see(e.Identity, func(*identityUse) {}, func() string {
+		text := fmt.Sprintf("status %d", e.Status)
+		if e.Status == 0 {
+			text = "no response"
+		}
+		text += " after " + brief(e.Duration)
+		if e.Close == "" {
+			return text + "; connection kept"
+		}
+		return fmt.Sprintf("%s; connection closed: %s", text, e.Close)
+	})
+}
+
+func times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// brief rounds a duration to about three digits.
+func brief(d time.Duration) string {
+	for unit := time.Second; unit >= time.Microsecond; unit /= 1000 {
+		if d >= unit {
+			return d.Round(unit / 100).String()
+		}
+	}
+	return d.String()
+}

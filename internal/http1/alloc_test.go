@@ -1,0 +1,111 @@
+package http1
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"testing"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// exchangeAllocs is what a GET allocates whose response has four fields: the exchange, which holds the
+// response, its body and their state; the map of the header, and the table in it; the one string that all
+// names and values share; the values' slice.
+const exchangeAllocs = 5
+
+// countable skips a test where allocations are not what they are: the race detector makes pools forget.
+func countable(t *testing.T) {
+	t.Helper()
+	info, _ := debug.ReadBuildInfo()
+	for _, s := range info.Settings {
+		if s.Key == "-race" && s.Value == "true" {
+			t.Skip("the race detector allocates too")
+		}
+	}
+}
+
+func wantAllocs(t *testing.T, want float64, f func()) {
+	t.Helper()
+	got := testing.AllocsPerRun(1000, f)
+	t.Logf("%v allocations", got)
+	if got > want {
+		t.Errorf("%v allocations, want at most %v", got, want)
+	}
+}
+
+func TestAnExchangeAllocatesLittle(t *testing.T) {
+	countable(t)
+	c, req, buf := NewConn(newCanned()), get(t), make([]byte, 4096)
+	wantAllocs(t, exchangeAllocs, func() { roundTrip(t, c, req, buf) })
+}
+
+// watchAllocs is what context.AfterFunc allocates, with what it registers.
+const watchAllocs = 3
+
+// TestAContextThatCanEndCostsItsWatch, and no goroutine.
+func TestAContextThatCanEndCostsItsWatch(t *testing.T) {
+	countable(t)
+	req, cancel := cancelable(get(t))
+	defer cancel(nil)
+	c, buf := NewConn(newCanned()), make([]byte, 4096)
+	wantAllocs(t, exchangeAllocs+watchAllocs, func() { roundTrip(t, c, req, buf) })
+}
+
+func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
+	c := NewConn(newCanned())
+	roundTrip(t, c, get(t), make([]byte, 4096))
+	if c.in.buf != nil || c.ahead != nil {
+		t.Error("a buffer is left after the exchange")
+	}
+}
+
+// tlsProbeAllocs is what crypto/tls allocates to say that a deadline has passed.
+const tlsProbeAllocs = 2
+
+// TestAProbeAllocatesNothing of its own.
+func TestAProbeAllocatesNothing(t *testing.T) {
+	countable(t)
+	if !canPeek {
+		t.Skip("what an idle connection holds can't be seen here")
+	}
+	probed(t, httptestutil.Replies(hello), func(t *testing.T, c *Conn) {
+		if c.raw == nil {
+			t.Skip("a pending read is a goroutine")
+		}
+		carry(t, c)
+		allowed := 0.
+		if c.tls != nil {
+			allowed = tlsProbeAllocs
+		}
+		wantAllocs(t, allowed, func() { wantCondition(t, c, Quiet) })
+	})
+}
+
+// TestTheBenchmarksMeasureTheSame: both sides of the comparison speak to the same server.
+func TestTheBenchmarksMeasureTheSame(t *testing.T) {
+	nc := newCanned()
+	resp, err := http.ReadResponse(bufio.NewReader(onceAsked{nc}), get(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := readAll(t, resp.Body)
+	ours := exchange(NewConn(newCanned()), get(t))
+	got := run(t, ours)
+	if len(got.Header) != 4 || len(resp.Header) != 4 {
+		t.Errorf("the response has %d and %d fields", len(got.Header), len(resp.Header))
+	}
+	wantBody(t, got, want)
+}
+
+// onceAsked asks before it is read.
+type onceAsked struct{ net.Conn }
+
+func (c onceAsked) Read(p []byte) (int, error) {
+	if canned := c.Conn.(*canned); canned.left == "" {
+		io.WriteString(canned, "ask")
+	}
+	return c.Conn.Read(p)
+}

@@ -1,0 +1,271 @@
+package http1
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// counting counts the writes to a connection.
+type counting struct {
+	pieces
+	writes int
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	c.writes++
+	return c.pieces.Write(b)
+}
+
+func TestASmallBodyInMemoryTravelsWithTheHead(t *testing.T) {
+	const small = maxInline
+	for name, body := range map[string]io.Reader{
+		"bytes.Reader":   bytes.NewReader(make([]byte, small)),
+		"bytes.Buffer":   bytes.NewBuffer(make([]byte, small)),
+		"strings.Reader": strings.NewReader(strings.Repeat("x", small)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			nc := &counting{pieces: pieces{data: []byte(hello), piece: len(hello)}}
+			e := exchange(NewConn(nc), request(t, http.MethodPost, "http://example.test/", body))
+			wantBody(t, run(t, e), "hello")
+			wantEnd(t, e, Reusable)
+			if nc.writes != 1 {
+				t.Errorf("the request took %d writes", nc.writes)
+			}
+			if got := parse(t, nc.sent.String()); len(got.Body) != small {
+				t.Errorf("the server gets %d bytes of body", len(got.Body))
+			}
+		})
+	}
+}
+
+// TestABodyInMemoryThatIsNotAsLongAsDeclaredIsNotBegun: nothing has been written when it turns out.
+func TestABodyInMemoryThatIsNotAsLongAsDeclaredIsNotBegun(t *testing.T) {
+	for _, declared := range []int64{1, 4, 6, maxInline} {
+		nc := &pieces{data: []byte(hello), piece: len(hello)}
+		req := request(t, http.MethodPost, "http://example.test/", strings.NewReader("hello"))
+		req.ContentLength = declared
+		e := exchange(NewConn(nc), req)
+		if err := runFails(t, e); !strings.Contains(err.Error(), "with Body length 5") {
+			t.Errorf("declared as %d: %v", declared, err)
+		}
+		wantEnd(t, e, EndUntouched)
+		if e.Wrote || nc.sent.Len() > 0 {
+			t.Errorf("declared as %d: %q is sent", declared, nc.sent.String())
+		}
+	}
+}
+
+// file makes a file of a size.
+func file(t *testing.T, size int) *os.File {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(name, bytes.Repeat([]byte("x"), size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestAFileIsSentOverASocket(t *testing.T) {
+	httptestutil.CheckLeaks(t, ours)
+	const size = 1 << 20
+	for _, c := range []struct {
+		name     string
+		declared int64
+		says     string
+	}{
+		{"as it is", size, ""},
+		{"shorter than declared", size + 1, "ContentLength=1048577 with Body length 1048576"},
+		{"longer than declared", size - 1, "ContentLength=1048575 with Body length 1048576"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := httptestutil.NewWire(t, func(w *httptestutil.WireConn) {
+				if req := w.ReadRequest(); req != nil {
+					w.Write(httptestutil.Response(req.Header.Get("Content-Length")))
+				}
+				w.WaitClosed()
+			})
+			body := file(t, size)
+			req := request(t, http.MethodPost, "http://example.test/", body)
+			req.ContentLength = c.declared
+			e := exchange(dial(t, w), req)
+			if c.says == "" {
+				wantBody(t, run(t, e), "1048576")
+				wantEnd(t, e, Reusable)
+			} else {
+				wantBodyError(t, e, c.says)
+			}
+			if err := body.Close(); !errors.Is(err, os.ErrClosed) {
+				t.Error("the file has not been closed")
+			}
+		})
+	}
+}
+
+// wantBodyError runs an exchange that its own body fails.
+func wantBodyError(t *testing.T, e *Exchange, says string) {
+	t.Helper()
+	resp, err := e.Run()
+	if err == nil { // the server had all that was declared, and was quick
+		readAll(t, resp.Body)
+		wantEnd(t, e, EndUnsent)
+		return
+	}
+	var own *BodyError
+	if !errors.As(err, &own) || !strings.Contains(err.Error(), says) {
+		t.Errorf("the error is %v, want a BodyError that says %q", err, says)
+	}
+	wantEnd(t, e, EndError)
+}
+
+// TestAGetWhoseBodyTurnsOutEmptyHasNone: such a body is read before the head is written.
+func TestAGetWhoseBodyTurnsOutEmptyHasNone(t *testing.T) {
+	with(t, 0, func(p *peer) {
+		if req, _ := p.request(); len(req.TransferEncoding) > 0 || req.ContentLength != 0 {
+			t.Errorf("the server sees a body: %v %d", req.TransferEncoding, req.ContentLength)
+		}
+		p.say(hello)
+		p.untilClosed()
+	}, func(t *testing.T, c *Conn) {
+		body := &tracked{Reader: strings.NewReader("")}
+		e := exchange(c, request(t, http.MethodGet, "http://example.test/", body))
+		wantBody(t, run(t, e), "hello")
+		wantEnd(t, e, Reusable)
+		body.wantClosedOnce(t)
+	})
+}
+
+func TestAGetDoesNotWaitForeverForItsBody(t *testing.T) {
+	with(t, 0, func(p *peer) {
+		if _, got := p.request(); got != "hello" {
+			t.Errorf("the server reads %q", got)
+		}
+		p.say(hello)
+		p.untilClosed()
+	}, func(t *testing.T, c *Conn) {
+		body := &tracked{Reader: slow("", time.Hour, "hello")()}
+		e := exchange(c, request(t, http.MethodGet, "http://example.test/", body))
+		wantBody(t, run(t, e), "hello")
+		wantEnd(t, e, Reusable)
+		body.wantClosedOnce(t)
+	})
+}
+
+func TestAGetWhoseBodyFailsAtOnceFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		body io.Reader
+		says string
+	}{
+		"error": {iotest.ErrReader(errRead), "on fire"},
+		"panic": {panics{}, "panicked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, 0, readsTheRest, func(t *testing.T, conn *Conn) {
+				body := &tracked{Reader: c.body}
+				e := exchange(conn, request(t, http.MethodGet, "http://example.test/", body))
+				if err := runFails(t, e); !strings.Contains(err.Error(), c.says) {
+					t.Errorf("the error is %v", err)
+				}
+				wantEnd(t, e, EndError)
+				body.wantClosedOnce(t)
+			})
+		})
+	}
+}
+
+func TestAGetThatIsCanceledDoesNotWaitForItsBody(t *testing.T) {
+	with(t, 0, readsTheRest, func(t *testing.T, c *Conn) {
+		r, w := io.Pipe()
+		defer w.Close()
+		body := &tracked{Reader: r, closer: r}
+		req, cancel := cancelable(request(t, http.MethodGet, "http://example.test/", body))
+		time.AfterFunc(probeWait/2, func() { cancel(nil) })
+		e := exchange(c, req)
+		begun := time.Now()
+		if err := runFails(t, e); !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+		if took := time.Since(begun); took != probeWait/2 {
+			t.Errorf("it took %v", took)
+		}
+		wantEnd(t, e, EndCanceled)
+		body.wantClosedOnce(t)
+	})
+}
+
+// panicsAtClose is a body that can be read, but not closed.
+type panicsAtClose struct{ io.Reader }
+
+func (panicsAtClose) Close() error { panic("the body panics when closed") }
+
+func TestABodyThatPanicsWhenClosedCostsOnlyTheConnection(t *testing.T) {
+	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
+		req := request(t, http.MethodPost, "http://example.test/", panicsAtClose{strings.NewReader("hello")})
+		e := exchange(c, req)
+		wantBody(t, run(t, e), "hello")
+		wantEnd(t, e, EndUnsent)
+	})
+}
+
+// withTrailer makes a request whose trailer is known when its body has been read.
+func withTrailer(t *testing.T, name, value string) *http.Request {
+	req := request(t, http.MethodPost, "http://example.test/", nil)
+	req.Trailer = http.Header{"X-Sum": nil}
+	fill := onRead(func() { req.Trailer = http.Header{name: {value}} })
+	req.Body = io.NopCloser(io.MultiReader(strings.NewReader("hello"), fill))
+	return req
+}
+
+func TestATrailerIsWhatItIsWhenTheBodyEnds(t *testing.T) {
+	with(t, 0, func(p *peer) {
+		req, _ := p.request()
+		if got := req.Trailer.Get("X-Sum"); got != "42" {
+			t.Errorf("the trailer is %v", req.Trailer)
+		}
+		p.say(hello)
+		p.untilClosed()
+	}, func(t *testing.T, c *Conn) {
+		e := exchange(c, withTrailer(t, "X-Sum", "42"))
+		wantBody(t, run(t, e), "hello")
+		wantEnd(t, e, Reusable)
+	})
+}
+
+func TestATrailerThatIsNoneFailsTheRequest(t *testing.T) {
+	for _, name := range []string{"X: 1\r\nEvil", "Content-Length", "transfer-encoding", ""} {
+		with(t, 0, func(p *peer) {
+			if all := p.untilClosed(); strings.Contains(all, "\r\n0\r\n") || strings.Contains(all, "Evil") {
+				t.Errorf("with %q the server reads %q", name, all)
+			}
+		}, func(t *testing.T, c *Conn) {
+			e := exchange(c, withTrailer(t, name, "42"))
+			if err := runFails(t, e); !strings.Contains(err.Error(), "invalid Trailer key") {
+				t.Errorf("with %q the error is %v", name, err)
+			}
+			wantEnd(t, e, EndError)
+		})
+	}
+}
+
+// onRead is an empty reader that does something when it is read.
+type onRead func()
+
+func (f onRead) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}

@@ -1,0 +1,264 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing/synctest"
+)
+
+// fakeDial is a dial under way.
+type fakeDial struct {
+	ctx   context.Context
+	asker any // the value askerKey of the Acquire that asked for it
+	end   chan func() (*fakeConn, error)
+}
+
+type askerKey struct{}
+
+// Dial makes the world a Dialer: it waits until the test finishes the dial.
+func (w *world) Dial(ctx context.Context) (*fakeConn, error) {
+	w.unlocked("Dial")
+	d := &fakeDial{ctx: ctx, asker: ctx.Value(askerKey{}), end: make(chan func() (*fakeConn, error), 1)}
+	w.mu.Lock()
+	w.pending = append(w.pending, d)
+	w.mu.Unlock()
+	return (<-d.end)()
+}
+
+// dials are the dials under way, oldest first.
+func (w *world) dials() []*fakeDial {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.pending)
+}
+
+// finish ends the dial in the way that end says.
+func (w *world) finish(d *fakeDial, end func() (*fakeConn, error)) {
+	w.mu.Lock()
+	w.pending = slices.DeleteFunc(w.pending, func(other *fakeDial) bool { return other == d })
+	w.mu.Unlock()
+	d.end <- end
+	synctest.Wait()
+}
+
+// dialed ends the oldest dial with a connection.
+func (w *world) dialed() *fakeConn {
+	w.t.Helper()
+	w.wantDials(-1)
+	conn := w.newConn()
+	w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+	return conn
+}
+
+// dialFails ends the oldest dial with an error.
+func (w *world) dialFails(err error) {
+	w.t.Helper()
+	w.wantDials(-1)
+	w.finish(w.dials()[0], func() (*fakeConn, error) { return nil, err })
+}
+
+// wantDials says how many dials have to be under way; -1 for some.
+func (w *world) wantDials(n int) {
+	w.t.Helper()
+	if got := len(w.dials()); got != n && (n >= 0 || got == 0) {
+		w.t.Fatalf("%d dials are under way, want %d", got, n)
+	}
+}
+
+// call is an Acquire on its own goroutine.
+type call struct {
+	world  *world
+	id     int
+	cancel context.CancelCauseFunc
+	done   chan struct{}
+	lease  testLease
+	err    error
+}
+
+// acquire starts an Acquire and lets it come as far as it can.
+func (w *world) acquire(key string, terms Terms) *call {
+	return w.acquireAs(0, key, terms)
+}
+
+func (w *world) acquireAs(id int, key string, terms Terms) *call {
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), askerKey{}, id))
+	c := &call{world: w, id: id, cancel: cancel, done: make(chan struct{})}
+	w.calls = append(w.calls, c)
+	go func() {
+		defer close(c.done)
+		c.lease, c.err = w.pool.Acquire(ctx, key, w, terms)
+		if c.lease.Valid() {
+			c.lease.Conn().hold()
+		}
+	}()
+	synctest.Wait()
+	return c
+}
+
+// giveUp ends the call's context, and it returns.
+func (c *call) giveUp() {
+	c.world.t.Helper()
+	c.cancel(errGaveUp)
+	wantError(c.world.t, c.failed(), errGaveUp)
+}
+
+func (c *call) waits() bool {
+	synctest.Wait()
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// leased returns the lease that the call must have by now.
+func (c *call) leased() testLease {
+	c.world.t.Helper()
+	if c.waits() {
+		c.world.t.Fatal("Acquire still waits, want a lease")
+	}
+	if c.err != nil {
+		c.world.t.Fatalf("Acquire returned %v, want a lease", c.err)
+	}
+	return c.lease
+}
+
+// failed returns the error that the call must have by now.
+func (c *call) failed() error {
+	c.world.t.Helper()
+	if c.waits() {
+		c.world.t.Fatal("Acquire still waits, want an error")
+	}
+	if c.err == nil {
+		c.world.t.Fatal("Acquire returned a lease, want an error")
+	}
+	return c.err
+}
+
+// leasedByDial finishes the only dial under way, and returns the lease that the call must have then.
+func (c *call) leasedByDial() testLease {
+	c.world.t.Helper()
+	c.world.wantDials(1)
+	c.world.dialed()
+	return c.leased()
+}
+
+func (c *call) stillWaits() {
+	c.world.t.Helper()
+	if !c.waits() {
+		c.world.t.Fatalf("Acquire returned %v, %v; want it to wait", c.lease, c.err)
+	}
+}
+
+// lease acquires a connection that has to be dialed.
+func (w *world) lease(key string, terms Terms) testLease {
+	w.t.Helper()
+	c := w.acquire(key, terms)
+	c.stillWaits()
+	w.dialed()
+	return c.leased()
+}
+
+// release ends the lease and says what Release said.
+func (w *world) release(lease testLease) Reason {
+	lease.Conn().letGo()
+	reason := lease.Release()
+	synctest.Wait()
+	return reason
+}
+
+func (w *world) discard(lease testLease, reason Reason) {
+	lease.Conn().letGo()
+	lease.Discard(reason)
+	synctest.Wait()
+}
+
+// idle makes n idle connections of the key and returns them, the first released first.
+func (w *world) idle(n int, key string, terms Terms) []*fakeConn {
+	w.t.Helper()
+	leases := make([]testLease, n)
+	for i := range leases {
+		leases[i] = w.lease(key, terms)
+	}
+	conns := make([]*fakeConn, n)
+	for i, lease := range leases {
+		conns[i] = lease.Conn()
+		if reason := w.release(lease); reason != "" {
+			w.t.Fatalf("Release closed the connection: %s", reason)
+		}
+	}
+	return conns
+}
+
+// try takes an idle connection that has to be there.
+func (w *world) try(key string, terms Terms) testLease {
+	w.t.Helper()
+	lease, ok := w.pool.TryAcquire(key, terms)
+	if !ok {
+		w.t.Fatalf("TryAcquire(%q) found no idle connection", key)
+	}
+	lease.Conn().hold()
+	return lease
+}
+
+func (w *world) tryNothing(key string, terms Terms) {
+	w.t.Helper()
+	if lease, ok := w.pool.TryAcquire(key, terms); ok {
+		w.t.Fatalf("TryAcquire(%q) leased conn %d, want none", key, lease.Conn().id)
+	}
+}
+
+// wantCloses says which connections have to be closed by now, and why.
+func (w *world) wantCloses(want map[*fakeConn]Reason) {
+	w.t.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	got := make(map[int]Reason)
+	for _, event := range w.closes {
+		got[event.conn] = event.reason
+	}
+	for conn, reason := range want {
+		if got[conn.id] != reason {
+			w.t.Errorf("conn %d: closed because of %q, want %q", conn.id, got[conn.id], reason)
+		}
+	}
+	if len(got) != len(want) {
+		w.t.Errorf("closed: %v, want %d of them", got, len(want))
+	}
+}
+
+// wantGauges says how many connections have to be idle and active, and how many dials under way and wants.
+func (w *world) wantGauges(idle, active, dialing, waiting int) {
+	w.t.Helper()
+	synctest.Wait()
+	s := w.pool.Stats()
+	got := [...]int{s.Idle, s.Active, s.Dialing, s.Waiting}
+	if want := [...]int{idle, active, dialing, waiting}; got != want {
+		w.t.Errorf("idle, active, dialing, waiting = %v, want %v", got, want)
+	}
+}
+
+func wantReason(t reporter, got, want Reason) {
+	t.Helper()
+	if got != want {
+		t.Errorf("reason is %q, want %q", got, want)
+	}
+}
+
+func wantConn(t reporter, lease testLease, want *fakeConn) {
+	t.Helper()
+	if lease.Conn() != want {
+		t.Errorf("leased conn %d, want conn %d", lease.Conn().id, want.id)
+	}
+}
+
+func wantError(t reporter, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("error is %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,295 @@
+package peerpool_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// numbered answers each request with the number of its connection and its own on that, as in "2.1". extra is
+// added to the head.
+func numbered(extra ...string) httptestutil.Script {
+	return func(c *httptestutil.WireConn) {
+		for seq := 1; c.ReadRequest() != nil; seq++ {
+			c.Write(httptestutil.ResponseWith(200, fmt.Sprintf("%d.%d", c.Number(), seq), extra...))
+		}
+		c.WaitClosed()
+	}
+}
+
+// wantNumbers sends a request for each of the numbers that it wants to get.
+func (s *subject) wantNumbers(numbers ...string) {
+	s.t.Helper()
+	for _, want := range numbers {
+		if got := s.get("http://example.test"); got != want {
+			s.t.Errorf("served as %s, want %s; closes %v", got, want, s.Stats().Closes)
+		}
+	}
+}
+
+// inBubble runs a test with a numbered server in memory.
+func inBubble(t *testing.T, script httptestutil.Script, tr *peerpool.Transport, test func(t *testing.T, s *subject)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		_, memory := inMemory(t, script)
+		tr := tr.Clone()
+		tr.DialContext = memory.DialContext
+		test(t, observe(t, tr))
+	})
+}
+
+func TestAConnectionCarriesMaxConnReusePlusOneRequests(t *testing.T) {
+	inBubble(t, numbered(), &peerpool.Transport{MaxConnReuse: 3}, func(t *testing.T, s *subject) {
+		s.wantNumbers("1.1", "1.2", "1.3", "1.4", "2.1", "2.2", "2.3", "2.4", "3.1")
+		s.closes("max_reuse", 2)
+	})
+}
+
+func TestMaxConnReuseHoldsWithManyCallers(t *testing.T) {
+	const reuse, callers, rounds = 4, 16, 30
+	wire := httptestutil.NewWire(t, numbered())
+	s := observe(t, &peerpool.Transport{MaxConnReuse: reuse, MaxConnsPerHost: 5})
+	var mu sync.Mutex
+	carried := map[string]int{}
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range rounds {
+				numbers, err := s.try(newRequest(t, "GET", wire.URL(), nil))
+				if err != nil {
+					t.Error(err)
+				}
+				conn, _, _ := strings.Cut(numbers, ".")
+				mu.Lock()
+				carried[conn]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	full := 0
+	for conn, n := range carried {
+		if n > reuse+1 {
+			t.Errorf("connection %s carried %d requests", conn, n)
+		}
+		if n == reuse+1 {
+			full++
+		}
+	}
+	if want := callers * rounds / (reuse + 1); full < want-5 {
+		t.Errorf("%d connections were used to the full, want about %d", full, want)
+	}
+}
+
+func TestMaxConnReuseOfZeroIsNoCap(t *testing.T) {
+	inBubble(t, numbered(), &peerpool.Transport{}, func(t *testing.T, s *subject) {
+		for i := range 300 {
+			s.wantNumbers("1." + strconv.Itoa(i+1))
+		}
+	})
+}
+
+func TestAConnectionTakesNoRequestAfterMaxConnLifetime(t *testing.T) {
+	tr := &peerpool.Transport{MaxConnLifetime: time.Hour}
+	inBubble(t, numbered(), tr, func(t *testing.T, s *subject) {
+		s.wantNumbers("1.1")
+		time.Sleep(54*time.Minute - time.Second) // the jitter is 10 %
+		s.wantNumbers("1.2")
+		time.Sleep(12*time.Minute + 2*time.Second)
+		s.closes("max_lifetime", 1) // by itself
+		s.wantNumbers("2.1")
+	})
+}
+
+func TestAConnectionInUseIsNotCutForItsAge(t *testing.T) {
+	tr := &peerpool.Transport{MaxConnLifetime: time.Minute}
+	slow := func(c *httptestutil.WireConn) {
+		for c.ReadRequest() != nil {
+			c.Write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+			time.Sleep(time.Hour)
+			c.Write("lf")
+		}
+	}
+	inBubble(t, slow, tr, func(t *testing.T, s *subject) {
+		if got := s.get("http://example.test"); got != "half" {
+			t.Errorf("got %q", got)
+		}
+		s.closes("max_lifetime", 1)
+	})
+}
+
+func TestConnectionsMadeTogetherDoNotEndTogether(t *testing.T) {
+	tr := &peerpool.Transport{MaxConnLifetime: time.Hour}
+	inBubble(t, numbered(), tr, func(t *testing.T, s *subject) {
+		const n = 50
+		for i := range n {
+			s.get(fmt.Sprintf("http://host%d.test", i))
+		}
+		time.Sleep(time.Hour)
+		if st := s.Stats(); st.Idle == 0 || st.Idle == n {
+			t.Errorf("at the mean of their lifetimes %d of %d are left", st.Idle, n)
+		}
+		time.Sleep(6*time.Minute + time.Second)
+		s.closes("max_lifetime", n)
+	})
+}
+
+func TestAConnectionIdlesForIdleConnTimeout(t *testing.T) {
+	tr := &peerpool.Transport{IdleConnTimeout: time.Minute}
+	inBubble(t, numbered(), tr, func(t *testing.T, s *subject) {
+		s.wantNumbers("1.1")
+		time.Sleep(time.Minute - 1)
+		s.wantNumbers("1.2")
+		time.Sleep(time.Minute)
+		s.wantNumbers("2.1")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.closes("idle_timeout", 2) // the second one by itself
+		if ends := s.events.closings(); len(ends) != 2 || ends[1].Reason != "idle_timeout" {
+			t.Errorf("the observer was told %+v", ends)
+		}
+	})
+}
+
+func TestKeepAliveTimeoutOfTheServerIsHeededWithAMargin(t *testing.T) {
+	for _, c := range []struct {
+		field string
+		own   time.Duration
+		want  time.Duration
+	}{
+		{"Keep-Alive: timeout=10, max=1000", time.Minute, 9 * time.Second},
+		{"Keep-Alive: timeout=10", 0, 9 * time.Second},
+		{"Keep-Alive: timeout=100", time.Minute, time.Minute}, // it lowers our own limit, and never raises it
+		{"Keep-Alive: timeout=0", time.Minute, 1},
+		{"Keep-Alive: nonsense, timeout=x", time.Minute, time.Minute},
+	} {
+		tr := &peerpool.Transport{IdleConnTimeout: c.own}
+		inBubble(t, numbered(c.field), tr, func(t *testing.T, s *subject) {
+			s.wantNumbers("1.1")
+			time.Sleep(c.want - 1)
+			s.wantNumbers("1.2")
+			time.Sleep(c.want)
+			s.closes("idle_timeout", 1)
+			s.wantNumbers("2.1")
+		})
+	}
+}
+
+func TestKeepAliveMaxOfTheServerIsHeeded(t *testing.T) {
+	inBubble(t, numbered("Keep-Alive: max=2"), &peerpool.Transport{}, func(t *testing.T, s *subject) {
+		s.wantNumbers("1.1", "1.2", "1.3", "2.1", "2.2", "2.3", "3.1")
+	})
+	inBubble(t, numbered("Keep-Alive: max=0"), &peerpool.Transport{}, func(t *testing.T, s *subject) {
+		s.wantNumbers("1.1", "2.1", "3.1")
+		s.closes("max_reuse", 3)
+	})
+	inBubble(t, numbered("Keep-Alive: max=100"), &peerpool.Transport{MaxConnReuse: 1}, func(t *testing.T, s *subject) {
+		s.wantNumbers("1.1", "1.2", "2.1")
+	})
+}
+
+// idleHosts returns the hosts of the idle connections, in alphabetical order.
+func idleHosts(s *subject) string {
+	var hosts []string
+	for id, p := range s.Stats().Peers {
+		for range p.Idle {
+			host, _, _ := strings.Cut(id.Address(), ".")
+			hosts = append(hosts, host)
+		}
+	}
+	slices.Sort(hosts)
+	return strings.Join(hosts, "")
+}
+
+func TestMaxIdleConnsClosesWhatIdledLongestOfAllPeers(t *testing.T) {
+	tr := &peerpool.Transport{MaxIdleConns: 3}
+	inBubble(t, numbered(), tr, func(t *testing.T, s *subject) {
+		for _, step := range []struct{ host, idle string }{
+			{"a", "a"}, {"b", "ab"}, {"c", "abc"},
+			{"a", "abc"}, // used again: now b has idled longest
+			{"d", "acd"}, {"e", "ade"}, {"a", "ade"}, {"d", "ade"},
+			{"f", "adf"}, // not e, had the order been that of dialing
+		} {
+			s.get("http://" + step.host + ".test")
+			if got := idleHosts(s); got != step.idle {
+				t.Fatalf("after %s: %s idle, want %s", step.host, got, step.idle)
+			}
+		}
+		s.closes("idle_limit", 3)
+	})
+}
+
+// together has n requests of one peer under way at the same time, and lets them end.
+func (s *subject) together(n int) {
+	s.t.Helper()
+	var open []interface{ Close() error }
+	for range n {
+		open = append(open, s.open("http://example.test", 1).Body)
+	}
+	for _, body := range open {
+		body.Close()
+	}
+}
+
+func TestMaxIdleConnsPerHostBoundsTheIdleOnesOfAPeer(t *testing.T) {
+	for limit, kept := range map[int]int{0: 64, 3: 3, 1: 1, -1: 0} {
+		tr := &peerpool.Transport{MaxIdleConnsPerHost: limit}
+		inBubble(t, numbered(), tr, func(t *testing.T, s *subject) {
+			s.together(70)
+			if st := s.Stats(); st.Idle != kept {
+				t.Errorf("limit %d: %d idle, want %d", limit, st.Idle, kept)
+			}
+			s.closes("key_idle_limit", uint64(70-kept))
+		})
+	}
+}
+
+func TestTheMostRecentlyReleasedConnectionIsUsedFirst(t *testing.T) {
+	inBubble(t, numbered(), &peerpool.Transport{}, func(t *testing.T, s *subject) {
+		s.together(3) // released in the order 1, 2, 3
+		s.wantNumbers("3.2", "3.3")
+	})
+}
+
+func TestMaxConnsPerHostServesInTheOrderOfArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string // only ever appended to by the one connection
+		start := make(chan struct{})
+		_, tr := inMemory(t, func(c *httptestutil.WireConn) {
+			for req := c.ReadRequest(); req != nil && c.Await(start); req = c.ReadRequest() {
+				order = append(order, req.URL.Path)
+				c.Write(ok)
+			}
+		})
+		tr.MaxConnsPerHost = 1
+		s := observe(t, tr)
+		var wg sync.WaitGroup
+		var want []string
+		for i := range 20 {
+			path := fmt.Sprintf("/%d", i)
+			want = append(want, path)
+			wg.Go(func() {
+				if _, err := s.try(newRequest(t, "GET", "http://example.test"+path, nil)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		if st := s.Stats(); st.Waiting != 19 || st.Opened != 1 {
+			t.Errorf("%+v", st)
+		}
+		close(start)
+		wg.Wait()
+		if !slices.Equal(order, want) {
+			t.Errorf("served %v, want %v", order, want)
+		}
+	})
+}

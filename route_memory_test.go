@@ -1,0 +1,230 @@
+package peerpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// wantNoRoutes fails the test unless the Transport comes to remember no route.
+func wantNoRoutes(t *testing.T, tr *Transport) {
+	t.Helper()
+	left := func() (n int) {
+		rs := &tr.runtime().routes
+		rs.mu.RLock()
+		defer rs.mu.RUnlock()
+		return len(rs.byKey) + len(rs.byIdentity)
+	}
+	peerEventually(t, "no route is remembered", func() bool { return left() == 0 })
+}
+
+func TestRoutesAreForgottenWithTheirConnections(t *testing.T) {
+	plain := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
+	proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+	r := &httptestutil.Resolver{}
+	tr := peerTransport(t, &Transport{Resolver: r, TLSClientConfig: secure.ClientTLS()})
+	for i := range 10 {
+		host := fmt.Sprintf("h%d.example.test", i)
+		r.Set(t, host, "127.0.0.1")
+		for _, o := range []*httptestutil.Origin{plain, secure} {
+			peerGet(t, tr, peerURL(t, o, host), nil)
+			peerGet(t, tr, o.URL(), peerNew(t, PeerOptions{Proxy: proxy.URL(), Group: host}))
+		}
+	}
+	rs := &tr.runtime().routes
+	if len(rs.byKey) != 40 || len(rs.byIdentity) != 1+10+10+10 {
+		t.Errorf("%d routes of %d identities are remembered, want 40 of 31", len(rs.byKey), len(rs.byIdentity))
+	}
+	tr.CloseIdleConnections()
+	wantNoRoutes(t, tr)
+	if s := tr.Stats(); s.Idle+s.Active != 0 || len(s.Peers) != 0 {
+		t.Errorf("the statistics are %+v", s)
+	}
+}
+
+func TestRoutesThatLeadNowhereAreForgotten(t *testing.T) {
+	closed := peerClosedAddr(t)
+	r := &httptestutil.Resolver{}
+	tr := peerTransport(t, &Transport{Resolver: r})
+	for i := range 10 {
+		host := fmt.Sprintf("h%d.test", i)
+		r.Set(t, host, "127.0.0.1", "127.0.0.2")
+		peerFail(t, tr, "http://"+net.JoinHostPort(host, peerPort(t, closed)), nil)
+		peerFail(t, tr, "http://"+closed, peerNew(t, PeerOptions{Group: host}))
+		peerFail(t, tr, "http://"+closed, peerNew(t, PeerOptions{Proxy: &url.URL{Scheme: "http", Host: closed}}))
+	}
+	wantNoRoutes(t, tr)
+}
+
+// TestTheRouteOfACanceledRequestIsForgotten cancels each request at the last moment before it asks for a connection.
+func TestTheRouteOfACanceledRequestIsForgotten(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	tr := peerTransport(t, &Transport{})
+	for i := range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		trace := &httptrace.ClientTrace{GetConn: func(string) { cancel() }}
+		peer := peerNew(t, PeerOptions{Group: fmt.Sprint(i)})
+		req := peerRequest(t, o.URL(), nil).WithContext(WithPeer(httptrace.WithClientTrace(ctx, trace), peer))
+		if err := peerTry(tr, req); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want that the request was canceled", err)
+		}
+	}
+	wantNoRoutes(t, tr)
+}
+
+// twins starts two origins on the same port of 127.0.0.1 and 127.0.0.2.
+func twins(t *testing.T) (one, two *httptestutil.Origin, port string) {
+	t.Helper()
+	peerNeedsSecondLoopback(t)
+	for range 100 {
+		first, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := peerPort(t, first.Addr().String())
+		second, err := net.Listen("tcp4", "127.0.0.2:"+port)
+		if err != nil {
+			first.Close()
+			continue // somebody else has it
+		}
+		return httptestutil.NewOrigin(t, httptestutil.OriginOptions{Listener: first}),
+			httptestutil.NewOrigin(t, httptestutil.OriginOptions{Listener: second}), port
+	}
+	t.Fatal("no port is free on both addresses")
+	return nil, nil, ""
+}
+
+// answerSettled waits until the Transport knows the answer of its resolver.
+func answerSettled(t *testing.T, tr *Transport, host string, want ...string) {
+	t.Helper()
+	peerEventually(t, "the new answer is known", func() bool {
+		answer, err := tr.core.names.Lookup(t.Context(), tr.Resolver, "ip", host, always)
+		return err == nil && fmt.Sprint(answer.Addrs) == fmt.Sprint(want)
+	})
+}
+
+func TestAnAddressIsKeptWhileItIsListed(t *testing.T) {
+	_, two, port := twins(t)
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2")
+	tr := peerTransport(t, &Transport{Resolver: r, DNSRefresh: always})
+	peerGet(t, tr, "http://a.test:"+port, nil)
+
+	r.Set(t, "a.test", "127.0.0.1", "127.0.0.2")
+	answerSettled(t, tr, "a.test", "127.0.0.1", "127.0.0.2")
+	for range 5 {
+		if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != two.Addr() || seen.Conn != 1 {
+			t.Errorf("the request went to connection %d of %s", seen.Conn, seen.Origin)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			if err := peerTry(tr, peerRequest(t, "http://a.test:"+port, nil)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if ids := peerKeys(tr); len(ids) != 1 {
+		t.Errorf("the pool knows %v, want one identity", ids)
+	}
+}
+
+func TestAnAddressThatIsListedNoMoreGetsNoNewRequests(t *testing.T) {
+	one, _, port := twins(t)
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2")
+	tr := peerTransport(t, &Transport{Resolver: r, DNSRefresh: always})
+	peerGet(t, tr, "http://a.test:"+port, nil)
+
+	r.Set(t, "a.test", "127.0.0.1")
+	answerSettled(t, tr, "a.test", "127.0.0.1")
+	for want := 1; want <= 3; want++ {
+		if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != one.Addr() || seen.Seq != want {
+			t.Errorf("request %d is number %d at %s", want, seen.Seq, seen.Origin)
+		}
+	}
+	ids := peerKeys(tr)
+	if len(ids) != 2 || ids[0].Address() == ids[1].Address() {
+		t.Errorf("the pool knows %v, want an identity for each address", ids)
+	}
+}
+
+func TestAnAddressThatFailsIsGivenUpForTheNext(t *testing.T) {
+	one, two, port := twins(t)
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2")
+	tr := peerTransport(t, &Transport{Resolver: r, DNSRefresh: always})
+	peerGet(t, tr, "http://a.test:"+port, nil)
+	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1")
+	answerSettled(t, tr, "a.test", "127.0.0.2", "127.0.0.1")
+
+	two.Stop()
+	for want := 1; want <= 3; want++ {
+		if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != one.Addr() || seen.Seq != want {
+			t.Errorf("request %d is number %d at %s", want, seen.Seq, seen.Origin)
+		}
+	}
+}
+
+func TestTheFirstRequestPassesOverAnAddressThatRefuses(t *testing.T) {
+	peerNeedsSecondLoopback(t)
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1")
+	tr := peerTransport(t, &Transport{Resolver: r})
+	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
+	if n := o.Conns(); n != 1 {
+		t.Errorf("the first request took %d connections", n)
+	}
+	if s := tr.Stats(); s.Dials != 1 || s.DialFailures != 0 {
+		t.Errorf("%d dials, %d of them failed, want one that did not", s.Dials, s.DialFailures)
+	}
+}
+
+func TestWhenEveryAddressFailsTheErrorTellsOfAll(t *testing.T) {
+	peerNeedsSecondLoopback(t)
+	port := peerPort(t, peerClosedAddr(t))
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1")
+	tr := peerTransport(t, &Transport{Resolver: r})
+	err := peerFail(t, tr, "http://a.test:"+port, nil)
+	peerWantOp(t, err, "connect")
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "dial" {
+		t.Errorf("got %v, want the error of a dial", err)
+	}
+	for _, addr := range []string{"127.0.0.1:" + port, "127.0.0.2:" + port} {
+		if !strings.Contains(err.Error(), addr) {
+			t.Errorf("the error %q does not tell of %s", err, addr)
+		}
+	}
+}
+
+func TestAConnectionThatTurnsOutToBeNeededNoMoreIsClosed(t *testing.T) {
+	peerNeedsSecondLoopback(t)
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1")
+	r.Set(t, "b.test", "127.0.0.2", "127.0.0.1")
+	tr := peerTransport(t, &Transport{Resolver: r})
+	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
+	// Finding the address of b.test opens a connection; then that of a.test is found to be idle.
+	if seen := peerGet(t, tr, peerURL(t, o, "b.test"), nil); seen.Conn != 1 || seen.Seq != 2 {
+		t.Errorf("the request is number %d on connection %d, want number 2 on connection 1", seen.Seq, seen.Conn)
+	}
+	o.WaitOpenConns(1)
+	if n := tr.Stats().Opened; n != 1 {
+		t.Errorf("the pool has seen %d connections, want 1", n)
+	}
+}
