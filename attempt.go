@@ -44,9 +44,10 @@ func (a *attempt) start() {
 		a.begun = time.Now()
 	}
 	a.t.core.inflight.add(a)
-	if a.orig.Cancel != nil {
+	//lint:ignore SA1019 callers may still set it, and http.Client does
+	if cancel := a.orig.Cancel; cancel != nil {
 		a.done = make(chan struct{})
-		go a.watchCancel(a.orig.Cancel, a.done)
+		go a.watchCancel(cancel, a.done)
 	}
 }
 
@@ -290,7 +291,7 @@ func (a *attempt) heedKeepAlive() {
 		}
 		reuse := -1
 		if ka.Max >= 0 {
-			reuse = a.lease.Uses() + ka.Max
+			reuse = ka.Max
 		}
 		a.lease.Limit(idle, reuse)
 	}

@@ -1,5 +1,7 @@
 package peerpool
 
+//lint:file-ignore SA1019 Dial and DialTLS are deprecated, and carried over because callers may still set them
+
 import (
 	"context"
 	"maps"
@@ -45,9 +47,9 @@ func (t *Transport) http() *http.Transport {
 		Proxy:                  t.Proxy,
 		OnProxyConnectResponse: t.OnProxyConnectResponse,
 		DialContext:            t.DialContext,
-		Dial:                   t.Dial, //nolint:staticcheck // SA1019: carried over because callers may still set it
+		Dial:                   t.Dial,
 		DialTLSContext:         t.DialTLSContext,
-		DialTLS:                t.DialTLS, //nolint:staticcheck // SA1019: likewise
+		DialTLS:                t.DialTLS,
 		TLSClientConfig:        t.TLSClientConfig,
 		TLSHandshakeTimeout:    t.TLSHandshakeTimeout,
 		DisableKeepAlives:      t.DisableKeepAlives,

@@ -16,8 +16,8 @@ import (
 
 // TestAHandshakeThatTakesTooLongReadsAsWithNetHTTP has a server that never says a word.
 func TestAHandshakeThatTakesTooLongReadsAsWithNetHTTP(t *testing.T) {
+	proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{}) // closed last: it waits for its target
 	silent := httptestutil.NewWire(t, httptestutil.ReadNothing)
-	proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
 	dial := new(net.Dialer).DialContext
 	undone := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		nc, err := dial(ctx, network, addr)

@@ -35,7 +35,7 @@ type server struct {
 	manners
 	ln net.Listener
 
-	opened, requests, strays atomic.Int64 // connections, requests, responses that nobody asked for
+	opened, requests atomic.Int64 // connections, requests
 
 	// mu guards closed and conns, with the last response that each of them was sent. Connections are written
 	// to and closed under it, neither of which blocks here: there is always room for one response more.
@@ -91,7 +91,6 @@ func (s *server) babble() {
 	defer s.mu.Unlock()
 	for c, last := range s.conns {
 		if last != "" {
-			s.strays.Add(1)
 			io.WriteString(c, last) // a connection that is closed meanwhile hears nothing
 		}
 	}
@@ -187,7 +186,6 @@ func (s *server) remember(c net.Conn, response string) {
 // mumble returns the response to the n-th request, twice if it is its turn.
 func (s *server) mumble(n int64, response string) string {
 	if s.repeatEvery > 0 && n%s.repeatEvery == 0 {
-		s.strays.Add(1)
 		return response + response
 	}
 	return response
