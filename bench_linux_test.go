@@ -78,7 +78,7 @@ func serveBench(c net.Conn) {
 	}
 }
 
-func startServer(b *testing.B) (port int) {
+func startBenchServer(b *testing.B) (port int) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = append(os.Environ(), serverEnv+"=1")
@@ -168,7 +168,7 @@ func median[T int64 | float64 | time.Duration](v []T) T {
 
 // BenchmarkCPU compares the client's CPU time per request over loopback TCP.
 func BenchmarkCPU(b *testing.B) {
-	port := startServer(b)
+	port := startBenchServer(b)
 	for _, callers := range []int{1, 16, 128} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			urls := make([]string, callers)
@@ -200,7 +200,7 @@ func BenchmarkCPU(b *testing.B) {
 // and what is left of them afterwards.
 func BenchmarkPeers(b *testing.B) {
 	const peers = 10_000
-	port := startServer(b)
+	port := startBenchServer(b)
 	one := []string{fmt.Sprintf("http://127.0.0.1:%d/", port)}
 	many := make([]string, peers)
 	for i := range many {

@@ -10,34 +10,36 @@ import (
 
 // FromHTTP returns a Transport with the configuration of t: every field that both have. What they point to
 // is shared or copied as [Transport.Clone] does. Connections, and protocols registered with t, stay with t.
-func FromHTTP(t *http.Transport) *Transport {
-	shared := t.Clone() // copies what must be copied
+func FromHTTP(t *http.Transport) *Transport { return fromHTTP(t.Clone()) }
+
+// fromHTTP copies the fields that both have, and not what they point to.
+func fromHTTP(t *http.Transport) *Transport {
 	return &Transport{
-		Proxy:                  shared.Proxy,
-		OnProxyConnectResponse: shared.OnProxyConnectResponse,
-		DialContext:            shared.DialContext,
-		Dial:                   shared.Dial,
-		DialTLSContext:         shared.DialTLSContext,
-		DialTLS:                shared.DialTLS,
-		TLSClientConfig:        shared.TLSClientConfig,
-		TLSHandshakeTimeout:    shared.TLSHandshakeTimeout,
-		DisableKeepAlives:      shared.DisableKeepAlives,
-		DisableCompression:     shared.DisableCompression,
-		MaxIdleConns:           shared.MaxIdleConns,
-		MaxIdleConnsPerHost:    shared.MaxIdleConnsPerHost,
-		MaxConnsPerHost:        shared.MaxConnsPerHost,
-		IdleConnTimeout:        shared.IdleConnTimeout,
-		ResponseHeaderTimeout:  shared.ResponseHeaderTimeout,
-		ExpectContinueTimeout:  shared.ExpectContinueTimeout,
-		TLSNextProto:           shared.TLSNextProto,
-		ProxyConnectHeader:     shared.ProxyConnectHeader,
-		GetProxyConnectHeader:  shared.GetProxyConnectHeader,
-		MaxResponseHeaderBytes: shared.MaxResponseHeaderBytes,
-		WriteBufferSize:        shared.WriteBufferSize,
-		ReadBufferSize:         shared.ReadBufferSize,
-		ForceAttemptHTTP2:      shared.ForceAttemptHTTP2,
-		HTTP2:                  shared.HTTP2,
-		Protocols:              shared.Protocols,
+		Proxy:                  t.Proxy,
+		OnProxyConnectResponse: t.OnProxyConnectResponse,
+		DialContext:            t.DialContext,
+		Dial:                   t.Dial,
+		DialTLSContext:         t.DialTLSContext,
+		DialTLS:                t.DialTLS,
+		TLSClientConfig:        t.TLSClientConfig,
+		TLSHandshakeTimeout:    t.TLSHandshakeTimeout,
+		DisableKeepAlives:      t.DisableKeepAlives,
+		DisableCompression:     t.DisableCompression,
+		MaxIdleConns:           t.MaxIdleConns,
+		MaxIdleConnsPerHost:    t.MaxIdleConnsPerHost,
+		MaxConnsPerHost:        t.MaxConnsPerHost,
+		IdleConnTimeout:        t.IdleConnTimeout,
+		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,
+		ExpectContinueTimeout:  t.ExpectContinueTimeout,
+		TLSNextProto:           t.TLSNextProto,
+		ProxyConnectHeader:     t.ProxyConnectHeader,
+		GetProxyConnectHeader:  t.GetProxyConnectHeader,
+		MaxResponseHeaderBytes: t.MaxResponseHeaderBytes,
+		WriteBufferSize:        t.WriteBufferSize,
+		ReadBufferSize:         t.ReadBufferSize,
+		ForceAttemptHTTP2:      t.ForceAttemptHTTP2,
+		HTTP2:                  t.HTTP2,
+		Protocols:              t.Protocols,
 	}
 }
 
@@ -75,21 +77,30 @@ func (t *Transport) http() *http.Transport {
 // Clone returns a Transport with the same configuration and no connections. What net/http's Clone copies deeply
 // is copied deeply.
 func (t *Transport) Clone() *Transport {
-	c := FromHTTP(t.http())
+	// Not with net/http's Clone, which sets HTTP/2 up in the tls.Config that it is given, in use or not.
+	c := fromHTTP(t.http())
+	c.TLSClientConfig = t.TLSClientConfig.Clone()
+	c.ProxyConnectHeader = t.ProxyConnectHeader.Clone()
+	c.TLSNextProto = maps.Clone(t.TLSNextProto)
+	if t.HTTP2 != nil {
+		settings := *t.HTTP2
+		c.HTTP2 = &settings
+	}
+	if t.Protocols != nil {
+		protocols := *t.Protocols
+		c.Protocols = &protocols
+	}
 	c.MaxConnReuse = t.MaxConnReuse
 	c.MaxConnLifetime = t.MaxConnLifetime
 	c.PeerFor = t.PeerFor
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver
 	c.DNSRefresh = t.DNSRefresh
-	if t.TLSNextProto != nil {
-		c.TLSNextProto = maps.Clone(t.TLSNextProto)
-	}
 	return c
 }
 
 // NewClientConn opens a connection of its own to an address, outside the pool and its limits, for whoever
 // brings a pool of their own. It is net/http's, with the configuration that both Transports have.
 func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
-	return t.http().NewClientConn(ctx, scheme, address)
+	return t.Clone().http().NewClientConn(ctx, scheme, address)
 }

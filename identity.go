@@ -96,6 +96,9 @@ func (id Identity) String() string {
 	return b.String()
 }
 
+// MarshalText returns what String returns, so that [Stats.Peers] goes through JSON.
+func (id Identity) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
 // short returns the first digits of a digest, or nothing for none.
 func short(digest [32]byte) string {
 	if digest == ([32]byte{}) {

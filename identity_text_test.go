@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -173,10 +174,16 @@ func TestNoSecretShowsInWhatATransportSays(t *testing.T) {
 		}
 		said.note(tr.Stats(), peerKeys(tr))
 	}
+	key, err := cert.PrivateKey.(*ecdsa.PrivateKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for what, secret := range map[string]string{
-		"credentials":      secretMarker,
-		"basic":            "dXNlcjpTM2NyZXRNYXJrZXI",
-		"the key, decimal": cert.PrivateKey.(*ecdsa.PrivateKey).D.String(),
+		"credentials":          secretMarker,
+		"credentials, encoded": "dXNlcjpTM2NyZXRNYXJrZXI",
+		"key, as a number":     new(big.Int).SetBytes(key).String(),
+		"key, as bytes":        strings.Trim(fmt.Sprint(key), "[]"),
+		"key, as digits":       fmt.Sprintf("%x", key),
 	} {
 		if i := strings.Index(said.String(), secret); i >= 0 {
 			t.Errorf("%s: the Transport said %.200q", what, said.String()[max(0, i-100):])

@@ -17,9 +17,14 @@ import (
 // request is sent again, without the caller noticing, where that is safe: see retry.go. The request's body is
 // closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	rt := t.runtime()
-	if resp, err, served := rt.roundTripAlternate(req); served {
-		return resp, err
+	if alt := t.runtime().alternates()[schemeOf(req)]; alt != nil {
+		resp, err := alt.RoundTrip(req)
+		if !errors.Is(err, http.ErrSkipAltProtocol) {
+			return resp, err
+		}
+		if req, err = rewind(req, req.GetBody != nil); err != nil { // alt may have read it
+			return nil, err
+		}
 	}
 	if err := checkRequest(req); err != nil {
 		closeBody(req)
@@ -46,20 +51,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// roundTripAlternate serves a request whose scheme somebody has registered.
-func (c *core) roundTripAlternate(req *http.Request) (_ *http.Response, _ error, served bool) {
+func schemeOf(req *http.Request) string {
 	if req.URL == nil {
-		return nil, nil, false
+		return ""
 	}
-	alt := c.alternates()[req.URL.Scheme]
-	if alt == nil {
-		return nil, nil, false
-	}
-	resp, err := alt.RoundTrip(req)
-	if errors.Is(err, http.ErrSkipAltProtocol) {
-		return nil, nil, false
-	}
-	return resp, err, true
+	return req.URL.Scheme
 }
 
 // checkRequest finds what must never reach a connection, with the texts that net/http has for it.

@@ -33,9 +33,9 @@ func TestAnAnswerOfTheResolverIsUsedForDNSRefresh(t *testing.T) {
 					}
 				}
 				wantLookups(1)
-				time.Sleep(c.holds - 1)
+				time.Sleep(c.holds - time.Nanosecond)
 				wantLookups(1)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				wantLookups(2)
 				wantLookups(2)
 			})

@@ -174,7 +174,7 @@ func TestACanceledCallerLeavesTheRaceToTheOthers(t *testing.T) {
 		time.Sleep(slowness / 2)
 		cause := errors.New("enough")
 		cancel(cause)
-		if got := <-first; got.err != cause || got.preset != nil || got.took != slowness/2 {
+		if got := <-first; !errors.Is(got.err, cause) || got.preset != nil || got.took != slowness/2 {
 			t.Errorf("the canceled caller got %v after %v, want the cause at once", got.err, got.took)
 		}
 		got := <-second

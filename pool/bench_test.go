@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -46,6 +47,51 @@ func stocked(b testing.TB, keys, each int) *Pool[peerKey, *plainConn] {
 	}
 	b.Cleanup(p.CloseIdle)
 	return p
+}
+
+// handle is a key as small as a unique.Handle.
+type handle struct{ _ *byte }
+
+// BenchmarkFloor is what no pool with a lock, a map and a clock can do without, for comparison with
+// BenchmarkTryAcquireReleaseOneHandle in the same run.
+func BenchmarkFloor(b *testing.B) {
+	var mu sync.Mutex
+	epoch, key := time.Now(), handle{new(byte)}
+	groups := map[handle]*plainConn{key: new(plainConn)}
+	var sum time.Duration
+	for b.Loop() {
+		sum += time.Since(epoch)
+		mu.Lock()
+		if groups[key] == nil {
+			b.Fatal("no group")
+		}
+		mu.Unlock()
+		sum += time.Since(epoch)
+		mu.Lock()
+		sum++
+		mu.Unlock()
+	}
+	if sum == 0 {
+		b.Fatal("no time has passed")
+	}
+}
+
+func BenchmarkTryAcquireReleaseOneHandle(b *testing.B) {
+	p, key := New(Config[handle, *plainConn]{}), handle{new(byte)}
+	lease, err := p.Acquire(b.Context(), key, plainDialer{}, benchTerms)
+	if err != nil {
+		b.Fatal(err)
+	}
+	lease.Release()
+	b.Cleanup(p.CloseIdle)
+	b.ReportAllocs()
+	for b.Loop() {
+		lease, ok := p.TryAcquire(key, benchTerms)
+		if !ok {
+			b.Fatal("no idle connection")
+		}
+		lease.Release()
+	}
 }
 
 func BenchmarkTryAcquireReleaseOneKey(b *testing.B) {

@@ -32,19 +32,20 @@ func (d detached) Value(key any) any {
 	return d.Context.Value(key)
 }
 
-// startDials starts the dials that the group's wants need and its limits allow: as many as there are wants, the
-// oldest want first. A want that its own MaxConns holds back does not hold back those with a higher one.
+// startDials starts a dial of its own for every want, as far as the limits allow, the oldest want first. A want
+// that its own MaxConns holds back does not hold back those with a higher one. Dials whose want has left, or was
+// served otherwise, do not count for anybody else: one of them may hang, and nobody should depend on it.
 func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
 	roof := 0
 	for w := g.unasked.first(); w != nil; {
-		if p.dialsFull(g) || g.covered() && g.unaskedFresh == 0 || g.active+g.dialing >= g.roof {
+		if p.dialsFull(g) || g.active+g.dialing >= g.roof {
 			return
 		}
 		next := w.inUnasked.next.owner
-		if (!w.terms.Fresh && g.covered()) || !p.makeRoom(g, w.terms.maxConns(), todo) {
-			roof = max(roof, w.terms.maxConns())
-		} else {
+		if p.makeRoom(g, w.terms.maxConns(), todo) {
 			p.startDial(g, w, todo)
+		} else {
+			roof = max(roof, w.terms.maxConns())
 		}
 		w = next
 	}
@@ -72,7 +73,7 @@ func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C])
 		group: g, dialer: w.dialer, terms: w.terms, order: p.joined, want: w,
 		ctx: detached{p.dialContext, context.WithoutCancel(w.ctx)},
 	}
-	g.asked(w)
+	g.unasked.remove(&w.inUnasked)
 	g.dialing++
 	g.dials++
 	p.dials++
@@ -121,8 +122,8 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 	return e
 }
 
-// land ends a dial. Its connection goes to the oldest want; its error to the want that asked for it, or to
-// nobody.
+// land ends a dial. Its connection goes to the want that asked for it if that still waits, else to the oldest;
+// its error to the want that asked for it, or to nobody.
 func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], err error) {
 	now := p.now()
 	g := d.group
@@ -130,19 +131,14 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], err error) {
 	p.mu.Lock()
 	g.dialing--
 	p.dials--
-	asker := d.want
-	if asker != nil {
-		d.want, asker.dial = nil, nil
-		g.unask(asker)
-	}
 	if err != nil {
 		g.dialFailures++
 		p.tally.dialFailures++
 	} else if reason := p.admit(e, d, now, &todo); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
 	}
-	if err != nil && asker != nil {
-		p.deliver(asker, delivery[K, C]{err: err})
+	if err != nil && d.want != nil {
+		p.deliver(d.want, delivery[K, C]{err: err})
 	}
 	p.tend(g, &todo)
 	p.mu.Unlock()
@@ -158,7 +154,10 @@ func (p *Pool[K, C]) admit(e *entry[K, C], d *dial[K, C], now time.Duration, tod
 	e.group.active++
 	p.active++
 	p.tally.opened++
-	return p.settle(e, "", now, todo)
+	e.asker = d.want
+	reason := p.settle(e, "", now, todo)
+	e.asker = nil
+	return reason
 }
 
 // panicError is the error of a dial that did not return; cause is nil where it ended its goroutine.

@@ -42,15 +42,16 @@
 //     on the goroutine whose call decided it, before dials that profit from the room are started.
 //
 //  5. A dial outlives the Acquire that asked for it: its context keeps that one's values, and only Shutdown
-//     cancels it. Its connection goes to the oldest want, or to idle, or is closed where its Terms were Unpooled
+//     cancels it. Its connection goes to the want that asked for it, or else to the oldest, or to idle, or is closed where its Terms were Unpooled
 //     and no want is there. Its error goes to the want that asked for it and to no other; when that one has left
-//     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. As many
-//     dials are under way as there are wants, within the limits; after the end of any dial or connection the
-//     next ones are started. A want whose context ends leaves nothing behind: a connection that was delivered at
+//     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. Every want
+//     has a dial of its own, within the limits; after the end of any dial or connection the next ones are
+//     started. A want whose context ends leaves nothing behind: a connection that was delivered at
 //     that very moment is settled anew, as if unused.
 //
-//  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond an
-//     idle limit the connection goes that was released longest ago. Wants are first in, first out. A want that
+//  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
+//     limit in total the connection goes that was released longest ago, of whatever key; beyond that of its key
+//     the one that comes back is not kept. Wants are first in, first out. A want that
 //     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
 //     and where MaxConns holds them back the room they need is made: an idle connection of their key is closed,
 //     or one that is released while no other want has waited longer. Idle connections are leased most recently

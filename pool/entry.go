@@ -44,6 +44,7 @@ type entry[K comparable, C Conn] struct {
 	born   time.Duration // when its dial ended
 	order  uint64        // Pool.joined when its dial began: a Fresh want that joined later must not have it
 	jitter time.Duration // factor for MaxLifetime, in thousandths
+	asker  *want[K, C]   // that asked for its dial and waits for it; set while the dial lands, guarded by Pool.mu
 
 	// lease is the number of the lease under way, counted from 1; zero while there is none. Whoever changes it
 	// from the number to zero has ended that lease, and nobody can do so twice.
@@ -117,9 +118,9 @@ func (e *entry[K, C]) deadline() time.Duration { return min(e.idleUntil, e.expir
 
 // begin starts the next lease. The caller has the connection to itself. The span is the idle time of a hit and
 // the waiting time of a miss.
-func (e *entry[K, C]) begin(terms *Terms, miss Miss, span time.Duration) Lease[K, C] {
+func (e *entry[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
 	e.bind(terms)
 	e.uses++
 	e.lease.Store(e.uses)
-	return Lease[K, C]{entry: e, number: e.uses, span: max(0, span), miss: miss.code()}
+	return Lease[K, C]{entry: e, number: e.uses, span: max(0, span), found: found}
 }

@@ -15,7 +15,6 @@ type group[K comparable, C Conn] struct {
 	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
 	// one. A want for which no dial of its own is under way is also in unasked.
 	plain, own, unasked list[want[K, C]]
-	unaskedFresh        int // those in unasked that a dial begun for somebody else cannot serve
 	roof                int // at least the highest MaxConns in unasked: at this height nobody there may dial
 
 	hits                        atomic.Uint64 // counted when a probe has succeeded, thus without the lock
@@ -33,14 +32,11 @@ func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
 
 func (g *group[K, C]) waiting() int { return g.plain.len + g.own.len }
 
-// spare is how many dials are under way whose wants have been served otherwise, or have left.
-func (g *group[K, C]) spare() int { return g.dialing - (g.waiting() - g.unasked.len) }
-
-// covered says that the wants without a dial of their own need none, as spare dials will serve them.
-func (g *group[K, C]) covered() bool { return g.spare() >= g.unasked.len-g.unaskedFresh }
-
-// heir is the want that gets the connection: the oldest that may have it.
+// heir is the want that gets the connection: the one that asked for its dial, else the oldest that may have it.
 func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
+	if e.asker != nil {
+		return e.asker
+	}
 	plain := g.plain.first()
 	if e.uses > 0 {
 		return plain

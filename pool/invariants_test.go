@@ -135,29 +135,22 @@ func checkWants[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 
 // checkUnasked looks for wants that nobody would ever serve.
 func checkUnasked[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
-	fresh, last := 0, uint64(0)
+	last := uint64(0)
 	for w := g.unasked.first(); w != nil; w = w.inUnasked.next.owner {
 		if w.order <= last || w.settled {
 			broken("rule 5: the wants of %v without a dial are not in their order", g.key)
 		}
 		last = w.order
-		if w.terms.Fresh {
-			fresh++
-		}
 		if w.terms.maxConns() > g.roof {
 			broken("rule 5: a want of %v could get higher than %d", g.key, g.roof)
 		}
-		covered := !w.terms.Fresh && g.covered()
-		if !covered && !p.dialsFull(g) && g.active+g.dialing < w.terms.maxConns() {
+		if !p.dialsFull(g) && g.active+g.dialing < w.terms.maxConns() {
 			broken("rule 5: a want of %v waits for nothing: %d active, %d dialing, %d idle, MaxConns %d",
 				g.key, g.active, g.dialing, g.idle.len, w.terms.MaxConns)
 		}
 	}
-	if fresh != g.unaskedFresh {
-		broken("rule 5: %d Fresh wants of %v have no dial, the group says %d", fresh, g.key, g.unaskedFresh)
-	}
-	if g.spare() < 0 {
-		broken("rule 5: %d dials for %v are fewer than were asked for", g.dialing, g.key)
+	if asked := g.waiting() - g.unasked.len; g.dialing < asked {
+		broken("rule 5: %d dials for %v are fewer than the %d asked for", g.dialing, g.key, asked)
 	}
 }
 

@@ -11,12 +11,13 @@ import (
 // touch the connection any more, Hijack excepted.
 //
 // The methods that report are safe for concurrent use and keep their answers after the end. The zero Lease
-// leases nothing: they return zero values for it, and ending it panics.
+// leases nothing: they return zero values for it, and ending it panics. So does the one that a failed TryAcquire
+// returns, only that its Miss says why.
 type Lease[K comparable, C Conn] struct {
 	entry  *entry[K, C]
 	number uint64        // of this lease among those of its connection, from 1
 	span   time.Duration // idle before a hit, waited for a miss
-	miss   uint8         // Miss.code; with four words a Lease stays in registers
+	found  finding       // with four words a Lease stays in registers
 }
 
 // Valid reports whether the lease came from an Acquire; it is false for the zero Lease. It does not say whether
@@ -51,7 +52,7 @@ func (l Lease[K, C]) Uses() int {
 
 // IdleTime returns how long the connection was idle before this lease.
 func (l Lease[K, C]) IdleTime() time.Duration {
-	if l.miss != hit {
+	if l.found != hit {
 		return 0
 	}
 	return l.span
@@ -65,12 +66,13 @@ func (l Lease[K, C]) Age() time.Duration {
 	return max(0, l.entry.group.pool.now()-l.entry.born)
 }
 
-// Miss returns why no idle connection was there to take, or "" if one was.
-func (l Lease[K, C]) Miss() Miss { return misses[l.miss] }
+// Miss returns why no idle connection was there to take, or "" if one was. For the Lease of a failed TryAcquire it
+// is what that one found; "" if no connection was idle.
+func (l Lease[K, C]) Miss() Miss { return l.found.miss() }
 
 // Waited returns how long the Acquire waited for a dial or for somebody else's release; zero for a hit.
 func (l Lease[K, C]) Waited() time.Duration {
-	if l.miss == hit {
+	if l.found == hit {
 		return 0
 	}
 	return l.span

@@ -40,8 +40,9 @@ type Dialer[C Conn] interface {
 
 // Config is what holds for a whole pool. The zero Config sets no limit.
 type Config[K comparable, C Conn] struct {
-	// MaxIdle and MaxIdlePerKey bound the idle connections, in total and of each key. Beyond them the one that
-	// was idle for longest is closed. Zero: no limit. Negative: keep none.
+	// MaxIdle and MaxIdlePerKey bound the idle connections, in total and of each key. Beyond MaxIdle the one that
+	// was idle for longest is closed, of whatever key; beyond MaxIdlePerKey the one that comes back. Zero: no
+	// limit. Negative: keep none.
 	MaxIdle, MaxIdlePerKey int
 	// MaxDialsPerKey bounds the dials under way at once for each key. Zero or less: no limit.
 	MaxDialsPerKey int
@@ -100,14 +101,16 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 
 // TryAcquire leases an idle connection, or returns false if there is none that will do. It does not dial, wait
-// or allocate, and counts no miss: an Acquire that follows does.
+// or allocate, and counts no miss: an Acquire that follows does. The Lease that it returns with false leases
+// nothing, but its Miss tells what was found: MissStale or MissExpired, or "" where no connection was idle. Terms
+// has a field to pass that on in.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	r := request[K, C]{key: key, terms: terms, start: p.now()}
 	e, _, _ := p.checkout(&r)
 	if e == nil {
-		return Lease[K, C]{}, false
+		return Lease[K, C]{found: r.found}, false
 	}
-	return e.begin(&r.terms, "", r.start-e.idleSince), true
+	return e.begin(&r.terms, hit, r.start-e.idleSince), true
 }
 
 // Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
@@ -127,7 +130,7 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 	case err != nil:
 		return Lease[K, C]{}, err
 	case e != nil:
-		return e.begin(&r.terms, "", r.start-e.idleSince), nil
+		return e.begin(&r.terms, hit, r.start-e.idleSince), nil
 	default:
 		return p.await(w, &r)
 	}
@@ -136,10 +139,10 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 // checkout takes the most recently released idle connection that passes its probe. Where there is none, it
 // returns the want that has joined the queue, if the request is one that waits.
 func (p *Pool[K, C]) checkout(r *request[K, C]) (*entry[K, C], *want[K, C], error) {
-	var stale *entry[K, C]
+	var sick *entry[K, C]
 	var reason Reason
 	for {
-		e, w, err := p.choose(r, stale, reason)
+		e, w, err := p.choose(r, sick, reason)
 		if e == nil {
 			return nil, w, err
 		}
@@ -148,20 +151,20 @@ func (p *Pool[K, C]) checkout(r *request[K, C]) (*entry[K, C], *want[K, C], erro
 			e.group.hits.Add(1)
 			return e, nil, nil
 		}
-		stale, r.miss = e, MissStale
+		sick, r.found = e, stale
 	}
 }
 
 // choose is one step of checkout under the lock: it closes the candidate that has just failed its probe and
 // takes the next one, or else lets the request join the queue. Both in one step, so that no connection comes
 // back unnoticed in between.
-func (p *Pool[K, C]) choose(r *request[K, C], stale *entry[K, C], reason Reason) (
+func (p *Pool[K, C]) choose(r *request[K, C], sick *entry[K, C], reason Reason) (
 	e *entry[K, C], w *want[K, C], err error,
 ) {
 	var todo after[K, C]
 	p.mu.Lock()
-	if stale != nil {
-		p.close(stale, reason, &todo)
+	if sick != nil {
+		p.close(sick, reason, &todo)
 	}
 	g := p.groups[r.key]
 	if p.closed {
@@ -199,9 +202,7 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[K, C], todo *after[K, 
 			return e
 		}
 		p.close(e, reason, todo)
-		if r.miss == "" {
-			r.miss = MissExpired
-		}
+		r.found = max(r.found, expired)
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ type Reason string
 const (
 	ReasonIdleTimeout    Reason = "idle_timeout"    // idle for too long: Terms.IdleTimeout, or the peer's own limit
 	ReasonIdleLimit      Reason = "idle_limit"      // the least recently used idle one, beyond Config.MaxIdle
-	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // the least recently used idle one of its key, beyond Config.MaxIdlePerKey
+	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // came back when Config.MaxIdlePerKey others of its key were idle
 	ReasonMaxReuse       Reason = "max_reuse"       // reused as often as it may be
 	ReasonMaxLifetime    Reason = "max_lifetime"    // as old as it may get
 	ReasonUnpooled       Reason = "unpooled"        // its lease asked for Terms.Unpooled
@@ -43,15 +43,30 @@ const (
 	MissUnpooled Miss = "unpooled" // Terms.Unpooled: none was looked for
 )
 
-// misses are all values of Miss. A lease keeps its own as an index.
-var misses = [...]Miss{"", MissCold, MissBusy, MissExpired, MissStale, MissFresh, MissUnpooled}
+// finding is a Miss as a number: of two findings the higher is the more telling.
+type finding uint8
 
-const hit = 0
+const (
+	hit finding = iota
+	cold
+	busy
+	expired
+	stale
+	fresh
+	unpooled
+)
 
-func (m Miss) code() uint8 {
-	for code, miss := range misses {
-		if miss == m {
-			return uint8(code)
+var misses = [...]Miss{
+	cold: MissCold, busy: MissBusy, expired: MissExpired, stale: MissStale, fresh: MissFresh, unpooled: MissUnpooled,
+}
+
+func (f finding) miss() Miss { return misses[f] }
+
+// finding is hit for a Miss that says nothing of what was looked for and found.
+func (m Miss) finding() finding {
+	for f := cold; f <= stale; f++ {
+		if misses[f] == m {
+			return f
 		}
 	}
 	return hit

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// settle is what happens to a connection at the end of a lease or a dial.
-func (m *reference) settle(c *refConn, probe Reason) Reason {
+// settle is what happens to a connection at the end of a lease or a dial, whose asker may still wait.
+func (m *reference) settle(c *refConn, probe Reason, asker *refWant) Reason {
 	why := probe
 	if c.retired != "" {
 		why = c.retired
@@ -21,7 +21,7 @@ func (m *reference) settle(c *refConn, probe Reason) Reason {
 		why = c.spent(Terms{}, m.now)
 	}
 	if why == "" {
-		why = m.pass(c)
+		why = m.pass(c, asker)
 	}
 	if why != "" {
 		m.close(c, why)
@@ -29,17 +29,16 @@ func (m *reference) settle(c *refConn, probe Reason) Reason {
 	return why
 }
 
-func (m *reference) pass(c *refConn) Reason {
-	var heir *refWant
+func (m *reference) pass(c *refConn, asker *refWant) Reason {
+	heir := asker
 	for _, w := range m.waiting(c.key) {
 		suits := c.uses == 0 && (!w.terms.Fresh || c.order >= w.order) ||
 			c.uses > 0 && !w.terms.Fresh && !w.terms.Unpooled
-		if suits {
+		if heir == nil && suits {
 			heir = w
-			break
 		}
 	}
-	if m.owesRoom(c.key, heir) {
+	if asker == nil && m.owesRoom(c.key, heir) {
 		return ReasonMakeRoom
 	}
 	if heir == nil {
@@ -56,16 +55,11 @@ func (m *reference) pass(c *refConn) Reason {
 }
 
 func (m *reference) owesRoom(key string, heir *refWant) bool {
-	spare := m.spare(key)
 	for _, w := range m.waiting(key) {
 		if w == heir || m.dialing(key) >= limit(m.config.MaxDialsPerKey) {
 			return false
 		}
 		if w.dial != nil {
-			continue
-		}
-		if !w.terms.Fresh && spare > 0 {
-			spare--
 			continue
 		}
 		needsOwn := w.terms.Fresh || w.terms.Unpooled
@@ -86,10 +80,8 @@ func (m *reference) park(c *refConn) Reason {
 		return ReasonKeyIdleLimit
 	case m.config.MaxIdle < 0:
 		return ReasonIdleLimit
-	}
-	if m.of(c.key, idle) >= limit(m.config.MaxIdlePerKey) {
-		m.close(m.oldest(c.key), ReasonKeyIdleLimit)
-		m.tend()
+	case m.of(c.key, idle) >= limit(m.config.MaxIdlePerKey):
+		return ReasonKeyIdleLimit
 	}
 	if len(m.idle) >= limit(m.config.MaxIdle) {
 		m.close(m.idle[0], ReasonIdleLimit)
@@ -107,27 +99,12 @@ func (m *reference) oldest(key string) *refConn {
 	return m.idle[i]
 }
 
-func (m *reference) spare(key string) (n int) {
-	for _, d := range m.dials {
-		if d.key == key && d.want == nil {
-			n++
-		}
-	}
-	return n
-}
-
 // tend starts the dials that are due, and forgets keys.
 func (m *reference) tend() {
 	for _, w := range slices.Clone(m.wants) {
-		plain := 0 // wants that a spare dial would serve, and that have none of their own
-		for _, other := range m.waiting(w.key) {
-			if other.dial == nil && !other.terms.Fresh {
-				plain++
-			}
-		}
 		busy := m.of(w.key, active) + m.dialing(w.key)
 		if w.dial != nil || m.dialing(w.key) >= limit(m.config.MaxDialsPerKey) ||
-			!w.terms.Fresh && m.spare(w.key) >= plain || busy >= limit(w.terms.MaxConns) {
+			busy >= limit(w.terms.MaxConns) {
 			continue
 		}
 		for busy+m.of(w.key, idle) >= limit(w.terms.MaxConns) {
@@ -159,7 +136,7 @@ func (m *reference) landed(d *refDial, c *refConn, err error) {
 		c.maxUses, c.expires = math.MaxInt32, never
 		c.bind(d.terms)
 		m.conns = append(m.conns, c)
-		if m.settle(c, "") != "" {
+		if m.settle(c, "", asker) != "" {
 			err = ErrRetired
 		}
 	}

@@ -239,7 +239,7 @@ func (m *reference) release(c *refConn) Reason {
 	if c.unpooled {
 		probe = ""
 	}
-	why := m.settle(c, probe)
+	why := m.settle(c, probe, nil)
 	m.tend()
 	return why
 }

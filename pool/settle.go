@@ -83,7 +83,7 @@ func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, to
 // pass hands the connection to its heir or to idle, or says why it can do neither.
 func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
 	heir := e.group.heir(e)
-	if p.owesRoom(e.group, heir) {
+	if e.asker == nil && p.owesRoom(e.group, heir) {
 		return ReasonMakeRoom
 	}
 	if heir == nil {
@@ -96,19 +96,15 @@ func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	return ""
 }
 
-// owesRoom says that one active connection less would let a want dial that has waited longer than the heir and
-// needs a dial of its own. Without it, a stream of others that reuse the connections of a key at its MaxConns
-// would keep that want waiting for ever.
+// owesRoom says that one active connection less would let a want dial that has waited longer than the heir: one
+// that may not have this connection, or it would be the heir. Without it, a stream of others that reuse the
+// connections of a key at its MaxConns would keep that want waiting for ever.
 func (p *Pool[K, C]) owesRoom(g *group[K, C], heir *want[K, C]) bool {
 	if p.dialsFull(g) {
 		return false
 	}
-	spare := g.spare()
 	for w := g.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
-		switch {
-		case !w.terms.Fresh && spare > 0:
-			spare-- // that dial will serve it
-		case w.terms.ownDial() && g.active+g.dialing == w.terms.maxConns():
+		if g.active+g.dialing == w.terms.maxConns() {
 			return true
 		}
 	}
@@ -139,9 +135,8 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 		return ReasonKeyIdleLimit
 	case total < 0:
 		return ReasonIdleLimit
-	}
-	if perKey > 0 && g.idle.len >= perKey {
-		p.evict(g.idle.last(), ReasonKeyIdleLimit, todo)
+	case perKey > 0 && g.idle.len >= perKey:
+		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
 	}
 	if total > 0 && p.idle.len >= total {
 		p.evict(p.idle.last(), ReasonIdleLimit, todo)

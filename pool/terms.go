@@ -37,6 +37,12 @@ type Terms struct {
 	// Fresh accepts only a connection that is dialed after this call and was never leased before: what a retry
 	// asks for after a stale connection.
 	Fresh bool
+
+	// Missed is for an Acquire that follows a failed TryAcquire for the same request: the Miss of the Lease that
+	// this one returned. Where the Acquire finds no idle connection either, it reports and counts the more
+	// telling of the two: stale, then expired, then busy, then cold. Fresh and Unpooled come before them. Empty,
+	// and any Miss that is none of these four: nothing is known.
+	Missed Miss
 }
 
 // ownDial says that only a newly dialed connection will do.

@@ -13,8 +13,8 @@ type request[K comparable, C Conn] struct {
 	key    K
 	terms  Terms
 	start  time.Duration
-	miss   Miss // so far
-	wait   bool // an Acquire: it has ctx and dialer
+	found  finding // so far
+	wait   bool    // an Acquire: it has ctx and dialer
 	ctx    context.Context
 	dialer Dialer[C]
 }
@@ -47,20 +47,20 @@ func (p *Pool[K, C]) join(g *group[K, C], r *request[K, C]) (*want[K, C], error)
 	}
 	switch {
 	case r.terms.Fresh:
-		r.miss = MissFresh
+		r.found = fresh
 	case r.terms.Unpooled:
-		r.miss = MissUnpooled
-	case r.miss == "" && g != nil && g.active > 0:
-		r.miss = MissBusy
-	case r.miss == "":
-		r.miss = MissCold
+		r.found = unpooled
+	case g != nil && g.active > 0:
+		r.found = max(busy, r.found, r.terms.Missed.finding())
+	default:
+		r.found = max(cold, r.found, r.terms.Missed.finding())
 	}
 	if g == nil {
 		g = newGroup(p, r.key)
 		p.groups[r.key] = g
 		p.crowd = max(p.crowd, len(p.groups))
 	}
-	p.tally.misses[r.miss]++
+	p.tally.misses[r.found.miss()]++
 	g.misses++
 
 	p.joined++
@@ -70,42 +70,19 @@ func (p *Pool[K, C]) join(g *group[K, C], r *request[K, C]) (*want[K, C], error)
 	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
 	g.queue(&w.terms).pushBack(&w.inQueue)
+	g.unasked.pushBack(&w.inUnasked)
+	g.roof = max(g.roof, w.terms.maxConns())
 	p.waiting++
-	g.unask(w)
 	return w, nil
 }
 
-// unask puts a want without a dial of its own among those, in the order of their coming.
-func (g *group[K, C]) unask(w *want[K, C]) {
-	mark := &g.unasked.root
-	if last := g.unasked.last(); last != nil && last.order > w.order {
-		mark = g.unasked.root.next
-		for mark.owner.order < w.order {
-			mark = mark.next
-		}
-	}
-	g.unasked.insertBefore(&w.inUnasked, mark)
-	g.roof = max(g.roof, w.terms.maxConns())
-	if w.terms.Fresh {
-		g.unaskedFresh++
-	}
-}
-
-// asked is the reverse of unask.
-func (g *group[K, C]) asked(w *want[K, C]) {
-	g.unasked.remove(&w.inUnasked)
-	if w.terms.Fresh {
-		g.unaskedFresh--
-	}
-}
-
-// settle takes the want out of its queue, for good. Its dial goes on as a spare one.
+// settle takes the want out of its queue, for good. Its dial goes on for whoever waits when it ends.
 func (w *want[K, C]) settle() {
 	g := w.group
 	w.settled = true
 	g.queue(&w.terms).remove(&w.inQueue)
 	if w.dial == nil {
-		g.asked(w)
+		g.unasked.remove(&w.inUnasked)
 	} else {
 		w.dial.want, w.dial = nil, nil
 	}
@@ -137,7 +114,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	if got.err != nil {
 		return Lease[K, C]{}, got.err
 	}
-	return got.entry.begin(&r.terms, r.miss, p.now()-r.start), nil
+	return got.entry.begin(&r.terms, r.found, p.now()-r.start), nil
 }
 
 // leave settles the want whose context has ended, or returns what it was delivered just before. Its leaving

@@ -18,7 +18,7 @@ func small() []phase {
 		ph := &phases[i]
 		ph.requests = 120
 		if ph.wave > 0 {
-			ph.wave = 40
+			ph.wave = 50 // the last one is smaller
 		}
 		if ph.manners.restartEvery > 0 {
 			ph.manners.restartEvery = 50
@@ -120,8 +120,8 @@ func TestTheTraceCountsTheRetriesThatPeerpoolCounts(t *testing.T) {
 
 func TestPeerpoolDropsConnectionsWithStrayBytes(t *testing.T) {
 	r := demoRows(t, []phase{only(t, "stray bytes")})[0]
-	if r.stats.UnexpectedData < 120/10 {
-		t.Errorf("%d connections dropped, want at least 12, the responses that were sent twice", r.stats.UnexpectedData)
+	if r.stats.UnexpectedData <= 120/10 {
+		t.Errorf("%d connections dropped, want more than 12: the responses sent twice, and what came while idle", r.stats.UnexpectedData)
 	}
 	if r.dropped() == "0" || r.failed > 0 {
 		t.Errorf("dropped %s, failed %d", r.dropped(), r.failed)

@@ -83,9 +83,12 @@ func TestGetSendsFromSeveralCallersAtOnce(t *testing.T) {
 	const callers = 5
 	arrived, open := make(chan struct{}, callers), make(chan struct{})
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(
-		func(http.ResponseWriter, *http.Request) {
+		func(_ http.ResponseWriter, r *http.Request) {
 			arrived <- struct{}{}
-			<-open
+			select {
+			case <-open:
+			case <-r.Context().Done():
+			}
 		})})
 	go func() {
 		defer close(open)
@@ -93,7 +96,7 @@ func TestGetSendsFromSeveralCallersAtOnce(t *testing.T) {
 			<-arrived
 		}
 	}()
-	r := reported(t, t.Context(), exitOK, "-c", "5", "-n", "5", o.URL())
+	r := reported(t, t.Context(), exitOK, "-c", "5", "-n", "5", "-timeout", "10s", o.URL())
 	if r.Answered != callers || r.Connections.Opened != callers {
 		t.Errorf("%d answered over %d connections, want %d over as many", r.Answered, r.Connections.Opened, callers)
 	}
@@ -179,6 +182,14 @@ func TestGetReportsARetryAndTellsItsStory(t *testing.T) {
 	wantIn(t, r.text(), "stale 1; 1 saved, 0 failed")
 }
 
+func TestGetClosesItsConnectionsWhenItIsDone(t *testing.T) {
+	w := httptestutil.NewWire(t, httptestutil.Replies(httptestutil.Response("ok")))
+	reported(t, t.Context(), exitOK, w.URL())
+	if err := w.WaitClientClosed(1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGetFollowsNoRedirect(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.RedirectHandler("/elsewhere", http.StatusFound)})
 	if r := reported(t, t.Context(), exitOK, o.URL()); r.Status[302] != 1 || o.Requests() != 1 {
@@ -188,9 +199,9 @@ func TestGetFollowsNoRedirect(t *testing.T) {
 
 func TestGetDoesNotWaitForTheEndOfAnUpgradedConnection(t *testing.T) {
 	w := httptestutil.NewWire(t, httptestutil.ReplyThenStall(
-		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"))
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nnot a body"))
 	r := reported(t, t.Context(), exitOK, "-H", "Connection: Upgrade", "-H", "Upgrade: x", w.URL())
-	if r.Status[101] != 1 {
+	if r.Status[101] != 1 || r.Bytes != 0 {
 		t.Errorf("report: %+v", r)
 	}
 }

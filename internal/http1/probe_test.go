@@ -112,7 +112,7 @@ func TestAProbeFindsThatThePeerHasClosed(t *testing.T) {
 		"one side":       func(w *httptestutil.WireConn) { w.CloseWrite(); w.WaitClosed() },
 		"by a reset":     (*httptestutil.WireConn).Reset,
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name+" at once", func(t *testing.T) {
 			probed(t, func(w *httptestutil.WireConn) {
 				w.ReadRequest()
 				w.Write(hello)
@@ -121,6 +121,20 @@ func TestAProbeFindsThatThePeerHasClosed(t *testing.T) {
 				carry(t, c)
 				eventually(t, c, PeerClosed)
 				wantCondition(t, c, PeerClosed)
+			})
+		})
+		t.Run(name+" when idle", func(t *testing.T) {
+			idle := make(chan struct{}, len(kinds))
+			probed(t, func(w *httptestutil.WireConn) {
+				w.ReadRequest()
+				w.Write(hello)
+				w.Await(idle)
+				closing(w)
+			}, func(t *testing.T, c *Conn) {
+				carry(t, c)
+				wantCondition(t, c, Quiet)
+				idle <- struct{}{}
+				eventually(t, c, PeerClosed)
 			})
 		})
 	}
@@ -223,6 +237,18 @@ func TestAClosedConnectionIsClosed(t *testing.T) {
 	}
 }
 
+// serial is a connection that is read by one goroutine at a time, as a socket is.
+type serial struct {
+	net.Conn
+	turn chan bool
+}
+
+func (s *serial) Read(p []byte) (int, error) {
+	s.turn <- true
+	defer func() { <-s.turn }()
+	return s.Conn.Read(p)
+}
+
 // idling runs test on a connection in memory, which hides its socket since it has none, after a first
 // exchange and a first probe. The server goes on with then when it has a value from idle.
 func idling(t *testing.T, then func(*peer), test func(*testing.T, *Conn, chan<- bool, <-chan Condition)) {
@@ -235,6 +261,7 @@ func idling(t *testing.T, then func(*peer), test func(*testing.T, *Conn, chan<- 
 	}, func(t *testing.T, c *Conn) {
 		signal, told := make(chan bool, 1), make(chan Condition, 2)
 		idle <- signal
+		c = NewConn(&serial{c.NetConn(), make(chan bool, 1)})
 		c.IdleEnded = func(cond Condition) { told <- cond }
 		carry(t, c)
 		wantCondition(t, c, Quiet)
@@ -270,6 +297,7 @@ func TestAnExchangeTakesOverThePendingRead(t *testing.T) {
 	}, func(t *testing.T, c *Conn, idle chan<- bool, told <-chan Condition) {
 		idle <- true
 		for range 3 {
+			synctest.Wait() // for the read to be pending
 			carry(t, c)
 			wantCondition(t, c, Quiet)
 			wantCondition(t, c, Quiet)

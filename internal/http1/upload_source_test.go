@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -45,6 +46,53 @@ func TestASmallBodyInMemoryTravelsWithTheHead(t *testing.T) {
 			if got := parse(t, nc.sent.String()); len(got.Body) != small {
 				t.Errorf("the server gets %d bytes of body", len(got.Body))
 			}
+		})
+	}
+}
+
+// TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting: writing it may block, since the server need not read it.
+func TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting(t *testing.T) {
+	with(t, 4096, answersEarly(tooMuch, readsNothing), func(t *testing.T, c *Conn) {
+		e := exchange(c, request(t, http.MethodPost, "http://example.test/", strings.NewReader(big)))
+		wantBody(t, run(t, e), "no")
+		wantEnd(t, e, EndUnsent)
+	})
+}
+
+// TestABodyThatBlocksStopsWithTheExchange: only closing it ends its Read.
+func TestABodyThatBlocksStopsWithTheExchange(t *testing.T) {
+	for name, c := range map[string]struct {
+		serve func(*peer)
+		end   End
+	}{
+		"canceled":       {readsTheRest, EndCanceled},
+		"answered":       {answersEarly(tooMuch, readsTheRest), EndUnsent},
+		"answered, last": {answersEarly("HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", readsTheRest), EndClose},
+		"hung up on":     {func(p *peer) { p.head() }, EndError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, 0, c.serve, func(t *testing.T, conn *Conn) {
+				r, w := io.Pipe()
+				defer w.Close()
+				body := &tracked{Reader: r, closer: r}
+				req, cancel := cancelable(request(t, http.MethodPost, "http://example.test/", body))
+				time.AfterFunc(time.Minute, func() { cancel(errReason) })
+				e := exchange(conn, req)
+				if resp, err := e.Run(); err == nil {
+					readAll(t, resp.Body)
+				}
+				wantEnd(t, e, c.end)
+				synctest.Wait()
+				body.wantClosedOnce(t)
+				select {
+				case <-e.up.done:
+				default:
+					t.Error("the upload goes on")
+				}
+				if !e.Touched {
+					t.Error("the body passes as untouched")
+				}
+			})
 		})
 	}
 }

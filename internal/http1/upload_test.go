@@ -169,8 +169,12 @@ func (c *uploadCase) exchange(t *testing.T, conn *Conn) {
 	if c.alter != nil {
 		c.alter(e)
 	}
+	begun := time.Now()
 	resp, err := e.Run()
 	c.check(t, resp, err)
+	if took := time.Since(begun); errors.As(err, new(*BodyError)) && took > 0 {
+		t.Errorf("the request failed by itself, and an answer was waited for, for %v", took)
+	}
 	wantEnd(t, e, c.end)
 	if c.end != Reusable {
 		conn.Close()

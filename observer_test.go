@@ -1,0 +1,185 @@
+package peerpool_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+func TestEveryHookMayBeNil(t *testing.T) {
+	all := newLedger().observer()
+	wire := httptestutil.NewWire(t, goneOnReuse(1, (*httptestutil.WireConn).Close))
+	for name, o := range map[string]*peerpool.Observer{
+		"all":           {},
+		"but Acquired":  {Acquired: all.Acquired},
+		"but Dialed":    {Dialed: all.Dialed},
+		"but Retried":   {Retried: all.Retried},
+		"but Done":      {Done: all.Done},
+		"but Closed":    {Closed: all.Closed},
+		"and no Closed": {Acquired: all.Acquired, Dialed: all.Dialed, Retried: all.Retried, Done: all.Done},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := observe(t, &peerpool.Transport{Observer: o})
+			for range 3 {
+				s.get(wire.URL())
+			}
+			s.RoundTrip(newRequest(t, "GET", "http://127.0.0.1:1", nil))
+		})
+	}
+}
+
+func TestHooksMayCallTheTransport(t *testing.T) {
+	var s *subject
+	look := func() { s.Stats() }
+	wire := httptestutil.NewWire(t, goneOnReuse(1, (*httptestutil.WireConn).Close))
+	s = observe(t, &peerpool.Transport{Observer: &peerpool.Observer{
+		Acquired: func(context.Context, peerpool.Acquired) { look() },
+		Dialed:   func(context.Context, peerpool.Dialed) { look() },
+		Retried:  func(context.Context, peerpool.Retried) { look() },
+		Done:     func(context.Context, peerpool.Done) { look() },
+		Closed:   func(peerpool.Closed) { look() },
+	}})
+	for range 4 {
+		s.get(wire.URL())
+	}
+}
+
+type markKey struct{}
+
+func TestHooksGetTheContextOfTheirRequest(t *testing.T) {
+	var mu sync.Mutex
+	got := map[string]any{}
+	mark := func(hook string) func(context.Context) {
+		return func(ctx context.Context) {
+			mu.Lock()
+			defer mu.Unlock()
+			got[hook] = ctx.Value(markKey{})
+		}
+	}
+	acquired, dialed, retried, done := mark("Acquired"), mark("Dialed"), mark("Retried"), mark("Done")
+	wire := httptestutil.NewWire(t, goneOnReuse(1, (*httptestutil.WireConn).Close))
+	s := observe(t, &peerpool.Transport{Observer: &peerpool.Observer{
+		Acquired: func(ctx context.Context, _ peerpool.Acquired) { acquired(ctx) },
+		Dialed:   func(ctx context.Context, _ peerpool.Dialed) { dialed(ctx) },
+		Retried:  func(ctx context.Context, _ peerpool.Retried) { retried(ctx) },
+		Done:     func(ctx context.Context, _ peerpool.Done) { done(ctx) },
+	}})
+	for _, value := range []string{"first", "second"} {
+		s.ok(newRequest(t, "GET", wire.URL(), nil).WithContext(context.WithValue(t.Context(), markKey{}, value)))
+		for _, hook := range []string{"Acquired", "Dialed", "Done"} {
+			if got[hook] != value {
+				t.Errorf("%s saw the context of %v, want %s", hook, got[hook], value)
+			}
+		}
+	}
+	if got["Retried"] != "second" {
+		t.Errorf("Retried saw the context of %v", got["Retried"])
+	}
+}
+
+func TestEventsTellHowLongThingsTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, tr := inMemory(t, func(c *httptestutil.WireConn) {
+			for c.ReadRequest() != nil {
+				time.Sleep(2 * time.Second)
+				c.Write("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n")
+				time.Sleep(time.Second)
+				c.Write("ok")
+			}
+		})
+		dial := tr.DialContext
+		tr.DialContext = func(ctx context.Context, network, addr string) (nc net.Conn, err error) {
+			time.Sleep(3 * time.Second)
+			return dial(ctx, network, addr)
+		}
+		s := observe(t, tr)
+		start := time.Now()
+		s.send(newRequest(t, "GET", "http://example.test", nil))
+		time.Sleep(10 * time.Second)
+		s.send(newRequest(t, "GET", "http://example.test", nil))
+
+		id := s.events.dials()[0].Identity
+		wantEvents(t, s.events.dials(), peerpool.Dialed{Identity: id, Start: start, Connect: 3 * time.Second, Total: 3 * time.Second})
+		wantEvents(t, s.events.acquisitions(),
+			peerpool.Acquired{Identity: id, Attempt: 1, Miss: "cold", Waited: 3 * time.Second},
+			peerpool.Acquired{Identity: id, Attempt: 1, Reused: true, Uses: 1, Idle: 10 * time.Second, Age: 13 * time.Second})
+		wantEvents(t, s.events.ends(),
+			peerpool.Done{Identity: id, Status: 201, Duration: 6 * time.Second},
+			peerpool.Done{Identity: id, Status: 201, Duration: 3 * time.Second})
+		s.CloseIdleConnections()
+		wantEvents(t, s.events.closings(), peerpool.Closed{Identity: id, Reason: "close_idle"})
+	})
+}
+
+func wantEvents[E comparable](t *testing.T, got []E, want ...E) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestADialIsReportedHopByHop(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{TLS: &tls.Config{}})
+	proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+	s := observe(t, &peerpool.Transport{TLSClientConfig: origin.ClientTLS(), Proxy: http.ProxyURL(proxy.URL()), DisableKeepAlives: true})
+	for i := range 2 {
+		s.get(origin.URL())
+		d := s.events.dials()[i]
+		if d.Err != nil || d.Connect <= 0 || d.Proxy <= 0 || d.TLS <= 0 || d.Total < d.Connect+d.Proxy+d.TLS || d.Resumed != (i == 1) {
+			t.Errorf("%d: %+v", i, d)
+		}
+		if d.Identity.Target() != origin.Addr() || d.Identity.Address() != proxy.Addr() {
+			t.Errorf("%d: %v", i, d.Identity)
+		}
+	}
+}
+
+func TestADialThatFailsIsReported(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{TLS: &tls.Config{}})
+	s := observe(t, &peerpool.Transport{})
+	err := fails[*peerpool.DialError](s, newRequest(t, "GET", origin.URL(), nil))
+	dials, tries := s.events.dials(), s.events.acquisitions()
+	if len(dials) != 1 || !errors.Is(dials[0].Err, err) || dials[0].TLS <= 0 || dials[0].Proxy != 0 {
+		t.Errorf("dials: %+v", dials)
+	}
+	if len(tries) != 1 || !errors.Is(tries[0].Err, err) || tries[0].Reused {
+		t.Errorf("acquisitions: %+v", tries)
+	}
+	if ends := s.events.ends(); len(ends) != 0 {
+		t.Errorf("an exchange that never was ended: %+v", ends)
+	}
+}
+
+func TestAnExchangeEndsOnceWhateverBecomesOfIt(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(echoUpgrade)})
+	s := observe(t, &peerpool.Transport{})
+	s.get(origin.URL())
+	discarded := s.open(origin.URL(), 1)
+	peerpool.Discard(discarded)
+	readBody(t, discarded)
+	s.send(newRequest(t, "HEAD", origin.URL(), nil))
+	resp, err := s.RoundTrip(upgrading(t, origin.URL()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.(io.Closer).Close()
+	var got []string
+	for _, e := range s.events.ends() {
+		got = append(got, strings.TrimSpace(http.StatusText(e.Status)+" "+string(e.Close)))
+	}
+	if want := []string{"OK", "OK discarded", "OK", "Switching Protocols upgrade"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
