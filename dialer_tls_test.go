@@ -111,21 +111,21 @@ func TestADialerThatReturnsNothingReadsAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// heldDialer is a DialContext that waits until it is let go, and notes what it was given.
-type heldDialer struct {
-	dial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	given chan context.Context
+// heldDial is a dial that waits until it is let go.
+type heldDial struct {
+	ctx   context.Context
 	letGo chan struct{}
 }
 
-func newHeldDialer(o *httptestutil.Origin) *heldDialer {
-	return &heldDialer{dial: o.Dial, given: make(chan context.Context, 10), letGo: make(chan struct{})}
-}
-
-func (d *heldDialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	d.given <- ctx
-	<-d.letGo
-	return d.dial(ctx, network, addr)
+// holdDials returns a DialContext that connects to o, and what is told of each of its dials.
+func holdDials(o *httptestutil.Origin) (func(ctx context.Context, network, addr string) (net.Conn, error), <-chan heldDial) {
+	held := make(chan heldDial, 10)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		d := heldDial{ctx, make(chan struct{})}
+		held <- d
+		<-d.letGo
+		return o.Dial(ctx, network, addr)
+	}, held
 }
 
 // trySend sends a request on a goroutine of its own.
@@ -135,51 +135,53 @@ func trySend(tr *Transport, req *http.Request) <-chan error {
 	return got
 }
 
-func TestTheDialOfACanceledRequestServesTheNext(t *testing.T) {
+func TestTheDialOfACanceledRequestServesAnotherThatWaits(t *testing.T) {
 	o := secureOrigin(t)
-	d := newHeldDialer(o)
 	cfg := o.ClientTLS()
 	cfg.ServerName = "example.test"
-	tr := peerTransport(t, &Transport{DialContext: d.Dial, TLSClientConfig: cfg})
+	dial, held := holdDials(o)
+	tr := peerTransport(t, &Transport{DialContext: dial, TLSClientConfig: cfg})
 
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), tenantKey{}, tenant{name: "a"}))
 	first := trySend(tr, peerRequest(t, "https://a.test", nil).WithContext(ctx))
-	given := peerReceive(t, d.given, "a dial")
+	firstDial := peerReceive(t, held, "a dial")
 	second := trySend(tr, peerRequest(t, "https://a.test", nil))
-	peerReceive(t, d.given, "a dial for the second")
+	secondDial := peerReceive(t, held, "a dial for the second")
 	cancel()
 	if err := peerReceive(t, first, "the first request returns"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the canceled request got %v", err)
 	}
-	if given.Err() != nil || tenantOf(given).name != "a" {
-		t.Errorf("the context of the dial has ended with %v, and belongs to %q", given.Err(), tenantOf(given).name)
+	if err := firstDial.ctx.Err(); err != nil || tenantOf(firstDial.ctx).name != "a" {
+		t.Errorf("the context of the dial has ended with %v, and belongs to %q", err, tenantOf(firstDial.ctx).name)
 	}
 
-	d.letGo <- struct{}{} // one of the two
+	close(firstDial.letGo)
 	if err := peerReceive(t, second, "the second request returns"); err != nil {
 		t.Errorf("the second request got %v", err)
 	}
-	close(d.letGo)
+	if n := o.Conns(); n != 1 {
+		t.Errorf("the origin has seen %d connections, want that of the first dial", n)
+	}
+	close(secondDial.letGo)
 	peerEventually(t, "the other connection idles", func() bool { return tr.Stats().Idle == 2 })
 }
 
 func TestTheDialOfACanceledRequestServesOneThatComesLater(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	d := newHeldDialer(o)
-	tr := peerTransport(t, &Transport{DialContext: d.Dial})
+	dial, held := holdDials(o)
+	tr := peerTransport(t, &Transport{DialContext: dial})
 	ctx, cancel := context.WithCancel(t.Context())
 	first := trySend(tr, peerRequest(t, "http://a.test", nil).WithContext(ctx))
-	peerReceive(t, d.given, "a dial")
+	firstDial := peerReceive(t, held, "a dial")
 	cancel()
 	peerReceive(t, first, "the first request returns")
-	second := trySend(tr, peerRequest(t, "http://a.test", nil))
-	peerEventually(t, "the second request waits", func() bool { return tr.Stats().Waiting == 1 })
-	close(d.letGo)
-	if err := peerReceive(t, second, "the second request returns"); err != nil {
-		t.Errorf("the second request got %v", err)
+	close(firstDial.letGo)
+	peerEventually(t, "its connection idles", func() bool { return tr.Stats().Idle == 1 })
+	if seen := peerGet(t, tr, "http://a.test", nil); seen.Conn != 1 || seen.Seq != 1 {
+		t.Errorf("the request is number %d on connection %d, want number 1 on connection 1", seen.Seq, seen.Conn)
 	}
-	if s := tr.Stats(); s.Dials != 1 || o.Conns() != 1 {
-		t.Errorf("%d dials and %d connections for two requests, of which one was canceled", s.Dials, o.Conns())
+	if n := tr.Stats().Dials; n != 1 {
+		t.Errorf("%d dials for two requests, of which one was canceled", n)
 	}
 }
 

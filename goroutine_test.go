@@ -119,7 +119,7 @@ func TestATransportThatIsDroppedLeavesNothingRunning(t *testing.T) {
 		if n := wire.OpenConns(); n != 1 {
 			t.Errorf("%d connections before the timeout", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if n := wire.OpenConns(); n != 0 {
 			t.Errorf("%d connections after the timeout", n)

@@ -106,6 +106,7 @@ func credentialsCase(name, scheme string, start func(testing.TB, httptestutil.Pr
 			PeerOptions{Proxy: p.URLAs("user", "secret")},
 			PeerOptions{Proxy: p.URLAs("user", "Secret")},
 			PeerOptions{Proxy: p.URLAs("User", "secret")},
+			PeerOptions{Proxy: p.URLAs("users", "ecret")},
 			PeerOptions{Proxy: p.URLAs("user:sec", "ret")},
 			PeerOptions{Proxy: p.URLAs("user", "sec:ret")},
 		)

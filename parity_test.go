@@ -210,7 +210,7 @@ func TestARequestThatCannotBeSentFailsAsWithNetHTTP(t *testing.T) {
 		"forbidden trailer":      func(r *http.Request) { r.ContentLength, r.Trailer = -1, http.Header{"Content-Length": nil} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			attempt := func(rt http.RoundTripper) (error, *trackedBody) {
+			attempt := func(rt http.RoundTripper) (*trackedBody, error) {
 				body := trackBody(strings.NewReader("body"))
 				req := newRequest(t, http.MethodPost, silent.URL(), body)
 				req.ContentLength = 4
@@ -222,10 +222,10 @@ func TestARequestThatCannotBeSentFailsAsWithNetHTTP(t *testing.T) {
 				if req.Body == nil {
 					body.Close()
 				}
-				return err, body
+				return body, err
 			}
-			got, body := attempt(ours)
-			want, _ := attempt(theirs)
+			body, got := attempt(ours)
+			_, want := attempt(theirs)
 			if got == nil || want == nil || got.Error() != want.Error() {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}

@@ -223,6 +223,7 @@ func TestAConnectionThatTurnsOutToBeNeededNoMoreIsClosed(t *testing.T) {
 	if seen := peerGet(t, tr, peerURL(t, o, "b.test"), nil); seen.Conn != 1 || seen.Seq != 2 {
 		t.Errorf("the request is number %d on connection %d, want number 2 on connection 1", seen.Seq, seen.Conn)
 	}
+	peerEventually(t, "the other connection is accepted", func() bool { return o.Conns() == 2 })
 	o.WaitOpenConns(1)
 	if n := tr.Stats().Opened; n != 1 {
 		t.Errorf("the pool has seen %d connections, want 1", n)

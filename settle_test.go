@@ -68,7 +68,11 @@ func (l *landscape) connect(ctx context.Context, addr netip.AddrPort) (net.Conn,
 	case refuser:
 		return nil, errRefused
 	case slow:
-		time.Sleep(slowness)
+		select {
+		case <-time.After(slowness):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	nc, _ := httptestutil.Pipe(0)
 	c := &landscapeConn{Conn: nc, addr: addr, closed: make(chan struct{})}
@@ -182,6 +186,30 @@ func TestACanceledCallerLeavesTheRaceToTheOthers(t *testing.T) {
 			t.Errorf("the other caller got %v and error %v after %d attempts", got.addr, got.err, l.tries[slow])
 		}
 		got.preset.close()
+	})
+}
+
+// TestACallerWhoIsGoneDoesNotTakeTheConnectionAway is about one who is canceled as the race ends.
+func TestACallerWhoIsGoneDoesNotTakeTheConnectionAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s settler
+		var l landscape
+		var f *settling
+		for range 3 {
+			f = s.join(t.Context(), settleKey{addr: "a.test:80"}, []netip.AddrPort{answerer}, l.connect)
+		}
+		<-f.done
+		if c := s.leave(f, true); c != nil {
+			t.Error("a caller who is gone took the connection from two who are not")
+		}
+		c := s.leave(f, false)
+		if c == nil {
+			t.Fatal("the caller who is there got no connection")
+		}
+		defer c.Close()
+		if c := s.leave(f, true); c != nil {
+			t.Error("two callers got the connection")
+		}
 	})
 }
 

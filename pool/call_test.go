@@ -47,9 +47,26 @@ func (w *world) finish(d *fakeDial, end func() (*fakeConn, error)) {
 func (w *world) dialed() *fakeConn {
 	w.t.Helper()
 	w.wantDials(-1)
+	return w.connect(w.dials()[0])
+}
+
+// connect ends the dial with a connection.
+func (w *world) connect(d *fakeDial) *fakeConn {
 	conn := w.newConn()
-	w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+	w.finish(d, func() (*fakeConn, error) { return conn, nil })
 	return conn
+}
+
+// dialOf finds the dial that the call with that id has asked for.
+func (w *world) dialOf(id int) *fakeDial {
+	w.t.Helper()
+	for _, d := range w.dials() {
+		if d.asker == id {
+			return d
+		}
+	}
+	w.t.Fatalf("no dial is under way that want %d has asked for", id)
+	return nil
 }
 
 // dialFails ends the oldest dial with an error.
@@ -144,6 +161,18 @@ func (c *call) leasedByDial() testLease {
 	c.world.wantDials(1)
 	c.world.dialed()
 	return c.leased()
+}
+
+// dialed ends the call's own dial with a connection.
+func (c *call) dialed() *fakeConn {
+	c.world.t.Helper()
+	return c.world.connect(c.world.dialOf(c.id))
+}
+
+// dialFails ends the call's own dial with an error.
+func (c *call) dialFails(err error) {
+	c.world.t.Helper()
+	c.world.finish(c.world.dialOf(c.id), func() (*fakeConn, error) { return nil, err })
 }
 
 func (c *call) stillWaits() {

@@ -70,8 +70,8 @@ func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int, todo *after[K, C]) b
 
 func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C]) {
 	w.dial = &dial[K, C]{
-		group: g, dialer: w.dialer, terms: w.terms, order: p.joined, want: w,
-		ctx: detached{p.dialContext, context.WithoutCancel(w.ctx)},
+		group: g, dialer: w.caller.dialer, terms: w.terms, order: p.joined, want: w,
+		ctx: detached{p.dialContext, context.WithoutCancel(w.caller.ctx)},
 	}
 	g.unasked.remove(&w.inUnasked)
 	g.dialing++

@@ -8,25 +8,57 @@ import (
 	"testing"
 )
 
-func TestADialServesTheOldestWantWhoeverAskedForIt(t *testing.T) {
+func TestADialServesTheWantThatAskedForItThoughAnotherWaitsLonger(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
-		older := w.acquireAs(1, "a", Terms{})
-		younger := w.acquireAs(2, "a", Terms{})
-		dials := w.dials()
-		if len(dials) != 2 {
-			t.Fatalf("%d dials for two wants", len(dials))
-		}
-		second := dials[0]
-		if second.asker != 2 {
-			second = dials[1]
-		}
-		conn := w.newConn()
-		w.finish(second, func() (*fakeConn, error) { return conn, nil })
+		older, younger := w.acquireAs(1, "a", Terms{}), w.acquireAs(2, "a", Terms{})
+		w.wantDials(2)
+		conn := younger.dialed()
+		wantConn(t, younger.leased(), conn)
+		older.stillWaits()
+		older.leasedByDial()
+	})
+}
+
+func TestADialWhoseAskerHasLeftServesTheOldestWant(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		gone := w.acquireAs(1, "a", Terms{})
+		older, younger := w.acquireAs(2, "a", Terms{}), w.acquireAs(3, "a", Terms{})
+		gone.giveUp()
+		conn := gone.dialed()
 		wantConn(t, older.leased(), conn)
 		younger.stillWaits()
-		w.dialed()
-		younger.leased()
+		conn = older.dialed() // nobody's own any more
+		wantConn(t, younger.leased(), conn)
+		w.wantDials(1)
+		younger.dialed()
+		w.wantGauges(1, 2, 0, 0)
 	})
+}
+
+func TestAWantDependsOnNoDialButItsOwn(t *testing.T) {
+	for name, orphan := range map[string]func(w *world){
+		"the one before has left": func(w *world) {
+			w.acquire("a", Terms{}).giveUp()
+		},
+		"the one before was served by a release": func(w *world) {
+			lease := w.lease("a", Terms{})
+			before := w.acquire("a", Terms{})
+			w.release(lease)
+			before.leased()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, config{}, func(t *testing.T, w *world) {
+				orphan(w)
+				w.wantDials(1) // it hangs
+				c := w.acquireAs(1, "a", Terms{})
+				w.wantDials(2)
+				conn := c.dialed()
+				wantConn(t, c.leased(), conn)
+				w.wantDials(1)
+			})
+		})
+	}
 }
 
 func TestADialOutlivesTheAcquireThatAskedForIt(t *testing.T) {
@@ -47,38 +79,35 @@ func TestADialOutlivesTheAcquireThatAskedForIt(t *testing.T) {
 
 func TestADialThatNobodyWaitsForAnyMoreServesTheNextToCome(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
-		w.acquire("a", Terms{}).giveUp()
-		next := w.acquire("a", Terms{})
-		w.wantDials(1)
-		next.leasedByDial()
+		gone := w.acquireAs(1, "a", Terms{})
+		gone.giveUp()
+		next := w.acquireAs(2, "a", Terms{})
+		conn := gone.dialed()
+		wantConn(t, next.leased(), conn)
+		w.wantDials(1) // its own, which comes to nobody
+		w.dialed()
+		w.wantGauges(1, 1, 0, 0)
 	})
 }
 
 func TestAFailedDialFailsTheWantThatAskedForIt(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		older, younger := w.acquireAs(1, "a", Terms{}), w.acquireAs(2, "a", Terms{})
-		for _, d := range w.dials() {
-			if d.asker == 2 {
-				w.finish(d, func() (*fakeConn, error) { return nil, errDial })
-			}
-		}
+		younger.dialFails(errDial)
 		wantError(t, younger.failed(), errDial)
 		older.stillWaits()
-		w.dialed()
-		older.leased()
+		older.leasedByDial()
 	})
 }
 
 func TestTheErrorOfADialThatNobodyAskedForAnyMoreIsOnlyCounted(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
-		w.acquire("a", Terms{}).giveUp()
-		next := w.acquire("a", Terms{})
-		w.wantDials(1)
-		w.dialFails(errDial)
+		gone := w.acquireAs(1, "a", Terms{})
+		gone.giveUp()
+		next := w.acquireAs(2, "a", Terms{})
+		gone.dialFails(errDial)
 		next.stillWaits()
-		w.wantDials(1) // its own now
-		w.dialed()
-		next.leased()
+		next.leasedByDial()
 		if s := w.pool.Stats(); s.Dials != 2 || s.DialFailures != 1 {
 			t.Errorf("%d dials, %d failures; want 2 and 1", s.Dials, s.DialFailures)
 		}
@@ -109,14 +138,14 @@ func TestNobodyStarvesBehindAFailedDial(t *testing.T) {
 	}
 }
 
-func TestAnUnpooledDialServesAnOlderWantButIsNeverLeftIdle(t *testing.T) {
-	inBubble(t, config{}, func(t *testing.T, w *world) {
-		w.acquireAs(1, "a", Terms{Unpooled: true}).giveUp()
-		plain := w.acquireAs(2, "a", Terms{})
+func TestAnUnpooledDialServesWhoeverWaitsButIsNeverLeftIdle(t *testing.T) {
+	inBubble(t, config{MaxDialsPerKey: 1}, func(t *testing.T, w *world) {
+		w.acquire("a", Terms{Unpooled: true}).giveUp()
+		plain := w.acquire("a", Terms{})
 		kept := plain.leasedByDial()
 		wantReason(t, w.release(kept), "") // the lease was a pooled one
 
-		w.acquireAs(3, "a", Terms{Unpooled: true}).giveUp()
+		w.acquire("a", Terms{Unpooled: true}).giveUp()
 		late := w.dialed()
 		w.wantCloses(map[*fakeConn]Reason{late: ReasonUnpooled})
 		w.wantGauges(1, 0, 0, 0)

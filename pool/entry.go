@@ -46,9 +46,9 @@ type entry[K comparable, C Conn] struct {
 	jitter time.Duration // factor for MaxLifetime, in thousandths
 	asker  *want[K, C]   // that asked for its dial and waits for it; set while the dial lands, guarded by Pool.mu
 
-	// lease is the number of the lease under way, counted from 1; zero while there is none. Whoever changes it
-	// from the number to zero has ended that lease, and nobody can do so twice.
-	lease atomic.Uint64
+	// ended is how many leases have ended: uses, or one less while a lease is under way. Whoever counts a lease
+	// there has ended it, and as leases are numbered nobody can do so twice.
+	ended atomic.Uint64
 
 	// These belong to whoever has the connection: its lease, or the pool (under Pool.mu) while there is none.
 	// Handing it over orders the accesses, so a lease touches them without the lock.
@@ -121,6 +121,5 @@ func (e *entry[K, C]) deadline() time.Duration { return min(e.idleUntil, e.expir
 func (e *entry[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
 	e.bind(terms)
 	e.uses++
-	e.lease.Store(e.uses)
 	return Lease[K, C]{entry: e, number: e.uses, span: max(0, span), found: found}
 }

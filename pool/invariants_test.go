@@ -50,10 +50,13 @@ func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any))
 			broken("rule 1: a connection in the idle list is %v", e.state)
 		case p.groups[e.group.key] != e.group || !e.inGroup.linked():
 			broken("rule 1: an idle connection of %v is not in its group", e.group.key)
-		case e.lease.Load() != 0:
+		case e.ended.Load() != e.uses:
 			broken("rule 3: an idle connection of %v is leased", e.group.key)
 		case e.retired != "" || e.unpooled || e.uses > 0 && e.uses >= e.maxUses:
 			broken("rule 2: idle although retired=%q unpooled=%v uses=%d of %d", e.retired, e.unpooled, e.uses, e.maxUses)
+		}
+		if e.asker != nil {
+			broken("rule 5: an idle connection of %v is still somebody's own", e.group.key)
 		}
 		if at := e.deadline(); at != forever {
 			timed++

@@ -90,7 +90,7 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	p := e.group.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e.lease.Load() != l.number {
+	if e.ended.Load() != l.number-1 {
 		return
 	}
 	if idle > 0 && (e.peerIdle == 0 || idle < e.peerIdle) {
@@ -145,7 +145,7 @@ func (l Lease[K, C]) end(verb string) *entry[K, C] {
 	if l.entry == nil {
 		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
 	}
-	if !l.entry.lease.CompareAndSwap(l.number, 0) {
+	if !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
 		panic("pool: " + verb + " was called on a lease that had already been released, discarded or hijacked")
 	}
 	return l.entry

@@ -24,13 +24,25 @@ func TestTheConnectionReleasedLongestAgoGoesBeyondMaxIdle(t *testing.T) {
 	})
 }
 
-func TestTheConnectionOfItsKeyReleasedLongestAgoGoesBeyondMaxIdlePerKey(t *testing.T) {
+func TestTheConnectionThatComesBackIsClosedBeyondMaxIdlePerKey(t *testing.T) {
 	inBubble(t, config{MaxIdlePerKey: 2, MaxIdle: 3}, func(t *testing.T, w *world) {
 		b := w.idle(1, "b", Terms{})
-		a := w.idle(3, "a", Terms{})
-		w.wantCloses(map[*fakeConn]Reason{a[0]: ReasonKeyIdleLimit})
+		third := w.lease("a", Terms{})
+		kept := w.idle(2, "a", Terms{})
+		wantReason(t, w.release(third), ReasonKeyIdleLimit)
+		want := map[*fakeConn]Reason{third.Conn(): ReasonKeyIdleLimit} // and nothing evicted for it
+		w.wantCloses(want)
+
+		gone := w.acquire("a", Terms{Fresh: true})
+		gone.giveUp()
+		want[w.dialed()] = ReasonKeyIdleLimit // a late dial comes back like any other
+		w.wantCloses(want)
+
 		w.idle(1, "c", Terms{})
-		w.wantCloses(map[*fakeConn]Reason{a[0]: ReasonKeyIdleLimit, b[0]: ReasonIdleLimit})
+		want[b[0]] = ReasonIdleLimit
+		w.wantCloses(want)
+		wantConn(t, w.try("a", Terms{}), kept[1])
+		wantConn(t, w.try("a", Terms{}), kept[0])
 	})
 }
 
@@ -67,19 +79,14 @@ func TestMaxConnsCountsDialsActiveAndIdleTogether(t *testing.T) {
 
 func TestAWantLooksAtItsOwnMaxConnsOnly(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
-		w.lease("a", Terms{})
+		lease := w.lease("a", Terms{})
 		narrow := w.acquire("a", Terms{MaxConns: 1})
 		w.wantDials(0)
-		wide := w.acquire("a", Terms{MaxConns: 2})
-		w.wantDials(1)
-		w.dialed()
-		narrow.leased() // it has waited longer
-		wide.stillWaits()
-		unlimited := w.acquire("a", Terms{})
-		w.dialed()
-		wide.leased()
-		w.dialed() // asked for as its connection went to another
-		unlimited.leased()
+		w.acquire("a", Terms{MaxConns: 2}).leasedByDial()
+		w.acquire("a", Terms{}).leasedByDial()
+		narrow.stillWaits()
+		w.release(lease)
+		wantConn(t, narrow.leased(), lease.Conn())
 	})
 }
 
@@ -141,13 +148,13 @@ func TestAHopelessWantDoesNotHideAnotherThatRoomWouldHelp(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		lease := w.lease("a", Terms{})
 		w.lease("a", Terms{})
-		w.acquireAs(1, "a", Terms{Fresh: true, MaxConns: 1})
-		fresh := w.acquireAs(2, "a", Terms{Fresh: true, MaxConns: 2})
-		w.acquireAs(3, "a", Terms{MaxConns: 2})
+		hopeless := w.acquire("a", Terms{Fresh: true, MaxConns: 1})
+		fresh := w.acquire("a", Terms{Fresh: true, MaxConns: 2})
+		plain := w.acquire("a", Terms{MaxConns: 2})
 		wantReason(t, w.release(lease), ReasonMakeRoom)
-		w.wantDials(1)
-		w.dialed() // taken by the one that waits longest
-		fresh.stillWaits()
+		fresh.leasedByDial()
+		hopeless.stillWaits()
+		plain.stillWaits()
 	})
 }
 
@@ -160,14 +167,13 @@ func TestAConnectionIsHandedOnWhereClosingItWouldMakeNoRoom(t *testing.T) {
 	}{
 		{"far above its MaxConns", config{}, Terms{Fresh: true, MaxConns: 1}, 0},
 		{"a dial of its own is under way", config{}, Terms{Fresh: true, MaxConns: 3}, 1},
-		{"a spare dial will serve it", config{}, Terms{Unpooled: true, MaxConns: 3}, 1},
 		{"no dial may be started", config{MaxDialsPerKey: 1}, Terms{Fresh: true, MaxConns: 3}, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inBubble(t, test.config, func(t *testing.T, w *world) {
 				lease := w.lease("a", Terms{})
 				w.lease("a", Terms{})
-				if test.config.MaxDialsPerKey > 0 || test.terms.Unpooled {
+				if test.config.MaxDialsPerKey > 0 {
 					w.acquire("a", Terms{}).giveUp()
 				}
 				own := w.acquire("a", test.terms)

@@ -145,6 +145,7 @@ func (m *machine) in(states ...state) (conns []*refConn) {
 
 func (m *machine) acquire(rt *rapid.T) {
 	key, terms := drawKey(rt), m.drawTerms(rt)
+	terms.Missed = rapid.SampledFrom(misses[:]).Draw(rt, "Missed")
 	m.ids++
 	w := m.ref.acquire(m.ids, key, terms)
 	m.calls[w] = m.world.acquireAs(m.ids, key, terms)
@@ -152,10 +153,10 @@ func (m *machine) acquire(rt *rapid.T) {
 
 func (m *machine) tryAcquire(rt *rapid.T) {
 	key, terms := drawKey(rt), m.drawTerms(rt)
-	c := m.ref.tryAcquire(key, terms)
+	c, miss := m.ref.tryAcquire(key, terms)
 	lease, ok := m.world.pool.TryAcquire(key, terms)
-	if ok != (c != nil) {
-		rt.Fatalf("TryAcquire: %v, want conn %+v", ok, c)
+	if ok != (c != nil) || lease.Valid() != ok || lease.Miss() != miss {
+		rt.Fatalf("TryAcquire: %v, miss %q; want conn %+v, miss %q", ok, lease.Miss(), c, miss)
 	}
 	if ok {
 		lease.Conn().hold()
@@ -193,20 +194,9 @@ func (m *machine) limit(rt *rapid.T) {
 	m.leases[c].Limit(idle, reuse)
 }
 
-// dialOf finds the pool's dial for that of the reference: they name the same asker.
-func (m *machine) dialOf(rt *rapid.T, d *refDial) *fakeDial {
-	for _, fake := range m.world.dials() {
-		if fake.asker == d.id {
-			return fake
-		}
-	}
-	rt.Fatalf("no dial is under way for want %d", d.id)
-	return nil
-}
-
 func (m *machine) dialed(rt *rapid.T) {
 	d := draw(rt, m.ref.dials, "dial")
-	fake, conn := m.dialOf(rt, d), m.world.newConn()
+	fake, conn := m.world.dialOf(d.id), m.world.newConn()
 	m.jitter = rapid.SampledFrom([]time.Duration{900, 1000, 1100}).Draw(rt, "jitter")
 	c := &refConn{id: conn.id, jitter: m.jitter}
 	m.conns[c] = conn
@@ -216,7 +206,7 @@ func (m *machine) dialed(rt *rapid.T) {
 
 func (m *machine) dialFails(rt *rapid.T) {
 	d := draw(rt, m.ref.dials, "dial")
-	fake := m.dialOf(rt, d)
+	fake := m.world.dialOf(d.id)
 	err := fmt.Errorf("dial %d failed", d.id)
 	end := func() (*fakeConn, error) { return nil, err }
 	if rapid.Bool().Draw(rt, "panic") {

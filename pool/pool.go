@@ -105,12 +105,12 @@ func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 // nothing, but its Miss tells what was found: MissStale or MissExpired, or "" where no connection was idle. Terms
 // has a field to pass that on in.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
-	r := request[K, C]{key: key, terms: terms, start: p.now()}
-	e, _, _ := p.checkout(&r)
+	r := request[C]{terms: &terms, start: p.now()}
+	e, _, _ := p.checkout(key, &r)
 	if e == nil {
 		return Lease[K, C]{found: r.found}, false
 	}
-	return e.begin(&r.terms, hit, r.start-e.idleSince), true
+	return e.begin(&terms, hit, r.start-e.idleSince), true
 }
 
 // Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
@@ -124,13 +124,13 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 	if ctx.Err() != nil {
 		return Lease[K, C]{}, context.Cause(ctx)
 	}
-	r := request[K, C]{key: key, terms: terms, start: p.now(), wait: true, ctx: ctx, dialer: dialer}
-	e, w, err := p.checkout(&r)
+	r := request[C]{terms: &terms, start: p.now(), caller: &caller[C]{ctx, dialer}}
+	e, w, err := p.checkout(key, &r)
 	switch {
 	case err != nil:
 		return Lease[K, C]{}, err
 	case e != nil:
-		return e.begin(&r.terms, hit, r.start-e.idleSince), nil
+		return e.begin(&terms, hit, r.start-e.idleSince), nil
 	default:
 		return p.await(w, &r)
 	}
@@ -138,11 +138,11 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 
 // checkout takes the most recently released idle connection that passes its probe. Where there is none, it
 // returns the want that has joined the queue, if the request is one that waits.
-func (p *Pool[K, C]) checkout(r *request[K, C]) (*entry[K, C], *want[K, C], error) {
+func (p *Pool[K, C]) checkout(key K, r *request[C]) (*entry[K, C], *want[K, C], error) {
 	var sick *entry[K, C]
 	var reason Reason
 	for {
-		e, w, err := p.choose(r, sick, reason)
+		e, w, err := p.choose(key, r, sick, reason)
 		if e == nil {
 			return nil, w, err
 		}
@@ -158,7 +158,7 @@ func (p *Pool[K, C]) checkout(r *request[K, C]) (*entry[K, C], *want[K, C], erro
 // choose is one step of checkout under the lock: it closes the candidate that has just failed its probe and
 // takes the next one, or else lets the request join the queue. Both in one step, so that no connection comes
 // back unnoticed in between.
-func (p *Pool[K, C]) choose(r *request[K, C], sick *entry[K, C], reason Reason) (
+func (p *Pool[K, C]) choose(key K, r *request[C], sick *entry[K, C], reason Reason) (
 	e *entry[K, C], w *want[K, C], err error,
 ) {
 	var todo after[K, C]
@@ -166,14 +166,14 @@ func (p *Pool[K, C]) choose(r *request[K, C], sick *entry[K, C], reason Reason) 
 	if sick != nil {
 		p.close(sick, reason, &todo)
 	}
-	g := p.groups[r.key]
+	g := p.groups[key]
 	if p.closed {
 		err = ErrClosed
 	} else {
 		p.closeIdle = false
 		e = p.candidate(g, r, &todo)
-		if e == nil && r.wait {
-			w, err = p.join(g, r)
+		if e == nil && r.caller != nil {
+			w, err = p.join(g, key, r)
 		}
 	}
 	if w != nil {
@@ -188,12 +188,12 @@ func (p *Pool[K, C]) choose(r *request[K, C], sick *entry[K, C], reason Reason) 
 }
 
 // candidate takes the first idle connection of the group that is not spent, and closes those before it.
-func (p *Pool[K, C]) candidate(g *group[K, C], r *request[K, C], todo *after[K, C]) *entry[K, C] {
+func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C]) *entry[K, C] {
 	if g == nil || r.terms.ownDial() {
 		return nil
 	}
 	for e := g.idle.first(); e != nil; e = g.idle.first() {
-		reason := e.spent(&r.terms, r.start)
+		reason := e.spent(r.terms, r.start)
 		if reason == "" {
 			p.unpark(e)
 			e.become(active)

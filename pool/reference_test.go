@@ -181,13 +181,13 @@ func (m *reference) checkout(key string, terms Terms) (*refConn, Miss) {
 	return nil, miss
 }
 
-func (m *reference) tryAcquire(key string, terms Terms) *refConn {
+func (m *reference) tryAcquire(key string, terms Terms) (*refConn, Miss) {
 	if m.closed {
-		return nil
+		return nil, ""
 	}
-	c, _ := m.checkout(key, terms)
+	c, miss := m.checkout(key, terms)
 	m.tend()
-	return c
+	return c, miss
 }
 
 // acquire returns a want that may be settled already.
@@ -202,16 +202,7 @@ func (m *reference) acquire(id int, key string, terms Terms) *refWant {
 		w.conn, w.uses = c, c.uses-1
 		return w
 	}
-	switch {
-	case terms.Fresh:
-		miss = MissFresh
-	case terms.Unpooled:
-		miss = MissUnpooled
-	case miss == "" && m.of(key, active) > 0:
-		miss = MissBusy
-	case miss == "":
-		miss = MissCold
-	}
+	miss = m.mostTelling(key, terms, miss)
 	m.misses[miss]++
 	m.order++
 	w.order, w.miss = m.order, miss
@@ -219,6 +210,24 @@ func (m *reference) acquire(id int, key string, terms Terms) *refWant {
 	m.known[key] = true
 	m.tend()
 	return w
+}
+
+// mostTelling is the reason of a miss, where found is what the checkout has met.
+func (m *reference) mostTelling(key string, terms Terms, found Miss) Miss {
+	switch {
+	case terms.Fresh:
+		return MissFresh
+	case terms.Unpooled:
+		return MissUnpooled
+	case found == MissStale || terms.Missed == MissStale:
+		return MissStale
+	case found == MissExpired || terms.Missed == MissExpired:
+		return MissExpired
+	case m.of(key, active) > 0 || terms.Missed == MissBusy:
+		return MissBusy
+	default:
+		return MissCold
+	}
 }
 
 func (m *reference) settleWant(w *refWant) {

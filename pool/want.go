@@ -9,13 +9,16 @@ import (
 var errNoDialer = errors.New("pool: Acquire was called with a nil Dialer and found no idle connection")
 
 // request is one TryAcquire or Acquire on its way through the pool.
-type request[K comparable, C Conn] struct {
-	key    K
-	terms  Terms
+type request[C Conn] struct {
+	terms  *Terms
 	start  time.Duration
-	found  finding // so far
-	wait   bool    // an Acquire: it has ctx and dialer
-	ctx    context.Context
+	found  finding    // so far
+	caller *caller[C] // nil: a TryAcquire, which does not wait
+}
+
+// caller is what an Acquire has that a TryAcquire has not.
+type caller[C Conn] struct {
+	ctx    context.Context // for the values that the dial is to see
 	dialer Dialer[C]
 }
 
@@ -23,8 +26,7 @@ type request[K comparable, C Conn] struct {
 // a queue until then. All of it is guarded by Pool.mu or set once.
 type want[K comparable, C Conn] struct {
 	group     *group[K, C]
-	ctx       context.Context // for the values that its dial is to see
-	dialer    Dialer[C]
+	caller    caller[C]
 	terms     Terms
 	order     uint64              // among all wants of the pool
 	dial      *dial[K, C]         // under way and asked for by this want, or nil
@@ -41,8 +43,8 @@ type delivery[K comparable, C Conn] struct {
 }
 
 // join puts the request into the queue of its group, which it makes if the key was unknown.
-func (p *Pool[K, C]) join(g *group[K, C], r *request[K, C]) (*want[K, C], error) {
-	if r.dialer == nil {
+func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], error) {
+	if r.caller.dialer == nil {
 		return nil, errNoDialer
 	}
 	switch {
@@ -56,8 +58,8 @@ func (p *Pool[K, C]) join(g *group[K, C], r *request[K, C]) (*want[K, C], error)
 		r.found = max(cold, r.found, r.terms.Missed.finding())
 	}
 	if g == nil {
-		g = newGroup(p, r.key)
-		p.groups[r.key] = g
+		g = newGroup(p, key)
+		p.groups[key] = g
 		p.crowd = max(p.crowd, len(p.groups))
 	}
 	p.tally.misses[r.found.miss()]++
@@ -65,7 +67,7 @@ func (p *Pool[K, C]) join(g *group[K, C], r *request[K, C]) (*want[K, C], error)
 
 	p.joined++
 	w := &want[K, C]{
-		group: g, ctx: r.ctx, dialer: r.dialer, terms: r.terms, order: p.joined,
+		group: g, caller: *r.caller, terms: *r.terms, order: p.joined,
 		ready: make(chan delivery[K, C], 1),
 	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
@@ -98,23 +100,24 @@ func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
 
 // await is the waiting half of Acquire. When ctx has ended, a connection that was delivered all the same goes
 // to the next want or to idle.
-func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error) {
+func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
+	ctx := r.caller.ctx
 	var got delivery[K, C]
 	select {
 	case got = <-w.ready:
-	case <-r.ctx.Done():
+	case <-ctx.Done():
 		got = p.leave(w)
 	}
-	if r.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		if got.entry != nil {
 			p.putBack(got.entry, "")
 		}
-		return Lease[K, C]{}, context.Cause(r.ctx)
+		return Lease[K, C]{}, context.Cause(ctx)
 	}
 	if got.err != nil {
 		return Lease[K, C]{}, got.err
 	}
-	return got.entry.begin(&r.terms, r.found, p.now()-r.start), nil
+	return got.entry.begin(r.terms, r.found, p.now()-r.start), nil
 }
 
 // leave settles the want whose context has ended, or returns what it was delivered just before. Its leaving

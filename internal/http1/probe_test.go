@@ -113,6 +113,9 @@ func TestAProbeFindsThatThePeerHasClosed(t *testing.T) {
 		"by a reset":     (*httptestutil.WireConn).Reset,
 	} {
 		t.Run(name+" at once", func(t *testing.T) {
+			if name == "by a reset" && runtime.GOOS != "linux" {
+				t.Skip("here a reset may overtake the answer")
+			}
 			probed(t, func(w *httptestutil.WireConn) {
 				w.ReadRequest()
 				w.Write(hello)
