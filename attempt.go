@@ -83,6 +83,7 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 		preset.close()
 		return nil
 	}
+	terms.Missed = a.lease.Miss()
 	ctx, done := a.waiting()
 	defer done()
 	if preset != nil {

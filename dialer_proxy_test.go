@@ -126,6 +126,7 @@ func TestARefusalOfAProxyReadsAsWithNetHTTP(t *testing.T) {
 }
 
 func TestAProxyThatAnswersWronglyIsADialErrorAndItsConnectionIsClosed(t *testing.T) {
+	httptestutil.CheckLeaks(t)
 	o := secureOrigin(t)
 	granted := "HTTP/1.1 200 OK\r\n\r\n"
 	for name, fault := range map[string]httptestutil.Fault{
@@ -169,6 +170,7 @@ func TestARequestNeedNotWaitForAProxyThatStalls(t *testing.T) {
 		"HTTP": httptestutil.NewHTTPProxy, "SOCKS": httptestutil.NewSOCKS5Proxy,
 	} {
 		t.Run(name, func(t *testing.T) {
+			httptestutil.CheckLeaks(t)
 			o := secureOrigin(t)
 			p := start(t, httptestutil.ProxyOptions{})
 			p.SetFault(httptestutil.FaultStall())

@@ -75,6 +75,7 @@ func TestAServerWithoutTLSIsToldFromOneWithBadTLS(t *testing.T) {
 }
 
 func TestAConnectionWhoseHandshakeFailsIsClosed(t *testing.T) {
+	httptestutil.CheckLeaks(t)
 	ended := make(chan error, 1)
 	ca := httptestutil.NewCA(t)
 	w := httptestutil.NewWireWith(t, httptestutil.WireOptions{CA: ca}, func(c *httptestutil.WireConn) {

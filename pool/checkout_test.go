@@ -84,55 +84,6 @@ func TestAConnectionThatIsBeingProbedIsActive(t *testing.T) {
 	})
 }
 
-func TestTheMissSaysWhatWasFound(t *testing.T) {
-	cap1s := Terms{IdleTimeout: time.Second}
-	for _, test := range []struct {
-		name    string
-		prepare func(w *world)
-		terms   Terms
-		want    Miss
-	}{
-		{"cold when there was nothing", func(*world) {}, Terms{}, MissCold},
-		{"cold when another key has connections", func(w *world) { w.idle(1, "b", Terms{}) }, Terms{}, MissCold},
-		{"busy when all are in use", func(w *world) { w.lease("a", Terms{}) }, Terms{}, MissBusy},
-		{"expired when the asker wants a younger one", func(w *world) {
-			w.idle(1, "a", Terms{})
-			time.Sleep(time.Second)
-		}, cap1s, MissExpired},
-		{"expired rather than busy", func(w *world) {
-			w.idle(2, "a", Terms{})
-			w.try("a", Terms{})
-			time.Sleep(time.Second)
-		}, cap1s, MissExpired},
-		{"stale when the probe failed", func(w *world) {
-			w.idle(1, "a", Terms{})[0].sicken(ReasonPeerClosed)
-		}, Terms{}, MissStale},
-		{"stale rather than expired", func(w *world) {
-			conns := w.idle(2, "a", Terms{})
-			time.Sleep(time.Second)
-			w.release(w.try("a", Terms{}))
-			conns[1].sicken(ReasonPeerClosed)
-		}, cap1s, MissStale},
-		{"fresh when none was looked for", func(w *world) { w.idle(1, "a", Terms{}) }, Terms{Fresh: true}, MissFresh},
-		{"unpooled when none was looked for", func(w *world) { w.idle(1, "a", Terms{}) },
-			Terms{Unpooled: true}, MissUnpooled},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			inBubble(t, config{}, func(t *testing.T, w *world) {
-				test.prepare(w)
-				c := w.acquire("a", test.terms)
-				w.dialed()
-				if got := c.leased().Miss(); got != test.want {
-					t.Errorf("miss is %q, want %q", got, test.want)
-				}
-				if n := w.pool.Stats().Misses[test.want]; n == 0 {
-					t.Error("the miss was not counted")
-				}
-			})
-		})
-	}
-}
-
 func TestAReuseCapAllowsThatManyReuses(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		terms := Terms{MaxReuse: 2}

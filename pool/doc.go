@@ -31,8 +31,8 @@
 //
 //  2. Every path back to idle goes through one function, settle. It looks, in this order, at: retired; the
 //     failed probe; the pool being shut down; Terms.Unpooled of the lease that ends; the caps on reuse and
-//     lifetime. What passes goes to the oldest want that may have it, otherwise to idle, unless the pool was
-//     told to close its idle connections or keeps none.
+//     lifetime. What passes goes to a want that may have it, otherwise to idle, unless the pool was told to
+//     close its idle connections, keeps none, or has as many of the key as it keeps.
 //
 //  3. A lease ends exactly once, by Release, Discard or Hijack. Ending it twice panics, also when the connection
 //     has been leased again since: leases are numbered.
@@ -41,17 +41,19 @@
 //     act after it. A close is therefore counted a moment before the connection's Close is called; it is called
 //     on the goroutine whose call decided it, before dials that profit from the room are started.
 //
-//  5. A dial outlives the Acquire that asked for it: its context keeps that one's values, and only Shutdown
-//     cancels it. Its connection goes to the want that asked for it, or else to the oldest, or to idle, or is closed where its Terms were Unpooled
-//     and no want is there. Its error goes to the want that asked for it and to no other; when that one has left
-//     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. Every want
-//     has a dial of its own, within the limits; after the end of any dial or connection the next ones are
-//     started. A want whose context ends leaves nothing behind: a connection that was delivered at
-//     that very moment is settled anew, as if unused.
+//  5. Every want starts a dial of its own, within the limits, the oldest first; the end of any dial or connection
+//     starts those that have had to wait for room. No want counts on a dial that another has asked for and no
+//     longer needs: it may hang. A dial outlives the Acquire that asked for it: its context keeps that one's
+//     values, and only Shutdown cancels it. Its connection goes to the want that asked for it if that still
+//     waits, else to the oldest that may have it, else to idle; where its Terms were Unpooled and no want is
+//     there, it is closed. Its error goes to the want that asked for it and to no other; when that one has left
+//     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. A want
+//     whose context ends leaves nothing behind: a connection that was delivered at that very moment is settled
+//     anew, as if unused.
 //
 //  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
-//     limit in total the connection goes that was released longest ago, of whatever key; beyond that of its key
-//     the one that comes back is not kept. Wants are first in, first out. A want that
+//     idle limit of its key the connection that comes back is closed; beyond that in total the one that was
+//     released longest ago, of whatever key. Released connections go to wants first in, first out. A want that
 //     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
 //     and where MaxConns holds them back the room they need is made: an idle connection of their key is closed,
 //     or one that is released while no other want has waited longer. Idle connections are leased most recently

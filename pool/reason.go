@@ -9,7 +9,7 @@ type Reason string
 const (
 	ReasonIdleTimeout    Reason = "idle_timeout"    // idle for too long: Terms.IdleTimeout, or the peer's own limit
 	ReasonIdleLimit      Reason = "idle_limit"      // the least recently used idle one, beyond Config.MaxIdle
-	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // came back when Config.MaxIdlePerKey others of its key were idle
+	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // came back to Config.MaxIdlePerKey idle ones of its key
 	ReasonMaxReuse       Reason = "max_reuse"       // reused as often as it may be
 	ReasonMaxLifetime    Reason = "max_lifetime"    // as old as it may get
 	ReasonUnpooled       Reason = "unpooled"        // its lease asked for Terms.Unpooled

@@ -191,7 +191,9 @@ func TestGetClosesItsConnectionsWhenItIsDone(t *testing.T) {
 }
 
 func TestGetFollowsNoRedirect(t *testing.T) {
-	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.RedirectHandler("/elsewhere", http.StatusFound)})
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
+		Handler: http.RedirectHandler("/elsewhere", http.StatusFound),
+	})
 	if r := reported(t, t.Context(), exitOK, o.URL()); r.Status[302] != 1 || o.Requests() != 1 {
 		t.Errorf("status %v after %d requests", r.Status, o.Requests())
 	}
@@ -221,7 +223,8 @@ func TestAnInterruptedGetReportsWhatWasDone(t *testing.T) {
 	})
 	got := command(ctx, "get", "-n", "10000000", w.URL())
 	wantCode(t, got, exitInterrupted)
-	wantIn(t, got.out, "Interrupted. What was done so far:", "2 answered, 0 failed, 1 given up, 9999997 not sent", "canceled 1")
+	wantIn(t, got.out, "Interrupted. What was done so far:",
+		"2 answered, 0 failed, 1 given up, 9999997 not sent", "canceled 1")
 }
 
 func TestAnInterruptedGetReportsAsJSONToo(t *testing.T) {

@@ -121,8 +121,9 @@ func (r *getReport) text() string {
 	t.add("status", statusText(r.Status))
 	t.add("latency", r.latencyText())
 	t.add("bytes", fmt.Sprint(r.Bytes))
-	t.add("connections", fmt.Sprintf("%d opened, %d idle, %d active", r.Connections.Opened, r.Connections.Idle, r.Connections.Active))
-	t.add("closed", countsText(r.Connections.Closed))
+	c := r.Connections
+	t.add("connections", fmt.Sprintf("%d opened, %d idle, %d active", c.Opened, c.Idle, c.Active))
+	t.add("closed", countsText(c.Closed))
 	t.add("misses", countsText(r.Misses))
 	t.add("retries", r.Retries.text())
 	b.WriteString(t.text(""))

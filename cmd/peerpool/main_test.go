@@ -74,7 +74,7 @@ func TestBadArgumentsSayOnOneLineWhatToWriteInstead(t *testing.T) {
 	} {
 		got := command(t.Context(), strings.Split(c.args, " ")...)
 		if got.code != exitUsage || got.out != "" {
-			t.Errorf("%q: exit code %d and output %q, want %d and none", c.args, got.code, got.out, exitUsage)
+			t.Errorf("%q: exit code %d, output %q; want %d and none", c.args, got.code, got.out, exitUsage)
 		}
 		if !strings.HasPrefix(got.err, "peerpool: ") || !strings.Contains(got.err, c.says) {
 			t.Errorf("%q says %q, want %q", c.args, got.err, c.says)

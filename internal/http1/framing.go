@@ -29,7 +29,8 @@ type framing struct {
 }
 
 // frame decides the length of the body (RFC 9112 section 6.3) and whether the connection persists
-// (section 9.3). It takes Transfer-Encoding out of the header, as net/http does.
+// (section 9.3). It takes Transfer-Encoding, and a Connection
+// that closes, out of the header, as net/http does.
 func (h *head) frame(method string) (framing, error) {
 	chunked, err := h.chunked()
 	if err != nil {
@@ -39,8 +40,11 @@ func (h *head) frame(method string) (framing, error) {
 	if err != nil {
 		return framing{}, err
 	}
-	delete(h.header, "Transfer-Encoding")
 	f := framing{length: -1, chunked: chunked, persist: h.persists()}
+	delete(h.header, "Transfer-Encoding")
+	if !f.persist && h.minor > 0 {
+		delete(h.header, "Connection") // http.Response.Close says it
+	}
 	f.ambiguous = chunked && length >= 0 || len(h.contentLen) > 1
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
@@ -114,6 +118,13 @@ func (h *head) persists() bool {
 			!httpguts.HeaderValuesContainsToken(values, "close")
 	}
 	return len(values) == 0 || !httpguts.HeaderValuesContainsToken(values, "close")
+}
+
+// noCache spells "Pragma: no-cache" out as the Cache-Control that it means (RFC 9111 section 5.4), as net/http does.
+func (h *head) noCache() {
+	if p := h.header["Pragma"]; len(p) > 0 && p[0] == "no-cache" && h.header["Cache-Control"] == nil {
+		h.header["Cache-Control"] = []string{"no-cache"}
+	}
 }
 
 // trailer returns the announced trailer fields, without values yet, and takes Trailer out of the

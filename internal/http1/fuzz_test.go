@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"testing"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // maxSeed keeps seeds small enough to be mutated in no time.
@@ -104,20 +102,11 @@ func byReference(data []byte, method string) (*received, error) {
 // allow takes out of what the reference read all that we leave out on purpose. This is the whole list.
 //
 //   - A field that decides about framing or routing is dropped when it turns up in a trailer.
-//   - "Pragma: no-cache" is passed on as it is; the reference adds a Cache-Control that nobody sent.
-//   - "Connection: close" stays in the header, besides setting Close; the reference takes it out.
 func (r *received) allow(ours *received) {
 	for name := range r.Trailer {
 		if forbiddenTrailer(name) {
 			delete(r.Trailer, name)
 		}
-	}
-	if _, sent := ours.Header["Cache-Control"]; !sent && r.Header.Get("Pragma") == "no-cache" {
-		delete(r.Header, "Cache-Control")
-	}
-	if httpguts.HeaderValuesContainsToken(ours.Header["Connection"], "close") {
-		delete(ours.Header, "Connection")
-		delete(r.Header, "Connection")
 	}
 	for _, r := range []*received{r, ours} {
 		if len(r.Trailer) == 0 {

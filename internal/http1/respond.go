@@ -95,6 +95,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if f.kind == switchProtocol && !switches(e.Req.Header, h.header) {
 		return nil, e.fail(errUnasked101)
 	}
+	h.noCache()
 	trailer, err := h.trailer(f.chunked)
 	if err != nil {
 		return nil, e.fail(err)
