@@ -64,7 +64,7 @@ func TestNginxLosesNoGetThoughItClosesIdleConnections(t *testing.T) {
 	}
 	st := s.Stats()
 	t.Logf("%d requests on %d connections; %d retries; closes %v", sent, st.Opened, st.Retries.Stale+st.Retries.Unsent, st.Closes)
-	if st.Retries.Failed != 0 || st.Closes["connection_close"] == 0 {
+	if st.Retries.Failed != 0 || st.Closes["connection_close"] == 0 && !testing.Short() {
 		t.Errorf("%+v", st)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -61,6 +62,7 @@ type routes struct {
 	mu         sync.RWMutex // guards the maps; nothing is called under it
 	byKey      map[routeKey]*route
 	byIdentity map[unique.Handle[Identity]][]*route
+	crowd      int // the most that byKey has held since it was made
 }
 
 func (rs *routes) get(key routeKey) *route {
@@ -81,6 +83,7 @@ func (rs *routes) put(r *route) {
 	}
 	rs.byKey[r.key] = r
 	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
+	rs.crowd = max(rs.crowd, len(rs.byKey))
 }
 
 // drop forgets a route whose address did not answer.
@@ -110,6 +113,21 @@ func (rs *routes) forget(id unique.Handle[Identity]) {
 		delete(rs.byKey, r.key)
 	}
 	delete(rs.byIdentity, id)
+	rs.shrinkLocked()
+}
+
+// shrinkLocked makes the maps anew when little of them is in use: a map keeps the memory of its most crowded
+// moment.
+func (rs *routes) shrinkLocked() {
+	if rs.crowd < 1024 || len(rs.byKey) > rs.crowd/4 {
+		return
+	}
+	rs.crowd = len(rs.byKey)
+	byKey := make(map[routeKey]*route, len(rs.byKey))
+	maps.Copy(byKey, rs.byKey)
+	byIdentity := make(map[unique.Handle[Identity]][]*route, len(rs.byIdentity))
+	maps.Copy(byIdentity, rs.byIdentity)
+	rs.byKey, rs.byIdentity = byKey, byIdentity
 }
 
 // route returns the route of a request, and a connection that is open already if finding it opened one. avoid

@@ -52,6 +52,7 @@ func TestRoutesAreForgottenWithTheirConnections(t *testing.T) {
 }
 
 func TestRoutesThatLeadNowhereAreForgotten(t *testing.T) {
+	peerNeedsSecondLoopback(t)
 	httptestutil.CheckLeaks(t)
 	closed := peerClosedAddr(t)
 	r := &httptestutil.Resolver{}
