@@ -96,7 +96,11 @@ func (id Identity) String() string {
 	return b.String()
 }
 
-// MarshalText returns what String returns, so that [Stats.Peers] goes through JSON.
+// GoString returns what String returns, so that no way of printing shows the digests of secrets.
+func (id Identity) GoString() string { return id.String() }
+
+// MarshalText returns what String returns, so that [Stats.Peers] goes through JSON. Identities that differ only
+// in what String does not show come out under the same name there.
 func (id Identity) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // short returns the first digits of a digest, or nothing for none.
@@ -110,5 +114,6 @@ func short(digest [32]byte) string {
 // sessionPrefix sets the TLS sessions of an identity apart from all others: equal prefixes mean equal
 // identities, as each field is quoted before it is hashed.
 func (id Identity) sessionPrefix() string {
-	return fmt.Sprintf("%x ", sha256.Sum256(fmt.Appendf(nil, "%#v", id)))
+	type fields Identity // without its methods: %#v quotes each field
+	return fmt.Sprintf("%x ", sha256.Sum256(fmt.Appendf(nil, "%#v", fields(id))))
 }

@@ -128,6 +128,9 @@ func (p *Peer) parseAddr() error {
 		if p.opts.Proxy != nil {
 			return optionError("Addr", "a Unix socket is not reached through a proxy")
 		}
+		if p.opts.LocalAddr.IsValid() {
+			return optionError("LocalAddr", "has no effect on a Unix socket")
+		}
 		p.network, p.addr = "unix", path
 		return nil
 	}

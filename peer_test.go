@@ -3,6 +3,8 @@ package peerpool
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -166,4 +168,35 @@ func TestRootsAddedLaterAreNotTrustedByAPeer(t *testing.T) {
 	pool.AddCert(o.CA().Certificate())
 	tr := peerTransport(t, &Transport{})
 	peerWantOp(t, peerFail(t, tr, o.URL(), peer), "tls")
+}
+
+func TestALocalAddressThatWouldHaveNoEffectIsRefused(t *testing.T) {
+	local := netip.MustParseAddr("127.0.0.1")
+	if _, err := NewPeer(PeerOptions{Addr: "unix:/run/x", LocalAddr: local}); err == nil || !strings.Contains(err.Error(), "LocalAddr") {
+		t.Errorf("for a Unix socket: %v, want an error that names LocalAddr", err)
+	}
+	peer, err := NewPeer(PeerOptions{LocalAddr: local})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &Transport{DialContext: (&net.Dialer{}).DialContext}
+	req, err := http.NewRequestWithContext(WithPeer(t.Context(), peer), http.MethodGet, "http://127.0.0.1:1/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := transport.RoundTrip(req); err == nil || !strings.Contains(err.Error(), "LocalAddr") {
+		t.Errorf("beside a DialContext: %v, want an error that names LocalAddr", err)
+	}
+}
+
+func TestNoWayOfPrintingAnIdentityShowsMoreThanItsString(t *testing.T) {
+	id := Identity{network: "tcp", scheme: "https", address: "192.0.2.1:443", proxySecret: [32]byte{1, 2, 3}}
+	if got := fmt.Sprintf("%#v", id); got != id.String() {
+		t.Errorf("%%#v is %q, want %q", got, id)
+	}
+	other := id
+	other.proxySecret[31] = 9
+	if id.sessionPrefix() == other.sessionPrefix() {
+		t.Error("identities that differ in a secret share TLS sessions")
+	}
 }

@@ -186,6 +186,9 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	r.hostPort = target
 	id := Identity{network: "tcp", scheme: u.Scheme, group: r.peer.Group}
 	if r.peer.LocalAddr.IsValid() {
+		if r.dialer != ourDialer {
+			return nil, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
+		}
 		id.local = r.peer.LocalAddr.String()
 	}
 	if err := r.secure(u, &id); err != nil {

@@ -54,11 +54,12 @@ func (r *route) secure(u *url.URL, id *Identity) error {
 	cfg.InsecureSkipVerify = cfg.InsecureSkipVerify || o.SkipVerify
 	id.tls = tlsid.Of(cfg, r.t.TLSClientConfig)
 	id.serverName, id.alternativeName = cfg.ServerName, o.AlternativeName
-	id.skipVerify, id.skipHostname = cfg.InsecureSkipVerify, o.SkipHostnameVerify
+	otherwise := o.SkipHostnameVerify || o.AlternativeName != ""
+	id.skipVerify, id.skipHostname = cfg.InsecureSkipVerify && !otherwise, o.SkipHostnameVerify
 	if len(cfg.Certificates) > 0 {
 		id.certificate = tlsid.Certificate(&cfg.Certificates[0])
 	}
-	if o.SkipHostnameVerify || o.AlternativeName != "" {
+	if otherwise {
 		verifyOtherwise(cfg, o)
 	}
 	r.tls = cfg

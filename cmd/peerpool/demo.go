@@ -100,7 +100,7 @@ func demonstrate(ctx context.Context, s streams, phases []phase) (int, error) {
 		return 0, err
 	}
 	interrupted := ctx.Err() != nil
-	if err := print(s.out, demoText(rows, interrupted)); err != nil {
+	if err := writeReport(s.out, demoText(rows, interrupted)); err != nil {
 		return 0, err
 	}
 	if interrupted {

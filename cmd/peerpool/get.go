@@ -24,7 +24,7 @@ const minIdlePerHost = 64
 func get(ctx context.Context, args []string, s streams) (int, error) {
 	a, err := parseGet(args)
 	if errors.Is(err, flag.ErrHelp) {
-		return exitOK, print(s.out, usage)
+		return exitOK, writeReport(s.out, usage)
 	}
 	if err != nil {
 		return 0, err
@@ -46,7 +46,7 @@ func get(ctx context.Context, args []string, s streams) (int, error) {
 
 	r := newGetReport(&t, w, tr.Stats())
 	r.Requests, r.Seconds, r.Interrupted = a.requests, took.Seconds(), ctx.Err() != nil
-	if err := print(s.out, r.format(a.json)); err != nil {
+	if err := writeReport(s.out, r.format(a.json)); err != nil {
 		return 0, err
 	}
 	return r.exitCode(), nil

@@ -12,7 +12,7 @@ import (
 )
 
 // reported runs "get -json" and returns its report.
-func reported(t *testing.T, ctx context.Context, code int, args ...string) getReport {
+func reported(ctx context.Context, t *testing.T, code int, args ...string) getReport {
 	t.Helper()
 	got := command(ctx, append([]string{"get", "-json"}, args...)...)
 	wantCode(t, got, code)
@@ -27,7 +27,7 @@ func reported(t *testing.T, ctx context.Context, code int, args ...string) getRe
 func answering(t *testing.T, body string) *httptestutil.Origin {
 	t.Helper()
 	return httptestutil.NewOrigin(t, httptestutil.OriginOptions{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, body) }),
 	})
 }
 
@@ -48,7 +48,7 @@ func TestGetReportsOneRequestAndItsStory(t *testing.T) {
 func TestGetSpreadsRequestsEvenlyOverItsURLs(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	a, b := answering(t, "aa"), answering(t, "bbb")
-	r := reported(t, t.Context(), exitOK, a.URL()+"/x", "-n", "7", b.URL()+"/y")
+	r := reported(t.Context(), t, exitOK, a.URL()+"/x", "-n", "7", b.URL()+"/y")
 	if r.Requests != 7 || r.Answered != 7 || r.Status[200] != 7 || r.Bytes != 4*2+3*3 {
 		t.Errorf("report: %+v", r)
 	}
@@ -73,7 +73,7 @@ func TestGetSpreadsRequestsEvenlyOverItsURLs(t *testing.T) {
 
 func TestGetAsksEachURLOnceByDefault(t *testing.T) {
 	o := answering(t, "")
-	if r := reported(t, t.Context(), exitOK, o.URL()+"/1", o.URL()+"/2", o.URL()+"/3"); r.Answered != 3 {
+	if r := reported(t.Context(), t, exitOK, o.URL()+"/1", o.URL()+"/2", o.URL()+"/3"); r.Answered != 3 {
 		t.Errorf("%d requests answered, want 3", r.Answered)
 	}
 }
@@ -96,7 +96,7 @@ func TestGetSendsFromSeveralCallersAtOnce(t *testing.T) {
 			<-arrived
 		}
 	}()
-	r := reported(t, t.Context(), exitOK, "-c", "5", "-n", "5", "-timeout", "10s", o.URL())
+	r := reported(t.Context(), t, exitOK, "-c", "5", "-n", "5", "-timeout", "10s", o.URL())
 	if r.Answered != callers || r.Connections.Opened != callers {
 		t.Errorf("%d answered over %d connections, want %d over as many", r.Answered, r.Connections.Opened, callers)
 	}
@@ -104,7 +104,7 @@ func TestGetSendsFromSeveralCallersAtOnce(t *testing.T) {
 
 func TestGetSendsHeaderFieldsAndHost(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	reported(t, t.Context(), exitOK, "-H", "X-One: a: b", "-H", "x-one:c", "-H", "host: example.test", o.URL())
+	reported(t.Context(), t, exitOK, "-H", "X-One: a: b", "-H", "x-one:c", "-H", "host: example.test", o.URL())
 	seen := o.Seen()[0]
 	if got := seen.Header["X-One"]; fmt.Sprint(got) != "[a: b c]" {
 		t.Errorf("X-One is %q", got)
@@ -116,11 +116,11 @@ func TestGetSendsHeaderFieldsAndHost(t *testing.T) {
 
 func TestGetTrustsAnUnknownCertificateOnlyWhenTold(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
-	r := reported(t, t.Context(), exitFailed, o.URL())
+	r := reported(t.Context(), t, exitFailed, o.URL())
 	if r.Failed != 1 || r.Identities[0].DialFailures != 1 || !strings.Contains(fmt.Sprint(r.Errors), "certificate") {
 		t.Errorf("without -k: %+v", r)
 	}
-	r = reported(t, t.Context(), exitOK, "-k", o.URL())
+	r = reported(t.Context(), t, exitOK, "-k", o.URL())
 	if r.Answered != 1 || !strings.Contains(r.Identities[0].Identity, "insecure") {
 		t.Errorf("with -k: %+v", r)
 	}
@@ -137,7 +137,7 @@ func TestGetReportsErrorsByTextAndFails(t *testing.T) {
 func TestGetGivesASlowRequestUp(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	w := httptestutil.NewWire(t, httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
-	r := reported(t, t.Context(), exitFailed, "-timeout", "50ms", w.URL())
+	r := reported(t.Context(), t, exitFailed, "-timeout", "50ms", w.URL())
 	if r.Failed != 1 || r.Errors["context deadline exceeded"] != 1 || len(r.Status) != 0 {
 		t.Errorf("report: %+v", r)
 	}
@@ -148,7 +148,7 @@ func TestGetGivesASlowRequestUp(t *testing.T) {
 
 func TestGetCountsAResponseThatBreaksOffAsFailed(t *testing.T) {
 	w := httptestutil.NewWire(t, httptestutil.ReplyThenClose("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
-	r := reported(t, t.Context(), exitFailed, w.URL())
+	r := reported(t.Context(), t, exitFailed, w.URL())
 	if r.Failed != 1 || r.Answered != 0 || len(r.Status) != 0 || r.Bytes != 0 || r.Errors["unexpected EOF"] != 1 {
 		t.Errorf("report: %+v", r)
 	}
@@ -157,7 +157,7 @@ func TestGetCountsAResponseThatBreaksOffAsFailed(t *testing.T) {
 func TestGetReportsWhyConnectionsWereClosed(t *testing.T) {
 	w := httptestutil.NewWire(t, httptestutil.Replies(
 		httptestutil.ResponseWith(http.StatusNotFound, "gone", "Connection: close")))
-	r := reported(t, t.Context(), exitOK, "-n", "4", w.URL())
+	r := reported(t.Context(), t, exitOK, "-n", "4", w.URL())
 	if r.Connections.Closed["connection_close"] != 4 || r.Connections.Opened != 4 || r.Status[404] != 4 {
 		t.Errorf("report: %+v", r)
 	}
@@ -172,7 +172,7 @@ func TestGetReportsARetryAndTellsItsStory(t *testing.T) {
 		c.ReadRequest()
 		c.Close()
 	}, httptestutil.Replies(response)))
-	r := reported(t, t.Context(), exitOK, "-n", "2", w.URL())
+	r := reported(t.Context(), t, exitOK, "-n", "2", w.URL())
 	if r.Retries != (retryReport{Stale: 1, Saved: 1}) {
 		t.Errorf("retries: %+v", r.Retries)
 	}
@@ -184,7 +184,7 @@ func TestGetReportsARetryAndTellsItsStory(t *testing.T) {
 
 func TestGetClosesItsConnectionsWhenItIsDone(t *testing.T) {
 	w := httptestutil.NewWire(t, httptestutil.Replies(httptestutil.Response("ok")))
-	reported(t, t.Context(), exitOK, w.URL())
+	reported(t.Context(), t, exitOK, w.URL())
 	if err := w.WaitClientClosed(1); err != nil {
 		t.Error(err)
 	}
@@ -194,7 +194,7 @@ func TestGetFollowsNoRedirect(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
 		Handler: http.RedirectHandler("/elsewhere", http.StatusFound),
 	})
-	if r := reported(t, t.Context(), exitOK, o.URL()); r.Status[302] != 1 || o.Requests() != 1 {
+	if r := reported(t.Context(), t, exitOK, o.URL()); r.Status[302] != 1 || o.Requests() != 1 {
 		t.Errorf("status %v after %d requests", r.Status, o.Requests())
 	}
 }
@@ -202,7 +202,7 @@ func TestGetFollowsNoRedirect(t *testing.T) {
 func TestGetDoesNotWaitForTheEndOfAnUpgradedConnection(t *testing.T) {
 	w := httptestutil.NewWire(t, httptestutil.ReplyThenStall(
 		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nnot a body"))
-	r := reported(t, t.Context(), exitOK, "-H", "Connection: Upgrade", "-H", "Upgrade: x", w.URL())
+	r := reported(t.Context(), t, exitOK, "-H", "Connection: Upgrade", "-H", "Upgrade: x", w.URL())
 	if r.Status[101] != 1 || r.Bytes != 0 {
 		t.Errorf("report: %+v", r)
 	}
@@ -219,7 +219,7 @@ func TestAnInterruptedGetReportsWhatWasDone(t *testing.T) {
 		}
 		c.ReadRequest()
 		interrupt()
-		c.WaitClosed()
+		_ = c.WaitClosed()
 	})
 	got := command(ctx, "get", "-n", "10000000", w.URL())
 	wantCode(t, got, exitInterrupted)
@@ -230,7 +230,7 @@ func TestAnInterruptedGetReportsWhatWasDone(t *testing.T) {
 func TestAnInterruptedGetReportsAsJSONToo(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	r := reported(t, ctx, exitInterrupted, "-n", "5", "http://127.0.0.1:1/")
+	r := reported(ctx, t, exitInterrupted, "-n", "5", "http://127.0.0.1:1/")
 	if !r.Interrupted || r.Requests != 5 || r.Answered+r.Failed+r.Unfinished != 0 {
 		t.Errorf("report: %+v", r)
 	}

@@ -79,7 +79,7 @@ func interruptible() context.Context {
 func run(ctx context.Context, args []string, s streams) int {
 	code, err := dispatch(ctx, args, s)
 	if err != nil {
-		fmt.Fprintf(s.err, "peerpool: %v\n", err)
+		_, _ = fmt.Fprintf(s.err, "peerpool: %v\n", err) // there is nowhere else to say it
 		var bad *usageError
 		if errors.As(err, &bad) {
 			return exitUsage
@@ -97,7 +97,7 @@ func dispatch(ctx context.Context, args []string, s streams) (int, error) {
 	case "get":
 		return get(ctx, args[1:], s)
 	case "help", "-h", "-help", "--help":
-		return exitOK, print(s.out, usage)
+		return exitOK, writeReport(s.out, usage)
 	}
 	if isWebURL(args[0]) {
 		return 0, misuse(`no command given: write "peerpool get URL"`)
@@ -123,8 +123,8 @@ func shown(arg string) string {
 	return fmt.Sprintf("%q", arg)
 }
 
-// print writes a whole report.
-func print(w io.Writer, text string) error {
+// writeReport writes a whole report.
+func writeReport(w io.Writer, text string) error {
 	if _, err := io.WriteString(w, text); err != nil {
 		return fmt.Errorf("the report could not be written: %w", err)
 	}

@@ -52,17 +52,17 @@ func (p *progress) follow(text func() string) (stop func()) {
 
 func (p *progress) show(text string) {
 	if !p.live {
-		fmt.Fprintln(p.w, text)
+		_, _ = fmt.Fprintln(p.w, text)
 		return
 	}
 	blank := strings.Repeat(" ", max(0, p.width-len(text)))
-	fmt.Fprint(p.w, "\r", text, blank)
+	_, _ = fmt.Fprint(p.w, "\r", text, blank)
 	p.width = len(text)
 }
 
 func (p *progress) erase() {
 	if p.width > 0 {
-		fmt.Fprint(p.w, "\r", strings.Repeat(" ", p.width), "\r")
+		_, _ = fmt.Fprint(p.w, "\r", strings.Repeat(" ", p.width), "\r")
 		p.width = 0
 	}
 }
@@ -70,7 +70,7 @@ func (p *progress) erase() {
 // note tells something that stays, unless the line that is rewritten has told it.
 func (p *progress) note(text string) {
 	if !p.live {
-		fmt.Fprintln(p.w, text)
+		_, _ = fmt.Fprintln(p.w, text)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 func shownBy(t *testing.T, live bool, lasts time.Duration, texts ...string) string {
 	t.Helper()
 	var out strings.Builder
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(*testing.T) {
 		p := &progress{w: &out, live: live}
 		next := 0
 		stop := p.follow(func() string {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -37,12 +39,17 @@ func visit(t *testing.T, s *server) *visitor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(httptestutil.Bound))
+	if err := c.SetDeadline(time.Now().Add(httptestutil.Bound)); err != nil {
+		t.Fatal(err)
+	}
 	return &visitor{t, c, bufio.NewReader(c)}
 }
 
 func (v *visitor) ask(path string) {
-	fmt.Fprintf(v, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
+	v.t.Helper()
+	if _, err := fmt.Fprintf(v, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path); err != nil {
+		v.t.Fatal(err)
+	}
 }
 
 // hears reads one response, which must have that body.
@@ -63,7 +70,7 @@ func (v *visitor) isGone() {
 	v.t.Helper()
 	if b, err := v.in.ReadByte(); err == nil {
 		v.t.Errorf("a byte %q where the connection should end", b)
-	} else if e, ok := err.(net.Error); ok && e.Timeout() {
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
 		v.t.Error("the connection does not end")
 	}
 }

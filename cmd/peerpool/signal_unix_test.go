@@ -41,7 +41,7 @@ func TestTheFirstSignalEndsTheCommandAfterItsReport(t *testing.T) {
 		w := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
 			c.ReadRequest()
 			close(arrived)
-			c.WaitClosed()
+			_ = c.WaitClosed()
 		})
 		cmd, out := process(t, "command", "get", "-n", "3", w.URL())
 		start(t, cmd)
@@ -49,7 +49,7 @@ func TestTheFirstSignalEndsTheCommandAfterItsReport(t *testing.T) {
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		cmd.Wait()
+		_ = cmd.Wait() // says what its exit code says
 		if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
 			t.Errorf("%v: exit code %d, want %d", sig, code, exitInterrupted)
 		}
@@ -63,7 +63,7 @@ func linger() {
 	fmt.Println("ready")
 	<-ctx.Done()
 	fmt.Println("interrupted")
-	io.Copy(io.Discard, os.Stdin)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 func TestTheSecondSignalKills(t *testing.T) {
@@ -84,13 +84,15 @@ func TestTheSecondSignalKills(t *testing.T) {
 		if _, err := io.ReadFull(stdout, b); err != nil || string(b) != said {
 			t.Fatalf("it said %q and %v, want %q", b, err, said)
 		}
-		cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var ended *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &ended) {
 		t.Fatalf("it ended with %v", err)
 	}
-	if ws := ended.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGINT {
+	if ws, _ := ended.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v, want an interrupt", ws)
 	}
 }
