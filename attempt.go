@@ -58,6 +58,7 @@ func (a *attempt) acquire() error {
 	for {
 		r, preset, err := a.t.route(a.Ctx, a.Req, a.peer, avoid)
 		if err != nil {
+			a.observeFailure(err)
 			return err
 		}
 		if len(avoid) == 0 && a.trace != nil && a.trace.GetConn != nil {
@@ -128,6 +129,17 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 		terms.MaxConns = o.MaxConns
 	}
 	return terms
+}
+
+// observeFailure tells the observer about a request that found no route.
+func (a *attempt) observeFailure(err error) {
+	if o := a.t.Observer; o != nil && o.Acquired != nil {
+		e := Acquired{Attempt: a.number, Err: err}
+		if dial, ok := errors.AsType[*DialError](err); ok {
+			e.Identity = dial.Identity
+		}
+		o.Acquired(a.Ctx, e)
+	}
 }
 
 // acquired tells trace and observer.

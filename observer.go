@@ -35,7 +35,7 @@ type CloseReason = pool.Reason
 
 // Acquired describes how an attempt came to its connection.
 type Acquired struct {
-	Identity Identity
+	Identity Identity      // as far as it was known
 	Attempt  int           // 1 for the first
 	Miss     MissReason    // "" for a hit
 	Reused   bool          // the connection has served before
@@ -50,7 +50,7 @@ type Acquired struct {
 type Dialed struct {
 	Identity Identity
 	Start    time.Time
-	Connect  time.Duration // TCP or Unix socket, racing addresses included
+	Connect  time.Duration // TCP or Unix socket; about zero where settling on an address has connected already
 	Proxy    time.Duration // CONNECT or SOCKS, TLS to the proxy included
 	TLS      time.Duration
 	Total    time.Duration
