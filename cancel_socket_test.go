@@ -108,21 +108,20 @@ func TestAWaiterThatGivesUpLeavesTheConnectionToTheNext(t *testing.T) {
 	})
 }
 
-func TestADialGoesOnForTheNextRequest(t *testing.T) {
-	httptestutil.CheckLeaks(t)
-	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+// dialAndLeave sends a request that is canceled while it is dialed for, and then lets the dial end.
+func dialAndLeave(t *testing.T, tr *peerpool.Transport, url string) *subject {
+	t.Helper()
 	dialing, proceed := make(chan struct{}, 2), make(chan struct{})
-	s := observe(t, &peerpool.Transport{
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dialing <- struct{}{}
-			<-proceed
-			return new(net.Dialer).DialContext(ctx, network, addr)
-		},
-	})
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dialing <- struct{}{}
+		<-proceed
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	s := observe(t, tr)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.RoundTrip(newRequest(t, "GET", origin.URL(), nil).WithContext(ctx))
+		_, err := s.RoundTrip(newRequest(t, "GET", url, nil).WithContext(ctx))
 		ended <- err
 	}()
 	<-dialing
@@ -131,11 +130,28 @@ func TestADialGoesOnForTheNextRequest(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	close(proceed)
-	s.await("the connection idles", func(st peerpool.Stats) bool { return st.Idle == 1 })
+	s.await("the dial has ended", func(st peerpool.Stats) bool { return st.Opened == 1 && st.Dialing+st.Active == 0 })
+	return s
+}
+
+func TestADialGoesOnForTheNextRequest(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	s := dialAndLeave(t, &peerpool.Transport{}, origin.URL())
+	if st := s.Stats(); st.Idle != 1 {
+		t.Errorf("%+v", st)
+	}
 	s.get(origin.URL())
 	if n := origin.Conns(); n != 1 {
 		t.Errorf("%d connections, want 1", n)
 	}
+}
+
+func TestADialThatNobodyWaitsForIsNotKeptWithoutKeepAlives(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	s := dialAndLeave(t, &peerpool.Transport{DisableKeepAlives: true}, origin.URL())
+	s.closes("unpooled", 1)
 }
 
 func TestResponseHeaderTimeoutBoundsTheWaitForTheHead(t *testing.T) {

@@ -183,3 +183,19 @@ func TestAnExchangeEndsOnceWhateverBecomesOfIt(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestARequestThatFindsNoRouteIsReported(t *testing.T) {
+	var resolver httptestutil.Resolver
+	resolver.Fail("nowhere.test", errors.New("the resolver is out"))
+	var seen []peerpool.Acquired
+	transport := &peerpool.Transport{
+		Resolver: &resolver,
+		Observer: &peerpool.Observer{Acquired: func(_ context.Context, a peerpool.Acquired) { seen = append(seen, a) }},
+	}
+	if _, err := transport.RoundTrip(newRequest(t, "GET", "http://nowhere.test/", nil)); err == nil {
+		t.Fatal("the request succeeded")
+	}
+	if len(seen) != 1 || seen[0].Err == nil || seen[0].Attempt != 1 {
+		t.Errorf("told %+v, want one failure of the first attempt", seen)
+	}
+}

@@ -138,17 +138,14 @@ func TestNobodyStarvesBehindAFailedDial(t *testing.T) {
 	}
 }
 
-func TestAnUnpooledDialServesWhoeverWaitsButIsNeverLeftIdle(t *testing.T) {
+func TestAnUnpooledDialServesNobodyButItsAsker(t *testing.T) {
 	inBubble(t, config{MaxDialsPerKey: 1}, func(t *testing.T, w *world) {
 		w.acquire("a", Terms{Unpooled: true}).giveUp()
 		plain := w.acquire("a", Terms{})
-		kept := plain.leasedByDial()
-		wantReason(t, w.release(kept), "") // the lease was a pooled one
-
-		w.acquire("a", Terms{Unpooled: true}).giveUp()
 		late := w.dialed()
 		w.wantCloses(map[*fakeConn]Reason{late: ReasonUnpooled})
-		w.wantGauges(1, 0, 0, 0)
+		plain.leasedByDial()
+		w.wantGauges(0, 1, 0, 0)
 	})
 }
 

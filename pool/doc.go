@@ -45,8 +45,8 @@
 //     starts those that have had to wait for room. No want counts on a dial that another has asked for and no
 //     longer needs: it may hang. A dial outlives the Acquire that asked for it: its context keeps that one's
 //     values, and only Shutdown cancels it. Its connection goes to the want that asked for it if that still
-//     waits, else to the oldest that may have it, else to idle; where its Terms were Unpooled and no want is
-//     there, it is closed. Its error goes to the want that asked for it and to no other; when that one has left
+//     waits, else to the oldest that may have it, else to idle; where its Terms were Unpooled and its want has
+//     left, it is closed. Its error goes to the want that asked for it and to no other; when that one has left
 //     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. A want
 //     whose context ends leaves nothing behind: a connection that was delivered at that very moment is settled
 //     anew, as if unused.

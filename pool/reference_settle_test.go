@@ -14,7 +14,7 @@ func (m *reference) settle(c *refConn, probe Reason, asker *refWant) Reason {
 	if why == "" && m.closed {
 		why = ReasonShutdown
 	}
-	if why == "" && c.unpooled && c.uses > 0 {
+	if why == "" && c.unpooled && asker == nil {
 		why = ReasonUnpooled
 	}
 	if why == "" {
@@ -72,8 +72,6 @@ func (m *reference) owesRoom(key string, heir *refWant) bool {
 
 func (m *reference) park(c *refConn) Reason {
 	switch {
-	case c.unpooled:
-		return ReasonUnpooled
 	case m.closeIdle:
 		return ReasonCloseIdle
 	case m.config.MaxIdlePerKey < 0:

@@ -116,7 +116,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
 	switch {
 	case p.closed:
 		return ReasonShutdown
-	case e.unpooled && e.uses > 0:
+	case e.unpooled && e.asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
 	}
 	return e.spent(&Terms{}, now)
@@ -127,8 +127,6 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	g := e.group
 	perKey, total := p.config.MaxIdlePerKey, p.config.MaxIdle
 	switch {
-	case e.unpooled:
-		return ReasonUnpooled
 	case p.closeIdle:
 		return ReasonCloseIdle
 	case perKey < 0:
