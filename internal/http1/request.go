@@ -234,11 +234,10 @@ func (w *headWriter) field(name, value string) {
 // checked before a connection was acquired; a line end that slipped through becomes a space.
 func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)
-	value = strings.Trim(value, " \t\r\n")
-	if strings.ContainsAny(value, "\r\n") {
+	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
 		value = lineEnds.Replace(value)
 	}
-	w.b = append(append(w.b, value...), "\r\n"...)
+	w.b = append(append(w.b, trimSpace(value)...), "\r\n"...)
 }
 
 var lineEnds = strings.NewReplacer("\n", " ", "\r", " ")
