@@ -240,6 +240,27 @@ func TestARequestThatCannotBeSentFailsAsWithNetHTTP(t *testing.T) {
 	}
 }
 
+func TestAHostThatNoProxyCanReadFailsAsWithNetHTTP(t *testing.T) {
+	proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+	ours, theirs := beside(t)
+	ours.Proxy, theirs.Proxy = http.ProxyURL(proxy.URL()), http.ProxyURL(proxy.URL())
+	attempt := func(rt http.RoundTripper, host string) error {
+		req := newRequest(t, http.MethodGet, "http://example.test", nil)
+		req.Host = host
+		resp, err := rt.RoundTrip(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	for _, host := range []string{"two words", "line\nend", "a/b", "ünï\x00"} {
+		got, want := attempt(ours, host), attempt(theirs, host)
+		if got == nil || want == nil || got.Error() != want.Error() {
+			t.Errorf("%q: got %v, want %v", host, got, want)
+		}
+	}
+}
+
 func TestAClientAddsWhatItAlwaysDid(t *testing.T) {
 	wire := httptestutil.NewWire(t, httptestutil.ReplyThenClose("garbage\r\n\r\n"))
 	s := observe(t, &peerpool.Transport{})
