@@ -28,41 +28,49 @@ type attempt struct {
 	canceling
 }
 
-func newAttempt(t *Transport, req *http.Request, peer *Peer) *attempt {
-	a := &attempt{t: t, peer: peer, number: 1, orig: req}
-	a.Req = req
-	a.start()
-	return a
-}
-
-// start makes an attempt cancelable.
-func (a *attempt) start() {
-	ctx := a.orig.Context()
-	a.Ctx = ctx
-	a.trace = httptrace.ContextClientTrace(ctx)
-	if a.t.Observer != nil {
+// newAttempt returns the first attempt at orig, or the one that follows after. req is orig, or a copy of it with
+// the body to send.
+func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attempt) *attempt {
+	ctx := orig.Context()
+	a := &attempt{t: t, peer: peer, number: 1, orig: orig, trace: httptrace.ContextClientTrace(ctx)}
+	a.Req, a.Ctx = req, ctx
+	if t.Observer != nil {
 		a.begun = time.Now()
 	}
-	a.t.core.inflight.add(a)
 	//lint:ignore SA1019 callers may still set it, and http.Client does
-	if cancel := a.orig.Cancel; cancel != nil {
+	cancel := orig.Cancel
+	if cancel != nil {
 		a.done = make(chan struct{})
+	}
+	if after == nil {
+		t.core.inflight.add(a)
+	} else {
+		a.number, a.fresh = after.number+1, true
+		t.core.inflight.replace(after, a)
+	}
+	if cancel != nil {
 		go a.watchCancel(cancel, a.done)
 	}
+	return a
 }
 
 // acquire leases a connection: an idle one if there is one, else a dialed or a released one. An address
 // that does not answer is given up for the next.
 func (a *attempt) acquire() error {
+	to, err := a.t.destination(a.Req, a.peer)
+	if err != nil {
+		a.observeFailure(err)
+		return err
+	}
+	if a.trace != nil && a.trace.GetConn != nil {
+		a.trace.GetConn(to.hostPort(a.Req.URL))
+	}
 	var avoid []string
 	for {
-		r, preset, err := a.t.route(a.Ctx, a.Req, a.peer, avoid)
+		r, preset, err := a.route(to, avoid)
 		if err != nil {
 			a.observeFailure(err)
 			return err
-		}
-		if len(avoid) == 0 && a.trace != nil && a.trace.GetConn != nil {
-			a.trace.GetConn(r.hostPort)
 		}
 		err = a.lend(r, preset)
 		a.acquired(r, err)
@@ -75,6 +83,20 @@ func (a *attempt) acquire() error {
 	}
 }
 
+// route returns the route to a destination, and a connection that is open already if finding it opened one.
+func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, error) {
+	if r := a.t.core.routes.get(to.key); r != nil && len(avoid) == 0 && r.current() {
+		return r, nil, nil
+	}
+	ctx, done := a.waiting()
+	defer done()
+	r, preset, err := a.t.findRoute(ctx, a.Req.URL, to, avoid)
+	if err == errCanceled {
+		err = errWaitCanceled
+	}
+	return r, preset, err
+}
+
 // lend takes a connection of one identity from the pool.
 func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	rt, terms := a.t.core, a.t.terms(a.peer)
@@ -85,6 +107,10 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 		return nil
 	}
 	terms.Missed = a.lease.Miss()
+	if terms.MaxConns > 0 { // the dial may have to wait for room, for longer than a server waits for a request
+		preset.close()
+		preset = nil
+	}
 	ctx, done := a.waiting()
 	defer done()
 	if preset != nil {
@@ -210,6 +236,7 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 // result is what RoundTrip returns.
 func (a *attempt) result(resp *http.Response, err error) (*http.Response, error) {
 	if err == nil {
+		a.handOver()
 		a.saved()
 		return resp, nil
 	}
@@ -250,25 +277,20 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 	if resp != nil {
 		resp.Body.Close()
 	}
-	a.finish()
 	a.t.core.counters.retried(v)
 	if o := a.t.Observer; o != nil && o.Retried != nil {
 		o.Retried(a.Ctx, Retried{Identity: a.lease.Key().Value(), Attempt: a.number, Reason: string(v), Err: cause})
 	}
 	req, err := rewind(a.Req, a.Touched)
 	if err != nil {
-		a.t.core.counters.failed.Add(1)
-		return a, err
+		return nil, a.abandon(err)
 	}
-	next := &attempt{t: a.t, peer: a.peer, number: a.number + 1, orig: a.orig, fresh: true}
-	next.Req = req
-	next.start()
-	return next, nil
+	return newAttempt(a.t, a.orig, req, a.peer, a), nil
 }
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
 func (a *attempt) ExchangeDone(end http1.End) {
-	a.finish()
+	a.detach()
 	if end == http1.EndError && a.canceledBy() != nil {
 		end = http1.EndCanceled // in the old ways, which the exchange does not know
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/peerpool/peerpool/internal/http1"
 )
 
-// inflight lists the attempts under way, for CancelRequest.
+// inflight lists the attempts of the requests under way, for CancelRequest.
 type inflight struct {
-	mu   sync.Mutex // guards the list and the canceling part of every attempt in it; nothing that blocks happens under it
+	mu   sync.Mutex // guards the list and the canceling part of every attempt in it; nothing is closed under it
 	head *attempt
 }
 
@@ -21,12 +21,17 @@ type canceling struct {
 	because    error                   // why the attempt was canceled
 	stopWait   context.CancelCauseFunc // while it waits for a connection
 	active     *http1.Conn             // while it uses one
+	returned   bool                    // the caller has the response
 	done       chan struct{}           // closed at its end; nil if nobody cares
 }
 
 func (f *inflight) add(a *attempt) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.addLocked(a)
+}
+
+func (f *inflight) addLocked(a *attempt) {
 	a.listed = true
 	a.next = f.head
 	if f.head != nil {
@@ -35,11 +40,10 @@ func (f *inflight) add(a *attempt) {
 	f.head = a
 }
 
-func (f *inflight) remove(a *attempt) (first bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// removeLocked takes an attempt off the list, if it is still there.
+func (f *inflight) removeLocked(a *attempt) {
 	if !a.listed {
-		return false
+		return
 	}
 	if a.prev != nil {
 		a.prev.next = a.next
@@ -50,45 +54,69 @@ func (f *inflight) remove(a *attempt) (first bool) {
 		a.next.prev = a.prev
 	}
 	a.prev, a.next, a.listed, a.active = nil, nil, false, nil
-	return true
+	if a.done != nil {
+		close(a.done)
+	}
+}
+
+// replace lists the next attempt at a request in place of the one that failed, which may have been canceled
+// since.
+func (f *inflight) replace(a, next *attempt) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	next.because = a.because
+	f.removeLocked(a)
+	f.addLocked(next)
 }
 
 // cancel ends every attempt at req.
 func (f *inflight) cancel(req *http.Request, err error) {
+	var condemned []*http1.Conn
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	for a := f.head; a != nil; a = a.next {
 		if a.orig == req {
-			a.cancelLocked(err)
+			condemned = a.cancelLocked(err, condemned)
 		}
 	}
+	f.mu.Unlock()
+	cut(condemned)
 }
 
 // cancel ends one attempt.
 func (a *attempt) cancel(err error) {
+	var condemned []*http1.Conn
 	f := &a.t.core.inflight
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	if a.listed {
-		a.cancelLocked(err)
+		condemned = a.cancelLocked(err, nil)
 	}
+	f.mu.Unlock()
+	cut(condemned)
 }
 
-// cancelLocked is called with inflight.mu held. An attempt that is no longer listed has given its
-// connection back, so that nobody else's exchange can be hit.
-func (a *attempt) cancelLocked(err error) {
+// cancelLocked is called with inflight.mu held, and condemns the connection that the attempt uses. One that is
+// not active has given its connection back, so that nobody else's exchange can be hit; a condemned connection
+// does not return to the pool, so that it may be cut when the lock is released.
+func (a *attempt) cancelLocked(err error, condemned []*http1.Conn) []*http1.Conn {
 	if a.because == nil {
 		a.because = err
 	}
 	if a.stopWait != nil {
 		a.stopWait(a.because)
 	}
-	if a.active != nil {
-		a.active.Abort(a.because)
+	if a.active != nil && a.active.Condemn(a.because) {
+		condemned = append(condemned, a.active)
+	}
+	return condemned
+}
+
+func cut(condemned []*http1.Conn) {
+	for _, c := range condemned {
+		c.Cut()
 	}
 }
 
-// waiting returns the context to wait for a connection with, and what to call when that is over.
+// waiting returns the context to wait with for a route or a connection, and what to call when that is over.
 func (a *attempt) waiting() (context.Context, func()) {
 	ctx, stop := context.WithCancelCause(a.Ctx)
 	f := &a.t.core.inflight
@@ -110,18 +138,43 @@ func (a *attempt) waiting() (context.Context, func()) {
 func (a *attempt) running(c *http1.Conn) {
 	f := &a.t.core.inflight
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	a.active = c
-	if a.because != nil {
-		c.Abort(a.because)
+	canceled := a.because
+	f.mu.Unlock()
+	if canceled != nil {
+		c.Abort(canceled)
 	}
 }
 
-// finish takes the attempt off the list; from then on nothing of ours can hit its connection.
-func (a *attempt) finish() {
-	if a.t.core.inflight.remove(a) && a.done != nil {
-		close(a.done)
+// detach says that the attempt's connection is about to be given back: from here on nothing of ours hits it. The
+// attempt itself stays on the list as long as the request may be sent again.
+func (a *attempt) detach() {
+	f := &a.t.core.inflight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a.active = nil
+	if a.returned {
+		f.removeLocked(a)
 	}
+}
+
+// handOver says that the caller has the response, whose end is the end of the attempt.
+func (a *attempt) handOver() {
+	f := &a.t.core.inflight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a.returned = true
+	if a.active == nil {
+		f.removeLocked(a)
+	}
+}
+
+// finish ends an attempt that has no response.
+func (a *attempt) finish() {
+	f := &a.t.core.inflight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removeLocked(a)
 }
 
 // canceledBy returns what canceled the attempt, or nil.

@@ -131,11 +131,11 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 	case r.identity.network == "unix" && r.via == nil:
 		return r.netDialer().DialContext(ctx, "unix", r.identity.address)
 	}
-	addrs, err := r.lookup(ctx, r.identity.address)
+	found, err := r.lookup(ctx, r.identity.address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
-	nc, _, err := resolve.Race(ctx, addrs, r.connect)
+	nc, _, err := resolve.Race(ctx, found.addrs, r.connect)
 	return nc, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -90,9 +91,6 @@ func TestAResponseLooksAsNetHTTPWouldHaveIt(t *testing.T) {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				got := answerOf(t, ours, newRequest(t, method, wire.URL(), nil))
 				want := answerOf(t, theirs, newRequest(t, method, wire.URL(), nil))
-				if want.Close && want.Major == 1 && want.Minor == 1 && got.Header.Get("Connection") == "close" {
-					got.Header.Del("Connection") // net/http takes it out and says Close instead; we do only the latter
-				}
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("%s:\ngot  %+v\nwant %+v", method, got, want)
 				}
@@ -225,7 +223,7 @@ func TestARequestThatCannotBeSentFailsAsWithNetHTTP(t *testing.T) {
 				return body, err
 			}
 			body, got := attempt(ours)
-			_, want := attempt(theirs)
+			want := verdictOf(func() error { _, err := attempt(theirs); return err })
 			if got == nil || want == nil || got.Error() != want.Error() {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
@@ -254,9 +252,19 @@ func TestAHostThatNoProxyCanReadFailsAsWithNetHTTP(t *testing.T) {
 		return err
 	}
 	for _, host := range []string{"two words", "line\nend", "a/b", "ünï\x00"} {
-		got, want := attempt(ours, host), attempt(theirs, host)
+		got, want := attempt(ours, host), verdictOf(func() error { return attempt(theirs, host) })
 		if got == nil || want == nil || got.Error() != want.Error() {
 			t.Errorf("%q: got %v, want %v", host, got, want)
+		}
+	}
+}
+
+// verdictOf asks net/http until it says what is wrong: while it closes the connection for it, the side that reads may
+// be the first to notice, and then that is the error.
+func verdictOf(attempt func() error) error {
+	for {
+		if err := attempt(); !errors.Is(err, net.ErrClosed) {
+			return err
 		}
 	}
 }

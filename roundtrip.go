@@ -17,13 +17,17 @@ import (
 // request is sent again, without the caller noticing, where that is safe: see retry.go. The request's body is
 // closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	orig := req
 	if alt := t.runtime().alternates()[schemeOf(req)]; alt != nil {
 		resp, err := alt.RoundTrip(req)
 		if !errors.Is(err, http.ErrSkipAltProtocol) {
 			return resp, err
 		}
-		if req, err = rewind(req, req.GetBody != nil); err != nil { // alt may have read it
-			return nil, err
+		if req.GetBody != nil { // alt may have read the body
+			closeBody(req)
+			if req, err = rewind(req, true); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if err := checkRequest(req); err != nil {
@@ -35,7 +39,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	a := newAttempt(t, req, peer)
+	a := newAttempt(t, orig, req, peer, nil)
 	for {
 		if err := a.acquire(); err != nil {
 			return nil, a.abandon(err)

@@ -3,7 +3,6 @@ package peerpool
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -50,6 +49,10 @@ type route struct {
 	lookAgain  atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
 }
 
+// maxRoutes bounds the routes of one identity, which may be that of a proxy or a sidecar that leads to any number
+// of hosts. The oldest is forgotten first; finding it again costs no connection.
+const maxRoutes = 64
+
 // lookInterval is how often a route asks the cache of names whether its address is still listed.
 const lookInterval = time.Second
 
@@ -80,6 +83,9 @@ func (rs *routes) put(r *route) {
 	}
 	if old := rs.byKey[r.key]; old != nil {
 		rs.removeLocked(old)
+	}
+	if same := rs.byIdentity[r.id]; len(same) >= maxRoutes {
+		rs.removeLocked(same[0])
 	}
 	rs.byKey[r.key] = r
 	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
@@ -130,26 +136,47 @@ func (rs *routes) shrinkLocked() {
 	rs.byKey, rs.byIdentity = byKey, byIdentity
 }
 
-// route returns the route of a request, and a connection that is open already if finding it opened one. avoid
-// lists the addresses that have not answered.
-func (t *Transport) route(ctx context.Context, req *http.Request, peer *Peer, avoid []string) (*route, *presetDial, error) {
-	key := routeKey{scheme: req.URL.Scheme, host: req.URL.Host, peer: peer, tls: t.TLSClientConfig}
+// destination is where a request wants to go, as far as that can be said without looking anything up.
+type destination struct {
+	key routeKey
+	via *proxyHop // nil: direct
+}
+
+func (t *Transport) destination(req *http.Request, peer *Peer) (destination, error) {
+	to := destination{key: routeKey{scheme: req.URL.Scheme, host: req.URL.Host, peer: peer, tls: t.TLSClientConfig}}
 	via, err := t.proxyOf(req, peer)
 	if err != nil {
-		return nil, nil, err
+		return destination{}, err
 	}
 	if via != nil {
-		key.proxy = via.key()
+		to.via, to.key.proxy = via, via.key()
 	}
-	key.dialer = t.dialerFor(req.URL.Scheme, via)
+	to.key.dialer = t.dialerFor(req.URL.Scheme, via)
+	return to, nil
+}
+
+// hostPort is what a trace is told: where the first hop goes.
+func (to destination) hostPort(u *url.URL) string {
+	if to.via != nil {
+		u = to.via.url
+	} else if p := to.key.peer; p != nil && p.addr != "" {
+		return p.addr
+	}
+	addr, err := canonicalAddr(u)
+	if err != nil {
+		return u.Host // the route says what is wrong with it
+	}
+	return addr
+}
+
+// findRoute makes the route to a destination, and returns a connection that is open already if that opened one.
+// avoid lists the addresses that have not answered.
+func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination, avoid []string) (*route, *presetDial, error) {
 	rt := t.core
-	old := rt.routes.get(key)
-	if old != nil && len(avoid) == 0 && old.current() {
-		return old, nil, nil
-	}
-	r := &route{t: t, key: key, via: via, dialer: key.dialer, peer: peer.options()}
+	old := rt.routes.get(to.key)
+	r := &route{t: t, key: to.key, via: to.via, dialer: to.key.dialer, peer: to.key.peer.options()}
 	r.candidates.Store(1)
-	preset, err := r.find(ctx, req.URL, old, avoid)
+	preset, err := r.find(ctx, u, old, avoid)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -238,13 +265,16 @@ func (r *route) locate(ctx context.Context, target string, id *Identity, old *ro
 // resolve settles on one of the addresses of a host. The one that answered before stays while it is listed;
 // otherwise all that are listed are raced (RFC 8305).
 func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
-	listed, err := r.lookup(ctx, addr)
+	found, err := r.lookup(ctx, addr)
 	if cause := canceledCause(ctx); err != nil && cause != nil {
 		return nil, cause
 	}
 	if err != nil {
 		return nil, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
 	}
+	listed := found.addrs
+	r.version = found.version
+	r.lookAgain.Store(found.lookAgain)
 	r.candidates.Store(int32(len(listed)))
 	untried := slices.DeleteFunc(slices.Clone(listed), func(a netip.AddrPort) bool { return slices.Contains(avoid, a.String()) })
 	if len(untried) == 0 {
@@ -267,18 +297,25 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 	return preset, err
 }
 
-// lookup returns the addresses of host:port, and notes how long they are good for. An IP address is its own.
-func (r *route) lookup(ctx context.Context, addr string) ([]netip.AddrPort, error) {
+// listing is the answer to a look-up.
+type listing struct {
+	addrs     []netip.AddrPort
+	version   uint64 // 0: an IP address, which stays what it is
+	lookAgain int64  // see route.lookAgain
+}
+
+// lookup returns the addresses of host:port. An IP address is its own.
+func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 	host, service, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
 	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}, nil
+		return listing{addrs: []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}}, nil
 	}
 	resolver, ttl := resolve.Resolver(net.DefaultResolver), r.t.DNSRefresh
 	if r.t.Resolver != nil {
@@ -289,15 +326,14 @@ func (r *route) lookup(ctx context.Context, addr string) ([]netip.AddrPort, erro
 	}
 	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.peer.LocalAddr), strings.ToLower(host), ttl)
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
-	r.version = answer.Version
-	r.lookAgain.Store(int64(time.Since(started) + min(ttl, lookInterval)))
 	addrs := make([]netip.AddrPort, 0, len(answer.Addrs))
 	for _, ip := range resolve.Order(answer.Addrs) {
 		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
 	}
-	return addrs, nil
+	lookAgain := int64(time.Since(started) + min(ttl, lookInterval))
+	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain}, nil
 }
 
 // family is what can be connected to from a local address.
@@ -318,7 +354,7 @@ func canonicalAddr(u *url.URL) (string, error) {
 		return "", fmt.Errorf("peerpool: host %q of the URL: %w", u.Hostname(), err)
 	}
 	if host == "" {
-		return "", errors.New("http: no Host in request URL")
+		host = "localhost" // as a dialer has it
 	}
 	return net.JoinHostPort(host, portOf(u)), nil
 }

@@ -54,7 +54,7 @@ func (r *route) secure(u *url.URL, id *Identity) error {
 	cfg.InsecureSkipVerify = cfg.InsecureSkipVerify || o.SkipVerify
 	id.tls = tlsid.Of(cfg, r.t.TLSClientConfig)
 	id.serverName, id.alternativeName = cfg.ServerName, o.AlternativeName
-	otherwise := o.SkipHostnameVerify || o.AlternativeName != ""
+	otherwise := !o.SkipVerify && (o.SkipHostnameVerify || o.AlternativeName != "")
 	id.skipVerify, id.skipHostname = cfg.InsecureSkipVerify && !otherwise, o.SkipHostnameVerify
 	if len(cfg.Certificates) > 0 {
 		id.certificate = tlsid.Certificate(&cfg.Certificates[0])
@@ -144,12 +144,16 @@ func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []str
 
 // sessionCache returns the part of the session cache that belongs to prefix alone: crypto/tls itself tells
 // sessions apart by the server's name only, and would resume one as somebody else. There is none where
-// resuming would pass a verification by.
+// resuming would pass a verification by, nor, unless the user has set one, where it would present a certificate
+// that GetClientCertificate no longer returns.
 func (t *Transport) sessionCache(cfg *tls.Config, prefix string) tls.ClientSessionCache {
-	if cfg.VerifyPeerCertificate != nil && cfg.VerifyConnection == nil {
+	if cfg.VerifyPeerCertificate != nil {
 		return nil
 	}
 	cache := cfg.ClientSessionCache
+	if cache == nil && cfg.GetClientCertificate != nil {
+		return nil
+	}
 	if cache == nil {
 		cache = t.core.sessions
 	}

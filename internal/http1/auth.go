@@ -9,8 +9,10 @@ import (
 // rather than a request, so that whoever uses it next would be taken for somebody else. A request that
 // carries them counts as well as a challenge: some clients authenticate before they are asked.
 func bindsConnection(asked http.Header, h *head) bool {
-	if bound(asked["Authorization"]) || bound(asked["Proxy-Authorization"]) {
-		return true
+	for name, values := range asked { // whatever way its name is spelled
+		if (strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Proxy-Authorization")) && bound(values) {
+			return true
+		}
 	}
 	switch h.code {
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:

@@ -24,6 +24,7 @@ type Conn struct {
 	socket net.Conn        // the innermost connection, which Abort closes
 	tls    *tls.Conn       // nc, if it is TLS made by crypto/tls
 	raw    syscall.RawConn // of socket, if it is one; nil: opaque, see probe.go
+	kernel bool            // socket is one: the kernel takes small writes even while nobody reads
 	peek   peeker
 	ahead  *readAhead // a read left pending while an opaque connection idles
 
@@ -39,7 +40,9 @@ func NewConn(nc net.Conn) *Conn {
 	if t, ok := nc.(*tls.Conn); ok {
 		c.tls, c.socket = t, t.NetConn()
 	}
-	if s, ok := c.socket.(syscall.Conn); ok && canPeek {
+	s, ok := c.socket.(syscall.Conn)
+	c.kernel = ok
+	if ok && canPeek {
 		if raw, err := s.SyscallConn(); err == nil {
 			c.raw = raw
 			c.peek.init()
@@ -58,10 +61,18 @@ func (c *Conn) Socket() net.Conn { return c.socket }
 // writes return cause. The first cause stays. It does not wait and says no goodbye to the peer, which
 // is right for a connection whose exchange is being given up.
 func (c *Conn) Abort(cause error) {
-	if c.cause.CompareAndSwap(nil, &cause) {
-		c.socket.Close()
+	if c.Condemn(cause) {
+		c.Cut()
 	}
 }
+
+// Condemn is the first half of Abort: whatever becomes of the exchange, the connection is never used again, and
+// cause is why. If it returns true, the caller must call Cut, the other half, which may block for as long as the
+// Close of a custom connection does.
+func (c *Conn) Condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &cause) }
+
+// Cut closes the socket of a condemned connection.
+func (c *Conn) Cut() { c.socket.Close() }
 
 // Close closes the connection in good order, with a TLS close_notify where there is TLS
 // (RFC 9112 section 9.8).

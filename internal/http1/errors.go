@@ -29,9 +29,6 @@ var (
 	// ErrBodyReadAfterClose is what reading a closed response body returns.
 	ErrBodyReadAfterClose = errors.New("http: read on closed response body")
 
-	// ErrServerClosed says that the peer closed a reused connection before it sent a byte.
-	ErrServerClosed = errors.New("http: server closed idle connection")
-
 	errTooManyInterim  = &ProtocolError{"net/http: too many 1xx informational responses"}
 	errTooManyFields   = &ProtocolError{"net/http: server response headers have too many fields"}
 	errUnasked101      = &ProtocolError{"net/http: 101 Switching Protocols without a request to switch, or to another protocol"}

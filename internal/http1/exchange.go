@@ -105,7 +105,6 @@ func (e *Exchange) Run() (*http.Response, error) {
 	if e.Opts.MaxHeaderBytes <= 0 {
 		e.Opts.MaxHeaderBytes = defaultMaxHeader
 	}
-	e.Conn.claim()
 	if e.Ctx.Done() != nil {
 		e.stop = context.AfterFunc(e.Ctx, e.canceled)
 	}

@@ -110,14 +110,18 @@ func (h *head) contentLength() (int64, error) {
 	return int64(n), nil
 }
 
-// persists reads the Connection field of the response (RFC 9112 section 9.3).
+// persists reads the Connection field of the response (RFC 9112 section 9.3). As with net/http, a close is taken out
+// of the header: Response.Close says it.
 func (h *head) persists() bool {
 	values := h.header["Connection"]
+	closes := httpguts.HeaderValuesContainsToken(values, "close")
 	if h.minor == 0 {
-		return httpguts.HeaderValuesContainsToken(values, "keep-alive") &&
-			!httpguts.HeaderValuesContainsToken(values, "close")
+		return !closes && httpguts.HeaderValuesContainsToken(values, "keep-alive")
 	}
-	return len(values) == 0 || !httpguts.HeaderValuesContainsToken(values, "close")
+	if closes {
+		delete(h.header, "Connection")
+	}
+	return !closes
 }
 
 // noCache spells "Pragma: no-cache" out as the Cache-Control that it means (RFC 9111 section 5.4), as net/http does.

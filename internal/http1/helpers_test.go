@@ -235,3 +235,10 @@ func (b *tracked) wantClosedOnce(t *testing.T) {
 		t.Errorf("the body has been closed %d times", n)
 	}
 }
+
+// likeSocket is a Conn over nc that passes for a socket when it comes to writing.
+func likeSocket(nc net.Conn) *Conn {
+	c := NewConn(nc)
+	c.kernel = true
+	return c
+}

@@ -123,9 +123,7 @@ type readAhead struct {
 
 func (c *Conn) probeOpaque() Condition {
 	if c.ahead == nil {
-		if c.exchanges > 0 {
-			c.ahead = c.newReadAhead()
-		}
+		c.ahead = c.newReadAhead()
 		return Quiet
 	}
 	select {

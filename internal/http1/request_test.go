@@ -18,7 +18,7 @@ import (
 func sent(t testing.TB, req *http.Request, opts Options) string {
 	t.Helper()
 	nc := &pieces{data: []byte(hello), piece: len(hello)}
-	e := exchange(NewConn(nc), req)
+	e := exchange(likeSocket(nc), req)
 	e.Opts = opts
 	resp, err := e.Run()
 	if err != nil {

@@ -100,11 +100,11 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if err != nil {
 		return nil, e.fail(err)
 	}
-	if e.up == nil {
-		e.body.Close() // sent, or not wanted any more
-	}
 	if e.up != nil {
 		e.up.answered(f.persist)
+	} else if e.body != nil {
+		e.Touched = true
+		e.body.Close() // sent, or not wanted any more
 	}
 	e.Status, e.KeepAlive = h.code, keepAlive(h.header)
 	e.resp = http.Response{

@@ -3,6 +3,7 @@ package http1
 import (
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"time"
 )
 
@@ -19,7 +20,12 @@ func (e *Exchange) send() error {
 		e.Touched = true
 		b, err = out.appendInline(b)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(b) > maxDirect:
+		e.startUpload(out, slices.Clone(b))
+	default:
+		e.Conn.claim()
 		n, werr := e.Conn.Write(b)
 		e.Wrote = n > 0
 		e.wroteHead(&out, werr)
@@ -28,14 +34,19 @@ func (e *Exchange) send() error {
 	return err
 }
 
+func (e *Exchange) traceHead() {
+	if t := e.Opts.Trace; t != nil && t.WroteHeaders != nil {
+		t.WroteHeaders()
+	}
+}
+
 // wroteHead goes on after the head has been written, or has not.
 func (e *Exchange) wroteHead(out *outgoing, werr error) {
-	trace := e.Opts.Trace
-	if werr == nil && trace != nil && trace.WroteHeaders != nil {
-		trace.WroteHeaders()
+	if werr == nil {
+		e.traceHead()
 	}
 	if werr == nil && out.body != nil && !out.inline {
-		e.startUpload(out)
+		e.startUpload(*out, nil)
 		return
 	}
 	if out.inline {
@@ -50,12 +61,21 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 	}
 }
 
-func (e *Exchange) startUpload(out *outgoing) {
+// startUpload leaves the body to a goroutine, and the head too if that is given: a server may answer before it
+// has read all of either.
+func (e *Exchange) startUpload(out outgoing, head []byte) {
+	if head != nil {
+		e.Conn.claim()
+		e.Wrote = true // or is about to be
+		if out.inline {
+			out.body = nil // it stands behind the head
+		}
+	}
 	if out.expect && e.Opts.Trace != nil && e.Opts.Trace.Wait100Continue != nil {
 		e.Opts.Trace.Wait100Continue()
 	}
 	e.Touched = true
-	e.up = &upload{e: e, out: *out, answer: make(chan bool, 1), done: make(chan struct{})}
+	e.up = &upload{e: e, head: head, out: out, answer: make(chan bool, 1), done: make(chan struct{})}
 	go e.up.run()
 }
 

@@ -20,6 +20,9 @@ const (
 	// on a server that answers before it reads.
 	maxInline = 16 << 10
 
+	// maxDirect is the size in bytes up to which head and small body together are written by the caller.
+	maxDirect = 2 * maxInline
+
 	copyBuffer = 32 << 10 // bytes of body copied at a time
 	maxSurplus = 64 << 10 // bytes counted beyond Content-Length before the error says so
 
@@ -64,18 +67,18 @@ func (e *Exchange) planBody() (outgoing, error) {
 		return outgoing{}, nil
 	}
 	out.expect = expects100(req.Header)
-	out.look()
+	out.look(e.Conn.kernel)
 	return out, nil
 }
 
-// look finds out what kind of reader lies below.
-func (out *outgoing) look() {
+// look finds out what kind of reader lies below. Only a socket takes a small body without anybody reading it.
+func (out *outgoing) look(socket bool) {
 	if out.length <= 0 {
 		return
 	}
 	switch r := unwrap(out.body).(type) {
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		out.inline = out.length <= maxInline && !out.expect
+		out.inline = socket && out.length <= maxInline && !out.expect
 	case *os.File:
 		out.file = true
 		out.body = r
@@ -222,6 +225,7 @@ func (out *outgoing) lengthError(got int64) error {
 // does, or when the connection is closed and the body's Read returns.
 type upload struct {
 	e      *Exchange
+	head   []byte // to send first; nil: it has been sent
 	out    outgoing
 	answer chan bool     // buffered; the server's answer to Expect: does it want the body?
 	done   chan struct{} // closed at the end
@@ -254,8 +258,17 @@ func (u *upload) send() (err error) {
 			err = &BodyError{panicked(v)}
 		}
 	}()
+	if u.head != nil {
+		if _, err := u.e.Conn.Write(u.head); err != nil {
+			return err
+		}
+		u.e.traceHead()
+	}
 	if u.out.expect && !u.wait() {
 		return errUnwanted
+	}
+	if u.out.body == nil {
+		return nil
 	}
 	if u.out.chunked {
 		return u.chunks()

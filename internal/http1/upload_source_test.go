@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -37,7 +38,7 @@ func TestASmallBodyInMemoryTravelsWithTheHead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc := &counting{pieces: pieces{data: []byte(hello), piece: len(hello)}}
-			e := exchange(NewConn(nc), request(t, http.MethodPost, "http://example.test/", body))
+			e := exchange(likeSocket(nc), request(t, http.MethodPost, "http://example.test/", body))
 			wantBody(t, run(t, e), "hello")
 			wantEnd(t, e, Reusable)
 			if nc.writes != 1 {
@@ -103,7 +104,7 @@ func TestABodyInMemoryThatIsNotAsLongAsDeclaredIsNotBegun(t *testing.T) {
 		nc := &pieces{data: []byte(hello), piece: len(hello)}
 		req := request(t, http.MethodPost, "http://example.test/", strings.NewReader("hello"))
 		req.ContentLength = declared
-		e := exchange(NewConn(nc), req)
+		e := exchange(likeSocket(nc), req)
 		if err := runFails(t, e); !strings.Contains(err.Error(), "with Body length 5") {
 			t.Errorf("declared as %d: %v", declared, err)
 		}
@@ -316,4 +317,31 @@ type onRead func()
 func (f onRead) Read([]byte) (int, error) {
 	f()
 	return 0, io.EOF
+}
+
+// TestAServerThatAnswersBeforeItReadsIsHeard: on a connection without buffers of its own, and whatever part of
+// the request is long.
+func TestAServerThatAnswersBeforeItReadsIsHeard(t *testing.T) {
+	for name, req := range map[string]*http.Request{
+		"a small body": request(t, http.MethodPost, "http://example.test/", strings.NewReader(strings.Repeat("x", 8<<10))),
+		"a long head": func() *http.Request {
+			req := get(t)
+			req.Header.Set("X-Long", strings.Repeat("x", 64<<10))
+			return req
+		}(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer server.Close()
+			go func() {
+				server.Read(make([]byte, 512))
+				io.WriteString(server, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			}()
+			e := exchange(NewConn(client), req)
+			if resp := run(t, e); resp.StatusCode != http.StatusRequestEntityTooLarge {
+				t.Errorf("the answer is %s", resp.Status)
+			}
+			wantEnd(t, e, EndClose)
+		})
+	}
 }
