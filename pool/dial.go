@@ -86,6 +86,7 @@ func (p *Pool[K, C]) run(d *dial[K, C]) {
 	var (
 		conn             C
 		e                *entry[K, C]
+		found            Reason
 		err              error
 		dialed, returned bool
 	)
@@ -96,7 +97,7 @@ func (p *Pool[K, C]) run(d *dial[K, C]) {
 				_ = conn.Close() // the pool never had it
 			}
 		}
-		p.land(d, e, err)
+		p.land(d, e, found, err)
 	}()
 	conn, err = d.dialer.Dial(d.ctx)
 	if err == nil && isNil(conn) {
@@ -105,6 +106,9 @@ func (p *Pool[K, C]) run(d *dial[K, C]) {
 	if err == nil {
 		dialed = true
 		e = p.open(d, conn)
+		if p.orphaned(d) { // it may become idle, and is looked at before that like any other
+			found = conn.Probe()
+		}
 	}
 	returned = true
 }
@@ -122,9 +126,16 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 	return e
 }
 
+// orphaned says that nobody waits for the dial any more.
+func (p *Pool[K, C]) orphaned(d *dial[K, C]) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return d.want == nil
+}
+
 // land ends a dial. Its connection goes to the want that asked for it if that still waits, else to the oldest;
 // its error to the want that asked for it, or to nobody.
-func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], err error) {
+func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error) {
 	now := p.now()
 	g := d.group
 	var todo after[K, C]
@@ -134,7 +145,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], err error) {
 	if err != nil {
 		g.dialFailures++
 		p.tally.dialFailures++
-	} else if reason := p.admit(e, d, now, &todo); reason != "" {
+	} else if reason := p.admit(e, d, found, now, &todo); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
 	}
 	if err != nil && d.want != nil {
@@ -147,7 +158,9 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], err error) {
 
 // admit counts a new connection among the pool's and settles it. Its asker, if it still waits, would have taken
 // it: where it is closed instead, it has retired already.
-func (p *Pool[K, C]) admit(e *entry[K, C], d *dial[K, C], now time.Duration, todo *after[K, C]) Reason {
+func (p *Pool[K, C]) admit(
+	e *entry[K, C], d *dial[K, C], found Reason, now time.Duration, todo *after[K, C],
+) Reason {
 	e.born = now
 	e.bind(&d.terms)
 	e.become(active)
@@ -155,7 +168,7 @@ func (p *Pool[K, C]) admit(e *entry[K, C], d *dial[K, C], now time.Duration, tod
 	p.active++
 	p.tally.opened++
 	e.asker = d.want
-	reason := p.settle(e, "", now, todo)
+	reason := p.settle(e, found, now, todo)
 	e.asker = nil
 	return reason
 }
