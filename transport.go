@@ -55,7 +55,8 @@ type Transport struct {
 
 	// DialContext, DialTLSContext and their older forms Dial and DialTLS open connections in our place.
 	// Names are then theirs to resolve, and the identity holds the name instead of an address. The
-	// context carries the values of the request that asked for the dial, but does not end with it.
+	// context carries the values of the request that asked for the dial, but does not end with it. A read
+	// deadline set on the connection does not outlive the first request over TLS: the probe uses it.
 	DialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Dial           func(network, addr string) (net.Conn, error)
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)

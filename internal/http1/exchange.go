@@ -157,6 +157,19 @@ func (e *Exchange) end(how End) {
 	e.Owner.ExchangeDone(how)
 }
 
+// wrote says whether a byte of the request was written. While an upload has the head, nobody can tell.
+func (e *Exchange) wrote() bool {
+	if e.up == nil || e.up.head == nil {
+		return e.Wrote
+	}
+	select {
+	case <-e.up.done:
+		return e.up.wrote
+	default:
+		return true
+	}
+}
+
 // fail ends the exchange before there is a response, and returns err.
 func (e *Exchange) fail(err error) error {
 	e.mu.Lock()
@@ -164,6 +177,7 @@ func (e *Exchange) fail(err error) error {
 	e.stopTimer()
 	e.mu.Unlock()
 	how := endOf(err)
+	e.Wrote = e.wrote()
 	if e.stop != nil && !e.stop() {
 		how = EndCanceled
 	}

@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-// send writes the head, and the body too if it is small and in memory; else it starts an upload.
+// send writes the head, and the body too if it is small and in memory; else it starts an upload. So it does for
+// all of it where writing could block on a server that answers before it reads: only a kernel's socket takes some
+// bytes while nobody reads them.
 // A failure to write is not the end yet: an answer may be on its way (see earlyAnswerWait).
 func (e *Exchange) send() error {
 	out, err := e.planBody()
@@ -22,7 +24,7 @@ func (e *Exchange) send() error {
 	}
 	switch {
 	case err != nil:
-	case len(b) > maxDirect:
+	case len(b) > maxDirect || out.inline && !e.Conn.kernel:
 		e.startUpload(out, slices.Clone(b))
 	default:
 		e.Conn.claim()
@@ -66,7 +68,6 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 func (e *Exchange) startUpload(out outgoing, head []byte) {
 	if head != nil {
 		e.Conn.claim()
-		e.Wrote = true // or is about to be
 		if out.inline {
 			out.body = nil // it stands behind the head
 		}

@@ -67,18 +67,18 @@ func (e *Exchange) planBody() (outgoing, error) {
 		return outgoing{}, nil
 	}
 	out.expect = expects100(req.Header)
-	out.look(e.Conn.kernel)
+	out.look()
 	return out, nil
 }
 
-// look finds out what kind of reader lies below. Only a socket takes a small body without anybody reading it.
-func (out *outgoing) look(socket bool) {
+// look finds out what kind of reader lies below.
+func (out *outgoing) look() {
 	if out.length <= 0 {
 		return
 	}
 	switch r := unwrap(out.body).(type) {
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		out.inline = socket && out.length <= maxInline && !out.expect
+		out.inline = out.length <= maxInline && !out.expect
 	case *os.File:
 		out.file = true
 		out.body = r
@@ -228,6 +228,7 @@ type upload struct {
 	head   []byte // to send first; nil: it has been sent
 	out    outgoing
 	answer chan bool     // buffered; the server's answer to Expect: does it want the body?
+	wrote  bool          // a byte of head; valid when done is closed
 	done   chan struct{} // closed at the end
 }
 
@@ -259,7 +260,9 @@ func (u *upload) send() (err error) {
 		}
 	}()
 	if u.head != nil {
-		if _, err := u.e.Conn.Write(u.head); err != nil {
+		n, err := u.e.Conn.Write(u.head)
+		u.wrote = n > 0
+		if err != nil {
 			return err
 		}
 		u.e.traceHead()
