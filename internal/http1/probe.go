@@ -24,7 +24,8 @@ const (
 //
 //   - in a TLS record that is read already but not decrypted: by a read whose deadline has passed;
 //   - in the socket: by a peek that takes nothing away;
-//   - on a connection that hides its socket: by a read left pending while it idles.
+//   - on a connection that hides its socket: by a read left pending while it idles, as soon as the goroutine
+//     that reads has had its turn.
 func (c *Conn) Probe() Condition {
 	if c.aborted() != nil {
 		return PeerClosed
