@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -37,7 +35,6 @@ type route struct {
 	key      routeKey
 	identity Identity
 	id       unique.Handle[Identity]
-	hostPort string // of the URL, or of the proxy: what a trace and a custom dialer are told
 	dialer   dialerKind
 	peer     *PeerOptions // never nil
 	tls      *tls.Config  // towards the target; nil: none
@@ -49,92 +46,11 @@ type route struct {
 	lookAgain  atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
 }
 
-// maxRoutes bounds the routes of one identity, which may be that of a proxy or a sidecar that leads to any number
-// of hosts. The oldest is forgotten first; finding it again costs no connection.
-const maxRoutes = 64
-
 // lookInterval is how often a route asks the cache of names whether its address is still listed.
 const lookInterval = time.Second
 
 // started is what the clocks of routes count from.
 var started = time.Now()
-
-// routes remembers the routes of the connections that the pool holds: it forgets a route when the pool forgets
-// its identity, and is so bounded by the pool.
-type routes struct {
-	mu         sync.RWMutex // guards the maps; nothing is called under it
-	byKey      map[routeKey]*route
-	byIdentity map[unique.Handle[Identity]][]*route
-	crowd      int // the most that byKey has held since it was made
-}
-
-func (rs *routes) get(key routeKey) *route {
-	rs.mu.RLock()
-	defer rs.mu.RUnlock()
-	return rs.byKey[key]
-}
-
-func (rs *routes) put(r *route) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if rs.byKey == nil {
-		rs.byKey = make(map[routeKey]*route)
-		rs.byIdentity = make(map[unique.Handle[Identity]][]*route)
-	}
-	if old := rs.byKey[r.key]; old != nil {
-		rs.removeLocked(old)
-	}
-	if same := rs.byIdentity[r.id]; len(same) >= maxRoutes {
-		rs.removeLocked(same[0])
-	}
-	rs.byKey[r.key] = r
-	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
-	rs.crowd = max(rs.crowd, len(rs.byKey))
-}
-
-// drop forgets a route whose address did not answer.
-func (rs *routes) drop(r *route) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if rs.byKey[r.key] == r {
-		rs.removeLocked(r)
-	}
-}
-
-func (rs *routes) removeLocked(r *route) {
-	delete(rs.byKey, r.key)
-	left := slices.DeleteFunc(rs.byIdentity[r.id], func(o *route) bool { return o == r })
-	if len(left) == 0 {
-		delete(rs.byIdentity, r.id)
-	} else {
-		rs.byIdentity[r.id] = left
-	}
-}
-
-// forget is called by the pool when an identity has no connection any more.
-func (rs *routes) forget(id unique.Handle[Identity]) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	for _, r := range rs.byIdentity[id] {
-		delete(rs.byKey, r.key)
-	}
-	delete(rs.byIdentity, id)
-	rs.shrinkLocked()
-}
-
-// shrinkLocked makes the maps anew when little of them is in use: a map keeps the memory of its most crowded
-// moment.
-func (rs *routes) shrinkLocked() {
-	if rs.crowd < 1024 || len(rs.byKey) > rs.crowd/4 {
-		return
-	}
-	rs.crowd = len(rs.byKey)
-	byKey := make(map[routeKey]*route, len(rs.byKey))
-	maps.Copy(byKey, rs.byKey)
-	byIdentity := make(map[unique.Handle[Identity]][]*route, len(rs.byIdentity))
-	maps.Copy(byIdentity, rs.byIdentity)
-	rs.byKey, rs.byIdentity = byKey, byIdentity
-}
 
 // destination is where a request wants to go, as far as that can be said without looking anything up.
 type destination struct {
@@ -210,7 +126,6 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	if err != nil {
 		return nil, err
 	}
-	r.hostPort = target
 	id := Identity{network: "tcp", scheme: u.Scheme, group: r.peer.Group}
 	if r.peer.LocalAddr.IsValid() {
 		if r.dialer != ourDialer {
@@ -249,13 +164,12 @@ func (r *route) locate(ctx context.Context, target string, id *Identity, old *ro
 	}
 	switch {
 	case r.via != nil:
-		r.hostPort = r.via.addr
 		id.address, id.proxy, id.proxySecret = r.via.addr, r.via.shown, r.via.secret
 		if !r.via.absoluteForm(id.scheme, r.peer) {
 			id.target = addr
 		}
 	case id.network == "unix" || r.dialer != ourDialer:
-		r.hostPort, id.address = addr, addr
+		id.address = addr
 	default:
 		return r.resolve(ctx, addr, id, old, avoid)
 	}

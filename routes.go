@@ -1,0 +1,89 @@
+package peerpool
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"unique"
+)
+
+// maxRoutes bounds the routes of one identity, which may be that of a proxy or a sidecar that leads to any number
+// of hosts. The oldest is forgotten first; finding it again costs no connection.
+const maxRoutes = 64
+
+// routes remembers the routes of the connections that the pool holds: it forgets a route when the pool forgets
+// its identity, and is so bounded by the pool.
+type routes struct {
+	mu         sync.RWMutex // guards the maps; nothing is called under it
+	byKey      map[routeKey]*route
+	byIdentity map[unique.Handle[Identity]][]*route
+	crowd      int // the most that byKey has held since it was made
+}
+
+func (rs *routes) get(key routeKey) *route {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	return rs.byKey[key]
+}
+
+func (rs *routes) put(r *route) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.byKey == nil {
+		rs.byKey = make(map[routeKey]*route)
+		rs.byIdentity = make(map[unique.Handle[Identity]][]*route)
+	}
+	if old := rs.byKey[r.key]; old != nil {
+		rs.removeLocked(old)
+	}
+	if same := rs.byIdentity[r.id]; len(same) >= maxRoutes {
+		rs.removeLocked(same[0])
+	}
+	rs.byKey[r.key] = r
+	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
+	rs.crowd = max(rs.crowd, len(rs.byKey))
+}
+
+// drop forgets a route whose address did not answer.
+func (rs *routes) drop(r *route) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.byKey[r.key] == r {
+		rs.removeLocked(r)
+	}
+}
+
+func (rs *routes) removeLocked(r *route) {
+	delete(rs.byKey, r.key)
+	left := slices.DeleteFunc(rs.byIdentity[r.id], func(o *route) bool { return o == r })
+	if len(left) == 0 {
+		delete(rs.byIdentity, r.id)
+	} else {
+		rs.byIdentity[r.id] = left
+	}
+}
+
+// forget is called by the pool when an identity has no connection any more.
+func (rs *routes) forget(id unique.Handle[Identity]) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, r := range rs.byIdentity[id] {
+		delete(rs.byKey, r.key)
+	}
+	delete(rs.byIdentity, id)
+	rs.shrinkLocked()
+}
+
+// shrinkLocked makes the maps anew when little of them is in use: a map keeps the memory of its most crowded
+// moment.
+func (rs *routes) shrinkLocked() {
+	if rs.crowd < 1024 || len(rs.byKey) > rs.crowd/4 {
+		return
+	}
+	rs.crowd = len(rs.byKey)
+	byKey := make(map[routeKey]*route, len(rs.byKey))
+	maps.Copy(byKey, rs.byKey)
+	byIdentity := make(map[unique.Handle[Identity]][]*route, len(rs.byIdentity))
+	maps.Copy(byIdentity, rs.byIdentity)
+	rs.byKey, rs.byIdentity = byKey, byIdentity
+}
