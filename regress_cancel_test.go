@@ -122,7 +122,9 @@ func TestARequestThatIsCanceledBetweenTwoAttemptsIsNotSentAgain(t *testing.T) {
 // regressSkip is an alternative protocol that leaves every request to the Transport.
 type regressSkip struct{}
 
-func (regressSkip) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrSkipAltProtocol }
+func (regressSkip) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, http.ErrSkipAltProtocol
+}
 
 // regressBody is a request's body that knows how it was used.
 type regressBody struct {
