@@ -48,7 +48,8 @@ type PeerOptions struct {
 	// Proxy is the proxy to go through: http, https, socks5 or socks5h. Nil: what Transport.Proxy says.
 	Proxy *url.URL
 
-	// LocalAddr is the local IP address to connect from. The zero Addr: the system chooses.
+	// LocalAddr is the local IP address to connect from. The zero Addr: the system chooses. A Transport with
+	// dial functions of its own, which it could not reach, fails the request.
 	LocalAddr netip.Addr
 
 	// Group sets the connections of some requests apart from all others that are equal to them, for
