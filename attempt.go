@@ -59,7 +59,7 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 func (a *attempt) acquire() error {
 	to, err := a.t.destination(a.Req, a.peer)
 	if err != nil {
-		a.observeFailure(err)
+		a.acquired(identityIn(err), err)
 		return err
 	}
 	if a.trace != nil && a.trace.GetConn != nil {
@@ -69,11 +69,11 @@ func (a *attempt) acquire() error {
 	for {
 		r, preset, err := a.route(to, avoid)
 		if err != nil {
-			a.observeFailure(err)
+			a.acquired(identityIn(err), err)
 			return err
 		}
 		err = a.lend(r, preset)
-		a.acquired(r, err)
+		a.acquired(r.identity, err)
 		var dial *DialError
 		if err == nil || !errors.As(err, &dial) || dial.Op != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
 			return err
@@ -157,21 +157,18 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 	return terms
 }
 
-// observeFailure tells the observer about a request that found no route.
-func (a *attempt) observeFailure(err error) {
-	if o := a.t.Observer; o != nil && o.Acquired != nil {
-		e := Acquired{Attempt: a.number, Err: err}
-		if dial, ok := errors.AsType[*DialError](err); ok {
-			e.Identity = dial.Identity
-		}
-		o.Acquired(a.Ctx, e)
+// identityIn returns what is known of the identity that a request without a route wanted.
+func identityIn(err error) Identity {
+	if dial, ok := errors.AsType[*DialError](err); ok {
+		return dial.Identity
 	}
+	return Identity{}
 }
 
 // acquired tells trace and observer.
-func (a *attempt) acquired(r *route, err error) {
+func (a *attempt) acquired(id Identity, err error) {
 	if o := a.t.Observer; o != nil && o.Acquired != nil {
-		e := Acquired{Identity: r.identity, Attempt: a.number, Err: err}
+		e := Acquired{Identity: id, Attempt: a.number, Err: err}
 		if err == nil {
 			l := &a.lease
 			e.Miss, e.Reused, e.Uses = l.Miss(), l.Reused(), l.Uses()
@@ -205,9 +202,6 @@ func (a *attempt) run() (*http.Response, error) {
 		ReadBuffer:     t.ReadBufferSize,
 		WriteBuffer:    t.WriteBufferSize,
 		Partitioned:    c.partitioned,
-	}
-	if a.Opts.MaxHeaderBytes <= 0 {
-		a.Opts.MaxHeaderBytes = defaultMaxHeaderBytes
 	}
 	a.running(c.Conn)
 	resp, err := a.Run()
@@ -324,11 +318,7 @@ func (a *attempt) heedKeepAlive() {
 		if ka.Timeout >= 0 {
 			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
 		}
-		reuse := -1
-		if ka.Max >= 0 {
-			reuse = ka.Max
-		}
-		a.lease.Limit(idle, reuse)
+		a.lease.Limit(idle, ka.Max)
 	}
 }
 

@@ -255,6 +255,16 @@ func (t *Transport) peerOf(req *http.Request) (*Peer, error) {
 	return t.PeerFor(req)
 }
 
+// target returns where a URL leads: to the host:port that it names, or where the peer says. The address is the
+// peer's even if there is something wrong with the URL.
+func (p *Peer) target(u *url.URL) (network, addr string, err error) {
+	addr, err = canonicalAddr(u)
+	if p != nil && p.addr != "" {
+		return p.network, p.addr, err
+	}
+	return "tcp", addr, err
+}
+
 func cloneURL(u *url.URL) *url.URL {
 	c := *u
 	return &c

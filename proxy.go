@@ -45,12 +45,9 @@ func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
 	if err := checkProxyURL(u); err != nil {
 		return nil, fmt.Errorf("peerpool: Proxy: %w", err)
 	}
-	target, err := canonicalAddr(req.URL)
+	_, target, err := peer.target(req.URL)
 	if err != nil {
 		return nil, err
-	}
-	if peer != nil && peer.addr != "" {
-		target = peer.addr
 	}
 	via := &proxyHop{url: u, target: target}
 	if !via.socks() && !via.absoluteForm(req.URL.Scheme, peer.options()) {

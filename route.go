@@ -73,13 +73,12 @@ func (t *Transport) destination(req *http.Request, peer *Peer) (destination, err
 
 // hostPort is what a trace is told: where the first hop goes.
 func (to destination) hostPort(u *url.URL) string {
+	peer := to.key.peer
 	if to.via != nil {
-		u = to.via.url
-	} else if p := to.key.peer; p != nil && p.addr != "" {
-		return p.addr
+		u, peer = to.via.url, nil
 	}
-	addr, err := canonicalAddr(u)
-	if err != nil {
+	_, addr, _ := peer.target(u)
+	if addr == "" {
 		return u.Host // the route says what is wrong with it
 	}
 	return addr
@@ -122,11 +121,11 @@ func (r *route) current() bool {
 
 // find fills the route in: the address, TLS, and the identity that they make.
 func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string) (*presetDial, error) {
-	target, err := canonicalAddr(u)
+	network, addr, err := r.key.peer.target(u)
 	if err != nil {
 		return nil, err
 	}
-	id := Identity{network: "tcp", scheme: u.Scheme, group: r.peer.Group}
+	id := Identity{network: network, scheme: u.Scheme, group: r.peer.Group}
 	if r.peer.LocalAddr.IsValid() {
 		if r.dialer != ourDialer {
 			return nil, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
@@ -141,7 +140,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 			return nil, err
 		}
 	}
-	preset, err := r.locate(ctx, target, &id, old, avoid)
+	preset, err := r.locate(ctx, addr, &id, old, avoid)
 	if err != nil {
 		return nil, err
 	}
@@ -157,11 +156,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 }
 
 // locate decides what is connected to: a socket, a proxy, a name for a custom dialer, or an IP address.
-func (r *route) locate(ctx context.Context, target string, id *Identity, old *route, avoid []string) (*presetDial, error) {
-	addr := target
-	if p := r.key.peer; p != nil && p.addr != "" {
-		id.network, addr = p.network, p.addr
-	}
+func (r *route) locate(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
 	switch {
 	case r.via != nil:
 		id.address, id.proxy, id.proxySecret = r.via.addr, r.via.shown, r.via.secret

@@ -26,7 +26,6 @@ import (
 
 const (
 	defaultMaxIdleConnsPerHost = 64
-	defaultMaxHeaderBytes      = 10 << 20
 	defaultDNSRefresh          = 30 * time.Second
 )
 

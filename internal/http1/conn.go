@@ -91,6 +91,16 @@ func (c *Conn) aborted() error {
 	return nil
 }
 
+// explain returns the cause of Abort for an error that it provoked, and any other as it is.
+func (c *Conn) explain(err error) error {
+	if err != nil {
+		if cause := c.aborted(); cause != nil {
+			return cause
+		}
+	}
+	return err
+}
+
 // Read reads what the peer sent, first of all the byte that a pending read ahead may have got.
 func (c *Conn) Read(p []byte) (int, error) {
 	var n int
@@ -101,35 +111,20 @@ func (c *Conn) Read(p []byte) (int, error) {
 	} else {
 		n, err = c.nc.Read(p)
 	}
-	if err != nil {
-		if cause := c.aborted(); cause != nil {
-			err = cause
-		}
-	}
-	return n, err
+	return n, c.explain(err)
 }
 
 // Write writes to the peer.
 func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.nc.Write(p)
-	if err != nil {
-		if cause := c.aborted(); cause != nil {
-			err = cause
-		}
-	}
-	return n, err
+	return n, c.explain(err)
 }
 
 // ReadFrom lets the kernel copy a file into a plain TCP connection. It is only called for sources
 // from which it can; see upload.go.
 func (c *Conn) ReadFrom(src io.Reader) (int64, error) {
 	n, err := c.nc.(io.ReaderFrom).ReadFrom(src)
-	if err != nil {
-		if cause := c.aborted(); cause != nil {
-			err = cause
-		}
-	}
-	return n, err
+	return n, c.explain(err)
 }
 
 // input is the read buffer of the exchange under way.
