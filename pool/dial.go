@@ -16,7 +16,8 @@ type dial[K comparable, C Conn] struct {
 	ctx    context.Context
 	terms  Terms
 	order  uint64      // Pool.joined when it began
-	want   *want[K, C] // that asked for it and still waits, or nil; guarded by Pool.mu
+	want   *want[K, C] // that asked for it, or adopted it, and still waits, or nil; guarded by Pool.mu
+	landed bool        // guarded by Pool.mu
 }
 
 // detached is a dial's context: it ends with the pool and not with the Acquire, but knows the latter's values.
@@ -42,6 +43,13 @@ func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
 			return
 		}
 		next := w.inUnasked.next.owner
+		if g.covers(w) {
+			if g.own.len == 0 {
+				return // so it is for all of them
+			}
+			w = next
+			continue
+		}
 		if p.makeRoom(g, w.terms.maxConns(), todo) {
 			p.startDial(g, w, todo)
 		} else {
@@ -74,6 +82,7 @@ func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C])
 		ctx: detached{p.dialContext, context.WithoutCancel(w.caller.ctx)},
 	}
 	g.unasked.remove(&w.inUnasked)
+	g.cover(w.dial, +1)
 	g.dialing++
 	g.dials++
 	p.dials++
@@ -119,9 +128,12 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 		conn: conn, group: d.group, order: d.order, jitter: p.draw(),
 		maxUses: math.MaxUint64, expires: forever,
 	}
-	e.inGroup.owner, e.inPool.owner = e, e
+	e.inGroup.owner, e.inPool.owner, e.inAll.owner = e, e, e
 	if retirer, ok := any(conn).(Retirer); ok {
 		retirer.Attach(func(reason Reason) { p.retire(e, reason) })
+	}
+	if sharer, ok := any(conn).(Sharer); ok {
+		p.share(e, sharer)
 	}
 	return e
 }
@@ -142,6 +154,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	p.mu.Lock()
 	g.dialing--
 	p.dials--
+	d.landed = true
 	if err != nil {
 		g.dialFailures++
 		p.tally.dialFailures++
@@ -164,6 +177,7 @@ func (p *Pool[K, C]) admit(
 	e.born = now
 	e.bind(&d.terms)
 	e.become(active)
+	e.group.admit(e, p.joined)
 	e.group.active++
 	p.active++
 	p.tally.opened++

@@ -1,5 +1,6 @@
 // Package pool keeps connections by key, so that one dialed for a key serves many uses of it, one after the
-// other. It knows no protocol: a connection is anything with a Probe and a Close, a key anything comparable.
+// other or, if it is a Sharer, several at once. It knows no protocol: a connection is anything with a Probe and a
+// Close, a key anything comparable.
 //
 //	p := pool.New(pool.Config[string, *conn]{MaxIdle: 100})
 //	lease, err := p.Acquire(ctx, "192.0.2.1:4222", dialer, pool.Terms{IdleTimeout: time.Minute})
@@ -22,7 +23,8 @@
 //
 // Closed and hijacked are final. A connection that is retired while it is active finishes its lease, takes no
 // other and is then closed. Dials are counted apart, as there is no connection yet. A connection on its way from
-// a dial or a release to a waiting Acquire is active; so is one that is being probed.
+// a dial or a release to a waiting Acquire is active; so is one that is being probed. A shared connection is active
+// as long as it has a lease.
 //
 // # The rules
 //
@@ -35,15 +37,18 @@
 //     close its idle connections, keeps none, or has as many of the key as it keeps.
 //
 //  3. A lease ends exactly once, by Release, Discard or Hijack. Ending it twice panics, also when the connection
-//     has been leased again since: leases are numbered.
+//     has been leased again since: leases are numbered. What would close a connection that others share retires it
+//     instead: it gets no new lease, and is closed when the last one ends.
 //
 //  4. The lock is never held while calling a connection, a dialer or a hook. Methods choose under the lock and
 //     act after it. A close is therefore counted a moment before the connection's Close is called; it is called
 //     on the goroutine whose call decided it, before dials that profit from the room are started.
 //
 //  5. Every want starts a dial of its own, within the limits, the oldest first; the end of any dial or connection
-//     starts those that have had to wait for room. No want counts on a dial that another has asked for and no
-//     longer needs: it may hang. A dial outlives the Acquire that asked for it: its context keeps that one's
+//     starts those that have had to wait for room. Where connections are shared, or may be (Terms.Expect), a dial
+//     is begun for as many wants as its connection should serve. No want counts on a dial that its asker has given
+//     up: it may hang. The dial of an asker that a shared connection has served goes over to another want.
+//     A dial outlives the Acquire that asked for it: its context keeps that one's
 //     values, and only Shutdown cancels it. Its connection goes to the want that asked for it if that still
 //     waits, else to the oldest that may have it, else to idle; where its Terms were Unpooled and its want has
 //     left, it is closed. Its error goes to the want that asked for it and to no other; when that one has left
@@ -53,7 +58,8 @@
 //
 //  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
 //     idle limit of its key the connection that comes back is closed; beyond that in total the one that was
-//     released longest ago, of whatever key. Released connections go to wants first in, first out. A want that
+//     released longest ago, of whatever key. Released connections, and room on shared ones, go to wants first in,
+//     first out. Of shared connections the one with the fewest leases is leased, an idle one first. A want that
 //     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
 //     and where MaxConns holds them back the room they need is made: an idle connection of their key is closed,
 //     or one that is released while no other want has waited longer. Idle connections are leased most recently

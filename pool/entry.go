@@ -42,7 +42,7 @@ type entry[K comparable, C Conn] struct {
 	conn   C
 	group  *group[K, C]
 	born   time.Duration // when its dial ended
-	order  uint64        // Pool.joined when its dial began: a Fresh want that joined later must not have it
+	order  uint64        // Pool.joined when its dial began, or ended if it is shared: a Fresh want that joined later must not have it
 	jitter time.Duration // factor for MaxLifetime, in thousandths
 	asker  *want[K, C]   // that asked for its dial and waits for it; set while the dial lands, guarded by Pool.mu
 
@@ -51,7 +51,8 @@ type entry[K comparable, C Conn] struct {
 	ended atomic.Uint64
 
 	// These belong to whoever has the connection: its lease, or the pool (under Pool.mu) while there is none.
-	// Handing it over orders the accesses, so a lease touches them without the lock.
+	// Handing it over orders the accesses, so a lease touches them without the lock. Those of a shared connection
+	// are always guarded by Pool.mu.
 	uses      uint64        // leases so far
 	maxUses   uint64        // leases at most
 	expires   time.Duration // takes no new lease from then on
@@ -62,10 +63,14 @@ type entry[K comparable, C Conn] struct {
 	idleUntil time.Duration
 
 	// Guarded by Pool.mu.
-	state   state
-	retired Reason // one-way: once set, the connection takes no new lease
-	inGroup node[entry[K, C]]
-	inPool  node[entry[K, C]]
+	state    state
+	retired  Reason              // one-way: once set, the connection takes no new lease
+	leases   map[uint64]struct{} // of a shared connection: the numbers of those under way; nil: not shared
+	capacity int                 // of a shared connection: leases at once
+	resized  bool                // capacity has been set by resize, which goes before what Share returns
+	inGroup  node[entry[K, C]]   // among the idle, or among the spare if it is shared
+	inPool   node[entry[K, C]]
+	inAll    node[entry[K, C]]
 }
 
 // become changes the state; a step that the diagram does not have is a broken pool.
@@ -115,11 +120,3 @@ func (e *entry[K, C]) rest(now time.Duration) {
 
 // deadline is the moment at which the reaper closes the idle connection.
 func (e *entry[K, C]) deadline() time.Duration { return min(e.idleUntil, e.expires) }
-
-// begin starts the next lease. The caller has the connection to itself. The span is the idle time of a hit and
-// the waiting time of a miss.
-func (e *entry[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
-	e.bind(terms)
-	e.uses++
-	return Lease[K, C]{entry: e, number: e.uses, span: max(0, span), found: found}
-}

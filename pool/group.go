@@ -8,9 +8,13 @@ type group[K comparable, C Conn] struct {
 	pool *Pool[K, C] // set once
 	key  K           // set once
 
+	all     list[entry[K, C]] // every connection, the oldest first
 	idle    list[entry[K, C]] // a stack: the most recently released first
+	spare   list[entry[K, C]] // shared, in use, and with room for more
 	active  int               // connections in use
 	dialing int               // dials under way
+	covered int               // dials under way that a want still waits for, and that may bring what others can share
+	share   int               // the capacity that the latest connection has shown; 0: none has been seen
 
 	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
 	// one. A want for which no dial of its own is under way is also in unasked.
@@ -23,7 +27,9 @@ type group[K comparable, C Conn] struct {
 
 func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
 	g := &group[K, C]{pool: p, key: key}
+	g.all.init()
 	g.idle.init()
+	g.spare.init()
 	g.plain.init()
 	g.own.init()
 	g.unasked.init()
@@ -38,11 +44,11 @@ func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
 		return e.asker
 	}
 	plain := g.plain.first()
-	if e.uses > 0 {
+	if e.uses > 0 && !e.shared() {
 		return plain
 	}
 	own := g.own.first()
-	for own != nil && own.terms.Fresh && own.order > e.order {
+	for own != nil && !e.newTo(own) {
 		own = own.inQueue.next.owner
 	}
 	if plain == nil || own != nil && own.order < plain.order {

@@ -90,7 +90,7 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	p := e.group.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e.ended.Load() != l.number-1 {
+	if !l.underWay() {
 		return
 	}
 	if idle > 0 && (e.peerIdle == 0 || idle < e.peerIdle) {
@@ -106,32 +106,45 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 func (l Lease[K, C]) Release() Reason {
 	e := l.end("Release")
 	var reason Reason
-	if !e.unpooled { // that one is closed whatever a probe says
+	if e.shared() || !e.unpooled { // an unpooled one is closed whatever a probe says
 		reason = e.conn.Probe()
 	}
-	return e.group.pool.putBack(e, reason)
+	reason, ok := e.group.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason)
+	if !ok {
+		endedTwice("Release")
+	}
+	return reason
 }
 
-// Discard ends the lease and closes the connection. An empty reason is counted as ReasonUnspecified.
+// Discard ends the lease and closes the connection. One that is shared is retired: it takes no new lease, and is
+// closed when those under way have ended. An empty reason is counted as ReasonUnspecified.
 func (l Lease[K, C]) Discard(reason Reason) {
 	e := l.end("Discard")
 	p := e.group.pool
 	var todo after[K, C]
 	p.mu.Lock()
-	p.close(e, reason.orUnspecified(), &todo)
+	if !(claim[K, C]{entry: e, number: l.number}).drop() {
+		p.mu.Unlock()
+		endedTwice("Discard")
+	}
+	p.end(e, reason.orUnspecified(), &todo)
 	p.tend(e.group, &todo)
 	p.mu.Unlock()
 	p.act(&todo)
 }
 
 // Hijack ends the lease and takes the connection out of the pool for good: it is the caller's, who closes it.
-// It no longer counts for any limit.
+// It no longer counts for any limit. A shared connection cannot be taken: Hijack panics.
 func (l Lease[K, C]) Hijack() {
+	if l.entry != nil && l.entry.shared() {
+		panic("pool: Hijack was called on a lease of a shared connection")
+	}
 	e := l.end("Hijack")
 	p := e.group.pool
 	var todo after[K, C]
 	p.mu.Lock()
 	e.become(hijacked)
+	e.group.dismiss(e)
 	p.active--
 	e.group.active--
 	p.hijacked++
@@ -140,13 +153,27 @@ func (l Lease[K, C]) Hijack() {
 	p.act(&todo)
 }
 
-// end claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else.
+// end claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else. The
+// end of a lease of a shared connection is claimed by dropping it, as those end in any order.
 func (l Lease[K, C]) end(verb string) *entry[K, C] {
 	if l.entry == nil {
 		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
 	}
-	if !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
-		panic("pool: " + verb + " was called on a lease that had already been released, discarded or hijacked")
+	if !l.entry.shared() && !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
+		endedTwice(verb)
 	}
 	return l.entry
+}
+
+func endedTwice(verb string) {
+	panic("pool: " + verb + " was called on a lease that had already been released, discarded or hijacked")
+}
+
+// underWay says whether the lease has not ended. It is called with Pool.mu held.
+func (l Lease[K, C]) underWay() bool {
+	if l.entry.shared() {
+		_, ok := l.entry.leases[l.number]
+		return ok
+	}
+	return l.entry.ended.Load() == l.number-1
 }

@@ -17,8 +17,8 @@ var ErrRetired = errors.New("pool: connection retired before its first lease")
 // Conn is a connection as the pool sees it.
 type Conn interface {
 	// Probe says whether the connection can serve another use: "" or the reason why not. The pool calls it at
-	// release and at checkout, without its lock and never while somebody else leases the connection. It must
-	// not block.
+	// release and at checkout, without its lock and, unless the connection is a Sharer, never while somebody
+	// else leases it. It must not block.
 	Probe() Reason
 	// Close is called by the pool exactly once, without its lock, and never after a Hijack. Its error is ignored.
 	Close() error
@@ -30,6 +30,15 @@ type Retirer interface {
 	// connection with that reason: at once if it is idle, when its lease ends if it is in use. retire may be
 	// called at any time, from any goroutine and more than once; the first reason counts.
 	Attach(retire func(Reason))
+}
+
+// Sharer is implemented by a Conn that may serve several leases at once. It must then be safe for concurrent use.
+type Sharer interface {
+	// Share is called once, before the first lease and without the lock, and returns how many leases the
+	// connection serves at once from the start. A call of resize changes that number; it may be called at any
+	// time, from any goroutine. Leases beyond a number that has fallen end as they would have, and a connection
+	// whose number is zero or less gets no new ones and is closed when its last one ends.
+	Share(resize func(capacity int)) (capacity int)
 }
 
 // Dialer makes connections. Its context is not canceled with the Acquire that asked for the dial, although it
@@ -106,11 +115,11 @@ func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 // has a field to pass that on in.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	r := request[C]{terms: &terms, start: p.now()}
-	e, _, _ := p.checkout(key, &r)
-	if e == nil {
+	c, _, _ := p.checkout(key, &r)
+	if c.entry == nil {
 		return Lease[K, C]{found: r.found}, false
 	}
-	return e.begin(&terms, hit, r.start-e.idleSince), true
+	return c.begin(&terms, hit, c.rested), true
 }
 
 // Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
@@ -125,72 +134,74 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 		return Lease[K, C]{}, context.Cause(ctx)
 	}
 	r := request[C]{terms: &terms, start: p.now(), caller: &caller[C]{ctx, dialer}}
-	e, w, err := p.checkout(key, &r)
+	c, w, err := p.checkout(key, &r)
 	switch {
 	case err != nil:
 		return Lease[K, C]{}, err
-	case e != nil:
-		return e.begin(&terms, hit, r.start-e.idleSince), nil
+	case c.entry != nil:
+		return c.begin(&terms, hit, c.rested), nil
 	default:
 		return p.await(w, &r)
 	}
 }
 
-// checkout takes the most recently released idle connection that passes its probe. Where there is none, it
-// returns the want that has joined the queue, if the request is one that waits.
-func (p *Pool[K, C]) checkout(key K, r *request[C]) (*entry[K, C], *want[K, C], error) {
-	var sick *entry[K, C]
+// checkout takes the most recently released idle connection that passes its probe, or else a place on one that is
+// shared. Where there is none, it returns the want that has joined the queue, if the request is one that waits.
+func (p *Pool[K, C]) checkout(key K, r *request[C]) (claim[K, C], *want[K, C], error) {
+	var sick claim[K, C]
 	var reason Reason
 	for {
-		e, w, err := p.choose(key, r, sick, reason)
-		if e == nil {
-			return nil, w, err
+		c, w, err := p.choose(key, r, sick, reason)
+		if c.entry == nil {
+			return c, w, err
 		}
-		reason = e.conn.Probe()
+		reason = c.entry.conn.Probe()
 		if reason == "" {
-			e.group.hits.Add(1)
-			return e, nil, nil
+			c.entry.group.hits.Add(1)
+			return c, nil, nil
 		}
-		sick, r.found = e, stale
+		sick, r.found = c, stale
 	}
 }
 
 // choose is one step of checkout under the lock: it closes the candidate that has just failed its probe and
 // takes the next one, or else lets the request join the queue. Both in one step, so that no connection comes
 // back unnoticed in between.
-func (p *Pool[K, C]) choose(key K, r *request[C], sick *entry[K, C], reason Reason) (
-	e *entry[K, C], w *want[K, C], err error,
+func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reason) (
+	c claim[K, C], w *want[K, C], err error,
 ) {
 	var todo after[K, C]
 	p.mu.Lock()
-	if sick != nil {
-		p.close(sick, reason, &todo)
+	if sick.entry != nil {
+		sick.drop()
+		p.end(sick.entry, reason, &todo)
 	}
 	g := p.groups[key]
 	if p.closed {
 		err = ErrClosed
 	} else {
 		p.closeIdle = false
-		e = p.candidate(g, r, &todo)
-		if e == nil && r.caller != nil {
+		c = p.candidate(g, r, &todo)
+		if c.entry == nil && r.caller != nil {
 			w, err = p.join(g, key, r)
 		}
 	}
 	if w != nil {
 		g = w.group
 	}
-	if e == nil && g != nil {
+	if c.entry == nil && g != nil {
 		p.tend(g, &todo)
 	}
 	p.mu.Unlock()
 	p.act(&todo)
-	return e, w, err
+	return c, w, err
 }
 
-// candidate takes the first idle connection of the group that is not spent, and closes those before it.
-func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C]) *entry[K, C] {
+// candidate takes the first idle connection of the group that is not spent, and closes those before it. Where none
+// idles it takes a place on the shared connection that has the fewest leases.
+func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C]) claim[K, C] {
 	if g == nil || r.terms.ownDial() {
-		return nil
+		return claim[K, C]{}
 	}
 	for e := g.idle.first(); e != nil; e = g.idle.first() {
 		reason := e.spent(r.terms, r.start)
@@ -199,12 +210,22 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 			e.become(active)
 			p.active++
 			g.active++
-			return e
+			c := e.take(r.terms)
+			c.rested = r.start - e.idleSince
+			return c
 		}
 		p.close(e, reason, todo)
 		r.found = max(r.found, expired)
 	}
-	return nil
+	for e := g.leastLoaded(); e != nil; e = g.leastLoaded() {
+		reason := e.spent(r.terms, r.start)
+		if reason == "" {
+			return e.take(r.terms)
+		}
+		p.end(e, reason, todo)
+		r.found = max(r.found, expired)
+	}
+	return claim[K, C]{}
 }
 
 // CloseIdle closes every idle connection. Until something is acquired again, those that come back from a lease

@@ -16,6 +16,7 @@ const (
 	ReasonPeerClosed     Reason = "peer_closed"     // the peer closed it
 	ReasonUnexpectedData Reason = "unexpected_data" // the peer sent bytes that nobody asked for
 	ReasonMakeRoom       Reason = "make_room"       // idle, and in the way of a want that MaxConns held back and that may not use it
+	ReasonNoCapacity     Reason = "no_capacity"     // a Sharer whose capacity fell to zero
 	ReasonCloseIdle      Reason = "close_idle"      // CloseIdle
 	ReasonShutdown       Reason = "shutdown"        // Shutdown
 	ReasonUnspecified    Reason = "unspecified"     // discarded or retired with an empty Reason
@@ -70,4 +71,12 @@ func (m Miss) finding() finding {
 		}
 	}
 	return hit
+}
+
+// or returns the reason, or another where there is none.
+func (r Reason) or(other Reason) Reason {
+	if r == "" {
+		return other
+	}
+	return r
 }

@@ -50,20 +50,26 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	}
 }
 
-// putBack gives the pool a connection that nobody uses any more.
-func (p *Pool[K, C]) putBack(e *entry[K, C], reason Reason) Reason {
+// putBack gives the pool a connection that nobody uses any more, or a place on a shared one. It returns false where
+// the claim was given back before.
+func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
 	now := p.now()
 	var todo after[K, C]
 	p.mu.Lock()
-	reason = p.settle(e, reason, now, &todo)
-	p.tend(e.group, &todo)
+	if !c.drop() {
+		p.mu.Unlock()
+		return "", false
+	}
+	reason = p.settle(c.entry, reason, now, &todo)
+	p.tend(c.entry.group, &todo)
 	p.mu.Unlock()
 	p.act(&todo)
-	return reason
+	return reason, true
 }
 
-// settle decides what becomes of an active connection that nobody uses: the next want's, idle, or closed. It is
-// the only way back to idle. The reason given is that of its probe; settle returns "" or why it was closed.
+// settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
+// next want's, idle, or closed. It is the only way back to idle. The reason given is that of its probe; settle
+// returns "" or why the connection takes no further lease.
 func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, todo *after[K, C]) Reason {
 	if e.retired != "" {
 		reason = e.retired
@@ -75,25 +81,50 @@ func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, to
 		reason = p.pass(e, now, todo)
 	}
 	if reason != "" {
-		p.close(e, reason, todo)
+		p.end(e, reason, todo)
 	}
 	return reason
 }
 
-// pass hands the connection to its heir or to idle, or says why it can do neither.
+// pass hands the connection to its heir, or to as many heirs as a shared one has room for, or to idle, or says why
+// it can do neither.
 func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
-	heir := e.group.heir(e)
-	if e.asker == nil && p.owesRoom(e.group, heir) {
-		return ReasonMakeRoom
+	for e.room() {
+		heir := e.group.heir(e)
+		if e.asker == nil && p.owesRoom(e.group, heir) {
+			return ReasonMakeRoom
+		}
+		if heir == nil {
+			break
+		}
+		if reason := e.spent(&heir.terms, now); reason != "" {
+			return reason
+		}
+		e.asker = nil
+		p.deliver(heir, delivery[K, C]{claim: e.take(&heir.terms)})
+		if !e.shared() {
+			return ""
+		}
 	}
-	if heir == nil {
+	if e.load() == 0 {
 		return p.park(e, now, todo)
 	}
-	if reason := e.spent(&heir.terms, now); reason != "" {
-		return reason
-	}
-	p.deliver(heir, delivery[K, C]{entry: e})
+	e.list()
 	return ""
+}
+
+// end sees to it that the connection serves nobody any more: it is closed, or, where others share it, retired until
+// the last of them has gone.
+func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
+	if e.shared() {
+		reason = e.retired.or(reason)
+	}
+	if e.load() > 0 {
+		e.retired = reason
+		e.unlist()
+		return
+	}
+	p.close(e, reason, todo)
 }
 
 // owesRoom says that one active connection less would let a want dial that has waited longer than the heir: one
@@ -118,6 +149,8 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
 		return ReasonShutdown
 	case e.unpooled && e.asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
+	case e.shared() && e.capacity <= 0:
+		return ReasonNoCapacity
 	}
 	return e.spent(&Terms{}, now)
 }
@@ -139,6 +172,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	if total > 0 && p.idle.len >= total {
 		p.evict(p.idle.last(), ReasonIdleLimit, todo)
 	}
+	e.unlist()
 	e.become(idle)
 	p.active--
 	g.active--
@@ -173,10 +207,12 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	if e.state == idle {
 		p.unpark(e)
 	} else {
+		e.unlist()
 		p.active--
 		e.group.active--
 	}
 	e.become(closed)
+	e.group.dismiss(e)
 	p.tally.closes[reason]++
 	p.closing++
 	todo.closes = append(todo.closes, doomed[K, C]{e, reason})
@@ -215,17 +251,24 @@ func (p *Pool[K, C]) forget(g *group[K, C]) {
 
 // retire is what a Retirer is given: no new lease for this connection.
 func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
-	reason = reason.orUnspecified()
 	var todo after[K, C]
 	p.mu.Lock()
-	switch e.state {
-	case idle:
-		p.evict(e, reason, &todo)
-	case opening, active:
-		if e.retired == "" {
-			e.retired = reason
-		}
+	if p.retireLocked(e, reason.orUnspecified(), &todo) {
+		p.tend(e.group, &todo)
 	}
 	p.mu.Unlock()
 	p.act(&todo)
+}
+
+// retireLocked returns true if that has closed the connection. The caller tends its group afterwards.
+func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) bool {
+	switch e.state {
+	case idle:
+		p.close(e, reason, todo)
+		return true
+	case opening, active:
+		e.retired = e.retired.or(reason)
+		e.unlist()
+	}
+	return false
 }

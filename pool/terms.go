@@ -5,6 +5,13 @@ import (
 	"time"
 )
 
+// ExpectUnknown is the Terms.Expect of a key whose connections may be shared or not.
+const ExpectUnknown = -1
+
+// unknownDials bounds the dials that wants of an unknown key begin for themselves. One would do if none ever failed
+// or was slow; what turns out to be one too many idles until it is needed.
+const unknownDials = 4
+
 // forever is the deadline of what has none.
 const forever time.Duration = math.MaxInt64
 
@@ -35,8 +42,14 @@ type Terms struct {
 	MaxConns int
 
 	// Fresh accepts only a connection that is dialed after this call and was never leased before: what a retry
-	// asks for after a stale connection.
+	// asks for after a stale connection. Of shared connections it accepts those whose dial ends after this call.
 	Fresh bool
+
+	// Expect is how many leases at once a new connection is expected to serve, see Sharer. Zero or one: a single
+	// one, so that every want dials for itself. Above one, a dial is begun for so many wants. ExpectUnknown: a few
+	// dials are begun, and the other wants wait for what the first of them brings. What the latest connection of
+	// the key has shown goes before it. An Unpooled want dials for itself in any case.
+	Expect int
 
 	// Missed is for an Acquire that follows a failed TryAcquire for the same request: the Miss of the Lease that
 	// this one returned. Where the Acquire finds no idle connection either, it reports and counts the more

@@ -36,10 +36,10 @@ type want[K comparable, C Conn] struct {
 	inUnasked node[want[K, C]]
 }
 
-// delivery is what a want waited for: a connection that is all its own, or an error.
+// delivery is what a want waited for: a connection, or its place on one, or an error.
 type delivery[K comparable, C Conn] struct {
-	entry *entry[K, C]
-	err   error
+	claim[K, C]
+	err error
 }
 
 // join puts the request into the queue of its group, which it makes if the key was unknown.
@@ -78,24 +78,31 @@ func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], er
 	return w, nil
 }
 
-// settle takes the want out of its queue, for good. Its dial goes on for whoever waits when it ends.
-func (w *want[K, C]) settle() {
+// settle takes the want out of its queue, for good, and returns its dial, which goes on for whoever waits when it
+// ends.
+func (w *want[K, C]) settle() *dial[K, C] {
 	g := w.group
 	w.settled = true
 	g.queue(&w.terms).remove(&w.inQueue)
-	if w.dial == nil {
-		g.unasked.remove(&w.inUnasked)
-	} else {
-		w.dial.want, w.dial = nil, nil
-	}
 	g.pool.waiting--
+	d := w.dial
+	if d == nil {
+		g.unasked.remove(&w.inUnasked)
+		return nil
+	}
+	d.want, w.dial = nil, nil
+	g.cover(d, -1)
+	return d
 }
 
 // deliver settles the want. A connection is active from here on, though its lease begins only when the waiting
 // Acquire takes it.
 func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
-	w.settle()
+	own := w.settle()
 	w.ready <- d
+	if own != nil && !own.landed {
+		own.adopt()
+	}
 }
 
 // await is the waiting half of Acquire. When ctx has ended, a connection that was delivered all the same goes
@@ -110,24 +117,28 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
 	}
 	if ctx.Err() != nil {
 		if got.entry != nil {
-			p.putBack(got.entry, "")
+			p.putBack(got.claim, "")
 		}
 		return Lease[K, C]{}, context.Cause(ctx)
 	}
 	if got.err != nil {
 		return Lease[K, C]{}, got.err
 	}
-	return got.entry.begin(r.terms, r.found, p.now()-r.start), nil
+	return got.begin(r.terms, r.found, p.now()-r.start), nil
 }
 
-// leave settles the want whose context has ended, or returns what it was delivered just before. Its leaving
-// makes no room for anybody, and what it waited for still keeps its key known.
-func (p *Pool[K, C]) leave(w *want[K, C]) delivery[K, C] {
+// leave settles the want whose context has ended, or returns what it was delivered just before. Its dial no longer
+// counts for others, which may have to start theirs.
+func (p *Pool[K, C]) leave(w *want[K, C]) (got delivery[K, C]) {
+	var todo after[K, C]
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if w.settled {
-		return <-w.ready
+		got = <-w.ready
+	} else {
+		w.settle()
+		p.tend(w.group, &todo)
 	}
-	w.settle()
-	return delivery[K, C]{}
+	p.mu.Unlock()
+	p.act(&todo)
+	return got
 }

@@ -1,0 +1,73 @@
+package pool
+
+import "time"
+
+// ConnStats describes one connection at one moment.
+type ConnStats struct {
+	Idle     time.Duration // how long it has been idle; zero while it is in use
+	Age      time.Duration // since its dial ended
+	Uses     uint64        // leases so far, those under way included
+	Leases   int           // under way: 0 or 1, more on one that is shared
+	Capacity int           // leases that it serves at once: 1 unless it is shared
+	Retired  Reason        // why it takes no new lease, although it still serves; "" if it does
+}
+
+// Conns describes the connections of a key, the oldest first.
+func (p *Pool[K, C]) Conns(key K) []ConnStats {
+	now := p.now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.groups[key]
+	if g == nil {
+		return nil
+	}
+	conns := make([]ConnStats, 0, g.all.len)
+	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
+		conns = append(conns, e.stats(now))
+	}
+	return conns
+}
+
+func (e *entry[K, C]) stats(now time.Duration) ConnStats {
+	s := ConnStats{Age: max(0, now-e.born), Uses: e.ended.Load(), Capacity: 1, Retired: e.retired}
+	switch {
+	case e.state == idle:
+		s.Idle = max(0, now-e.idleSince)
+	case e.shared():
+		s.Leases = e.load()
+	default:
+		s.Leases = 1
+	}
+	if e.shared() {
+		s.Capacity = e.capacity
+	}
+	s.Uses += uint64(s.Leases)
+	return s
+}
+
+// Drain retires every connection that the key has now: those that idle are closed, the others when their leases
+// end. Dials under way are not affected. It returns how many connections that were.
+func (p *Pool[K, C]) Drain(key K, reason Reason) int {
+	reason = reason.orUnspecified()
+	var todo after[K, C]
+	p.mu.Lock()
+	defer func() {
+		p.mu.Unlock()
+		p.act(&todo)
+	}()
+	g := p.groups[key]
+	if g == nil {
+		return 0
+	}
+	drained := 0
+	for e := g.all.first(); e != nil; {
+		next := e.inAll.next.owner
+		if e.retired == "" {
+			drained++
+			p.retireLocked(e, reason, &todo)
+		}
+		e = next
+	}
+	p.tend(g, &todo)
+	return drained
+}

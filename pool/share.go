@@ -1,0 +1,188 @@
+package pool
+
+import "time"
+
+// This file is what sharing adds: a connection that is a Sharer serves as many leases at once as it says. Each
+// holds a claim on it, and the connection is active as long as there is one.
+
+// claim is the right to begin a lease, made under Pool.mu.
+type claim[K comparable, C Conn] struct {
+	entry  *entry[K, C]
+	number uint64        // of the lease on a shared connection; 0: the connection is the claimer's alone
+	rested time.Duration // how long the connection was idle
+}
+
+// begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.
+func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
+	e := c.entry
+	if c.number == 0 {
+		e.bind(terms)
+		e.uses++
+		c.number = e.uses
+	}
+	return Lease[K, C]{entry: e, number: c.number, span: max(0, span), found: found}
+}
+
+// drop ends the claim, or returns false if it has ended before.
+func (c claim[K, C]) drop() bool {
+	e := c.entry
+	if !e.shared() {
+		return true
+	}
+	if _, ok := e.leases[c.number]; !ok {
+		return false
+	}
+	delete(e.leases, c.number)
+	e.ended.Add(1)
+	return true
+}
+
+func (e *entry[K, C]) shared() bool { return e.leases != nil }
+
+// load is the number of leases that would go on if the connection were given back now.
+func (e *entry[K, C]) load() int { return len(e.leases) }
+
+// room says whether the connection, active or about to be, can serve one lease more.
+func (e *entry[K, C]) room() bool {
+	switch {
+	case !e.shared():
+		return true
+	case e.retired != "" || e.unpooled && e.load() > 0:
+		return false
+	}
+	return e.load() < e.capacity
+}
+
+// take claims the connection, or a place on it.
+func (e *entry[K, C]) take(terms *Terms) claim[K, C] {
+	if !e.shared() {
+		return claim[K, C]{entry: e}
+	}
+	e.bind(terms)
+	e.uses++
+	e.leases[e.uses] = struct{}{}
+	e.list()
+	return claim[K, C]{entry: e, number: e.uses}
+}
+
+// list puts an active connection with room among the spare ones of its group, and takes one without away.
+func (e *entry[K, C]) list() {
+	switch {
+	case !e.shared() || e.state != active:
+	case !e.room():
+		e.unlist()
+	case !e.inGroup.linked():
+		e.group.spare.pushBack(&e.inGroup)
+	}
+}
+
+func (e *entry[K, C]) unlist() {
+	if e.shared() && e.state == active && e.inGroup.linked() {
+		e.group.spare.remove(&e.inGroup)
+	}
+}
+
+// newTo says whether the connection is one that an own want may have: unused, or shared and opened since the want
+// joined.
+func (e *entry[K, C]) newTo(w *want[K, C]) bool {
+	if e.uses > 0 && !w.terms.Fresh {
+		return false
+	}
+	return !w.terms.Fresh || w.order <= e.order
+}
+
+// leastLoaded is the shared connection with room that has the fewest leases, or nil.
+func (g *group[K, C]) leastLoaded() *entry[K, C] {
+	least := g.spare.first()
+	for e := least; e != nil; e = e.inGroup.next.owner {
+		if e.load() < least.load() {
+			least = e
+		}
+	}
+	return least
+}
+
+// share makes the entry of a Sharer one that is shared.
+func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
+	e.leases = make(map[uint64]struct{})
+	capacity := sharer.Share(func(capacity int) { p.resize(e, capacity) })
+	p.mu.Lock()
+	if !e.resized {
+		e.capacity = capacity
+	}
+	p.mu.Unlock()
+}
+
+// resize is what a Sharer is given: as many leases at once from now on.
+func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
+	now := p.now()
+	var todo after[K, C]
+	p.mu.Lock()
+	e.capacity, e.resized = capacity, true
+	switch e.state {
+	case idle:
+		if capacity <= 0 {
+			p.evict(e, ReasonNoCapacity, &todo)
+		}
+	case active:
+		e.group.share = max(1, capacity)
+		p.settle(e, "", now, &todo)
+		p.tend(e.group, &todo)
+	}
+	p.mu.Unlock()
+	p.act(&todo)
+}
+
+// admit notes a connection that has just been opened, and what it shows of its key.
+func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
+	g.all.pushBack(&e.inAll)
+	g.share = 1
+	if e.shared() {
+		g.share = max(1, e.capacity)
+		e.order = joined
+	}
+}
+
+// dismiss forgets a connection that is closed or hijacked.
+func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(&e.inAll) }
+
+// cover counts a dial that brings a connection for others too, as long as a want waits for it: nobody should count
+// on one that its asker has given up, as it may hang.
+func (g *group[K, C]) cover(d *dial[K, C], by int) {
+	if !d.terms.Unpooled {
+		g.covered += by
+	}
+}
+
+// covers says that the dials under way are expected to bring what the want waits for.
+func (g *group[K, C]) covers(w *want[K, C]) bool {
+	expect := w.terms.Expect
+	if g.share > 0 {
+		expect = g.share
+	}
+	switch {
+	case w.terms.Unpooled || expect == 0 || expect == 1:
+		return false
+	case expect < 0:
+		return g.covered >= unknownDials
+	}
+	return g.covered*expect >= g.waiting()
+}
+
+// adopt gives the dial, whose want was served otherwise, to the oldest want that has none and may share what the
+// dial brings, so that no further dial is begun for it.
+func (d *dial[K, C]) adopt() {
+	g := d.group
+	if d.terms.Unpooled || g.share <= 1 {
+		return
+	}
+	for w := g.unasked.first(); w != nil; w = w.inUnasked.next.owner {
+		if w.terms.Unpooled {
+			continue
+		}
+		g.unasked.remove(&w.inUnasked)
+		w.dial, d.want = d, w
+		g.cover(d, +1)
+		return
+	}
+}
