@@ -122,6 +122,7 @@ func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	if e.load() > 0 {
 		e.retired = reason
 		e.unlist()
+		e.sized()
 		return
 	}
 	p.close(e, reason, todo)
@@ -269,6 +270,7 @@ func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, 
 	case opening, active:
 		e.retired = e.retired.or(reason)
 		e.unlist()
+		e.sized()
 	}
 	return false
 }

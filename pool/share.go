@@ -108,7 +108,7 @@ func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
 	capacity := sharer.Share(func(capacity int) { p.resize(e, capacity) })
 	p.mu.Lock()
 	if !e.resized {
-		e.capacity = capacity
+		e.capacity, e.unsized = max(1, capacity), capacity <= 0
 	}
 	p.mu.Unlock()
 }
@@ -119,6 +119,7 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	var todo after[K, C]
 	p.mu.Lock()
 	e.capacity, e.resized = capacity, true
+	e.sized()
 	switch e.state {
 	case idle:
 		if capacity <= 0 {
@@ -133,18 +134,36 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	p.act(&todo)
 }
 
-// admit notes a connection that has just been opened, and what it shows of its key.
+// sized says that no more wants count on the capacity that the connection is yet to tell.
+func (e *entry[K, C]) sized() {
+	if e.unsized && e.state != opening {
+		e.group.covered--
+	}
+	e.unsized = false
+}
+
+// admit notes a connection that has just been opened, and what it shows of its key. One that is yet to tell its
+// capacity covers wants like a dial.
 func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
 	g.all.pushBack(&e.inAll)
-	g.share = 1
-	if e.shared() {
+	switch {
+	case !e.shared():
+		g.share = 1
+		return
+	case e.unsized:
+		g.covered++
+		g.share = max(g.share, sharedExpect)
+	default:
 		g.share = max(1, e.capacity)
-		e.order = joined
 	}
+	e.order = joined
 }
 
 // dismiss forgets a connection that is closed or hijacked.
-func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(&e.inAll) }
+func (g *group[K, C]) dismiss(e *entry[K, C]) {
+	e.sized()
+	g.all.remove(&e.inAll)
+}
 
 // cover counts a dial that brings a connection for others too, as long as a want waits for it: nobody should count
 // on one that its asker has given up, as it may hang.

@@ -12,6 +12,9 @@ const ExpectUnknown = -1
 // or was slow; what turns out to be one too many idles until it is needed.
 const unknownDials = 4
 
+// sharedExpect is what a shared connection is expected to serve before it has said how much.
+const sharedExpect = 100
+
 // forever is the deadline of what has none.
 const forever time.Duration = math.MaxInt64
 

@@ -33,7 +33,7 @@ type body struct {
 // Read reads the next bytes of the body. At the end, io.EOF; a body that ends before its framing says
 // so is io.ErrUnexpectedEOF (RFC 9112 section 8).
 func (b *body) Read(p []byte) (int, error) {
-	if isDiscard(p) {
+	if IsDiscard(p) {
 		b.discard()
 		return 0, nil
 	}

@@ -6,7 +6,8 @@ import "io"
 // own it reaches the body through the wrappers that http.Client and middleware put around one.
 var discardMark [1]byte
 
-func isDiscard(p []byte) bool {
+// IsDiscard says whether a Read is one of Discard's.
+func IsDiscard(p []byte) bool {
 	return len(p) == 0 && cap(p) == 1 && &p[:1][0] == &discardMark[0]
 }
 

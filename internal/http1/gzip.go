@@ -31,7 +31,7 @@ type gzipBody struct {
 }
 
 func (g *gzipBody) Read(p []byte) (int, error) {
-	if isDiscard(p) {
+	if IsDiscard(p) {
 		return g.body.Read(p)
 	}
 	g.mu.Lock()
