@@ -20,10 +20,15 @@ type attempt struct {
 	orig   *http.Request // as the caller gave it; Req may have another body
 	trace  *httptrace.ClientTrace
 	fresh  bool // only a new connection will do
+	http1  bool // only HTTP/1.1 will do
 	// untouched says that the exchange ended before it did anything to its connection.
 	untouched bool
-	lease     connLease
-	begun     time.Time // for the observer; zero without one
+	// These are what HTTP/2 tells besides: the server has not processed the request, the connection was lost, and the
+	// server wants HTTP/1.1.
+	refused, lost, wantsHTTP1 bool
+
+	lease connLease
+	begun time.Time // for the observer; zero without one
 
 	canceling
 }
@@ -45,7 +50,7 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 	if after == nil {
 		t.core.inflight.add(a)
 	} else {
-		a.number, a.fresh = after.number+1, true
+		a.number = after.number + 1
 		t.core.inflight.replace(after, a)
 	}
 	if cancel != nil {
@@ -58,6 +63,7 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 // that does not answer is given up for the next.
 func (a *attempt) acquire() error {
 	to, err := a.t.destination(a.Req, a.peer)
+	to.key.http1 = a.http1 || requiresHTTP1(a.Req)
 	if err != nil {
 		a.acquired(identityIn(err), err)
 		return err
@@ -71,6 +77,11 @@ func (a *attempt) acquire() error {
 		if err != nil {
 			a.acquired(identityIn(err), err)
 			return err
+		}
+		if r.learned.onlyHTTP1.Load() && !to.key.http1 {
+			preset.close()
+			to.key.http1 = true
+			continue
 		}
 		err = a.lend(r, preset)
 		a.acquired(r.identity, err)
@@ -100,7 +111,7 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 // lend takes a connection of one identity from the pool.
 func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	rt, terms := a.t.core, a.t.terms(a.peer)
-	terms.Fresh = a.fresh
+	terms.Fresh, terms.Expect = a.fresh, r.expect()
 	var ok bool
 	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
 		preset.close()
@@ -188,23 +199,7 @@ func (a *attempt) acquired(id Identity, err error) {
 
 // run runs the exchange on the leased connection.
 func (a *attempt) run() (*http.Response, error) {
-	t, c := a.t, a.lease.Conn()
-	a.Conn, a.TLS, a.Owner = c.Conn, c.tls, a
-	a.Opts = http1.Options{
-		Trace:          a.trace,
-		ProxyHeader:    c.proxyHeader,
-		Proxied:        c.proxied,
-		Gzip:           !t.DisableCompression,
-		Close:          a.Req.Close || t.DisableKeepAlives && len(a.Req.Header["Upgrade"]) == 0,
-		ExpectTimeout:  t.ExpectContinueTimeout,
-		HeaderTimeout:  t.ResponseHeaderTimeout,
-		MaxHeaderBytes: t.MaxResponseHeaderBytes,
-		ReadBuffer:     t.ReadBufferSize,
-		WriteBuffer:    t.WriteBufferSize,
-		Partitioned:    c.partitioned,
-	}
-	a.running(c.Conn)
-	resp, err := a.Run()
+	resp, err := a.lease.Conn().exchange(a)
 	if resp != nil {
 		resp.Request = a.orig
 	}
@@ -220,6 +215,8 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 		reused:   a.lease.Reused(),
 		wrote:    a.Wrote,
 		started:  a.Started,
+
+		refused: a.refused, lost: a.lost, wantsHTTP1: a.wantsHTTP1,
 	}
 	if resp != nil {
 		o.status = resp.StatusCode
@@ -279,7 +276,10 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 	if err != nil {
 		return nil, a.abandon(err)
 	}
-	return newAttempt(a.t, a.orig, req, a.peer, a), nil
+	next := newAttempt(a.t, a.orig, req, a.peer, a)
+	next.fresh = v.fresh(next.number)
+	next.http1 = a.http1 || v == retryHTTP1
+	return next, nil
 }
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
@@ -291,7 +291,7 @@ func (a *attempt) ExchangeDone(end http1.End) {
 	reason := CloseReason(end)
 	switch end {
 	case http1.EndUpgrade:
-		a.lease.Conn().unwatch()
+		a.lease.Conn().(*http1Conn).unwatch() // nothing else is upgraded
 		a.lease.Hijack()
 	case http1.EndUntouched:
 		a.untouched = true
@@ -301,7 +301,11 @@ func (a *attempt) ExchangeDone(end http1.End) {
 		reason = a.lease.Release()
 		a.putIdle(reason)
 	default:
-		a.lease.Discard(reason)
+		if a.lease.Conn().survives(end) {
+			reason = a.lease.Release()
+		} else {
+			a.lease.Discard(reason)
+		}
 	}
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		o.Done(a.Ctx, Done{

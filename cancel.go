@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-
-	"github.com/peerpool/peerpool/internal/http1"
 )
 
 // inflight lists the attempts of the requests under way, for CancelRequest.
@@ -20,9 +18,16 @@ type canceling struct {
 	listed     bool
 	because    error                   // why the attempt was canceled
 	stopWait   context.CancelCauseFunc // while it waits for a connection
-	active     *http1.Conn             // while it uses one
+	active     condemnable             // its exchange, while there is one
 	returned   bool                    // the caller has the response
 	done       chan struct{}           // closed at its end; nil if nobody cares
+}
+
+// condemnable is an exchange that can be ended from outside, in two steps: Condemn marks it, and if it returns true
+// Cut, which may block, does the rest.
+type condemnable interface {
+	Condemn(cause error) bool
+	Cut()
 }
 
 func (f *inflight) add(a *attempt) {
@@ -71,7 +76,7 @@ func (f *inflight) replace(a, next *attempt) {
 
 // cancel ends every attempt at req.
 func (f *inflight) cancel(req *http.Request, err error) {
-	var condemned []*http1.Conn
+	var condemned []condemnable
 	f.mu.Lock()
 	for a := f.head; a != nil; a = a.next {
 		if a.orig == req {
@@ -84,7 +89,7 @@ func (f *inflight) cancel(req *http.Request, err error) {
 
 // cancel ends one attempt.
 func (a *attempt) cancel(err error) {
-	var condemned []*http1.Conn
+	var condemned []condemnable
 	f := &a.t.core.inflight
 	f.mu.Lock()
 	if a.listed {
@@ -97,7 +102,7 @@ func (a *attempt) cancel(err error) {
 // cancelLocked is called with inflight.mu held, and condemns the connection that the attempt uses. One that is
 // not active has given its connection back, so that nobody else's exchange can be hit; a condemned connection
 // does not return to the pool, so that it may be cut when the lock is released.
-func (a *attempt) cancelLocked(err error, condemned []*http1.Conn) []*http1.Conn {
+func (a *attempt) cancelLocked(err error, condemned []condemnable) []condemnable {
 	if a.because == nil {
 		a.because = err
 	}
@@ -110,7 +115,7 @@ func (a *attempt) cancelLocked(err error, condemned []*http1.Conn) []*http1.Conn
 	return condemned
 }
 
-func cut(condemned []*http1.Conn) {
+func cut(condemned []condemnable) {
 	for _, c := range condemned {
 		c.Cut()
 	}
@@ -134,15 +139,15 @@ func (a *attempt) waiting() (context.Context, func()) {
 	}
 }
 
-// running says that the attempt uses c from now on.
-func (a *attempt) running(c *http1.Conn) {
+// running says that c is the attempt's exchange from now on.
+func (a *attempt) running(c condemnable) {
 	f := &a.t.core.inflight
 	f.mu.Lock()
 	a.active = c
 	canceled := a.because
 	f.mu.Unlock()
-	if canceled != nil {
-		c.Abort(canceled)
+	if canceled != nil && c.Condemn(canceled) {
+		c.Cut()
 	}
 }
 

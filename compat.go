@@ -92,6 +92,7 @@ func (t *Transport) Clone() *Transport {
 	}
 	c.MaxConnReuse = t.MaxConnReuse
 	c.MaxConnLifetime = t.MaxConnLifetime
+	c.MaxConnStreams = t.MaxConnStreams
 	c.PeerFor = t.PeerFor
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver

@@ -8,14 +8,15 @@ import (
 	"sync/atomic"
 	"unique"
 
+	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/internal/resolve"
 	"github.com/peerpool/peerpool/internal/watch"
 	"github.com/peerpool/peerpool/pool"
 )
 
 type (
-	connPool  = pool.Pool[unique.Handle[Identity], *conn]
-	connLease = pool.Lease[unique.Handle[Identity], *conn]
+	connPool  = pool.Pool[unique.Handle[Identity], conn]
+	connLease = pool.Lease[unique.Handle[Identity], conn]
 )
 
 // maxSessions bounds the TLS sessions that a Transport remembers, of all identities together.
@@ -32,6 +33,8 @@ type core struct {
 	sessions tls.ClientSessionCache
 	inflight inflight
 	counters counters
+	memory   memory
+	http2    func() (*http2.Engine, error) // made at first use
 
 	altMu sync.Mutex                                   // serializes RegisterProtocol
 	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to
@@ -45,7 +48,8 @@ func (t *Transport) runtime() *core {
 		if perKey == 0 {
 			perKey = defaultMaxIdleConnsPerHost
 		}
-		c.pool = pool.New(pool.Config[unique.Handle[Identity], *conn]{
+		c.http2 = sync.OnceValues(func() (*http2.Engine, error) { return http2.New(t.http2Config()) })
+		c.pool = pool.New(pool.Config[unique.Handle[Identity], conn]{
 			MaxIdle:       t.MaxIdleConns,
 			MaxIdlePerKey: perKey,
 			OnForget:      c.routes.forget,
@@ -57,7 +61,7 @@ func (t *Transport) runtime() *core {
 }
 
 // closed tells the observer about a connection that the pool has closed.
-func (t *Transport) closed(id unique.Handle[Identity], _ *conn, reason pool.Reason) {
+func (t *Transport) closed(id unique.Handle[Identity], _ conn, reason pool.Reason) {
 	if o := t.Observer; o != nil && o.Closed != nil {
 		o.Closed(Closed{Identity: id.Value(), Reason: reason})
 	}

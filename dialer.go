@@ -53,10 +53,11 @@ func (t *Transport) dialerFor(scheme string, via *proxyHop) dialerKind {
 }
 
 // Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
-func (r *route) Dial(ctx context.Context) (*conn, error) { return r.dial(ctx, nil) }
+func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil) }
 
-// dial goes hop by hop: socket, proxy, TLS. first is the first hop if that is done already.
-func (r *route) dial(ctx context.Context, first net.Conn) (*conn, error) {
+// dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
+// done already.
+func (r *route) dial(ctx context.Context, first net.Conn) (conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxDial)
 	defer cancel()
 	d := dial{route: r, report: Dialed{Identity: r.identity}}
@@ -77,7 +78,7 @@ func (r *route) dial(ctx context.Context, first net.Conn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.newConn(nc), nil
+	return r.newConn(ctx, nc)
 }
 
 // dial measures a dial for the observer.
@@ -198,8 +199,25 @@ func (r *route) lastHop(ctx context.Context, nc net.Conn) (net.Conn, error) {
 }
 
 // newConn makes a connection of the pool out of one that is ready.
-func (r *route) newConn(nc net.Conn) *conn {
-	c := &conn{
+func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
+	proto := ""
+	tc, ok := nc.(*tls.Conn)
+	if ok && r.identity.scheme == "https" {
+		proto = tc.ConnectionState().NegotiatedProtocol
+	}
+	if next := r.t.TLSNextProto[proto]; next != nil && proto != "" {
+		return r.newAlternate(next, tc)
+	}
+	if r.identity.priorHTTP2 || proto == protoHTTP2 {
+		r.learned.protocol.Store(speaksHTTP2)
+		return r.newHTTP2(ctx, nc)
+	}
+	r.learned.protocol.Store(speaksHTTP1)
+	return r.newHTTP1(nc), nil
+}
+
+func (r *route) newHTTP1(nc net.Conn) *http1Conn {
+	c := &http1Conn{
 		Conn:        http1.NewConn(nc),
 		watcher:     &r.t.core.watcher,
 		partitioned: r.identity.group != "",

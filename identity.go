@@ -40,6 +40,7 @@ type Identity struct {
 	proxy           string   // URL without credentials
 	proxySecret     [32]byte // digest of credentials, CONNECT headers, and the TLS settings of the hop
 	target          string   // host:port that the tunnel leads to
+	priorHTTP2      bool     // HTTP/2 without TLS; with TLS the ALPN offered is part of tls
 	local           string
 	group           string
 }

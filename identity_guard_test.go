@@ -31,7 +31,7 @@ var peerOptionsFields = map[string]string{
 	"Proxy":              inIdentity,
 	"LocalAddr":          inIdentity,
 	"Group":              inIdentity,
-	"Protocols":          "HTTP/1.1 is the only one spoken, and NewPeer insists on it",
+	"Protocols":          inIdentity, // with TLS as the ALPN offered
 	"IdleTimeout":        limitOnly,
 	"MaxConnReuse":       limitOnly,
 	"MaxConnLifetime":    limitOnly,
@@ -58,6 +58,7 @@ var transportFields = map[string]string{
 	"MaxConnsPerHost":        limitOnly,
 	"IdleConnTimeout":        limitOnly,
 	"MaxConnReuse":           limitOnly,
+	"MaxConnStreams":         limitOnly,
 	"MaxConnLifetime":        limitOnly,
 	"DisableCompression":     ofExchange,
 	"ResponseHeaderTimeout":  ofExchange,

@@ -56,7 +56,7 @@ type PeerOptions struct {
 	// example those of a tenant or of a user. It appears in logs: do not put a secret into it.
 	Group string
 
-	// Protocols are the HTTP versions to speak. Nil: the Transport's. HTTP/1 must be among them.
+	// Protocols are the HTTP versions to speak, see Transport.Protocols. Nil: the Transport's. They must not be empty.
 	Protocols *http.Protocols
 
 	// IdleTimeout is how long a connection may idle in the pool. Nil: Transport.IdleConnTimeout. Zero:
@@ -230,8 +230,8 @@ func (o *PeerOptions) checkLimits() error {
 		return optionError("MaxConnReuse", "%d is negative", o.MaxConnReuse)
 	case o.MaxConns < 0:
 		return optionError("MaxConns", "%d is negative", o.MaxConns)
-	case o.Protocols != nil && !o.Protocols.HTTP1():
-		return optionError("Protocols", "must include HTTP/1")
+	case o.Protocols != nil && *o.Protocols == http.Protocols{}:
+		return optionError("Protocols", "are empty")
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ func TestNewPeerAcceptsWhatCanBeMeant(t *testing.T) {
 	ca := httptestutil.NewCA(t)
 	cert := ca.Client("a")
 	zero := time.Duration(0)
-	both := new(http.Protocols)
+	both, onlyH2 := new(http.Protocols), new(http.Protocols)
+	onlyH2.SetHTTP2(true)
 	both.SetHTTP1(true)
 	both.SetHTTP2(true)
 	for name, opts := range map[string]PeerOptions{
@@ -41,6 +42,7 @@ func TestNewPeerAcceptsWhatCanBeMeant(t *testing.T) {
 		"a local address":             {LocalAddr: netip.MustParseAddr("fe80::1%eth0")},
 		"a group":                     {Group: "tenant \"1\""},
 		"protocols":                   {Protocols: both},
+		"HTTP/2 only":                 {Protocols: onlyH2},
 		"limits":                      {IdleTimeout: &zero, MaxConnReuse: 1, MaxConnLifetime: 1, MaxConns: 1},
 	} {
 		if _, err := NewPeer(opts); err != nil {
@@ -56,8 +58,6 @@ func refusedOptions(t *testing.T) map[string][]PeerOptions {
 	cert, other := ca.Client("a"), ca.Client("b")
 	negative := time.Duration(-1)
 	proxy := &url.URL{Scheme: "http", Host: "proxy.test"}
-	onlyH2 := new(http.Protocols)
-	onlyH2.SetHTTP2(true)
 
 	refused := map[string][]PeerOptions{
 		"SkipVerify": {
@@ -84,7 +84,7 @@ func refusedOptions(t *testing.T) map[string][]PeerOptions {
 		"MaxConnLifetime": {{MaxConnLifetime: -1}},
 		"MaxConnReuse":    {{MaxConnReuse: -1}},
 		"MaxConns":        {{MaxConns: -1}},
-		"Protocols":       {{Protocols: onlyH2}, {Protocols: new(http.Protocols)}},
+		"Protocols":       {{Protocols: new(http.Protocols)}},
 		"Addr":            {{Addr: "unix:/run/server.sock", Proxy: proxy}},
 	}
 	for _, addr := range []string{

@@ -97,7 +97,7 @@ func (v *proxyHop) complete(r *route) error {
 	v.shown = v.url.Scheme + "://" + addr
 	var hop tlsid.ID
 	if v.url.Scheme == "https" && r.dialer != tlsDialer {
-		v.tls = r.t.baseTLS(v.url.Hostname())
+		v.tls = r.t.baseTLS(v.url.Hostname(), onlyHTTP1())
 		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
 		v.tls.ClientSessionCache = r.t.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))
 	}

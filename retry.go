@@ -20,6 +20,11 @@ type outcome struct {
 	wrote    bool // a byte of the request was written
 	started  bool // a byte of the response arrived
 	status   int  // of the response; 0: none
+
+	// What only HTTP/2 tells.
+	refused    bool // the server has said that it did not process the request
+	lost       bool // the connection did not answer a ping
+	wantsHTTP1 bool // the server wants the request over HTTP/1.1
 }
 
 // replay says in which ways a request can be sent again.
@@ -36,7 +41,14 @@ const (
 	retryUnsent      verdict = "unsent"      // nothing was written
 	retryStale       verdict = "stale"       // a reused connection was gone, and the request is idempotent
 	retryMisdirected verdict = "misdirected" // 421
+	retryRefused     verdict = "refused"     // GOAWAY or REFUSED_STREAM: the server did not process the request
+	retryLost        verdict = "lost"        // the connection did not answer a ping, and the request is idempotent
+	retryHTTP1       verdict = "http1"       // HTTP_1_1_REQUIRED
 )
+
+// fresh says whether the attempt of that number must be made on a new connection: so that nobody tries one dead
+// connection after the other. A server that has refused a request is alive, and has told what it has room for.
+func (v verdict) fresh(number int) bool { return v != retryRefused || number == maxAttempts }
 
 // decide decides whether a request is sent again. It is the whole of the retry policy:
 //
@@ -46,14 +58,16 @@ const (
 //	canceled, or out of time                              any             any          give up
 //	a byte of the response arrived                        any             any          give up
 //	the request cannot be written, or its body failed     any             any          give up
+//	refused: GOAWAY beyond it, or REFUSED_STREAM          any             replayable   once more
+//	HTTP_1_1_REQUIRED                                     any             replayable   once more, over HTTP/1.1
 //	nothing was written                                   any             replayable   once more
+//	something was written, connection lost                idempotent      replayable   once more
 //	something was written, connection reused              idempotent      replayable   once more
 //	something was written, connection reused              any other       any          give up
 //	something was written, new connection                 any             any          give up
 //
-// Every further attempt is made on a new connection, so that nobody tries one dead connection after the
-// other, and there are at most maxAttempts. RFC 9110 section 9.2.2 and RFC 9112 section 9.3.1 say when a
-// client may do this.
+// There are at most maxAttempts; see fresh for what they are made on. RFC 9110 section 9.2.2, RFC 9112 section 9.3.1
+// and RFC 9113 section 8.7 say when a client may do this.
 func decide(o outcome, r replay, attempt int) verdict {
 	switch {
 	case attempt >= maxAttempts || !r.body:
@@ -62,8 +76,14 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return retryMisdirected
 	case o.err == nil, o.canceled, o.unfit, o.started, isTimeout(o.err), ownFault(o.err):
 		return giveUp
+	case o.wantsHTTP1:
+		return retryHTTP1
+	case o.refused:
+		return retryRefused
 	case !o.wrote:
 		return retryUnsent
+	case o.lost && r.idempotent:
+		return retryLost
 	case o.reused && r.idempotent:
 		return retryStale
 	}

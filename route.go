@@ -27,18 +27,22 @@ type routeKey struct {
 	tls    *tls.Config
 	dialer dialerKind
 	proxy  string // URL with credentials, and the CONNECT headers; "": none
+	http1  bool   // HTTP/2 will not do
 }
 
 // route says where the requests of one key go now. It is immutable but for what it learns when it looks again.
 type route struct {
-	t        *Transport
-	key      routeKey
-	identity Identity
-	id       unique.Handle[Identity]
-	dialer   dialerKind
-	peer     *PeerOptions // never nil
-	tls      *tls.Config  // towards the target; nil: none
-	via      *proxyHop    // nil: direct
+	t         *Transport
+	key       routeKey
+	identity  Identity
+	id        unique.Handle[Identity]
+	dialer    dialerKind
+	peer      *PeerOptions // never nil
+	protocols http.Protocols
+	tls       *tls.Config // towards the target; nil: none
+	via       *proxyHop   // nil: direct
+	learned   *learned    // of the identity
+	authority string      // host:port of the URL, or of the peer
 
 	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
 	candidates atomic.Int32   // addresses that the host has
@@ -91,6 +95,10 @@ func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination, a
 	old := rt.routes.get(to.key)
 	r := &route{t: t, key: to.key, via: to.via, dialer: to.key.dialer, peer: to.key.peer.options()}
 	r.candidates.Store(1)
+	r.protocols = t.protocols(r.peer)
+	if to.key.http1 {
+		r.protocols = onlyHTTP1()
+	}
 	preset, err := r.find(ctx, u, old, avoid)
 	if err != nil {
 		return nil, nil, err
@@ -114,6 +122,14 @@ func (p *Peer) options() *PeerOptions {
 
 var noOptions PeerOptions
 
+// expect is how many requests at once a new connection may serve, for the pool: one, if HTTP/2 is not on offer.
+func (r *route) expect() int {
+	if !r.identity.priorHTTP2 && (r.identity.scheme != "https" || !r.protocols.HTTP2()) {
+		return 0
+	}
+	return r.learned.expect()
+}
+
 // current says that the route's address has been seen in the answer not long ago.
 func (r *route) current() bool {
 	return !r.addr.IsValid() || r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
@@ -125,6 +141,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	if err != nil {
 		return nil, err
 	}
+	r.authority = addr
 	id := Identity{network: network, scheme: u.Scheme, group: r.peer.Group}
 	if r.peer.LocalAddr.IsValid() {
 		if r.dialer != ourDialer {
@@ -144,8 +161,10 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	if err != nil {
 		return nil, err
 	}
+	id.priorHTTP2 = id.scheme == "http" && priorKnowledge(r.protocols) && (r.via == nil || id.target != "")
 	r.identity = id
 	r.id = unique.Make(id)
+	r.learned = r.t.core.memory.of(r.id)
 	if r.tls != nil {
 		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, id.sessionPrefix())
 	}

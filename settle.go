@@ -113,7 +113,7 @@ func newPreset(conn net.Conn) *presetDial {
 }
 
 // Dial is called by the pool.
-func (p *presetDial) Dial(ctx context.Context) (*conn, error) {
+func (p *presetDial) Dial(ctx context.Context) (conn, error) {
 	if c := p.conn.Swap(nil); c != nil {
 		return p.route.dial(ctx, *c)
 	}

@@ -265,7 +265,7 @@ func TestAConnectionFoundWhileSettlingIsUsedOnceOrClosed(t *testing.T) {
 	used, tr := made(), peerTransport(t, &Transport{})
 	tr.runtime()
 	p = newPreset(used)
-	p.route = &route{t: tr, peer: &noOptions, identity: Identity{network: "tcp", scheme: "http"}}
+	p.route = &route{t: tr, peer: &noOptions, learned: new(learned), identity: Identity{network: "tcp", scheme: "http"}}
 	c, err := p.Dial(t.Context())
 	p.close()
 	if err != nil || used.isClosed() || c.NetConn() != net.Conn(used) {

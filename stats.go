@@ -45,13 +45,16 @@ type Retries struct {
 	Stale       uint64 // a reused connection was gone
 	Unsent      uint64 // nothing had been written
 	Misdirected uint64 // 421
+	Refused     uint64 // an HTTP/2 server said that it did not process it
+	Lost        uint64 // an HTTP/2 connection did not answer a ping
+	HTTP1       uint64 // an HTTP/2 server wanted HTTP/1.1
 	Saved       uint64 // retried requests that got their response in the end
 	Failed      uint64 // retried requests that did not
 }
 
 // counters are what the pool does not count. They are only ever added to.
 type counters struct {
-	stale, unsent, misdirected, saved, failed atomic.Uint64
+	stale, unsent, misdirected, refused, lost, http1, saved, failed atomic.Uint64
 }
 
 func (c *counters) retried(v verdict) {
@@ -62,6 +65,12 @@ func (c *counters) retried(v verdict) {
 		c.unsent.Add(1)
 	case retryMisdirected:
 		c.misdirected.Add(1)
+	case retryRefused:
+		c.refused.Add(1)
+	case retryLost:
+		c.lost.Add(1)
+	case retryHTTP1:
+		c.http1.Add(1)
 	}
 }
 
@@ -75,6 +84,7 @@ func (t *Transport) Stats() Stats {
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
 		Retries: Retries{
 			Stale: c.stale.Load(), Unsent: c.unsent.Load(), Misdirected: c.misdirected.Load(),
+			Refused: c.refused.Load(), Lost: c.lost.Load(), HTTP1: c.http1.Load(),
 			Saved: c.saved.Load(), Failed: c.failed.Load(),
 		},
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],

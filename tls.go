@@ -9,14 +9,13 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
 
-// baseTLS returns a copy of the Transport's TLS configuration for a server of that name.
-func (t *Transport) baseTLS(serverName string) *tls.Config {
+// baseTLS returns a copy of the Transport's TLS configuration for a server of that name, which offers what we speak.
+func (t *Transport) baseTLS(serverName string, p http.Protocols) *tls.Config {
 	cfg := &tls.Config{}
 	if t.TLSClientConfig != nil {
 		cfg = t.TLSClientConfig.Clone()
@@ -24,8 +23,7 @@ func (t *Transport) baseTLS(serverName string) *tls.Config {
 	if cfg.ServerName == "" {
 		cfg.ServerName = strings.ToLower(serverName)
 	}
-	// What we offer is what we speak.
-	cfg.NextProtos = slices.DeleteFunc(slices.Clone(cfg.NextProtos), func(p string) bool { return p == "h2" })
+	cfg.NextProtos = offer(cfg.NextProtos, p)
 	return cfg
 }
 
@@ -41,7 +39,7 @@ func (r *route) secure(u *url.URL, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	cfg, o := r.t.baseTLS(host), r.peer
+	cfg, o := r.t.baseTLS(host, r.protocols), r.peer
 	if o.ServerName != "" {
 		cfg.ServerName = o.ServerName
 	}

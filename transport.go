@@ -41,9 +41,6 @@ type Resolver interface {
 //
 // The fields that net/http's Transport has too mean the same here; the comments below tell what differs. The
 // others are ours, and zero turns each of them off.
-//
-// This version speaks HTTP/1.1 only: ForceAttemptHTTP2, HTTP2 and TLSNextProto are carried over by Clone and
-// have no effect yet.
 type Transport struct {
 	// Proxy returns the proxy for a request; nil: none. Besides http and https it may be a socks5 or
 	// socks5h proxy, both of which resolve names themselves.
@@ -97,6 +94,8 @@ type Transport struct {
 	// body unasked; 0: it does not wait.
 	ExpectContinueTimeout time.Duration
 
+	// TLSNextProto has connections on which TLS has agreed upon a protocol (ALPN) served by what the function
+	// returns, which owns them then. A map that is not nil turns our HTTP/2 off, unless Protocols ask for it.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 
 	// ProxyConnectHeader is sent with CONNECT; GetProxyConnectHeader, if set, is asked for it instead,
@@ -111,14 +110,29 @@ type Transport struct {
 	WriteBufferSize int
 	ReadBufferSize  int
 
+	// ForceAttemptHTTP2 offers HTTP/2 to servers with TLS although there is a TLSClientConfig or a dial function, in
+	// whose presence it is otherwise not offered. Protocols goes before it.
 	ForceAttemptHTTP2 bool
-	HTTP2             *http.HTTP2Config
-	// Protocols are the HTTP versions to speak; nil: HTTP/1. It must include HTTP/1.
+
+	// HTTP2 are the settings for HTTP/2. Two differ from net/http's in what zero means: SendPingTimeout is how long
+	// nothing may come on a connection with requests under way before it is pinged, and how long a connection may be
+	// quiet before it is pinged ahead of a reuse (for which a request waits up to 2 seconds); zero: 15 seconds,
+	// negative: it is never pinged. PingTimeout is how long the answer may take before the connection is given up;
+	// zero: 15 seconds.
+	HTTP2 *http.HTTP2Config
+
+	// Protocols are the HTTP versions to speak; nil: HTTP/1, and HTTP/2 with TLS unless one of the fields above rules
+	// it out. HTTP/2 without TLS, which a server must be known to speak, is used if UnencryptedHTTP2 is set and HTTP1
+	// is not.
 	Protocols *http.Protocols
 
 	// MaxConnReuse is how many times a connection may be reused: it carries at most MaxConnReuse+1
 	// requests. 0: no cap.
 	MaxConnReuse int
+
+	// MaxConnStreams is how many requests an HTTP/2 connection serves at a time before another one is opened, if the
+	// server does not allow less: a lost packet stops all that share a connection. 0: as many as the server allows.
+	MaxConnStreams int
 
 	// MaxConnLifetime is the age after which a connection takes no new request, give or take 10 %, so
 	// that connections made together do not end together. One in use is never cut. 0: no cap.

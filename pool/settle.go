@@ -254,23 +254,20 @@ func (p *Pool[K, C]) forget(g *group[K, C]) {
 func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
 	var todo after[K, C]
 	p.mu.Lock()
-	if p.retireLocked(e, reason.orUnspecified(), &todo) {
-		p.tend(e.group, &todo)
-	}
+	p.retireLocked(e, reason.orUnspecified(), &todo)
+	p.tend(e.group, &todo)
 	p.mu.Unlock()
 	p.act(&todo)
 }
 
-// retireLocked returns true if that has closed the connection. The caller tends its group afterwards.
-func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) bool {
+// retireLocked leaves it to the caller to tend the group afterwards.
+func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	switch e.state {
 	case idle:
 		p.close(e, reason, todo)
-		return true
 	case opening, active:
 		e.retired = e.retired.or(reason)
 		e.unlist()
 		e.sized()
 	}
-	return false
 }

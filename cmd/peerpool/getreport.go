@@ -57,6 +57,9 @@ type retryReport struct {
 	Stale       uint64 `json:"stale"`
 	Unsent      uint64 `json:"unsent"`
 	Misdirected uint64 `json:"misdirected"`
+	Refused     uint64 `json:"refused"`
+	Lost        uint64 `json:"lost"`
+	HTTP1       uint64 `json:"http1"`
 	Saved       uint64 `json:"saved"`
 	Failed      uint64 `json:"failed"`
 }
@@ -166,7 +169,10 @@ func (r retryReport) text() string {
 		return "none"
 	}
 	return fmt.Sprintf("%s; %d saved, %d failed",
-		countsText(map[string]uint64{"stale": r.Stale, "unsent": r.Unsent, "misdirected": r.Misdirected}),
+		countsText(map[string]uint64{
+			"stale": r.Stale, "unsent": r.Unsent, "misdirected": r.Misdirected,
+			"refused": r.Refused, "lost": r.Lost, "http1": r.HTTP1,
+		}),
 		r.Saved, r.Failed)
 }
 

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// bindsConnection says that NTLM or Negotiate went over the connection: they authenticate a connection
+// BindsConnection says that NTLM or Negotiate went over the connection: they authenticate a connection
 // rather than a request, so that whoever uses it next would be taken for somebody else. A request that
 // carries them counts as well as a challenge: some clients authenticate before they are asked.
-func bindsConnection(asked http.Header, h *head) bool {
+func BindsConnection(asked http.Header, status int, answered http.Header) bool {
 	for name, values := range asked { // whatever way its name is spelled
 		if (strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Proxy-Authorization")) && bound(values) {
 			return true
 		}
 	}
-	switch h.code {
+	switch status {
 	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-		return bound(h.header["Www-Authenticate"]) || bound(h.header["Proxy-Authenticate"])
+		return bound(answered["Www-Authenticate"]) || bound(answered["Proxy-Authenticate"])
 	}
 	return false
 }

@@ -148,7 +148,7 @@ func (e *Exchange) afterResponse(h head, f framing) End {
 		return EndTunnel
 	case f.ambiguous:
 		return EndAmbiguous
-	case !e.Opts.Partitioned && bindsConnection(e.Req.Header, &h):
+	case !e.Opts.Partitioned && BindsConnection(e.Req.Header, h.code, h.header):
 		return EndAuth
 	}
 	return Reusable

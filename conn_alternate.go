@@ -1,0 +1,66 @@
+package peerpool
+
+import (
+	"crypto/tls"
+	"errors"
+	"math"
+	"net"
+	"net/http"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/pool"
+)
+
+// alternateConn is a connection that a function of Transport.TLSNextProto has taken over, and all that we know of it.
+type alternateConn struct {
+	http.RoundTripper
+	nc net.Conn
+}
+
+var (
+	_ conn        = (*alternateConn)(nil)
+	_ pool.Sharer = (*alternateConn)(nil)
+)
+
+func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc *tls.Conn) (conn, error) {
+	rt := next(r.authority, tc)
+	if failed, ok := rt.(interface{ RoundTripErr() error }); ok { // as x/net/http2 says it
+		return nil, &DialError{Identity: r.identity, Op: opTLS, Err: failed.RoundTripErr()}
+	}
+	return &alternateConn{RoundTripper: rt, nc: tc}, nil
+}
+
+// exchange leaves the request to the connection's new owner. There is no telling when its response ends.
+func (c *alternateConn) exchange(a *attempt) (*http.Response, error) {
+	resp, err := c.RoundTrip(a.Req)
+	end := http1.Reusable
+	if err != nil {
+		end = http1.EndError
+		var unused interface{ IsHTTP2NoCachedConnError() }
+		a.Touched, a.Wrote = a.Req.Body != nil, !errors.As(err, &unused)
+	} else {
+		a.Status = resp.StatusCode
+	}
+	a.ExchangeDone(end)
+	return resp, err
+}
+
+// Share is the pool's. How many requests go at a time is the new owner's business.
+func (c *alternateConn) Share(func(int)) int { return math.MaxInt32 }
+
+// Probe is the pool's.
+func (c *alternateConn) Probe() pool.Reason { return "" }
+
+// Close leaves the connection to its new owner, who is asked to close it if it is not in use.
+func (c *alternateConn) Close() error {
+	if o, ok := c.RoundTripper.(interface{ CloseIdleConnections() }); ok {
+		o.CloseIdleConnections()
+	}
+	return nil
+}
+
+// NetConn returns the connection below.
+func (c *alternateConn) NetConn() net.Conn { return c.nc }
+
+// survives is false: the new owner would have dealt with what can be dealt with.
+func (c *alternateConn) survives(http1.End) bool { return false }

@@ -1,0 +1,113 @@
+package peerpool
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/http2"
+	"github.com/peerpool/peerpool/pool"
+)
+
+// errLost is what a request returns whose connection did not answer a ping, in net/http's words.
+var errLost = errors.New("http2: client connection lost")
+
+// http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
+type http2Conn struct {
+	*http2.Conn
+	learned     *learned
+	partitioned bool // its identity has a Group
+
+	retire func(pool.Reason) // set once by the pool, before the first lease
+}
+
+var (
+	_ conn         = (*http2Conn)(nil)
+	_ pool.Retirer = (*http2Conn)(nil)
+	_ pool.Sharer  = (*http2Conn)(nil)
+)
+
+// Attach is the pool's.
+func (c *http2Conn) Attach(retire func(pool.Reason)) { c.retire = retire }
+
+// Share is the pool's.
+func (c *http2Conn) Share(resize func(int)) int {
+	return c.Watch(
+		func(r http2.Reason) { c.retire(pool.Reason(r)) },
+		func(streams int) {
+			c.learned.allows(streams)
+			resize(streams)
+		},
+	)
+}
+
+// Probe is called by the pool. What ends the connection is told by itself, so that there is nothing to look for.
+func (c *http2Conn) Probe() pool.Reason { return pool.Reason(c.Ended()) }
+
+// survives is true but for what is wrong with the connection and not with the stream.
+func (c *http2Conn) survives(end http1.End) bool { return end != http1.EndDiscarded }
+
+// exchange runs the attempt's request on a stream. A connection that has been quiet is asked first whether it is
+// still there.
+func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
+	if c.Quiet() {
+		ctx, done := a.waiting()
+		alive, err := c.Check(ctx)
+		done()
+		if !alive {
+			a.ExchangeDone(http1.EndError)
+			if err == nil {
+				err = errLost
+			}
+			return nil, err
+		}
+	}
+	if a.Req.Close {
+		c.Retire(http2.Reason(http1.EndClose))
+	}
+	x := c.NewExchange(a.Ctx, a.Req, a)
+	a.running(stream{x})
+	resp, err := x.Run()
+	if err != nil {
+		a.Wrote, a.Started, a.Touched = x.Wrote, x.Started, x.Touched
+		a.refused, a.lost, a.wantsHTTP1 = x.Unprocessed, x.Lost, x.HTTP1Required
+		if x.HTTP1Required {
+			c.learned.onlyHTTP1.Store(true)
+		}
+		if x.Lost {
+			err = errLost
+		}
+		return nil, err
+	}
+	a.Status = resp.StatusCode
+	if !c.partitioned && http1.BindsConnection(a.Req.Header, resp.StatusCode, resp.Header) {
+		c.Retire(http2.Reason(http1.EndAuth))
+	}
+	return resp, nil
+}
+
+// stream is how an exchange on a stream is canceled: without the connection.
+type stream struct{ x *http2.Exchange }
+
+func (s stream) Condemn(cause error) bool {
+	s.x.Cancel(cause)
+	return false
+}
+
+func (s stream) Cut() {}
+
+// newHTTP2 makes a connection of the pool out of one on which HTTP/2 has been agreed upon.
+func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
+	engine, err := r.t.core.http2()
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	c, err := engine.NewConn(ctx, nc, int(r.learned.streams.Load()))
+	if err != nil {
+		return nil, err
+	}
+	return &http2Conn{Conn: c, learned: r.learned, partitioned: r.identity.group != ""}, nil
+}

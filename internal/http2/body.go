@@ -1,0 +1,123 @@
+package http2
+
+import (
+	"io"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/peerpool/peerpool/internal/http1"
+)
+
+// respond gives the response a body that ends the exchange.
+func (x *Exchange) respond(resp *http.Response) {
+	if bodiless(resp.Body) {
+		x.end(http1.Reusable)
+		return
+	}
+	resp.Body = &body{ReadCloser: resp.Body, x: x}
+}
+
+// bodiless says that nothing more will come on the stream: x/net's bodies of such responses are empty structs.
+func bodiless(body io.ReadCloser) bool { return body == nil || reflect.TypeOf(body).Size() == 0 }
+
+// body is the body of a response.
+type body struct {
+	io.ReadCloser
+	x *Exchange
+}
+
+// Read reads the next bytes of the body. Its end, proper or not, is the end of the exchange.
+func (b *body) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		if http1.IsDiscard(p) {
+			b.x.discarded.Store(true)
+		}
+		return 0, nil
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == nil:
+	case err == io.EOF:
+		b.end(http1.Reusable)
+	case b.x.ctx.Err() != nil:
+		b.end(http1.EndCanceled)
+	default:
+		b.end(http1.EndError)
+	}
+	return n, err
+}
+
+// Close ends the exchange. The server is told to send no more; the connection goes on.
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.end(http1.Reusable)
+	return err
+}
+
+func (b *body) end(how http1.End) {
+	if b.x.discarded.Load() {
+		how = http1.EndDiscarded
+	}
+	b.x.end(how)
+}
+
+// upload is the body of a request, which x/net closes in any case, and we only if it can no longer be sent again.
+type upload struct {
+	body    io.ReadCloser
+	touched atomic.Bool
+
+	mu     sync.Mutex // guards what follows; the body is not called under it
+	closed bool       // by x/net
+	kept   bool       // there is a response: the body will not be sent again
+	done   bool       // body has been closed
+	err    error      // that reading it ended with
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.touched.Store(true)
+	n, err := u.body.Read(p)
+	if err != nil && err != io.EOF {
+		u.mu.Lock()
+		if !u.closed { // otherwise it may be the closing that it complains about
+			u.err = err
+		}
+		u.mu.Unlock()
+	}
+	return n, err
+}
+
+func (u *upload) Close() error {
+	u.mu.Lock()
+	u.closed = true
+	u.mu.Unlock()
+	return u.tryClose()
+}
+
+// keep says that there is a response.
+func (u *upload) keep() {
+	u.mu.Lock()
+	u.kept = true
+	u.mu.Unlock()
+	u.tryClose()
+}
+
+// tryClose closes the body if that has been asked for and nobody will want to send it again.
+func (u *upload) tryClose() error {
+	u.mu.Lock()
+	now := u.closed && !u.done && (u.kept || u.touched.Load())
+	u.done = u.done || now
+	u.mu.Unlock()
+	if !now {
+		return nil
+	}
+	return u.body.Close()
+}
+
+// failed returns what reading the body has failed with.
+func (u *upload) failed() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}

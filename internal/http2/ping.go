@@ -1,0 +1,117 @@
+package http2
+
+import (
+	"context"
+	"time"
+)
+
+// A connection whose peer is gone without a word looks like one whose peer is slow. Two pings tell them apart (RFC
+// 9113 section 6.7): while exchanges are open and nothing has come for a while, one that ends the connection if it is
+// not answered; and before an exchange on a connection that has been quiet, a short one.
+
+// began counts an exchange, and has the connection monitored while there are any.
+func (c *Conn) began(x *Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unsent[x] = struct{}{}
+	c.open++
+	if c.open == 1 {
+		c.since = c.now()
+	}
+	if c.watching || c.engine.pingAfter < 0 {
+		return
+	}
+	c.watching = true
+	if c.monitor == nil {
+		c.monitor = time.AfterFunc(c.engine.pingAfter, c.look)
+	} else {
+		c.monitor.Reset(c.engine.pingAfter)
+	}
+}
+
+// finished is the end of an exchange.
+func (c *Conn) finished(x *Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.unsent, x)
+	c.open--
+}
+
+// look is what the monitor's timer calls, on a goroutine that ends with this call.
+func (c *Conn) look() {
+	c.mu.Lock()
+	if c.open == 0 {
+		c.watching = false // the next exchange arms it again
+		c.mu.Unlock()
+		return
+	}
+	quiet := time.Duration(c.now() - max(c.heard.Load(), c.since))
+	if left := c.engine.pingAfter - quiet; left > 0 {
+		c.monitor.Reset(left)
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Unlock()
+	if !c.ping(c.engine.pingTimeout) {
+		return
+	}
+	c.mu.Lock()
+	c.monitor.Reset(c.engine.pingAfter)
+	c.mu.Unlock()
+}
+
+// ping returns true if the server has answered in time. Otherwise the connection is over, and is closed with all
+// that goes on there.
+func (c *Conn) ping(timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	if c.cc.Ping(ctx) == nil {
+		c.suspect.Store(false)
+		return true
+	}
+	c.over(ReasonPingTimeout)
+	c.Close()
+	return false
+}
+
+// check is a ping before a reuse, for all exchanges that are about to begin.
+type check struct {
+	done chan struct{} // closed when ok is set
+	ok   bool
+}
+
+// Quiet says that the connection should be checked before it is used again.
+func (c *Conn) Quiet() bool {
+	if c.engine.pingAfter < 0 {
+		return false
+	}
+	return c.suspect.Load() || time.Duration(c.now()-c.heard.Load()) >= c.engine.pingAfter
+}
+
+// Check returns true if the server answers a ping soon. If it does not, the connection is closed. When ctx ends
+// first, Check returns its cause, and the ping goes on.
+func (c *Conn) Check(ctx context.Context) (bool, error) {
+	c.mu.Lock()
+	p := c.check
+	if p == nil {
+		p = &check{done: make(chan struct{})}
+		c.check = p
+		go c.run(p)
+	}
+	c.mu.Unlock()
+	select {
+	case <-p.done:
+		return p.ok, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+}
+
+// run is a check's goroutine; the timeout of the ping ends it.
+func (c *Conn) run(p *check) {
+	p.ok = c.ping(min(checkTimeout, c.engine.pingTimeout))
+	c.mu.Lock()
+	c.check = nil
+	c.mu.Unlock()
+	close(p.done)
+}

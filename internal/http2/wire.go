@@ -1,0 +1,71 @@
+package http2
+
+import (
+	"crypto/tls"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// prefaceLen is the length in bytes of what a client says before its first frame (RFC 9113 section 3.4).
+const prefaceLen = 24
+
+// closeWait is how long closing may take to say goodbye to a peer that does not listen.
+const closeWait = 250 * time.Millisecond
+
+// wire is the net.Conn that x/net works with: ours, and an eye on what passes.
+type wire struct {
+	net.Conn
+	c   *Conn
+	in  frames // touched by x/net's reader only
+	out frames // touched by x/net's writers, which take turns
+
+	lastStream atomic.Uint32 // whose HEADERS have been written last
+}
+
+func newWire(nc net.Conn, c *Conn) *wire {
+	return &wire{Conn: nc, c: c, out: frames{skip: prefaceLen}}
+}
+
+// Read is called on x/net's reading goroutine, which holds no lock.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.c.heard.Store(w.c.now())
+		w.in.follow(p[:n], telling, w.c.saw)
+	}
+	if err != nil {
+		w.c.over(ReasonPeerClosed)
+	}
+	return n, err
+}
+
+// telling says which of the server's frames are looked at.
+func telling(k frameKind) bool {
+	return k == frameSettings || k == frameGoAway || k == frameRSTStream
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	w.out.follow(p, isHeaders, w.sent)
+	return w.Conn.Write(p)
+}
+
+func isHeaders(k frameKind) bool { return k == frameHeaders }
+
+func (w *wire) sent(f frame) { w.lastStream.Store(f.stream) }
+
+// Close says goodbye where there is TLS, but not for long.
+func (w *wire) Close() error {
+	if t, ok := w.Conn.(*tls.Conn); ok {
+		defer time.AfterFunc(closeWait, func() { t.NetConn().Close() }).Stop()
+	}
+	return w.Conn.Close()
+}
+
+// tlsWire shows x/net the TLS state, for http.Response.TLS.
+type tlsWire struct {
+	*wire
+	state tls.ConnectionState
+}
+
+func (w tlsWire) ConnectionState() tls.ConnectionState { return w.state }
