@@ -288,51 +288,10 @@ func (a *attempt) ExchangeDone(end http1.End) {
 	if end == http1.EndError && a.canceledBy() != nil {
 		end = http1.EndCanceled // in the old ways, which the exchange does not know
 	}
-	reason := CloseReason(end)
-	switch end {
-	case http1.EndUpgrade:
-		a.lease.Conn().(*http1Conn).unwatch() // nothing else is upgraded
-		a.lease.Hijack()
-	case http1.EndUntouched:
-		a.untouched = true
-		reason = a.lease.Release()
-	case http1.Reusable:
-		a.heedKeepAlive()
-		reason = a.lease.Release()
-		a.putIdle(reason)
-	default:
-		if a.lease.Conn().survives(end) {
-			reason = a.lease.Release()
-		} else {
-			a.lease.Discard(reason)
-		}
-	}
+	reason := a.lease.Conn().giveBack(a, end)
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		o.Done(a.Ctx, Done{
 			Identity: a.lease.Key().Value(), Status: a.Status, Close: reason, Duration: time.Since(a.begun),
 		})
 	}
-}
-
-// heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
-// tenth for the time that a request takes to reach it.
-func (a *attempt) heedKeepAlive() {
-	if ka := a.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
-		idle := time.Duration(-1)
-		if ka.Timeout >= 0 {
-			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
-		}
-		a.lease.Limit(idle, ka.Max)
-	}
-}
-
-func (a *attempt) putIdle(reason CloseReason) {
-	if a.trace == nil || a.trace.PutIdleConn == nil {
-		return
-	}
-	if reason == "" {
-		a.trace.PutIdleConn(nil)
-		return
-	}
-	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
 }

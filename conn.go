@@ -16,6 +16,7 @@ type conn interface {
 	// exchange runs the attempt's request. It tells the attempt once, by ExchangeDone, when the exchange has ended:
 	// with the body of the response, or before it returns an error.
 	exchange(a *attempt) (*http.Response, error)
-	// survives says whether the connection is as good as before after an exchange that ended like this.
-	survives(end http1.End) bool
+	// giveBack ends the attempt's lease after an exchange that has ended like this. It returns why the connection
+	// serves no further one, or "".
+	giveBack(a *attempt, end http1.End) CloseReason
 }

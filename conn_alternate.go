@@ -62,5 +62,11 @@ func (c *alternateConn) Close() error {
 // NetConn returns the connection below.
 func (c *alternateConn) NetConn() net.Conn { return c.nc }
 
-// survives is false: the new owner would have dealt with what can be dealt with.
-func (c *alternateConn) survives(http1.End) bool { return false }
+// giveBack discards the connection whatever has gone wrong: its owner has dealt with what could be dealt with.
+func (c *alternateConn) giveBack(a *attempt, end http1.End) CloseReason {
+	if end == http1.Reusable {
+		return a.lease.Release()
+	}
+	a.lease.Discard(CloseReason(end))
+	return CloseReason(end)
+}

@@ -2,8 +2,10 @@ package peerpool
 
 import (
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"syscall"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/watch"
@@ -51,8 +53,48 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
 	return a.Run()
 }
 
-// survives is false: whatever goes wrong on the connection is the end of it.
-func (c *http1Conn) survives(http1.End) bool { return false }
+// giveBack discards the connection whatever has gone wrong.
+func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
+	switch end {
+	case http1.EndUpgrade:
+		c.unwatch()
+		a.lease.Hijack()
+		return CloseReason(end)
+	case http1.EndUntouched:
+		a.untouched = true
+		return a.lease.Release()
+	case http1.Reusable:
+		a.heedKeepAlive()
+		reason = a.lease.Release()
+		a.putIdle(reason)
+		return reason
+	}
+	a.lease.Discard(CloseReason(end))
+	return CloseReason(end)
+}
+
+// heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
+// tenth for the time that a request takes to reach it.
+func (a *attempt) heedKeepAlive() {
+	if ka := a.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
+		idle := time.Duration(-1)
+		if ka.Timeout >= 0 {
+			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
+		}
+		a.lease.Limit(idle, ka.Max)
+	}
+}
+
+func (a *attempt) putIdle(reason CloseReason) {
+	if a.trace == nil || a.trace.PutIdleConn == nil {
+		return
+	}
+	if reason == "" {
+		a.trace.PutIdleConn(nil)
+		return
+	}
+	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
+}
 
 // Attach is the pool's.
 func (c *http1Conn) Attach(retire func(pool.Reason)) {

@@ -46,8 +46,15 @@ func (c *http2Conn) Share(resize func(int)) int {
 // Probe is called by the pool. What ends the connection is told by itself, so that there is nothing to look for.
 func (c *http2Conn) Probe() pool.Reason { return pool.Reason(c.Ended()) }
 
-// survives is true but for what is wrong with the connection and not with the stream.
-func (c *http2Conn) survives(end http1.End) bool { return end != http1.EndDiscarded }
+// giveBack leaves the connection in use, unless its caller wants otherwise: what went wrong did so on one stream, and
+// what goes wrong on the connection retires it by itself.
+func (c *http2Conn) giveBack(a *attempt, end http1.End) CloseReason {
+	if end == http1.EndDiscarded {
+		a.lease.Discard(CloseReason(end))
+		return CloseReason(end)
+	}
+	return a.lease.Release()
+}
 
 // exchange runs the attempt's request on a stream. A connection that has been quiet is asked first whether it is
 // still there.

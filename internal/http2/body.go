@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"reflect"
@@ -41,7 +42,8 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == nil:
 	case err == io.EOF:
 		b.end(http1.Reusable)
-	case b.x.ctx.Err() != nil:
+	case b.x.ctx.Err() != nil && err == b.x.ctx.Err():
+		err = context.Cause(b.x.ctx)
 		b.end(http1.EndCanceled)
 	default:
 		b.end(http1.EndError)
