@@ -23,9 +23,8 @@ type attempt struct {
 	http1  bool // only HTTP/1.1 will do
 	// untouched says that the exchange ended before it did anything to its connection.
 	untouched bool
-	// These are what HTTP/2 tells besides: the server has not processed the request, the connection was lost, and the
-	// server wants HTTP/1.1.
-	refused, lost, wantsHTTP1 bool
+	// These are what HTTP/2 tells besides, see outcome.
+	refused, lost, reset, wantsHTTP1 bool
 
 	lease connLease
 	begun time.Time // for the observer; zero without one
@@ -216,7 +215,7 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 		wrote:    a.Wrote,
 		started:  a.Started,
 
-		refused: a.refused, lost: a.lost, wantsHTTP1: a.wantsHTTP1,
+		refused: a.refused, lost: a.lost, reset: a.reset, wantsHTTP1: a.wantsHTTP1,
 	}
 	if resp != nil {
 		o.status = resp.StatusCode

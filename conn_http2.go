@@ -79,7 +79,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	resp, err := x.Run()
 	if err != nil {
 		a.Wrote, a.Started, a.Touched = x.Wrote, x.Started, x.Touched
-		a.refused, a.lost, a.wantsHTTP1 = x.Unprocessed, x.Lost, x.HTTP1Required
+		a.refused, a.lost, a.reset, a.wantsHTTP1 = x.Unprocessed, x.Lost, x.Reset, x.HTTP1Required
 		if x.HTTP1Required {
 			c.learned.onlyHTTP1.Store(true)
 		}

@@ -16,7 +16,7 @@ const (
 	limitOnly    = "it says how long or how often a connection is used, not who is at its other end"
 	ofTransport  = "a Transport has one, and its pool is its own"
 	ofExchange   = "it concerns one exchange, and leaves nothing behind on the connection"
-	http2Only    = "it concerns HTTP/2, which is not spoken"
+	http2Only    = "it decides what is offered, which is in the identity, or bounds what is agreed upon"
 	seesNotSteer = "it watches, or refuses, and changes no connection"
 )
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -49,6 +50,17 @@ var tlsCases = []identityCase{
 		more := o.CA().Pool()
 		more.AddCert(httptestutil.NewCA(t).Certificate())
 		return askPeers(t, &Transport{}, o.URL(), PeerOptions{RootCAs: o.CA().Pool()}, PeerOptions{RootCAs: more})
+	}},
+	{name: "protocols offered", covers: []string{"PeerOptions.Protocols"}, asks: func(t *testing.T) []peerAsk {
+		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: speaking(1, 2)})
+		return askPeers(t, &Transport{TLSClientConfig: o.ClientTLS()}, o.URL(),
+			PeerOptions{}, PeerOptions{Protocols: speaking(1, 2)}, PeerOptions{Protocols: speaking(2)})
+	}},
+	{name: "HTTP/2 without TLS", asks: func(t *testing.T) []peerAsk {
+		without := speaking()
+		without.SetUnencryptedHTTP2(true)
+		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Protocols: anyPlain()})
+		return askPeers(t, &Transport{}, o.URL(), PeerOptions{}, PeerOptions{Protocols: without})
 	}},
 	{name: "client certificate", covers: []string{"PeerOptions.ClientCertificate"}, asks: func(t *testing.T) []peerAsk {
 		o, ca := mutualOrigin(t)
@@ -169,4 +181,25 @@ func askAs(tr *Transport, target string, peer *Peer, sni string) peerAsk {
 		}
 		return seen
 	}
+}
+
+// speaking returns the protocols of those major versions.
+func speaking(versions ...int) *http.Protocols {
+	p := new(http.Protocols)
+	for _, v := range versions {
+		switch v {
+		case 1:
+			p.SetHTTP1(true)
+		case 2:
+			p.SetHTTP2(true)
+		}
+	}
+	return p
+}
+
+// anyPlain returns what a server without TLS may speak.
+func anyPlain() *http.Protocols {
+	p := speaking(1)
+	p.SetUnencryptedHTTP2(true)
+	return p
 }

@@ -24,6 +24,7 @@ type outcome struct {
 	// What only HTTP/2 tells.
 	refused    bool // the server has said that it did not process the request
 	lost       bool // the connection did not answer a ping
+	reset      bool // the server has ended the stream
 	wantsHTTP1 bool // the server wants the request over HTTP/1.1
 }
 
@@ -62,6 +63,7 @@ func (v verdict) fresh(number int) bool { return v != retryRefused || number == 
 //	HTTP_1_1_REQUIRED                                     any             replayable   once more, over HTTP/1.1
 //	nothing was written                                   any             replayable   once more
 //	something was written, connection lost                idempotent      replayable   once more
+//	the server has reset the stream                       any             any          give up
 //	something was written, connection reused              idempotent      replayable   once more
 //	something was written, connection reused              any other       any          give up
 //	something was written, new connection                 any             any          give up
@@ -84,6 +86,8 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return retryUnsent
 	case o.lost && r.idempotent:
 		return retryLost
+	case o.reset:
+		return giveUp
 	case o.reused && r.idempotent:
 		return retryStale
 	}

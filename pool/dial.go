@@ -44,6 +44,7 @@ func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
 		}
 		next := w.inUnasked.next.owner
 		if g.covers(w) {
+			g.waitForOthers()
 			if g.own.len == 0 {
 				return // so it is for all of them
 			}
@@ -155,6 +156,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	g.dialing--
 	p.dials--
 	d.landed = true
+	g.hurry = 0
 	if err != nil {
 		g.dialFailures++
 		p.tally.dialFailures++

@@ -179,13 +179,39 @@ func (g *group[K, C]) covers(w *want[K, C]) bool {
 	if g.share > 0 {
 		expect = g.share
 	}
-	switch {
+	switch counted := g.covered - g.hurry; {
 	case w.terms.Unpooled || expect == 0 || expect == 1:
 		return false
 	case expect < 0:
-		return g.covered >= unknownDials
+		return counted > 0
+	default:
+		return counted*expect >= g.waiting()
 	}
-	return g.covered*expect >= g.waiting()
+}
+
+// waitForOthers sees to it that the dials of others are not waited for too long.
+func (g *group[K, C]) waitForOthers() {
+	switch {
+	case g.nudge == nil:
+		g.nudge = time.AfterFunc(hurryAfter, g.hasten)
+	case !g.nudged:
+		g.nudge.Reset(hurryAfter)
+	}
+	g.nudged = true
+}
+
+// hasten is what the timer of a group calls.
+func (g *group[K, C]) hasten() {
+	var todo after[K, C]
+	p := g.pool
+	p.mu.Lock()
+	g.nudged = false
+	if g.unasked.len > 0 && g.covered > 0 && g.hurry < maxHurry {
+		g.hurry++
+		p.tend(g, &todo)
+	}
+	p.mu.Unlock()
+	p.act(&todo)
 }
 
 // adopt gives the dial, whose want was served otherwise, to the oldest want that has none and may share what the

@@ -29,6 +29,7 @@ type Exchange struct {
 	Unprocessed   bool // the server has said that it did not process the request
 	Lost          bool // the server did not answer a ping
 	HTTP1Required bool // the server wants the request over HTTP/1.1
+	Reset         bool // the server has ended the stream, for whatever reason
 
 	upload    *upload       // nil: no body
 	begun     int64         // by the connection's clock
@@ -105,6 +106,7 @@ func (x *Exchange) fail(err error) error {
 	x.Wrote = id != 0 || x.ctx.Err() != nil
 	x.Lost = x.c.Ended() == ReasonPingTimeout || context.Cause(x.ctx) == errNoStreams
 	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
+		x.Reset = true
 		x.Unprocessed = reset.Code == xhttp2.ErrCodeRefusedStream
 		x.HTTP1Required = reset.Code == xhttp2.ErrCodeHTTP11Required
 	}
