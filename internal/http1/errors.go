@@ -31,7 +31,6 @@ var (
 
 	errTooManyInterim  = &ProtocolError{"net/http: too many 1xx informational responses"}
 	errTooManyFields   = &ProtocolError{"net/http: server response headers have too many fields"}
-	errUnasked101      = &ProtocolError{"net/http: 101 Switching Protocols without a request to switch, or to another protocol"}
 	errSlowUpload      = errors.New("peerpool: the response ended before the request was sent")
 	errNotDrained      = errors.New("peerpool: more is left of a closed response body than is drained")
 	errDrainTimeout    = errors.New("peerpool: the rest of a closed response body did not arrive in time")

@@ -92,9 +92,6 @@ func (e *Exchange) proceed() {
 
 // respond turns the head into the response.
 func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
-	if f.kind == switchProtocol && !switches(e.Req.Header, h.header) {
-		return nil, e.fail(errUnasked101)
-	}
 	h.noCache()
 	trailer, err := h.trailer(f.chunked)
 	if err != nil {

@@ -5,39 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
-// switches says whether a 101 answers what the request asked for (RFC 9110 section 7.8): one of the
-// protocols in its Upgrade field, with the same option in Connection.
-func switches(asked, answered http.Header) bool {
-	if !httpguts.HeaderValuesContainsToken(asked["Connection"], "Upgrade") || len(answered["Upgrade"]) == 0 {
-		return false
-	}
-	for _, line := range answered["Upgrade"] {
-		for protocol := range strings.SplitSeq(line, ",") {
-			if !offered(asked["Upgrade"], strings.TrimSpace(protocol)) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func offered(lines []string, protocol string) bool {
-	for _, line := range lines {
-		for p := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(p), protocol) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// upgrade hands the connection over to the caller: the response's body reads and writes it.
+// upgrade hands the connection over to the caller: the response's body reads and writes it. So it does with a switch
+// that nobody asked for (RFC 9110 section 7.8 forbids it): what follows is no answer to anything of ours.
 func (e *Exchange) upgrade() (*http.Response, error) {
 	if e.stop != nil && !e.stop() {
 		return nil, e.fail(context.Cause(e.Ctx))
