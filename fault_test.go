@@ -65,8 +65,6 @@ var headFaults = []fault{
 		started: true, text: broken + `bad Content-Length "9223372036854775808"`},
 	{name: "an unknown coding", reply: "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", ending: keepOpen,
 		started: true, text: broken + `unsupported transfer encoding: "gzip, chunked"`},
-	{name: "a switch that nobody asked for", reply: "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
-		ending: keepOpen, started: true},
 	{name: "an endless head", reply: head + strings.Repeat("X-Long: "+strings.Repeat("x", 1000)+"\r\n", 100), ending: keepOpen,
 		started: true, text: broken + "net/http: server response headers exceeded 65536 bytes; aborted"},
 	{name: "an endless line", reply: head + "X-Long: " + strings.Repeat("x", 70_000), ending: keepOpen,
