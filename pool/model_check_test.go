@@ -103,7 +103,7 @@ func (m *machine) checkConns(rt *rapid.T) {
 	m.world.pool.mu.Lock()
 	defer m.world.pool.mu.Unlock()
 	for e := m.world.pool.idle.last(); e != nil; e = e.inPool.prev.owner {
-		order = append(order, e.conn.id)
+		order = append(order, e.conn.fake().id)
 	}
 	for _, c := range m.ref.idle {
 		want = append(want, c.id)

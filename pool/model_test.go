@@ -154,7 +154,7 @@ func (m *machine) acquire(rt *rapid.T) {
 func (m *machine) tryAcquire(rt *rapid.T) {
 	key, terms := drawKey(rt), m.drawTerms(rt)
 	c, miss := m.ref.tryAcquire(key, terms)
-	lease, ok := m.world.pool.TryAcquire(key, terms)
+	lease, ok := m.world.tryAcquire(key, terms)
 	if ok != (c != nil) || lease.Valid() != ok || lease.Miss() != miss {
 		rt.Fatalf("TryAcquire: %v, miss %q; want conn %+v, miss %q", ok, lease.Miss(), c, miss)
 	}
