@@ -33,6 +33,8 @@ type world struct {
 	pool *Pool[string, fake]
 
 	mu       sync.Mutex
+	shares   bool // connections to come are shared, with this capacity
+	capacity int
 	made     int
 	pending  []*fakeDial
 	calls    []*call
@@ -205,7 +207,7 @@ func (w *world) newConn() *fakeConn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.made++
-	return &fakeConn{world: w, id: w.made}
+	return &fakeConn{world: w, id: w.made, shares: w.shares, capacity: w.capacity}
 }
 
 func (c *fakeConn) Probe() Reason {

@@ -15,6 +15,8 @@ type group[K comparable, C Conn] struct {
 	dialing int               // dials under way
 	covered int               // dials under way that a want still waits for, and that may bring what others can share
 	share   int               // the capacity that the latest connection has shown; 0: none has been seen
+	alone   int               // wants that are Unpooled
+	mixed   bool              // wants in unasked may differ in what covers them
 
 	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
 	// one. A want for which no dial of its own is under way is also in unasked.

@@ -173,7 +173,7 @@ func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reaso
 	var todo after[K, C]
 	p.mu.Lock()
 	if sick.entry != nil {
-		sick.drop()
+		sick.void()
 		p.end(sick.entry, reason, &todo)
 	}
 	g := p.groups[key]
@@ -189,7 +189,7 @@ func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reaso
 	if w != nil {
 		g = w.group
 	}
-	if c.entry == nil && g != nil {
+	if g != nil && (c.entry == nil || sick.entry != nil) {
 		p.tend(g, &todo)
 	}
 	p.mu.Unlock()

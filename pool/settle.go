@@ -50,8 +50,8 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	}
 }
 
-// putBack gives the pool a connection that nobody uses any more, or a place on a shared one. It returns false where
-// the claim was given back before.
+// putBack gives the pool a connection that its lease has used, or a place on a shared one. It returns false where the
+// claim was given back before.
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
 	now := p.now()
 	var todo after[K, C]
@@ -65,6 +65,18 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
 	p.mu.Unlock()
 	p.act(&todo)
 	return reason, true
+}
+
+// giveBack is putBack for a claim that no lease has come of.
+func (p *Pool[K, C]) giveBack(c claim[K, C]) {
+	now := p.now()
+	var todo after[K, C]
+	p.mu.Lock()
+	c.void()
+	p.settle(c.entry, "", now, &todo)
+	p.tend(c.entry.group, &todo)
+	p.mu.Unlock()
+	p.act(&todo)
 }
 
 // settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
@@ -135,7 +147,7 @@ func (p *Pool[K, C]) owesRoom(g *group[K, C], heir *want[K, C]) bool {
 		return false
 	}
 	for w := g.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
-		if g.active+g.dialing == w.terms.maxConns() {
+		if g.active+g.dialing == w.terms.maxConns() && !g.covers(w) {
 			return true
 		}
 	}
@@ -149,7 +161,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
 		return ReasonShutdown
 	case e.unpooled && e.asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
-	case e.shared() && e.capacity <= 0:
+	case e.shared() && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
 		return ReasonNoCapacity
 	}
 	return e.spent(&Terms{}, now)

@@ -23,6 +23,21 @@ func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Leas
 	return Lease[K, C]{entry: e, number: c.number, span: max(0, span), found: found}
 }
 
+// void ends a claim that no lease has come of. Its number goes to the next lease, unless a younger claim has been
+// made since: then it counts as a lease.
+func (c claim[K, C]) void() {
+	e := c.entry
+	switch {
+	case !e.shared():
+		return
+	case c.number == e.uses:
+		e.uses--
+	default:
+		e.ended.Add(1)
+	}
+	delete(e.leases, c.number)
+}
+
 // drop ends the claim, or returns false if it has ended before.
 func (c claim[K, C]) drop() bool {
 	e := c.entry
@@ -85,7 +100,7 @@ func (e *entry[K, C]) unlist() {
 // newTo says whether the connection is one that an own want may have: unused, or shared and opened since the want
 // joined.
 func (e *entry[K, C]) newTo(w *want[K, C]) bool {
-	if e.uses > 0 && !w.terms.Fresh {
+	if w.terms.Unpooled && e.uses > 0 {
 		return false
 	}
 	return !w.terms.Fresh || w.order <= e.order
@@ -102,9 +117,8 @@ func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	return least
 }
 
-// share makes the entry of a Sharer one that is shared.
+// share asks a Sharer for its capacity.
 func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
-	e.leases = make(map[uint64]struct{})
 	capacity := sharer.Share(func(capacity int) { p.resize(e, capacity) })
 	p.mu.Lock()
 	if !e.resized {
@@ -119,13 +133,13 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	var todo after[K, C]
 	p.mu.Lock()
 	e.capacity, e.resized = capacity, true
-	switch e.state {
-	case idle:
-		if capacity <= 0 {
-			p.evict(e, ReasonNoCapacity, &todo)
-		}
-	case active:
-		e.group.share = max(1, capacity)
+	if e.state == idle || e.state == active {
+		e.group.learn(e)
+	}
+	switch {
+	case e.state == idle && capacity <= 0:
+		p.evict(e, ReasonNoCapacity, &todo)
+	case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
 		p.settle(e, "", now, &todo)
 		p.tend(e.group, &todo)
 	}
@@ -136,10 +150,20 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 // admit notes a connection that has just been opened, and what it shows of its key.
 func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
 	g.all.pushBack(&e.inAll)
-	g.share = 1
 	if e.shared() {
-		g.share = max(1, e.capacity)
 		e.order = joined
+	}
+	g.learn(e)
+}
+
+// learn takes the connection for an example of those to come. One that is retired or has no capacity is none: it says
+// that it takes no more, not what the next one will.
+func (g *group[K, C]) learn(e *entry[K, C]) {
+	switch {
+	case !e.shared():
+		g.share = 1
+	case e.capacity > 0 && e.retired == "":
+		g.share = e.capacity
 	}
 }
 
@@ -166,7 +190,26 @@ func (g *group[K, C]) covers(w *want[K, C]) bool {
 	case expect < 0:
 		return g.covered >= unknownDials
 	}
-	return g.covered*expect >= g.waiting()
+	// As many dials as it takes for all but the Unpooled, in a form that no great number overflows.
+	return g.covered > (g.waiting()-g.alone-1)/expect
+}
+
+// part takes a dial from a want that has adopted it, and lets the want ask for its own.
+func (w *want[K, C]) part() {
+	g := w.group
+	g.cover(w.dial, -1)
+	w.dial.want, w.dial = nil, nil
+	younger := g.unasked.first()
+	for younger != nil && younger.order < w.order {
+		younger = younger.inUnasked.next.owner
+	}
+	mark := &g.unasked.root
+	if younger != nil {
+		mark = &younger.inUnasked
+	}
+	g.unasked.insertBefore(&w.inUnasked, mark)
+	g.mixed = true
+	g.roof = max(g.roof, w.terms.maxConns())
 }
 
 // adopt gives the dial, whose want was served otherwise, to the oldest want that has none and may share what the
@@ -181,7 +224,7 @@ func (d *dial[K, C]) adopt() {
 			continue
 		}
 		g.unasked.remove(&w.inUnasked)
-		w.dial, d.want = d, w
+		w.dial, d.want, d.adopted = d, w, true
 		g.cover(d, +1)
 		return
 	}
