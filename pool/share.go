@@ -135,13 +135,13 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	e.capacity, e.resized = capacity, true
 	if e.state == idle || e.state == active {
 		e.group.learn(e)
-	}
-	switch {
-	case e.state == idle && capacity <= 0:
-		p.evict(e, ReasonNoCapacity, &todo)
-	case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
-		p.settle(e, "", now, &todo)
-		p.tend(e.group, &todo)
+		switch {
+		case e.state == idle && capacity <= 0:
+			p.close(e, ReasonNoCapacity, &todo)
+		case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
+			p.settle(e, "", now, &todo)
+		}
+		p.tend(e.group, &todo) // also where dials now cover fewer wants
 	}
 	p.mu.Unlock()
 	p.act(&todo)

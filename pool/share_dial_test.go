@@ -154,6 +154,16 @@ func TestWhatTheLatestConnectionHasShownGoesBeforeWhatIsExpected(t *testing.T) {
 	}
 }
 
+func TestWantsDialWhenConnectionsProveSmallerThanTheirDialsWereToBring(t *testing.T) {
+	inSharedBubble(t, 10, func(t *testing.T, w *world) {
+		idle := w.idle(1, "a", Terms{})[0]
+		w.crowd(10, "a", Terms{Fresh: true})
+		w.wantDials(1)
+		idle.resizes(5)
+		w.wantDials(2)
+	})
+}
+
 // leasesLeft leases whatever there is room for.
 func (w *world) leasesLeft(key string) {
 	for {
