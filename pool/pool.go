@@ -210,7 +210,10 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 			e.become(active)
 			p.active++
 			g.active++
-			c := e.take(r.terms)
+			c := claim[K, C]{entry: e}
+			if e.shared() {
+				c = e.take(r.terms)
+			}
 			c.rested = r.start - e.idleSince
 			return c
 		}

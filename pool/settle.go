@@ -101,7 +101,7 @@ func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, to
 // pass hands the connection to its heir, or to as many heirs as a shared one has room for, or to idle, or says why
 // it can do neither.
 func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
-	for e.room() {
+	for e.group.waiting() > 0 && e.room() {
 		heir := e.group.heir(e)
 		if e.asker == nil && p.owesRoom(e.group, heir) {
 			return ReasonMakeRoom
@@ -184,7 +184,9 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	if total > 0 && p.idle.len >= total {
 		p.evict(p.idle.last(), ReasonIdleLimit, todo)
 	}
-	e.unlist()
+	if e.shared() {
+		e.unlist()
+	}
 	e.become(idle)
 	p.active--
 	g.active--

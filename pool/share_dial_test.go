@@ -294,8 +294,13 @@ func TestAnAdoptedDialGivesAFreshWantNoConnectionThatWasBegunBefore(t *testing.T
 		w.release(lease)
 		first.leased()
 		w.shares = false
-		early := w.dialed() // an exclusive one, begun before the fresh want joined
+		early, probes := w.newConn(), 0 // an exclusive one, begun before the fresh want joined
+		early.set(func(c *fakeConn) { c.probed = func() { probes++ } })
+		w.finish(w.dials()[0], func() (*fakeConn, error) { return early, nil })
 		fresh.stillWaits()
+		if probes == 0 {
+			t.Error("the connection idles and has not been probed")
+		}
 		wantConn(t, w.try("a", Terms{}), early)
 		fresh.dialed()
 		if fresh.leased().Conn() == early {
