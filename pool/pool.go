@@ -119,7 +119,7 @@ func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	if c.entry == nil {
 		return Lease[K, C]{found: r.found}, false
 	}
-	return c.begin(&terms, hit, c.rested), true
+	return c.begin(&terms, hit, r.rested), true
 }
 
 // Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
@@ -139,7 +139,7 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 	case err != nil:
 		return Lease[K, C]{}, err
 	case c.entry != nil:
-		return c.begin(&terms, hit, c.rested), nil
+		return c.begin(&terms, hit, r.rested), nil
 	default:
 		return p.await(w, &r)
 	}
@@ -210,12 +210,11 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 			e.become(active)
 			p.active++
 			g.active++
-			c := claim[K, C]{entry: e}
+			r.rested = r.start - e.idleSince
 			if e.shared() {
-				c = e.take(r.terms)
+				return e.take(r.terms)
 			}
-			c.rested = r.start - e.idleSince
-			return c
+			return claim[K, C]{entry: e}
 		}
 		p.close(e, reason, todo)
 		r.found = max(r.found, expired)
@@ -223,6 +222,7 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 	for e := g.leastLoaded(); e != nil; e = g.leastLoaded() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
+			r.rested = 0
 			return e.take(r.terms)
 		}
 		p.end(e, reason, todo)

@@ -56,7 +56,7 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
 	now := p.now()
 	var todo after[K, C]
 	p.mu.Lock()
-	if !c.drop() {
+	if c.entry.shared() && !c.drop() {
 		p.mu.Unlock()
 		return "", false
 	}

@@ -8,8 +8,7 @@ import "time"
 // claim is the right to begin a lease, made under Pool.mu.
 type claim[K comparable, C Conn] struct {
 	entry  *entry[K, C]
-	number uint64        // of the lease on a shared connection; 0: the connection is the claimer's alone
-	rested time.Duration // how long the connection was idle
+	number uint64 // of the lease on a shared connection; 0: the connection is the claimer's alone
 }
 
 // begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.

@@ -12,8 +12,9 @@ var errNoDialer = errors.New("pool: Acquire was called with a nil Dialer and fou
 type request[C Conn] struct {
 	terms  *Terms
 	start  time.Duration
-	found  finding    // so far
-	caller *caller[C] // nil: a TryAcquire, which does not wait
+	found  finding       // so far
+	rested time.Duration // how long the connection was idle that was found
+	caller *caller[C]    // nil: a TryAcquire, which does not wait
 }
 
 // caller is what an Acquire has that a TryAcquire has not.
