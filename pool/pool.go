@@ -219,6 +219,14 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 		p.close(e, reason, todo)
 		r.found = max(r.found, expired)
 	}
+	if g.spare.len == 0 {
+		return claim[K, C]{}
+	}
+	return p.place(g, r, todo)
+}
+
+// place takes a place on the shared connection that has the fewest leases, and retires those before it that are spent.
+func (p *Pool[K, C]) place(g *group[K, C], r *request[C], todo *after[K, C]) claim[K, C] {
 	for e := g.leastLoaded(); e != nil; e = g.leastLoaded() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {

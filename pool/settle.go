@@ -164,7 +164,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
 	case e.shared() && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
 		return ReasonNoCapacity
 	}
-	return e.spent(&Terms{}, now)
+	return e.spent(&anyTerms, now)
 }
 
 // park makes the connection idle and keeps to the limits, or says why it cannot.
