@@ -40,7 +40,7 @@ func (m *reference) pass(c *refConn, asker *refWant) Reason {
 				heir = w
 			}
 		}
-		if asker == nil && m.owesRoom(c.key, heir) {
+		if asker == nil && m.owesRoom(c, heir) {
 			return ReasonMakeRoom
 		}
 		if heir == nil {
@@ -66,7 +66,13 @@ func (m *reference) pass(c *refConn, asker *refWant) Reason {
 	return ""
 }
 
-func (m *reference) owesRoom(key string, heir *refWant) bool {
+func (m *reference) owesRoom(c *refConn, heir *refWant) bool {
+	key, owed, leaving := c.key, 0, 0
+	for _, other := range m.conns {
+		if other.key == key && other.state == active && other.shares && other.retired != "" {
+			leaving++
+		}
+	}
 	for _, w := range m.waiting(key) {
 		if w == heir || m.dialing(key) >= limit(m.config.MaxDialsPerKey) {
 			return false
@@ -76,6 +82,9 @@ func (m *reference) owesRoom(key string, heir *refWant) bool {
 		}
 		needsOwn := w.terms.Fresh || w.terms.Unpooled
 		if needsOwn && !m.covers(w) && m.of(key, active)+m.dialing(key) == limit(w.terms.MaxConns) {
+			owed++
+		}
+		if owed > 0 && (c.leases == 0 || owed > leaving) {
 			return true
 		}
 	}

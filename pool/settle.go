@@ -103,7 +103,7 @@ func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, to
 func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
 	for e.group.waiting() > 0 && e.room() {
 		heir := e.group.heir(e)
-		if e.asker == nil && p.owesRoom(e.group, heir) {
+		if e.asker == nil && p.owesRoom(e, heir) {
 			return ReasonMakeRoom
 		}
 		if heir == nil {
@@ -139,15 +139,21 @@ func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	p.close(e, reason, todo)
 }
 
-// owesRoom says that one active connection less would let a want dial that has waited longer than the heir: one
-// that may not have this connection, or it would be the heir. Without it, a stream of others that reuse the
-// connections of a key at its MaxConns would keep that want waiting for ever.
-func (p *Pool[K, C]) owesRoom(g *group[K, C], heir *want[K, C]) bool {
+// owesRoom says that the connection has to go, because one less would let a want dial that has waited longer than the
+// heir: one that may not have this connection, or it would be the heir. Without it, a stream of others that reuse the
+// connections of a key at its MaxConns would keep that want waiting for ever. One that others still share is drained
+// only if those that are on their way out are not enough: else a single want would empty the whole key.
+func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
+	g := e.group
 	if p.dialsFull(g) {
 		return false
 	}
+	owed := 0
 	for w := g.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
-		if g.active+g.dialing == w.terms.maxConns() && !g.covers(w) {
+		if g.active+g.dialing != w.terms.maxConns() || g.covers(w) {
+			continue
+		}
+		if owed++; e.load() == 0 || owed > g.leaving() {
 			return true
 		}
 	}

@@ -116,6 +116,16 @@ func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	return least
 }
 
+// leaving is the number of shared connections in use that are retired, and so make room when their last lease ends.
+func (g *group[K, C]) leaving() (n int) {
+	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
+		if e.shared() && e.state == active && e.retired != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // share asks a Sharer for its capacity.
 func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
 	capacity := sharer.Share(func(capacity int) { p.resize(e, capacity) })

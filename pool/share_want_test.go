@@ -44,6 +44,38 @@ func TestAWantForItsOwnConnectionDoesNotStarveBehindABusySharedOne(t *testing.T)
 	}
 }
 
+func TestEachWantDrainsOneConnectionAtMost(t *testing.T) {
+	inSharedBubble(t, 2, func(t *testing.T, w *world) {
+		plain := Terms{MaxConns: 3}
+		first, second, third := w.leases(2, "a", plain), w.leases(2, "a", plain), w.leases(2, "a", plain)
+		own := w.crowd(2, "a", Terms{Unpooled: true, MaxConns: 3})
+		wantReason(t, w.release(first[0]), ReasonMakeRoom)
+		wantReason(t, w.release(second[0]), ReasonMakeRoom)
+		wantReason(t, w.release(third[0]), "") // two are on their way out, for two wants
+		wantConn(t, w.try("a", plain), third[0].Conn())
+		w.release(third[1])
+		wantReason(t, w.release(second[1]), ReasonMakeRoom)
+		w.wantDials(1)
+		own[0].dialed()
+		own[0].leased()
+		own[1].stillWaits()
+		wantReason(t, w.release(first[1]), ReasonMakeRoom)
+		own[1].dialed()
+		own[1].leased()
+	})
+}
+
+func TestASharedConnectionThatComesBackUnusedMakesRoomWhateverElseIsLeaving(t *testing.T) {
+	inSharedBubble(t, 2, func(t *testing.T, w *world) {
+		plain := Terms{MaxConns: 2}
+		lasting, short := w.leases(2, "a", plain), w.leases(1, "a", plain)
+		own := w.acquire("a", Terms{Unpooled: true, MaxConns: 2})
+		wantReason(t, w.release(lasting[0]), ReasonMakeRoom)
+		wantReason(t, w.release(short[0]), ReasonMakeRoom)
+		own.leasedByDial()
+	})
+}
+
 func TestAWantThatADialCoversDrainsNoConnection(t *testing.T) {
 	inSharedBubble(t, 2, func(t *testing.T, w *world) {
 		leases := w.leases(2, "a", Terms{MaxConns: 2})
