@@ -109,10 +109,10 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 
 func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 
-// TryAcquire leases an idle connection, or returns false if there is none that will do. It does not dial, wait
-// or allocate, and counts no miss: an Acquire that follows does. The Lease that it returns with false leases
-// nothing, but its Miss tells what was found: MissStale or MissExpired, or "" where no connection was idle. Terms
-// has a field to pass that on in.
+// TryAcquire leases an idle connection or a place on a shared one, or returns false if there is none that will do. It
+// does not dial, wait or allocate, beyond what it takes to note the lease of a shared connection, and counts no miss:
+// an Acquire that follows does. The Lease that it returns with false leases nothing, but its Miss tells what was
+// found: MissStale or MissExpired, or "" where no connection could be tried. Terms has a field to pass that on in.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	r := request[C]{terms: &terms, start: p.now()}
 	c, _, _ := p.checkout(key, &r)
@@ -122,8 +122,8 @@ func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	return c.begin(&terms, hit, r.rested), true
 }
 
-// Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
-// lease releases, or one that is dialed for this call. A dial goes on without its Acquire, and its connection then
+// Acquire leases a connection: an idle one or a place on a shared one if there is one, else the first of two to come:
+// one that another lease releases, or one that is dialed for this call or for several. A dial goes on without its Acquire, and its connection then
 // serves whoever waits longest.
 //
 // It returns context.Cause(ctx) when ctx ends first, ErrClosed after Shutdown, the dialer's own error for the
