@@ -186,7 +186,7 @@ func (c *hastyConn) Close() error { return nil }
 func (c *hastyConn) Attach(retire func(Reason)) {
 	if c.resizes < 0 {
 		go retire("goaway")
-		time.Sleep(1) // until it has; nothing but the lock orders the two
+		time.Sleep(time.Nanosecond) // until it has; nothing but the lock orders the two
 	}
 }
 
