@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -151,6 +152,58 @@ func BenchmarkTryAcquireReleaseParallel(b *testing.B) {
 	})
 }
 
+// plainShared is the cheapest connection that serves many leases at once.
+type plainShared struct{ plainConn }
+
+func (*plainShared) Share(func(int)) int { return 250 }
+
+type plainSharedDialer struct{}
+
+func (plainSharedDialer) Dial(context.Context) (*plainShared, error) { return new(plainShared), nil }
+
+// stockedShared is a pool with one shared connection and as many leases of it as given, which go on.
+func stockedShared(b testing.TB, others int) (*Pool[handle, *plainShared], handle) {
+	p, key := New(Config[handle, *plainShared]{}), handle{new(byte)}
+	lease, err := p.Acquire(context.Background(), key, plainSharedDialer{}, benchTerms)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for range others {
+		if _, ok := p.TryAcquire(key, benchTerms); !ok {
+			b.Fatal("no room")
+		}
+	}
+	lease.Release()
+	b.Cleanup(p.CloseIdle)
+	return p, key
+}
+
+// BenchmarkTryAcquireReleaseShared is one or two goroutines that use one connection, which others use too or which
+// is idle in between.
+func BenchmarkTryAcquireReleaseShared(b *testing.B) {
+	for _, test := range []struct{ users, others int }{{1, 0}, {1, 20}, {2, 20}} {
+		b.Run(fmt.Sprintf("users=%d/others=%d", test.users, test.others), func(b *testing.B) {
+			p, key := stockedShared(b, test.others)
+			b.ReportAllocs()
+			b.ResetTimer()
+			var users sync.WaitGroup
+			for range test.users {
+				users.Go(func() {
+					for range b.N / test.users {
+						lease, ok := p.TryAcquire(key, benchTerms)
+						if !ok {
+							b.Error("no room")
+							return
+						}
+						lease.Release()
+					}
+				})
+			}
+			users.Wait()
+		})
+	}
+}
+
 func BenchmarkDialAndDiscard(b *testing.B) {
 	p, key, ctx := New(Config[peerKey, *plainConn]{}), benchKey(0), b.Context()
 	b.ReportAllocs()
@@ -188,6 +241,21 @@ func TestAHitDoesNotAllocate(t *testing.T) {
 	} {
 		if n := testing.AllocsPerRun(100, use); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}
+
+func TestALeaseOfASharedConnectionDoesNotAllocate(t *testing.T) {
+	for _, others := range []int{0, 100} { // idle in between, and not
+		p, key := stockedShared(t, others)
+		if n := testing.AllocsPerRun(10_000, func() {
+			lease, ok := p.TryAcquire(key, benchTerms)
+			if !ok {
+				t.Fatal("no room")
+			}
+			lease.Release()
+		}); n != 0 { // on average: a map of leases is now and then made anew
+			t.Errorf("beside %d others it allocates %v times", others, n)
 		}
 	}
 }

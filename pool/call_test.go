@@ -17,13 +17,17 @@ type fakeDial struct {
 type askerKey struct{}
 
 // Dial makes the world a Dialer: it waits until the test finishes the dial.
-func (w *world) Dial(ctx context.Context) (*fakeConn, error) {
+func (w *world) Dial(ctx context.Context) (fake, error) {
 	w.unlocked("Dial")
 	d := &fakeDial{ctx: ctx, asker: ctx.Value(askerKey{}), end: make(chan func() (*fakeConn, error), 1)}
 	w.mu.Lock()
 	w.pending = append(w.pending, d)
 	w.mu.Unlock()
-	return (<-d.end)()
+	conn, err := (<-d.end)()
+	if conn != nil && conn.shares {
+		return sharedConn{conn}, err
+	}
+	return conn, err
 }
 
 // dials are the dials under way, oldest first.
@@ -105,7 +109,7 @@ func (w *world) acquireAs(id int, key string, terms Terms) *call {
 	w.calls = append(w.calls, c)
 	go func() {
 		defer close(c.done)
-		c.lease, c.err = w.pool.Acquire(ctx, key, w, terms)
+		c.lease.Lease, c.err = w.pool.Acquire(ctx, key, w, terms)
 		if c.lease.Valid() {
 			c.lease.Conn().hold()
 		}
@@ -222,10 +226,15 @@ func (w *world) idle(n int, key string, terms Terms) []*fakeConn {
 	return conns
 }
 
-// try takes an idle connection that has to be there.
+func (w *world) tryAcquire(key string, terms Terms) (testLease, bool) {
+	lease, ok := w.pool.TryAcquire(key, terms)
+	return testLease{lease}, ok
+}
+
+// try takes an idle connection, or a place on a shared one, that has to be there.
 func (w *world) try(key string, terms Terms) testLease {
 	w.t.Helper()
-	lease, ok := w.pool.TryAcquire(key, terms)
+	lease, ok := w.tryAcquire(key, terms)
 	if !ok {
 		w.t.Fatalf("TryAcquire(%q) found no idle connection", key)
 	}
@@ -235,7 +244,7 @@ func (w *world) try(key string, terms Terms) testLease {
 
 func (w *world) tryNothing(key string, terms Terms) {
 	w.t.Helper()
-	if lease, ok := w.pool.TryAcquire(key, terms); ok {
+	if lease, ok := w.tryAcquire(key, terms); ok {
 		w.t.Fatalf("TryAcquire(%q) leased conn %d, want none", key, lease.Conn().id)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-type config = Config[string, *fakeConn]
+type config = Config[string, fake]
 
 func TestAReleasedConnectionIsLeasedAgain(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {

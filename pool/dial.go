@@ -15,9 +15,12 @@ type dial[K comparable, C Conn] struct {
 	dialer Dialer[C]
 	ctx    context.Context
 	terms  Terms
-	order  uint64      // Pool.joined when it began
-	want   *want[K, C] // that asked for it, or adopted it, and still waits, or nil; guarded by Pool.mu
-	landed bool        // guarded by Pool.mu
+	order  uint64 // Pool.joined when it began
+
+	// Guarded by Pool.mu.
+	want    *want[K, C] // that asked for it, or adopted it, and still waits, or nil
+	adopted bool        // its asker was served otherwise; want, if any, only counts on what it brings
+	landed  bool
 }
 
 // detached is a dial's context: it ends with the pool and not with the Acquire, but knows the latter's values.
@@ -43,17 +46,12 @@ func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
 			return
 		}
 		next := w.inUnasked.next.owner
-		if g.covers(w) {
-			g.waitForOthers()
-			if g.own.len == 0 {
-				return // so it is for all of them
-			}
-			w = next
-			continue
-		}
-		if p.makeRoom(g, w.terms.maxConns(), todo) {
+		switch {
+		case !g.covers(w) && p.makeRoom(g, w.terms.maxConns(), todo):
 			p.startDial(g, w, todo)
-		} else {
+		case !g.mixed && g.covers(w):
+			return // so it is for all of them
+		default:
 			roof = max(roof, w.terms.maxConns())
 		}
 		w = next
@@ -130,24 +128,29 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 		maxUses: math.MaxUint64, expires: forever,
 	}
 	e.inGroup.owner, e.inPool.owner, e.inAll.owner = e, e, e
+	sharer, shares := any(conn).(Sharer)
+	if shares {
+		e.leases = make(map[uint64]struct{}) // before anybody can retire or resize it
+	}
 	if retirer, ok := any(conn).(Retirer); ok {
 		retirer.Attach(func(reason Reason) { p.retire(e, reason) })
 	}
-	if sharer, ok := any(conn).(Sharer); ok {
+	if shares {
 		p.share(e, sharer)
 	}
 	return e
 }
 
-// orphaned says that nobody waits for the dial any more.
+// orphaned says that the dial's asker does not wait any more, so that its connection may become idle.
 func (p *Pool[K, C]) orphaned(d *dial[K, C]) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return d.want == nil
+	return d.want == nil || d.adopted
 }
 
 // land ends a dial. Its connection goes to the want that asked for it if that still waits, else to the oldest;
-// its error to the want that asked for it, or to nobody.
+// its error to the want that asked for it, or to nobody. A want that has adopted it is one of those that wait: it
+// may be too fresh for the connection, and gets a dial of its own if it is not served.
 func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error) {
 	now := p.now()
 	g := d.group
@@ -156,7 +159,9 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	g.dialing--
 	p.dials--
 	d.landed = true
-	g.hurry = 0
+	if d.adopted && d.want != nil {
+		d.want.part()
+	}
 	if err != nil {
 		g.dialFailures++
 		p.tally.dialFailures++

@@ -47,14 +47,14 @@
 //  5. Every want starts a dial of its own, within the limits, the oldest first; the end of any dial or connection
 //     starts those that have had to wait for room. Where connections are shared, or may be (Terms.Expect), a dial
 //     is begun for as many wants as its connection should serve. No want counts on a dial that its asker has given
-//     up: it may hang. The dial of an asker that a shared connection has served goes over to another want.
-//     A dial outlives the Acquire that asked for it: its context keeps that one's
-//     values, and only Shutdown cancels it. Its connection goes to the want that asked for it if that still
-//     waits, else to the oldest that may have it, else to idle; where its Terms were Unpooled and its want has
-//     left, it is closed. Its error goes to the want that asked for it and to no other; when that one has left
-//     or was served otherwise, the error is only counted. A panicking Dialer has failed with an error. A want
-//     whose context ends leaves nothing behind: a connection that was delivered at that very moment is settled
-//     anew, as if unused.
+//     up: it may hang. The dial of an asker that a shared connection has served goes over to another want, which
+//     then begins none of its own until that one has ended without serving it. A dial outlives the Acquire that
+//     asked for it: its context keeps that one's values, and only Shutdown cancels it. Its connection goes to the
+//     want that asked for it if that still waits, else to the oldest that may have it, else to idle; where its
+//     Terms were Unpooled and its want has left, it is closed. Its error goes to the want that asked for it and to
+//     no other; when that one has left or was served otherwise, the error is only counted. A panicking Dialer has
+//     failed with an error. A want whose context ends leaves nothing behind: a connection, or a place on a shared
+//     one, that was delivered at that very moment is settled anew, as if unused.
 //
 //  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
 //     idle limit of its key the connection that comes back is closed; beyond that in total the one that was
@@ -62,13 +62,14 @@
 //     first out. Of shared connections the one with the fewest leases is leased, an idle one first. A want that
 //     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
 //     and where MaxConns holds them back the room they need is made: an idle connection of their key is closed,
-//     or one that is released while no other want has waited longer. Idle connections are leased most recently
-//     released first, so that a quiet pool shrinks.
+//     or one that is released while no other want has waited longer. A shared one that is released and still in
+//     use is drained for that: it takes no new lease, and is closed when its last one ends; one for each such
+//     want. Idle connections are leased most recently released first, so that a quiet pool shrinks.
 //
 //  7. Lifetime and reuse are checked at release, at checkout, when a connection is handed to a want, and
 //     lifetime by the reaper. A connection in use is never cut for its age. Age has 10 % of jitter either way,
-//     drawn at dial. A candidate that fails a check or its probe is closed, and the next one tried before any
-//     dial.
+//     drawn at dial. A candidate that fails a check or its probe is closed, or retired if others share it, and the
+//     next one tried before any dial.
 //
 //  8. Memory is bounded: a key is forgotten with its last connection, dial and want. A pool that has met a
 //     million keys is as small as one that has met those it still knows.

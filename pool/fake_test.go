@@ -16,19 +16,25 @@ var (
 	errGaveUp = errors.New("gave up")
 )
 
-// The names of what the tests lease, so that they read well.
-type (
-	testPool  = Pool[string, *fakeConn]
-	testLease = Lease[string, *fakeConn]
-)
+// testLease is a lease whose Conn is the fakeConn itself, shared or not.
+type testLease struct{ Lease[string, fake] }
+
+func (l testLease) Conn() *fakeConn {
+	if !l.Valid() {
+		return nil
+	}
+	return l.Lease.Conn().fake()
+}
 
 // world is a pool with connections, dials and hooks under a test's control. Dials wait until the test finishes
 // them; the world notes what the pool did to its connections, and fails the test where no pool may do so.
 type world struct {
 	t    reporter
-	pool *testPool
+	pool *Pool[string, fake]
 
 	mu       sync.Mutex
+	shares   bool // connections to come are shared, with this capacity
+	capacity int
 	made     int
 	pending  []*fakeDial
 	calls    []*call
@@ -52,7 +58,7 @@ type reporter interface {
 	Fatalf(string, ...any)
 }
 
-func newWorld(t reporter, config Config[string, *fakeConn]) *world {
+func newWorld(t reporter, config config) *world {
 	w := &world{t: t}
 	config.OnClose = w.onClose
 	config.OnForget = w.onForget
@@ -72,7 +78,7 @@ func (w *world) end() {
 }
 
 // inBubble runs a test in a synctest bubble, with a world that must end with its books in order.
-func inBubble(t *testing.T, config Config[string, *fakeConn], test func(t *testing.T, w *world)) {
+func inBubble(t *testing.T, config config, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, config)
@@ -126,8 +132,9 @@ func held(mu *sync.Mutex) bool {
 	return true
 }
 
-func (w *world) onClose(key string, conn *fakeConn, reason Reason) {
+func (w *world) onClose(key string, closed fake, reason Reason) {
 	w.unlocked("OnClose")
+	conn := closed.fake()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if conn.closed != 1 {
@@ -159,31 +166,57 @@ func (w *world) onForget(key string) {
 	w.forgets = append(w.forgets, key)
 }
 
+// fake is a connection of the world: a fakeConn, which serves one lease at a time, or a sharedConn.
+type fake interface {
+	Conn
+	Retirer
+	fake() *fakeConn
+}
+
 // fakeConn is a connection of the world. Its fields are guarded by world.mu.
 type fakeConn struct {
-	world  *world
-	id     int
-	sick   Reason // what its probe says
-	held   bool   // between a lease's begin and its end, as far as the test says so
-	closed int
-	retire func(Reason)
-	probed func() // called by every probe, if set
+	world    *world
+	id       int
+	sick     Reason // what its probe says
+	held     int    // leases between their begin and their end, as far as the test says so
+	closed   int
+	retire   func(Reason)
+	probed   func() // called by every probe, if set
+	shares   bool   // it is dialed as a sharedConn
+	capacity int    // that a sharedConn begins with
+	resize   func(int)
+}
+
+func (c *fakeConn) fake() *fakeConn { return c }
+
+// sharedConn is a fakeConn that is a Sharer.
+type sharedConn struct{ *fakeConn }
+
+func (c sharedConn) Share(resize func(int)) int {
+	c.world.unlocked("Share")
+	c.world.mu.Lock()
+	defer c.world.mu.Unlock()
+	if c.resize != nil {
+		c.world.failures = append(c.world.failures, fmt.Sprintf("second Share of conn %d", c.id))
+	}
+	c.resize = resize
+	return c.capacity
 }
 
 func (w *world) newConn() *fakeConn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.made++
-	return &fakeConn{world: w, id: w.made}
+	return &fakeConn{world: w, id: w.made, shares: w.shares, capacity: w.capacity}
 }
 
 func (c *fakeConn) Probe() Reason {
 	c.world.unlocked("Probe")
 	c.world.mu.Lock()
-	sick, held, closed, probed := c.sick, c.held, c.closed, c.probed
+	sick, held, closed, probed, shares := c.sick, c.held, c.closed, c.probed, c.shares
 	c.world.mu.Unlock()
-	if held || closed > 0 {
-		c.world.complain("Probe of conn %d while held=%v, closed=%d", c.id, held, closed)
+	if held > 0 && !shares || closed > 0 {
+		c.world.complain("Probe of conn %d while held=%d, closed=%d", c.id, held, closed)
 	}
 	if probed != nil {
 		probed()
@@ -196,9 +229,9 @@ func (c *fakeConn) Close() error {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	c.closed++
-	if c.closed > 1 || c.held {
+	if c.closed > 1 || c.held > 0 {
 		c.world.failures = append(c.world.failures,
-			fmt.Sprintf("Close of conn %d, number %d, while held=%v", c.id, c.closed, c.held))
+			fmt.Sprintf("Close of conn %d, number %d, while held=%d", c.id, c.closed, c.held))
 	}
 	return errors.New("an error that nobody looks at")
 }
@@ -220,12 +253,12 @@ func (c *fakeConn) set(change func(c *fakeConn)) {
 }
 
 func (c *fakeConn) hold() *fakeConn {
-	c.set(func(c *fakeConn) { c.held = true })
+	c.set(func(c *fakeConn) { c.held++ })
 	return c
 }
 
 func (c *fakeConn) letGo() *fakeConn {
-	c.set(func(c *fakeConn) { c.held = false })
+	c.set(func(c *fakeConn) { c.held-- })
 	return c
 }
 

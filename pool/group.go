@@ -21,6 +21,8 @@ type group[K comparable, C Conn] struct {
 	nudge   *time.Timer       // raises hurry while wants wait for the dials of others; nil before the first time
 	nudged  bool              // nudge is armed
 	share   int               // the capacity that the latest connection has shown; 0: none has been seen
+	alone   int               // wants that are Unpooled
+	mixed   bool              // wants in unasked may differ in what covers them
 
 	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
 	// one. A want for which no dial of its own is under way is also in unasked.

@@ -45,8 +45,9 @@ func (e *entry[K, C]) stats(now time.Duration) ConnStats {
 	return s
 }
 
-// Drain retires every connection that the key has now: those that idle are closed, the others when their leases
-// end. Dials under way are not affected. It returns how many connections that were.
+// Drain retires every connection that the key has now: the idle ones are closed at once, the others when their leases
+// end. Dials under way are not affected. It returns how many connections it has retired. An empty reason is counted as
+// ReasonUnspecified.
 func (p *Pool[K, C]) Drain(key K, reason Reason) int {
 	reason = reason.orUnspecified()
 	var todo after[K, C]

@@ -24,6 +24,7 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 		}
 		checkStack(p, g, broken)
 		checkWants(p, g, broken)
+		checkShared(g, broken)
 		sum.idle += g.idle.len
 		sum.active += g.active
 		sum.dialing += g.dialing
@@ -147,13 +148,69 @@ func checkUnasked[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken fu
 		if w.terms.maxConns() > g.roof {
 			broken("rule 5: a want of %v could get higher than %d", g.key, g.roof)
 		}
-		if !p.dialsFull(g) && g.active+g.dialing < w.terms.maxConns() {
+		if !g.covers(w) && !p.dialsFull(g) && g.active+g.dialing < w.terms.maxConns() {
 			broken("rule 5: a want of %v waits for nothing: %d active, %d dialing, %d idle, MaxConns %d",
 				g.key, g.active, g.dialing, g.idle.len, w.terms.MaxConns)
 		}
 	}
 	if asked := g.waiting() - g.unasked.len; g.dialing < asked {
 		broken("rule 5: %d dials for %v are fewer than the %d asked for", g.dialing, g.key, asked)
+	}
+}
+
+// checkShared looks at the connections of one key, at their leases, and at what the dials under way are for.
+func checkShared[K comparable, C Conn](g *group[K, C], broken func(string, ...any)) {
+	spare := 0
+	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
+		if e.group != g || e.state != idle && e.state != active {
+			broken("rule 1: %v has a connection that is %v", g.key, e.state)
+		}
+		if !e.shared() {
+			continue
+		}
+		if (e.load() > 0) != (e.state == active) || e.ended.Load()+uint64(e.load()) != e.uses {
+			broken("rule 3: %d leases of %d have ended, %d are under way on a connection that is %v",
+				e.ended.Load(), e.uses, e.load(), e.state)
+		}
+		if e.unpooled && e.load() > 1 {
+			broken("rule 3: an unpooled connection of %v has %d leases", g.key, e.load())
+		}
+		if e.state == active && e.inGroup.linked() != e.room() {
+			broken("rule 5: a connection of %v has room %v and is listed so %v", g.key, e.room(), e.inGroup.linked())
+		}
+		if e.state == active && e.room() {
+			spare++
+		}
+	}
+	if g.all.len != g.idle.len+g.active || g.spare.len != spare {
+		broken("rule 9: %v has %d connections, %d of them with room, and says %d idle, %d active, %d with room",
+			g.key, g.all.len, spare, g.idle.len, g.active, g.spare.len)
+	}
+	if spare > 0 && g.plain.len > 0 {
+		broken("rule 5: %d wants of %v wait while %d connections have room", g.plain.len, g.key, spare)
+	}
+	checkCover(g, broken)
+}
+
+// checkCover counts the wants and their dials again.
+func checkCover[K comparable, C Conn](g *group[K, C], broken func(string, ...any)) {
+	covered, alone := 0, 0
+	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
+		for w := queue.first(); w != nil; w = w.inQueue.next.owner {
+			if w.dial != nil && !w.dial.terms.Unpooled {
+				covered++
+			}
+			if w.terms.Unpooled {
+				alone++
+			}
+			if w.dial == nil && !g.mixed && !w.expects(g.unasked.first()) {
+				broken("rule 5: the wants of %v without a dial expect different things", g.key)
+			}
+		}
+	}
+	if covered != g.covered || alone != g.alone {
+		broken("rule 5: %v counts %d dials for others and %d unpooled wants, they are %d and %d",
+			g.key, g.covered, g.alone, covered, alone)
 	}
 }
 

@@ -102,7 +102,8 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 }
 
 // Release ends the lease and gives the connection back. It probes the connection first. It returns "" when the
-// connection was kept or handed to a want, else why it was closed.
+// connection was kept or handed to a want, else why it was closed, or will be when the last of those who share it has
+// ended its lease.
 func (l Lease[K, C]) Release() Reason {
 	e := l.end("Release")
 	var reason Reason

@@ -94,7 +94,7 @@ func TestAFailedTryAcquireTellsWhatItFound(t *testing.T) {
 			inBubble(t, config{}, func(t *testing.T, w *world) {
 				test.prepare(w)
 				before := w.pool.Stats()
-				lease, ok := w.pool.TryAcquire("a", test.terms)
+				lease, ok := w.tryAcquire("a", test.terms)
 				if ok || lease.Valid() || lease.Miss() != test.want {
 					t.Errorf("TryAcquire: %v, %v, miss %q; want no lease, miss %q", ok, lease.Valid(), lease.Miss(), test.want)
 				}

@@ -17,7 +17,7 @@ func (m *machine) leased(rt *rapid.T, c *refConn, lease testLease, uses int, mis
 	}
 	idle := time.Duration(0)
 	if miss == "" {
-		idle = m.ref.now - c.idleSince
+		idle = c.rested
 	}
 	if lease.Uses() != uses || lease.Reused() != (uses > 0) || lease.Miss() != miss || lease.Key() != c.key ||
 		lease.IdleTime() != idle || lease.Age() != m.ref.now-c.born {
@@ -25,7 +25,7 @@ func (m *machine) leased(rt *rapid.T, c *refConn, lease testLease, uses int, mis
 			c.id, lease.Uses(), lease.Miss(), lease.Key(), lease.IdleTime(), lease.Age(),
 			uses, miss, c.key, idle, m.ref.now-c.born)
 	}
-	m.leases[c] = lease
+	m.leases = append(m.leases, refLease{c, lease})
 }
 
 // check compares everything.
@@ -39,6 +39,7 @@ func (m *machine) check(rt *rapid.T) {
 	}
 	m.checkCalls(rt)
 	m.checkConns(rt)
+	m.checkKeys(rt)
 	m.checkStats(rt)
 	got, want := slices.Sorted(slices.Values(m.world.forgotten())), slices.Sorted(slices.Values(m.ref.forgets))
 	if !slices.Equal(got, want) {
@@ -103,13 +104,36 @@ func (m *machine) checkConns(rt *rapid.T) {
 	m.world.pool.mu.Lock()
 	defer m.world.pool.mu.Unlock()
 	for e := m.world.pool.idle.last(); e != nil; e = e.inPool.prev.owner {
-		order = append(order, e.conn.id)
+		order = append(order, e.conn.fake().id)
 	}
 	for _, c := range m.ref.idle {
 		want = append(want, c.id)
 	}
 	if !slices.Equal(order, want) {
 		rt.Fatalf("idle, released longest ago first: %v, want %v", order, want)
+	}
+}
+
+// checkKeys compares what the pool says of each connection.
+func (m *machine) checkKeys(rt *rapid.T) {
+	for _, key := range []string{"a", "b", "c"} {
+		var want []ConnStats
+		for _, c := range m.in(idle, active) {
+			if c.key != key {
+				continue
+			}
+			s := ConnStats{Age: m.ref.now - c.born, Uses: uint64(c.uses), Leases: 1, Capacity: 1, Retired: c.retired}
+			if c.shares {
+				s.Leases, s.Capacity = c.leases, c.capacity
+			}
+			if c.state == idle {
+				s.Idle, s.Leases = m.ref.now-c.idleSince, 0
+			}
+			want = append(want, s)
+		}
+		if got := m.world.pool.Conns(key); !slices.Equal(got, want) {
+			rt.Fatalf("conns of %q are %+v, want %+v", key, got, want)
+		}
 	}
 }
 

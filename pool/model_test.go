@@ -14,22 +14,40 @@ import (
 // compares all that can be seen after each of them.
 func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 	for _, test := range []struct {
-		name            string
-		limits          []int // of the Config
-		maxConns, reuse []int // of the Terms
+		name   string
+		limits []int // of the Config
+		choices
 	}{
-		{"anything goes", []int{0, 0, 1, 2, 3, -1}, []int{0, 1, 2, 3}, []int{0, 0, 0, 1, 3}},
-		{"hardly a limit", []int{0}, []int{0, 0, 0, 4}, []int{0}},
-		{"few idle", []int{1, 2, 3}, []int{0}, []int{0, 4}},
-		{"one connection", []int{0, 1}, []int{1}, []int{0, 2}},
-		{"two connections", []int{0, 1, 2}, []int{2}, []int{0}},
+		{"anything goes", []int{0, 0, 1, 2, 3, -1}, choices{
+			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 0, 1, 3}, expect: []int{0},
+		}},
+		{"hardly a limit", []int{0}, choices{maxConns: []int{0, 0, 0, 4}, reuse: []int{0}, expect: []int{0}}},
+		{"few idle", []int{1, 2, 3}, choices{maxConns: []int{0}, reuse: []int{0, 4}, expect: []int{0}}},
+		{"one connection", []int{0, 1}, choices{maxConns: []int{1}, reuse: []int{0, 2}, expect: []int{0}}},
+		{"two connections", []int{0, 1, 2}, choices{maxConns: []int{2}, reuse: []int{0}, expect: []int{0}}},
+		{"anything goes, some shared", []int{0, 0, 1, 2, 3, -1}, choices{
+			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 0, 1, 3},
+			expect: []int{0, 1, 2, 3, 100, ExpectUnknown}, capacity: []int{exclusive, 0, 1, 2, 3, 100},
+		}},
+		{"shared", []int{0}, choices{
+			maxConns: []int{0, 0, 0, 4}, reuse: []int{0, 0, 7}, expect: []int{3}, capacity: []int{2, 3, 4},
+		}},
+		{"unknown", []int{0}, choices{
+			maxConns: []int{0}, reuse: []int{0}, expect: []int{ExpectUnknown}, capacity: []int{exclusive, 2, 5},
+		}},
+		{"one shared connection", []int{0, 1}, choices{
+			maxConns: []int{1}, reuse: []int{0, 0, 5}, expect: []int{ExpectUnknown, 2}, capacity: []int{1, 2, 3},
+		}},
+		{"two shared connections", []int{0, 1, 2}, choices{
+			maxConns: []int{2}, reuse: []int{0}, expect: []int{ExpectUnknown, 2}, capacity: []int{2, 3, exclusive},
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
 				var failure any
 				synctest.Test(t, func(t *testing.T) {
 					defer func() { failure = recover() }() // rapid wants it on its own goroutine
-					m := newMachine(rt, test.limits, test.maxConns, test.reuse)
+					m := newMachine(rt, test.limits, test.choices)
 					defer m.finish()
 					rt.Repeat(m.actions())
 				})
@@ -40,6 +58,15 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 		})
 	}
 }
+
+// choices are what to draw Terms and connections from.
+type choices struct {
+	maxConns, reuse, expect []int
+	capacity                []int // of connections; none: all are exclusive
+}
+
+// exclusive is the capacity of a connection that is not shared.
+const exclusive = -99
 
 // actions are all operations, with the more frequent ones under several names, as all names are equally likely.
 func (m *machine) actions() map[string]func(*rapid.T) {
@@ -54,6 +81,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"wait":      m.wait,
 		"closeIdle": m.closeIdle,
 		"shutdown":  m.shutdown,
+		"drain":     m.drain,
+		"resize":    m.resize,
 	}
 	for i := range 4 {
 		actions[fmt.Sprint("acquire", i)] = m.acquire
@@ -69,30 +98,37 @@ type machine struct {
 	world  *world
 	ref    *reference
 	calls  map[*refWant]*call // not yet seen to return
-	leases map[*refConn]testLease
+	leases []refLease
 	conns  map[*refConn]*fakeConn
 	ids    int
 	jitter time.Duration
 
-	maxConns, reuse []int // to draw Terms from
+	choices
 
 	downs []*shutdown
 }
 
-func newMachine(rt *rapid.T, choices, maxConns, reuse []int) *machine {
-	limits := rapid.SampledFrom(choices)
+// refLease is a lease under way.
+type refLease struct {
+	conn  *refConn
+	lease testLease
+}
+
+func newMachine(rt *rapid.T, limited []int, choices choices) *machine {
+	limits := rapid.SampledFrom(limited)
 	cfg := config{
 		MaxIdle:        limits.Draw(rt, "MaxIdle"),
 		MaxIdlePerKey:  limits.Draw(rt, "MaxIdlePerKey"),
 		MaxDialsPerKey: limits.Draw(rt, "MaxDialsPerKey"),
 	}
 	m := &machine{
-		maxConns: maxConns, reuse: reuse,
-		world:  newWorld(rt, cfg),
-		ref:    &reference{config: cfg, known: make(map[string]bool), misses: make(map[Miss]uint64)},
-		calls:  make(map[*refWant]*call),
-		leases: make(map[*refConn]testLease),
-		conns:  make(map[*refConn]*fakeConn),
+		choices: choices,
+		world:   newWorld(rt, cfg),
+		ref: &reference{
+			config: cfg, known: make(map[string]bool), share: make(map[string]int), misses: make(map[Miss]uint64),
+		},
+		calls: make(map[*refWant]*call),
+		conns: make(map[*refConn]*fakeConn),
 	}
 	m.world.pool.draw = func() time.Duration { return m.jitter }
 	return m
@@ -119,6 +155,7 @@ func (m *machine) drawTerms(rt *rapid.T) Terms {
 		MaxLifetime: rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Second, 2 * time.Minute}).Draw(rt, "MaxLifetime"),
 		MaxConns:    rapid.SampledFrom(m.maxConns).Draw(rt, "MaxConns"),
 		Fresh:       rarely.Draw(rt, "Fresh"),
+		Expect:      rapid.SampledFrom(m.expect).Draw(rt, "Expect"),
 	}
 }
 
@@ -130,8 +167,11 @@ func draw[T any](rt *rapid.T, choices []T, label string) T {
 	return choices[rapid.IntRange(0, len(choices)-1).Draw(rt, label)]
 }
 
-func (m *machine) active(rt *rapid.T) *refConn {
-	return draw(rt, m.in(active), "lease")
+// ending draws a lease that is about to end.
+func (m *machine) ending(rt *rapid.T) (*refConn, testLease) {
+	h := draw(rt, m.leases, "lease")
+	m.leases = slices.DeleteFunc(m.leases, func(other refLease) bool { return other == h })
+	return h.conn, h.lease
 }
 
 func (m *machine) in(states ...state) (conns []*refConn) {
@@ -154,7 +194,7 @@ func (m *machine) acquire(rt *rapid.T) {
 func (m *machine) tryAcquire(rt *rapid.T) {
 	key, terms := drawKey(rt), m.drawTerms(rt)
 	c, miss := m.ref.tryAcquire(key, terms)
-	lease, ok := m.world.pool.TryAcquire(key, terms)
+	lease, ok := m.world.tryAcquire(key, terms)
 	if ok != (c != nil) || lease.Valid() != ok || lease.Miss() != miss {
 		rt.Fatalf("TryAcquire: %v, miss %q; want conn %+v, miss %q", ok, lease.Miss(), c, miss)
 	}
@@ -165,19 +205,15 @@ func (m *machine) tryAcquire(rt *rapid.T) {
 }
 
 func (m *machine) release(rt *rapid.T) {
-	c := m.active(rt)
-	lease := m.leases[c]
-	delete(m.leases, c)
+	c, lease := m.ending(rt)
 	if got, want := m.world.release(lease), m.ref.release(c); got != want {
 		rt.Fatalf("Release of conn %d: %q, want %q", c.id, got, want)
 	}
 }
 
 func (m *machine) end(rt *rapid.T) {
-	c := m.active(rt)
-	lease := m.leases[c]
-	delete(m.leases, c)
-	if rapid.Bool().Draw(rt, "hijack") {
+	c, lease := m.ending(rt)
+	if rapid.Bool().Draw(rt, "hijack") && !c.shares {
 		m.ref.hijack(c)
 		lease.Hijack()
 	} else {
@@ -187,11 +223,11 @@ func (m *machine) end(rt *rapid.T) {
 }
 
 func (m *machine) limit(rt *rapid.T) {
-	c := m.active(rt)
+	h := draw(rt, m.leases, "lease")
 	idle := rapid.SampledFrom([]time.Duration{0, 2 * time.Second, 10 * time.Minute}).Draw(rt, "idle")
 	reuse := rapid.IntRange(-1, 3).Draw(rt, "reuse")
-	m.ref.limit(c, idle, reuse)
-	m.leases[c].Limit(idle, reuse)
+	m.ref.limit(h.conn, h.lease.Uses()+1, idle, reuse)
+	h.lease.Limit(idle, reuse)
 }
 
 func (m *machine) dialed(rt *rapid.T) {
@@ -199,6 +235,11 @@ func (m *machine) dialed(rt *rapid.T) {
 	fake, conn := m.world.dialOf(d.id), m.world.newConn()
 	m.jitter = rapid.SampledFrom([]time.Duration{900, 1000, 1100}).Draw(rt, "jitter")
 	c := &refConn{id: conn.id, jitter: m.jitter}
+	if len(m.capacity) > 0 {
+		c.capacity = rapid.SampledFrom(m.capacity).Draw(rt, "capacity")
+		c.shares = c.capacity != exclusive
+		conn.shares, conn.capacity = c.shares, c.capacity
+	}
 	m.conns[c] = conn
 	m.ref.landed(d, c, nil)
 	m.world.finish(fake, func() (*fakeConn, error) { return conn, nil })
@@ -226,6 +267,21 @@ func (m *machine) retire(rt *rapid.T) {
 	c := draw(rt, m.in(idle, active, hijacked, closed), "conn")
 	m.ref.retire(c, "retired")
 	m.conns[c].retire("retired")
+}
+
+func (m *machine) resize(rt *rapid.T) {
+	conns := slices.DeleteFunc(m.in(idle, active, closed), func(c *refConn) bool { return !c.shares })
+	c := draw(rt, conns, "shared conn")
+	capacity := rapid.SampledFrom([]int{-1, 0, 1, 2, 3, 5, 100}).Draw(rt, "capacity")
+	m.ref.resize(c, capacity)
+	m.conns[c].resize(capacity)
+}
+
+func (m *machine) drain(rt *rapid.T) {
+	key := drawKey(rt)
+	if got, want := m.world.pool.Drain(key, "drained"), m.ref.drain(key, "drained"); got != want {
+		rt.Fatalf("Drain(%q): %d connections, want %d", key, got, want)
+	}
 }
 
 func (m *machine) sicken(rt *rapid.T) {

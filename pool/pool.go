@@ -110,21 +110,21 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 
 func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 
-// TryAcquire leases an idle connection, or returns false if there is none that will do. It does not dial, wait
-// or allocate, and counts no miss: an Acquire that follows does. The Lease that it returns with false leases
-// nothing, but its Miss tells what was found: MissStale or MissExpired, or "" where no connection was idle. Terms
-// has a field to pass that on in.
+// TryAcquire leases an idle connection or a place on a shared one, or returns false if there is none that will do. It
+// does not dial, wait or allocate, beyond what it takes to note the lease of a shared connection, and counts no miss:
+// an Acquire that follows does. The Lease that it returns with false leases nothing, but its Miss tells what was
+// found: MissStale or MissExpired, or "" where no connection could be tried. Terms has a field to pass that on in.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	r := request[C]{terms: &terms, start: p.now()}
 	c, _, _ := p.checkout(key, &r)
 	if c.entry == nil {
 		return Lease[K, C]{found: r.found}, false
 	}
-	return c.begin(&terms, hit, c.rested), true
+	return c.begin(&terms, hit, r.rested), true
 }
 
-// Acquire leases a connection: an idle one if there is one, else the first of two to come: one that another
-// lease releases, or one that is dialed for this call. A dial goes on without its Acquire, and its connection then
+// Acquire leases a connection: an idle one or a place on a shared one if there is one, else the first of two to come:
+// one that another lease releases, or one that is dialed for this call or for several. A dial goes on without its Acquire, and its connection then
 // serves whoever waits longest.
 //
 // It returns context.Cause(ctx) when ctx ends first, ErrClosed after Shutdown, the dialer's own error for the
@@ -140,7 +140,7 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 	case err != nil:
 		return Lease[K, C]{}, err
 	case c.entry != nil:
-		return c.begin(&terms, hit, c.rested), nil
+		return c.begin(&terms, hit, r.rested), nil
 	default:
 		return p.await(w, &r)
 	}
@@ -174,7 +174,7 @@ func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reaso
 	var todo after[K, C]
 	p.mu.Lock()
 	if sick.entry != nil {
-		sick.drop()
+		sick.void()
 		p.end(sick.entry, reason, &todo)
 	}
 	g := p.groups[key]
@@ -190,7 +190,7 @@ func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reaso
 	if w != nil {
 		g = w.group
 	}
-	if c.entry == nil && g != nil {
+	if g != nil && (c.entry == nil || sick.entry != nil) {
 		p.tend(g, &todo)
 	}
 	p.mu.Unlock()
@@ -211,16 +211,27 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 			e.become(active)
 			p.active++
 			g.active++
-			c := e.take(r.terms)
-			c.rested = r.start - e.idleSince
-			return c
+			r.rested = r.start - e.idleSince
+			if e.shared() {
+				return e.take(r.terms)
+			}
+			return claim[K, C]{entry: e}
 		}
 		p.close(e, reason, todo)
 		r.found = max(r.found, expired)
 	}
+	if g.spare.len == 0 {
+		return claim[K, C]{}
+	}
+	return p.place(g, r, todo)
+}
+
+// place takes a place on the shared connection that has the fewest leases, and retires those before it that are spent.
+func (p *Pool[K, C]) place(g *group[K, C], r *request[C], todo *after[K, C]) claim[K, C] {
 	for e := g.leastLoaded(); e != nil; e = g.leastLoaded() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
+			r.rested = 0
 			return e.take(r.terms)
 		}
 		p.end(e, reason, todo)

@@ -68,7 +68,7 @@ func sweep[K comparable, C Conn](all *list[entry[K, C]], now time.Duration) (
 ) {
 	next = forever
 	for e := all.last(); e != nil; e = e.inPool.prev.owner {
-		if reason := e.spent(&Terms{}, now); reason != "" {
+		if reason := e.spent(&anyTerms, now); reason != "" {
 			spent = append(spent, doomed[K, C]{e, reason})
 		} else {
 			next = min(next, e.deadline())

@@ -17,6 +17,9 @@ func (m *reference) settle(c *refConn, probe Reason, asker *refWant) Reason {
 	if why == "" && c.unpooled && asker == nil {
 		why = ReasonUnpooled
 	}
+	if why == "" && c.shares && c.capacity <= 0 && c.leases == 0 {
+		why = ReasonNoCapacity
+	}
 	if why == "" {
 		why = c.spent(Terms{}, m.now)
 	}
@@ -24,37 +27,52 @@ func (m *reference) settle(c *refConn, probe Reason, asker *refWant) Reason {
 		why = m.pass(c, asker)
 	}
 	if why != "" {
-		m.close(c, why)
+		m.end(c, why)
 	}
 	return why
 }
 
 func (m *reference) pass(c *refConn, asker *refWant) Reason {
-	heir := asker
-	for _, w := range m.waiting(c.key) {
-		suits := c.uses == 0 && (!w.terms.Fresh || c.order >= w.order) ||
-			c.uses > 0 && !w.terms.Fresh && !w.terms.Unpooled
-		if heir == nil && suits {
-			heir = w
+	for c.room() {
+		heir := asker
+		for _, w := range m.waiting(c.key) {
+			if heir == nil && c.suits(w) {
+				heir = w
+			}
+		}
+		if asker == nil && m.owesRoom(c, heir) {
+			return ReasonMakeRoom
+		}
+		if heir == nil {
+			break
+		}
+		if why := c.spent(heir.terms, m.now); why != "" {
+			return why
+		}
+		asker = nil
+		heir.conn, heir.uses = c, c.uses
+		m.take(c, heir.terms)
+		if d := m.settleWant(heir); d != nil && !d.landed {
+			m.adopt(d)
+		}
+		if !c.shares {
+			return ""
 		}
 	}
-	if asker == nil && m.owesRoom(c.key, heir) {
-		return ReasonMakeRoom
-	}
-	if heir == nil {
+	if c.leases == 0 {
 		return m.park(c)
 	}
-	if why := c.spent(heir.terms, m.now); why != "" {
-		return why
-	}
-	heir.conn, heir.uses = c, c.uses
-	m.settleWant(heir)
-	c.uses++
-	c.bind(heir.terms)
+	m.list(c)
 	return ""
 }
 
-func (m *reference) owesRoom(key string, heir *refWant) bool {
+func (m *reference) owesRoom(c *refConn, heir *refWant) bool {
+	key, owed, leaving := c.key, 0, 0
+	for _, other := range m.conns {
+		if other.key == key && other.state == active && other.shares && other.retired != "" {
+			leaving++
+		}
+	}
 	for _, w := range m.waiting(key) {
 		if w == heir || m.dialing(key) >= limit(m.config.MaxDialsPerKey) {
 			return false
@@ -63,7 +81,10 @@ func (m *reference) owesRoom(key string, heir *refWant) bool {
 			continue
 		}
 		needsOwn := w.terms.Fresh || w.terms.Unpooled
-		if needsOwn && m.of(key, active)+m.dialing(key) == limit(w.terms.MaxConns) {
+		if needsOwn && !m.covers(w) && m.of(key, active)+m.dialing(key) == limit(w.terms.MaxConns) {
+			owed++
+		}
+		if owed > 0 && (c.leases == 0 || owed > leaving) {
 			return true
 		}
 	}
@@ -86,6 +107,7 @@ func (m *reference) park(c *refConn) Reason {
 		m.tend()
 	}
 	c.state = idle
+	m.list(c)
 	c.idleSince = m.now
 	c.idleUntil = m.now + min(span(c.idleFor), span(c.peerIdle))
 	m.idle = append(m.idle, c)
@@ -101,7 +123,7 @@ func (m *reference) oldest(key string) *refConn {
 func (m *reference) tend() {
 	for _, w := range slices.Clone(m.wants) {
 		busy := m.of(w.key, active) + m.dialing(w.key)
-		if w.dial != nil || m.dialing(w.key) >= limit(m.config.MaxDialsPerKey) ||
+		if w.dial != nil || m.covers(w) || m.dialing(w.key) >= limit(m.config.MaxDialsPerKey) ||
 			busy >= limit(w.terms.MaxConns) {
 			continue
 		}
@@ -115,6 +137,7 @@ func (m *reference) tend() {
 	for key := range m.known {
 		if m.of(key, idle)+m.of(key, active)+m.dialing(key)+len(m.waiting(key)) == 0 {
 			delete(m.known, key)
+			delete(m.share, key)
 			m.forgets = append(m.forgets, key)
 		}
 	}
@@ -123,9 +146,10 @@ func (m *reference) tend() {
 // landed ends a dial, with a connection or an error.
 func (m *reference) landed(d *refDial, c *refConn, err error) {
 	m.dials = slices.DeleteFunc(m.dials, func(other *refDial) bool { return other == d })
+	d.landed = true
 	asker := d.want
-	if asker != nil {
-		d.want, asker.dial = nil, nil
+	if d.adopted && asker != nil {
+		d.want, asker.dial, asker = nil, nil, nil
 	}
 	if err != nil {
 		m.failed++
@@ -133,12 +157,16 @@ func (m *reference) landed(d *refDial, c *refConn, err error) {
 		c.key, c.state, c.born, c.order = d.key, active, m.now, d.order
 		c.maxUses, c.expires = math.MaxInt32, never
 		c.bind(d.terms)
+		if c.shares {
+			c.order = m.order
+		}
+		m.learn(c)
 		m.conns = append(m.conns, c)
 		if m.settle(c, "", asker) != "" {
 			err = ErrRetired
 		}
 	}
-	if err != nil && asker != nil {
+	if err != nil && asker != nil && asker.conn == nil {
 		asker.err = err
 		m.settleWant(asker)
 	}

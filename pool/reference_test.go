@@ -13,10 +13,12 @@ type reference struct {
 	now     time.Duration
 	conns   []*refConn // all that were opened, in that order
 	idle    []*refConn // the last one was released last
+	spare   []*refConn // shared, leased, and with room for more: the first one has had room for longest
 	wants   []*refWant // the first one waits longest
 	dials   []*refDial // under way
 	order   int        // of wants
 	known   map[string]bool
+	share   map[string]int // the capacity that the latest connection of a key has shown
 	forgets []string
 	misses  map[Miss]uint64
 	hits    uint64
@@ -35,11 +37,16 @@ type refConn struct {
 	born, expires        time.Duration
 	jitter               time.Duration
 	uses, maxUses        int
-	order                int // of the newest want when its dial began
+	order                int // of the newest want when its dial began, or ended if it is shared
 	idleFor, peerIdle    time.Duration
 	idleSince, idleUntil time.Duration
+	rested               time.Duration // idle time before its latest lease
 	unpooled             bool
 	retired, sick        Reason
+
+	shares   bool
+	capacity int // if it is shared
+	leases   int // under way, if it is shared
 }
 
 type refWant struct {
@@ -62,6 +69,8 @@ type refDial struct {
 	want  *refWant
 	terms Terms
 	order int
+
+	adopted, landed bool
 }
 
 const never time.Duration = 1 << 60
@@ -140,6 +149,7 @@ func (c *refConn) spent(terms Terms, now time.Duration) Reason {
 
 func (m *reference) close(c *refConn, why Reason) {
 	c.state, c.why = closed, why
+	m.list(c)
 	m.idle = slices.DeleteFunc(m.idle, func(other *refConn) bool { return other == c })
 }
 
@@ -154,26 +164,32 @@ func (m *reference) checkout(key string, terms Terms) (*refConn, Miss) {
 				at = i
 			}
 		}
-		if at < 0 {
+		c := m.leastLoaded(key)
+		if at >= 0 {
+			c = m.idle[at]
+		}
+		if c == nil {
 			break
 		}
-		c := m.idle[at]
 		if why := c.spent(terms, m.now); why != "" {
-			m.close(c, why)
+			m.end(c, why)
 			if miss == "" {
 				miss = MissExpired
 			}
 			continue
 		}
 		if c.sick != "" {
-			m.close(c, c.sick)
+			m.end(c, c.sick)
 			miss = MissStale
 			continue
 		}
-		m.idle = slices.Delete(m.idle, at, at+1)
-		c.state = active
-		c.uses++
-		c.bind(terms)
+		c.rested = 0
+		if at >= 0 {
+			c.rested = m.now - c.idleSince
+			m.idle = slices.Delete(m.idle, at, at+1)
+			c.state = active
+		}
+		m.take(c, terms)
 		m.hits++
 		m.tend()
 		return c, ""
@@ -230,11 +246,14 @@ func (m *reference) mostTelling(key string, terms Terms, found Miss) Miss {
 	}
 }
 
-func (m *reference) settleWant(w *refWant) {
+// settleWant takes the want out of the queue, and returns the dial that it had.
+func (m *reference) settleWant(w *refWant) *refDial {
 	m.wants = slices.DeleteFunc(m.wants, func(other *refWant) bool { return other == w })
-	if w.dial != nil {
-		w.dial.want, w.dial = nil, nil
+	d := w.dial
+	if d != nil {
+		d.want, w.dial = nil, nil
 	}
+	return d
 }
 
 func (m *reference) giveUp(w *refWant, err error) {
@@ -245,7 +264,9 @@ func (m *reference) giveUp(w *refWant, err error) {
 
 func (m *reference) release(c *refConn) Reason {
 	probe := c.sick
-	if c.unpooled {
+	if c.shares {
+		c.leases--
+	} else if c.unpooled {
 		probe = ""
 	}
 	why := m.settle(c, probe, nil)
@@ -254,7 +275,10 @@ func (m *reference) release(c *refConn) Reason {
 }
 
 func (m *reference) discard(c *refConn, why Reason) {
-	m.close(c, why)
+	if c.shares {
+		c.leases--
+	}
+	m.end(c, why)
 	m.tend()
 }
 
@@ -269,15 +293,16 @@ func (m *reference) retire(c *refConn, why Reason) {
 		m.tend()
 	} else if c.state == active && c.retired == "" {
 		c.retired = why
+		m.list(c)
 	}
 }
 
-func (m *reference) limit(c *refConn, idle time.Duration, reuse int) {
+func (m *reference) limit(c *refConn, number int, idle time.Duration, reuse int) {
 	if idle > 0 {
 		c.peerIdle = min(span(c.peerIdle), idle)
 	}
 	if reuse >= 0 {
-		c.maxUses = min(c.maxUses, c.uses+reuse)
+		c.maxUses = min(c.maxUses, number+reuse)
 	}
 }
 

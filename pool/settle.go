@@ -50,13 +50,13 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	}
 }
 
-// putBack gives the pool a connection that nobody uses any more, or a place on a shared one. It returns false where
-// the claim was given back before.
+// putBack gives the pool a connection that its lease has used, or a place on a shared one. It returns false where the
+// claim was given back before.
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
 	now := p.now()
 	var todo after[K, C]
 	p.mu.Lock()
-	if !c.drop() {
+	if c.entry.shared() && !c.drop() {
 		p.mu.Unlock()
 		return "", false
 	}
@@ -65,6 +65,18 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
 	p.mu.Unlock()
 	p.act(&todo)
 	return reason, true
+}
+
+// giveBack is putBack for a claim that no lease has come of.
+func (p *Pool[K, C]) giveBack(c claim[K, C]) {
+	now := p.now()
+	var todo after[K, C]
+	p.mu.Lock()
+	c.void()
+	p.settle(c.entry, "", now, &todo)
+	p.tend(c.entry.group, &todo)
+	p.mu.Unlock()
+	p.act(&todo)
 }
 
 // settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
@@ -89,9 +101,9 @@ func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, to
 // pass hands the connection to its heir, or to as many heirs as a shared one has room for, or to idle, or says why
 // it can do neither.
 func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
-	for e.room() {
+	for e.group.waiting() > 0 && e.room() {
 		heir := e.group.heir(e)
-		if e.asker == nil && p.owesRoom(e.group, heir) {
+		if e.asker == nil && p.owesRoom(e, heir) {
 			return ReasonMakeRoom
 		}
 		if heir == nil {
@@ -128,15 +140,21 @@ func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	p.close(e, reason, todo)
 }
 
-// owesRoom says that one active connection less would let a want dial that has waited longer than the heir: one
-// that may not have this connection, or it would be the heir. Without it, a stream of others that reuse the
-// connections of a key at its MaxConns would keep that want waiting for ever.
-func (p *Pool[K, C]) owesRoom(g *group[K, C], heir *want[K, C]) bool {
+// owesRoom says that the connection has to go, because one less would let a want dial that has waited longer than the
+// heir: one that may not have this connection, or it would be the heir. Without it, a stream of others that reuse the
+// connections of a key at its MaxConns would keep that want waiting for ever. One that others still share is drained
+// only if those that are on their way out are not enough: else a single want would empty the whole key.
+func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
+	g := e.group
 	if p.dialsFull(g) {
 		return false
 	}
+	owed := 0
 	for w := g.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
-		if g.active+g.dialing == w.terms.maxConns() {
+		if g.active+g.dialing != w.terms.maxConns() || g.covers(w) {
+			continue
+		}
+		if owed++; e.load() == 0 || owed > g.leaving() {
 			return true
 		}
 	}
@@ -150,10 +168,10 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
 		return ReasonShutdown
 	case e.unpooled && e.asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
-	case e.shared() && e.capacity <= 0:
+	case e.shared() && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
 		return ReasonNoCapacity
 	}
-	return e.spent(&Terms{}, now)
+	return e.spent(&anyTerms, now)
 }
 
 // park makes the connection idle and keeps to the limits, or says why it cannot.
@@ -173,7 +191,9 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	if total > 0 && p.idle.len >= total {
 		p.evict(p.idle.last(), ReasonIdleLimit, todo)
 	}
-	e.unlist()
+	if e.shared() {
+		e.unlist()
+	}
 	e.become(idle)
 	p.active--
 	g.active--

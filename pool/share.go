@@ -8,8 +8,7 @@ import "time"
 // claim is the right to begin a lease, made under Pool.mu.
 type claim[K comparable, C Conn] struct {
 	entry  *entry[K, C]
-	number uint64        // of the lease on a shared connection; 0: the connection is the claimer's alone
-	rested time.Duration // how long the connection was idle
+	number uint64 // of the lease on a shared connection; 0: the connection is the claimer's alone
 }
 
 // begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.
@@ -21,6 +20,21 @@ func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Leas
 		c.number = e.uses
 	}
 	return Lease[K, C]{entry: e, number: c.number, span: max(0, span), found: found}
+}
+
+// void ends a claim that no lease has come of. Its number goes to the next lease, unless a younger claim has been
+// made since: then it counts as a lease.
+func (c claim[K, C]) void() {
+	e := c.entry
+	switch {
+	case !e.shared():
+		return
+	case c.number == e.uses:
+		e.uses--
+	default:
+		e.ended.Add(1)
+	}
+	delete(e.leases, c.number)
 }
 
 // drop ends the claim, or returns false if it has ended before.
@@ -85,7 +99,7 @@ func (e *entry[K, C]) unlist() {
 // newTo says whether the connection is one that an own want may have: unused, or shared and opened since the want
 // joined.
 func (e *entry[K, C]) newTo(w *want[K, C]) bool {
-	if e.uses > 0 && !w.terms.Fresh {
+	if w.terms.Unpooled && e.uses > 0 {
 		return false
 	}
 	return !w.terms.Fresh || w.order <= e.order
@@ -102,9 +116,18 @@ func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	return least
 }
 
-// share makes the entry of a Sharer one that is shared.
+// leaving is the number of shared connections in use that are retired, and so make room when their last lease ends.
+func (g *group[K, C]) leaving() (n int) {
+	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
+		if e.shared() && e.state == active && e.retired != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// share asks a Sharer for its capacity.
 func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
-	e.leases = make(map[uint64]struct{})
 	capacity := sharer.Share(func(capacity int) { p.resize(e, capacity) })
 	p.mu.Lock()
 	if !e.resized {
@@ -119,16 +142,15 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	var todo after[K, C]
 	p.mu.Lock()
 	e.capacity, e.resized = capacity, true
-	e.sized()
-	switch e.state {
-	case idle:
-		if capacity <= 0 {
-			p.evict(e, ReasonNoCapacity, &todo)
+	if e.state == idle || e.state == active {
+		e.group.learn(e)
+		switch {
+		case e.state == idle && capacity <= 0:
+			p.close(e, ReasonNoCapacity, &todo)
+		case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
+			p.settle(e, "", now, &todo)
 		}
-	case active:
-		e.group.share = max(1, capacity)
-		p.settle(e, "", now, &todo)
-		p.tend(e.group, &todo)
+		p.tend(e.group, &todo) // also where dials now cover fewer wants
 	}
 	p.mu.Unlock()
 	p.act(&todo)
@@ -146,17 +168,21 @@ func (e *entry[K, C]) sized() {
 // capacity covers wants like a dial.
 func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
 	g.all.pushBack(&e.inAll)
+	if e.shared() {
+		e.order = joined
+	}
+	g.learn(e)
+}
+
+// learn takes the connection for an example of those to come. One that is retired or has no capacity is none: it says
+// that it takes no more, not what the next one will.
+func (g *group[K, C]) learn(e *entry[K, C]) {
 	switch {
 	case !e.shared():
 		g.share = 1
-		return
-	case e.unsized:
-		g.covered++
-		g.share = max(g.share, sharedExpect)
-	default:
-		g.share = max(1, e.capacity)
+	case e.capacity > 0 && e.retired == "":
+		g.share = e.capacity
 	}
-	e.order = joined
 }
 
 // dismiss forgets a connection that is closed or hijacked.
@@ -187,31 +213,26 @@ func (g *group[K, C]) covers(w *want[K, C]) bool {
 	default:
 		return counted*expect >= g.waiting()
 	}
+	// As many dials as it takes for all but the Unpooled, in a form that no great number overflows.
+	return g.covered > (g.waiting()-g.alone-1)/expect
 }
 
-// waitForOthers sees to it that the dials of others are not waited for too long.
-func (g *group[K, C]) waitForOthers() {
-	switch {
-	case g.nudge == nil:
-		g.nudge = time.AfterFunc(hurryAfter, g.hasten)
-	case !g.nudged:
-		g.nudge.Reset(hurryAfter)
+// part takes a dial from a want that has adopted it, and lets the want ask for its own.
+func (w *want[K, C]) part() {
+	g := w.group
+	g.cover(w.dial, -1)
+	w.dial.want, w.dial = nil, nil
+	younger := g.unasked.first()
+	for younger != nil && younger.order < w.order {
+		younger = younger.inUnasked.next.owner
 	}
-	g.nudged = true
-}
-
-// hasten is what the timer of a group calls.
-func (g *group[K, C]) hasten() {
-	var todo after[K, C]
-	p := g.pool
-	p.mu.Lock()
-	g.nudged = false
-	if g.unasked.len > 0 && g.covered > 0 && g.hurry < maxHurry {
-		g.hurry++
-		p.tend(g, &todo)
+	mark := &g.unasked.root
+	if younger != nil {
+		mark = &younger.inUnasked
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	g.unasked.insertBefore(&w.inUnasked, mark)
+	g.mixed = true
+	g.roof = max(g.roof, w.terms.maxConns())
 }
 
 // adopt gives the dial, whose want was served otherwise, to the oldest want that has none and may share what the
@@ -226,7 +247,7 @@ func (d *dial[K, C]) adopt() {
 			continue
 		}
 		g.unasked.remove(&w.inUnasked)
-		w.dial, d.want = d, w
+		w.dial, d.want, d.adopted = d, w, true
 		g.cover(d, +1)
 		return
 	}

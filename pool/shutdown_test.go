@@ -80,7 +80,7 @@ func TestShutdownCancelsDialsAndWaitsForThem(t *testing.T) {
 func TestADialersOwnTimeoutWorksAndEndsWithThePool(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		ends := make(chan error, 2)
-		dialer := dialFunc[*fakeConn](func(ctx context.Context) (*fakeConn, error) {
+		dialer := dialFunc[fake](func(ctx context.Context) (fake, error) {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
 			<-ctx.Done()
@@ -114,7 +114,7 @@ func TestShutdownReturnsAfterTheLastCloseHasReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		proceed := make(chan bool)
 		w := &world{t: t}
-		w.pool = New(config{OnClose: func(string, *fakeConn, Reason) { <-proceed }})
+		w.pool = New(config{OnClose: func(string, fake, Reason) { <-proceed }})
 		lease := w.lease("a", Terms{})
 		lease.Conn().letGo()
 		go lease.Discard("done")

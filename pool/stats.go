@@ -13,10 +13,10 @@ type Stats[K comparable] struct {
 
 	Opened       uint64 // connections that dials have brought
 	Hijacked     uint64
-	Hits         uint64 // leases of an idle connection at once
+	Hits         uint64 // leases at once, of an idle connection or of a place on a shared one
 	Dials        uint64 // begun
 	DialFailures uint64
-	Misses       map[Miss]uint64   // Acquires that found no idle connection, by why not
+	Misses       map[Miss]uint64   // Acquires that found no connection to lease at once, by why not
 	Closes       map[Reason]uint64 // connections closed by the pool, by why
 
 	Keys map[K]KeyStats

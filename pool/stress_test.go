@@ -11,18 +11,38 @@ import (
 	"time"
 )
 
-// stressConn notices when two use it at once, when it is closed twice, in use or under the lock, and when it is
-// probed in use.
+// stressed is a stressConn, shared or not.
+type stressed interface {
+	Conn
+	conn() *stressConn
+}
+
+// stressConn notices when more use it at once than may, when it is closed twice, in use or under the lock, and when
+// it is probed in use although it is not shared.
 type stressConn struct {
 	s      *stress
-	inUse  atomic.Bool
+	users  atomic.Int32
 	closes atomic.Int32
 	owned  atomic.Bool // hijacked
 	retire func(Reason)
+	resize func(int) // nil: it is not shared
+}
+
+// sharedStress is a stressConn that is a Sharer.
+type sharedStress struct{ *stressConn }
+
+// mostUsers is the highest capacity of a sharedStress.
+const mostUsers = 4
+
+func (c *stressConn) conn() *stressConn { return c }
+
+func (c sharedStress) Share(resize func(int)) int {
+	c.resize = resize
+	return rand.N(mostUsers + 1)
 }
 
 func (c *stressConn) Probe() Reason {
-	if c.inUse.Load() || c.closes.Load() > 0 {
+	if c.resize == nil && c.users.Load() > 0 || c.closes.Load() > 0 {
 		c.s.complain("a connection is probed while in use or closed")
 	}
 	if rand.N(20) == 0 {
@@ -32,7 +52,7 @@ func (c *stressConn) Probe() Reason {
 }
 
 func (c *stressConn) Close() error {
-	if c.inUse.Load() || c.closes.Add(1) > 1 || c.owned.Load() {
+	if c.users.Load() > 0 || c.closes.Add(1) > 1 || c.owned.Load() {
 		c.s.complain("a connection is closed while in use, twice, or after a Hijack")
 	}
 	if held(&c.s.pool.mu) {
@@ -47,8 +67,9 @@ func (c *stressConn) Attach(retire func(Reason)) { c.retire = retire }
 // stress is a pool that many use at once.
 type stress struct {
 	*testing.T
-	pool     *Pool[int, *stressConn]
+	pool     *Pool[int, stressed]
 	terms    Terms
+	expect   []int // Terms.Expect; none: every connection is exclusive
 	opened   atomic.Int64
 	closed   atomic.Int64
 	hijacked atomic.Int64
@@ -62,7 +83,7 @@ func (s *stress) complain(what string) {
 	}
 }
 
-func (s *stress) Dial(context.Context) (*stressConn, error) {
+func (s *stress) Dial(context.Context) (stressed, error) {
 	for range rand.N(10) {
 		runtime.Gosched()
 	}
@@ -73,12 +94,19 @@ func (s *stress) Dial(context.Context) (*stressConn, error) {
 		panic(errDial)
 	}
 	s.opened.Add(1)
-	return &stressConn{s: s}, nil
+	conn := &stressConn{s: s}
+	if len(s.expect) > 0 && rand.N(10) > 0 {
+		return sharedStress{conn}, nil
+	}
+	return conn, nil
 }
 
 func (s *stress) use(key int) {
 	terms := s.terms
 	terms.Fresh, terms.Unpooled = rand.N(10) == 0, rand.N(10) == 0
+	if n := len(s.expect); n > 0 {
+		terms.Expect = s.expect[rand.N(n)]
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	if rand.N(4) == 0 {
@@ -86,34 +114,42 @@ func (s *stress) use(key int) {
 	}
 	lease, err := s.pool.Acquire(ctx, key, s, terms)
 	if err != nil {
-		if !errors.Is(err, errGaveUp) && !errors.Is(err, errDial) && !errors.Is(err, ErrClosed) {
+		if !errors.Is(err, errGaveUp) && !errors.Is(err, errDial) && !errors.Is(err, ErrClosed) &&
+			(len(s.expect) == 0 || !errors.Is(err, ErrRetired)) { // dialed without capacity
 			s.complain("Acquire: " + err.Error())
 		}
 		return
 	}
 	s.served.Add(1)
-	conn := lease.Conn()
-	if conn.inUse.Swap(true) {
-		s.complain("two leases of one connection")
-	}
-	if terms.Fresh && lease.Reused() {
-		s.complain("a fresh lease of a used connection")
+	conn := lease.Conn().conn()
+	switch users := conn.users.Add(1); {
+	case users > mostUsers, users > 1 && (conn.resize == nil || terms.Unpooled):
+		s.complain("too many leases of one connection")
+	case lease.Reused() && (terms.Unpooled || terms.Fresh && conn.resize == nil):
+		s.complain("a lease of a used connection that had to be new")
 	}
 	runtime.Gosched()
 	s.end(lease)
 }
 
-func (s *stress) end(lease Lease[int, *stressConn]) {
-	conn := lease.Conn()
+func (s *stress) end(lease Lease[int, stressed]) {
+	conn := lease.Conn().conn()
 	if rand.N(10) == 0 {
 		go conn.retire("retired")
 	}
 	if rand.N(10) == 0 {
 		lease.Limit(time.Millisecond, 2)
 	}
-	conn.inUse.Store(false)
+	if conn.resize != nil && rand.N(5) == 0 {
+		go conn.resize(rand.N(mostUsers + 1))
+	}
+	conn.users.Add(-1)
 	switch rand.N(20) {
 	case 0:
+		if conn.resize != nil {
+			lease.Discard("done")
+			break
+		}
 		conn.owned.Store(true)
 		s.hijacked.Add(1)
 		lease.Hijack()
@@ -150,18 +186,25 @@ func (s *stress) watch(done <-chan struct{}) {
 func TestTheBooksAreInOrderHoweverManyUseThePool(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		config Config[int, *stressConn]
+		config Config[int, stressed]
 		terms  Terms
+		expect []int
 	}{
-		{"no limits", Config[int, *stressConn]{}, Terms{}},
-		{"one connection", Config[int, *stressConn]{MaxDialsPerKey: 1}, Terms{MaxConns: 1}},
-		{"tight", Config[int, *stressConn]{MaxIdle: 2, MaxIdlePerKey: 1, MaxDialsPerKey: 2}, Terms{
+		{"no limits", Config[int, stressed]{}, Terms{}, nil},
+		{"one connection", Config[int, stressed]{MaxDialsPerKey: 1}, Terms{MaxConns: 1}, nil},
+		{"tight", Config[int, stressed]{MaxIdle: 2, MaxIdlePerKey: 1, MaxDialsPerKey: 2}, Terms{
 			IdleTimeout: 100 * time.Microsecond, MaxReuse: 5, MaxLifetime: 5 * time.Millisecond, MaxConns: 3,
-		}},
-		{"nothing kept", Config[int, *stressConn]{MaxIdle: -1}, Terms{MaxConns: 2}},
+		}, nil},
+		{"nothing kept", Config[int, stressed]{MaxIdle: -1}, Terms{MaxConns: 2}, nil},
+		{"shared", Config[int, stressed]{}, Terms{}, []int{2}},
+		{"perhaps shared", Config[int, stressed]{}, Terms{}, []int{0, ExpectUnknown}},
+		{"one shared connection", Config[int, stressed]{MaxDialsPerKey: 1}, Terms{MaxConns: 1}, []int{ExpectUnknown}},
+		{"tight and shared", Config[int, stressed]{MaxIdle: 2, MaxIdlePerKey: 1, MaxDialsPerKey: 2}, Terms{
+			IdleTimeout: 100 * time.Microsecond, MaxReuse: 9, MaxLifetime: 5 * time.Millisecond, MaxConns: 3,
+		}, []int{0, 3, ExpectUnknown}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := &stress{T: t, terms: test.terms}
+			s := &stress{T: t, terms: test.terms, expect: test.expect}
 			s.pool = New(test.config)
 			done := make(chan struct{})
 			var users, watcher sync.WaitGroup
@@ -200,9 +243,12 @@ func (s *stress) balance() {
 }
 
 func TestShuttingDownUnderLoadLosesNothing(t *testing.T) {
-	for range 20 {
+	for i := range 20 {
 		s := &stress{T: t, terms: Terms{MaxConns: 2}}
-		s.pool = New(Config[int, *stressConn]{MaxIdle: 3})
+		if i%2 == 0 {
+			s.expect = []int{ExpectUnknown, 2}
+		}
+		s.pool = New(Config[int, stressed]{MaxIdle: 3})
 		var users sync.WaitGroup
 		for i := range 8 {
 			users.Go(func() {

@@ -36,6 +36,10 @@ type Terms struct {
 	// is closed when the lease ends (ReasonUnpooled) and is not in the pool even for a moment.
 	Unpooled bool
 
+	// Fresh accepts only a connection that is dialed after this call and was never leased before: what a retry
+	// asks for after a stale connection. Of shared connections it accepts those whose dial ends after this call.
+	Fresh bool
+
 	// MaxReuse is how many times a connection may be reused: it carries at most MaxReuse+1 leases.
 	MaxReuse int
 
@@ -47,10 +51,6 @@ type Terms struct {
 	// MaxConns bounds the connections of the key: those being dialed, in use and idle together. An Acquire
 	// that finds no room waits for it; it looks at its own MaxConns only.
 	MaxConns int
-
-	// Fresh accepts only a connection that is dialed after this call and was never leased before: what a retry
-	// asks for after a stale connection. Of shared connections it accepts those whose dial ends after this call.
-	Fresh bool
 
 	// Expect is how many leases at once a new connection is expected to serve, see Sharer. Zero or one: a single
 	// one, so that every want dials for itself. Above one, a dial is begun for so many wants. ExpectUnknown: one
@@ -65,6 +65,9 @@ type Terms struct {
 	// and any Miss that is none of these four: nothing is known.
 	Missed Miss
 }
+
+// anyTerms set no limit.
+var anyTerms Terms
 
 // ownDial says that only a newly dialed connection will do.
 func (t *Terms) ownDial() bool { return t.Fresh || t.Unpooled }

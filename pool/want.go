@@ -12,8 +12,9 @@ var errNoDialer = errors.New("pool: Acquire was called with a nil Dialer and fou
 type request[C Conn] struct {
 	terms  *Terms
 	start  time.Duration
-	found  finding    // so far
-	caller *caller[C] // nil: a TryAcquire, which does not wait
+	found  finding       // so far
+	rested time.Duration // how long the connection was idle that was found
+	caller *caller[C]    // nil: a TryAcquire, which does not wait
 }
 
 // caller is what an Acquire has that a TryAcquire has not.
@@ -72,10 +73,19 @@ func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], er
 	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
 	g.queue(&w.terms).pushBack(&w.inQueue)
+	if w.terms.Unpooled {
+		g.alone++
+	}
+	g.mixed = g.unasked.len > 0 && (g.mixed || !g.unasked.last().expects(w))
 	g.unasked.pushBack(&w.inUnasked)
 	g.roof = max(g.roof, w.terms.maxConns())
 	p.waiting++
 	return w, nil
+}
+
+// expects says that what covers this want covers the other.
+func (w *want[K, C]) expects(other *want[K, C]) bool {
+	return w.terms.Expect == other.terms.Expect && w.terms.Unpooled == other.terms.Unpooled
 }
 
 // settle takes the want out of its queue, for good, and returns its dial, which goes on for whoever waits when it
@@ -84,6 +94,9 @@ func (w *want[K, C]) settle() *dial[K, C] {
 	g := w.group
 	w.settled = true
 	g.queue(&w.terms).remove(&w.inQueue)
+	if w.terms.Unpooled {
+		g.alone--
+	}
 	g.pool.waiting--
 	d := w.dial
 	if d == nil {
@@ -117,7 +130,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
 	}
 	if ctx.Err() != nil {
 		if got.entry != nil {
-			p.putBack(got.claim, "")
+			p.giveBack(got.claim)
 		}
 		return Lease[K, C]{}, context.Cause(ctx)
 	}
