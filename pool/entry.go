@@ -68,7 +68,6 @@ type entry[K comparable, C Conn] struct {
 	leases   map[uint64]struct{} // of a shared connection: the numbers of those under way; nil: not shared
 	capacity int                 // of a shared connection: leases at once
 	resized  bool                // capacity has been set by resize, which goes before what Share returns
-	unsized  bool                // capacity is not known yet
 	inGroup  node[entry[K, C]]   // among the idle, or among the spare if it is shared
 	inPool   node[entry[K, C]]
 	inAll    node[entry[K, C]]

@@ -1,9 +1,6 @@
 package pool
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "sync/atomic"
 
 // group is everything that the pool knows of one key. It exists as long as the key has a connection, a dial or
 // a want, and is guarded by Pool.mu.
@@ -17,9 +14,6 @@ type group[K comparable, C Conn] struct {
 	active  int               // connections in use
 	dialing int               // dials under way
 	covered int               // dials under way that a want still waits for, and that may bring what others can share
-	hurry   int               // of those covered: how many do not count, as the first ones take their time
-	nudge   *time.Timer       // raises hurry while wants wait for the dials of others; nil before the first time
-	nudged  bool              // nudge is armed
 	share   int               // the capacity that the latest connection has shown; 0: none has been seen
 	alone   int               // wants that are Unpooled
 	mixed   bool              // wants in unasked may differ in what covers them

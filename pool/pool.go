@@ -35,10 +35,9 @@ type Retirer interface {
 // Sharer is implemented by a Conn that may serve several leases at once. It must then be safe for concurrent use.
 type Sharer interface {
 	// Share is called once, before the first lease and without the lock, and returns how many leases the
-	// connection serves at once from the start; zero: that is not known yet, so that it serves one until it is. A
-	// call of resize changes that number; it may be called at any time, from any goroutine. Leases beyond a number
-	// that has fallen end as they would have, and a connection whose number has become zero or less gets no new
-	// ones and is closed when its last one ends.
+	// connection serves at once from the start. A call of resize changes that number; it may be called at any
+	// time, from any goroutine. Leases beyond a number that has fallen end as they would have, and a connection
+	// whose number is zero or less gets no new ones and is closed when its last one ends.
 	Share(resize func(capacity int)) (capacity int)
 }
 

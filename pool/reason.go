@@ -16,6 +16,7 @@ const (
 	ReasonPeerClosed     Reason = "peer_closed"     // the peer closed it
 	ReasonUnexpectedData Reason = "unexpected_data" // the peer sent bytes that nobody asked for
 	ReasonMakeRoom       Reason = "make_room"       // idle, and in the way of a want that MaxConns held back and that may not use it
+	ReasonSurplus        Reason = "surplus"         // dialed for nobody who still waits, with room left on another one that is shared
 	ReasonNoCapacity     Reason = "no_capacity"     // a Sharer whose capacity fell to zero
 	ReasonCloseIdle      Reason = "close_idle"      // CloseIdle
 	ReasonShutdown       Reason = "shutdown"        // Shutdown

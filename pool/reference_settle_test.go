@@ -95,6 +95,8 @@ func (m *reference) park(c *refConn) Reason {
 	switch {
 	case m.closeIdle:
 		return ReasonCloseIdle
+	case c.shares && c.uses == 0 && m.hasRoom(c.key, c):
+		return ReasonSurplus
 	case m.config.MaxIdlePerKey < 0:
 		return ReasonKeyIdleLimit
 	case m.config.MaxIdle < 0:
@@ -112,6 +114,13 @@ func (m *reference) park(c *refConn) Reason {
 	c.idleUntil = m.now + min(span(c.idleFor), span(c.peerIdle))
 	m.idle = append(m.idle, c)
 	return ""
+}
+
+// hasRoom says that a shared connection of the key, other than that one, can take a lease.
+func (m *reference) hasRoom(key string, other *refConn) bool {
+	return slices.ContainsFunc(m.conns, func(c *refConn) bool {
+		return c != other && c.key == key && c.shares && (c.state == idle || c.state == active && c.room())
+	})
 }
 
 func (m *reference) oldest(key string) *refConn {

@@ -134,7 +134,6 @@ func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	if e.load() > 0 {
 		e.retired = reason
 		e.unlist()
-		e.sized()
 		return
 	}
 	p.close(e, reason, todo)
@@ -181,6 +180,8 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	switch {
 	case p.closeIdle:
 		return ReasonCloseIdle
+	case e.surplus():
+		return ReasonSurplus
 	case perKey < 0:
 		return ReasonKeyIdleLimit
 	case total < 0:
@@ -274,20 +275,22 @@ func (p *Pool[K, C]) forget(g *group[K, C]) {
 func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
 	var todo after[K, C]
 	p.mu.Lock()
-	p.retireLocked(e, reason.orUnspecified(), &todo)
-	p.tend(e.group, &todo)
+	if p.retireLocked(e, reason.orUnspecified(), &todo) {
+		p.tend(e.group, &todo)
+	}
 	p.mu.Unlock()
 	p.act(&todo)
 }
 
-// retireLocked leaves it to the caller to tend the group afterwards.
-func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) {
+// retireLocked returns true if that has closed the connection. The caller tends its group afterwards.
+func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) bool {
 	switch e.state {
 	case idle:
 		p.close(e, reason, todo)
+		return true
 	case opening, active:
 		e.retired = e.retired.or(reason)
 		e.unlist()
-		e.sized()
 	}
+	return false
 }

@@ -105,6 +105,20 @@ func (e *entry[K, C]) newTo(w *want[K, C]) bool {
 	return !w.terms.Fresh || w.order <= e.order
 }
 
+// surplus says that the connection came too late to be of use: it has served nobody, and another one of its group has
+// room. It would have to idle until it times out.
+func (e *entry[K, C]) surplus() bool {
+	if !e.shared() || e.uses > 0 {
+		return false
+	}
+	others := e.group.spare.len
+	if e.inGroup.linked() {
+		others--
+	}
+	rested := e.group.idle.first()
+	return others > 0 || rested != nil && rested.shared()
+}
+
 // leastLoaded is the shared connection with room that has the fewest leases, or nil.
 func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	least := g.spare.first()
@@ -131,7 +145,7 @@ func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
 	capacity := sharer.Share(func(capacity int) { p.resize(e, capacity) })
 	p.mu.Lock()
 	if !e.resized {
-		e.capacity, e.unsized = max(1, capacity), capacity <= 0
+		e.capacity = capacity
 	}
 	p.mu.Unlock()
 }
@@ -156,16 +170,7 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	p.act(&todo)
 }
 
-// sized says that no more wants count on the capacity that the connection is yet to tell.
-func (e *entry[K, C]) sized() {
-	if e.unsized && e.state != opening {
-		e.group.covered--
-	}
-	e.unsized = false
-}
-
-// admit notes a connection that has just been opened, and what it shows of its key. One that is yet to tell its
-// capacity covers wants like a dial.
+// admit notes a connection that has just been opened, and what it shows of its key.
 func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
 	g.all.pushBack(&e.inAll)
 	if e.shared() {
@@ -186,10 +191,7 @@ func (g *group[K, C]) learn(e *entry[K, C]) {
 }
 
 // dismiss forgets a connection that is closed or hijacked.
-func (g *group[K, C]) dismiss(e *entry[K, C]) {
-	e.sized()
-	g.all.remove(&e.inAll)
-}
+func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(&e.inAll) }
 
 // cover counts a dial that brings a connection for others too, as long as a want waits for it: nobody should count
 // on one that its asker has given up, as it may hang.
@@ -205,13 +207,11 @@ func (g *group[K, C]) covers(w *want[K, C]) bool {
 	if g.share > 0 {
 		expect = g.share
 	}
-	switch counted := g.covered - g.hurry; {
+	switch {
 	case w.terms.Unpooled || expect == 0 || expect == 1:
 		return false
 	case expect < 0:
-		return counted > 0
-	default:
-		return counted*expect >= g.waiting()
+		return g.covered >= unknownDials
 	}
 	// As many dials as it takes for all but the Unpooled, in a form that no great number overflows.
 	return g.covered > (g.waiting()-g.alone-1)/expect

@@ -300,3 +300,24 @@ func TestAConnectionWithoutCapacityIsAnErrorToItsAskerAndTheOthersDial(t *testin
 		calls[1].leased()
 	})
 }
+
+func TestASharedConnectionThatComesTooLateToBeOfUseIsClosed(t *testing.T) {
+	inSharedBubble(t, 3, func(t *testing.T, w *world) {
+		calls := w.crowd(2, "a", Terms{Expect: ExpectUnknown})
+		w.dialed() // has room for both, and for one more
+		late := w.dialed()
+		if got := served(t, calls); got != 2 {
+			t.Errorf("%d wants are served, want both", got)
+		}
+		w.wantCloses(map[*fakeConn]Reason{late: ReasonSurplus})
+	})
+}
+
+func TestASharedConnectionThatComesWhileTheOthersAreFullIsKept(t *testing.T) {
+	inSharedBubble(t, 2, func(t *testing.T, w *world) {
+		w.crowd(2, "a", Terms{Expect: ExpectUnknown})
+		w.dialed() // serves both, and is full
+		w.dialed()
+		w.wantGauges(1, 1, 0, 0)
+	})
+}

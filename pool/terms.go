@@ -8,16 +8,9 @@ import (
 // ExpectUnknown is the Terms.Expect of a key whose connections may be shared or not.
 const ExpectUnknown = -1
 
-// While wants wait for the dials of others, a further one is begun every hurryAfter, maxHurry times in a row: the
-// first may be slow for a reason of its own, such as a lost packet. What turns out to be one too many idles until
-// it is needed. The time is that of RFC 8305, section 5, which bets in the same way.
-const (
-	hurryAfter = 250 * time.Millisecond
-	maxHurry   = 3
-)
-
-// sharedExpect is what a shared connection is expected to serve before it has said how much.
-const sharedExpect = 100
+// unknownDials bounds the dials that wants of an unknown key begin for themselves. One would do if none ever failed
+// or was slow; what turns out to be one too many idles until it is needed.
+const unknownDials = 4
 
 // forever is the deadline of what has none.
 const forever time.Duration = math.MaxInt64
@@ -53,10 +46,9 @@ type Terms struct {
 	MaxConns int
 
 	// Expect is how many leases at once a new connection is expected to serve, see Sharer. Zero or one: a single
-	// one, so that every want dials for itself. Above one, a dial is begun for so many wants. ExpectUnknown: one
-	// dial is begun, and the other wants wait for what it brings. While a dial that others wait for takes its time,
-	// a few more are begun. What the latest connection of the key has shown goes before Expect. An Unpooled want
-	// dials for itself in any case.
+	// one, so that every want dials for itself. Above one, a dial is begun for so many wants. ExpectUnknown: a few
+	// dials are begun, and the other wants wait for what the first of them brings. What the latest connection of
+	// the key has shown goes before it. An Unpooled want dials for itself in any case.
 	Expect int
 
 	// Missed is for an Acquire that follows a failed TryAcquire for the same request: the Miss of the Lease that

@@ -67,6 +67,9 @@ type goAway struct{ last, code uint32 }
 // connection. streams is how many the server is known to allow on such connections, 0 if that is not known. If ctx ends
 // before the first bytes are written, nc is closed and the cause returned.
 func (e *Engine) NewConn(ctx context.Context, nc net.Conn, streams int) (*Conn, error) {
+	if streams <= 0 {
+		streams = initialStreams
+	}
 	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams), unsent: make(map[*Exchange]struct{})}
 	c.wire = newWire(nc, c)
 	var seen net.Conn = c.wire
@@ -90,7 +93,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, streams int) (*Conn, 
 }
 
 // Watch has the connection say, at most once each, when it takes no new stream and, whenever that changes, how many
-// it serves at a time; it returns the number to start with, 0 if that is not known yet. The functions may be called on any goroutine and before
+// it serves at a time; it returns the number to start with. The functions may be called on any goroutine and before
 // Watch has returned.
 func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()

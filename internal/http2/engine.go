@@ -24,6 +24,9 @@ const (
 	// checkTimeout bounds the ping before a reuse, for which a request waits.
 	checkTimeout = 2 * time.Second
 
+	// initialStreams is how many streams a connection serves before its server has said how many, if it has not said
+	// so on another one; RFC 9113 section 6.5.2 recommends that it is no less. It refuses what is beyond.
+	initialStreams = 100
 	// defaultStreams is how many streams a connection serves whose server sets no limit.
 	defaultStreams = 1000
 )
