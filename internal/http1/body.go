@@ -16,10 +16,10 @@ const (
 // Read and Close may be called at the same time; Close then interrupts the Read.
 type body struct {
 	e     *Exchange
-	kind  kind
 	after End   // what the connection is good for after the last byte
 	left  int64 // byLength: bytes to come
 	chunk chunks
+	kind  kind
 
 	// mu guards what follows. It is not held while reading: reading says that somebody does, and
 	// whoever finds the other at work leaves the end to it.

@@ -22,8 +22,11 @@ type head struct {
 	transfer   []string // values of Transfer-Encoding, as sent
 }
 
-// readHead reads until a whole head is in the buffer and parses it. limit counts bytes.
-func (c *Conn) readHead(limit int64) (h head, size int64, err error) {
+// fewFields is how many fields of a response find room for their values in the exchange itself.
+const fewFields = 8
+
+// readHead reads until a whole head is in the buffer and parses it. limit counts bytes. See parseFields for room.
+func (c *Conn) readHead(limit int64, room []string) (h head, size int64, err error) {
 	end := 0 // length of the head, with its empty line
 	for scanned := 0; ; {
 		b := c.in.buf[c.in.r:c.in.w]
@@ -44,7 +47,7 @@ func (c *Conn) readHead(limit int64) (h head, size int64, err error) {
 	if int64(end) > limit {
 		return head{}, 0, errHeaderTooLong(limit)
 	}
-	h, err = parseHead(c.in.buf[c.in.r : c.in.r+end])
+	h, err = parseHead(c.in.buf[c.in.r:c.in.r+end], room)
 	c.in.r += end
 	return h, int64(end), err
 }
@@ -86,7 +89,7 @@ func badStart(b []byte) error {
 
 // parseHead parses a head whose last line is empty. It writes into b: field names become canonical
 // in place, so that the one string made of the head serves all names and values.
-func parseHead(b []byte) (head, error) {
+func parseHead(b []byte, room []string) (head, error) {
 	var h head
 	line, rest := cutLine(b)
 	if err := h.parseStatusLine(line); err != nil {
@@ -97,7 +100,7 @@ func parseHead(b []byte) (head, error) {
 		return head{}, errTooManyFields
 	}
 	var err error
-	h.header, err = parseFields(rest, n)
+	h.header, err = parseFields(rest, n, room)
 	if err != nil {
 		return head{}, err
 	}
@@ -161,8 +164,8 @@ func parseStatusCode(s string) (int, bool) {
 }
 
 // parseFields parses header or trailer fields up to the empty line that ends b. n is how many lines
-// there are before it.
-func parseFields(b []byte, n int) (http.Header, error) {
+// there are before it. The values take room, if that is enough, and then belong to whoever has the header.
+func parseFields(b []byte, n int, room []string) (http.Header, error) {
 	header := make(http.Header, n)
 	if n == 0 {
 		return header, nil
@@ -171,7 +174,10 @@ func parseFields(b []byte, n int) (http.Header, error) {
 		return nil, err
 	}
 	text := string(b)
-	values := make([]string, n) // one backing array for the usual single values
+	values := room // one backing array for the usual single values
+	if n > len(values) {
+		values = make([]string, n)
+	}
 	for {
 		end := strings.IndexByte(text, '\n')
 		line := strings.TrimSuffix(text[:end], "\r")

@@ -52,8 +52,10 @@ func (e *Exchange) noAnswer(err error) error {
 func (e *Exchange) finalHead() (head, error) {
 	trace := e.Opts.Trace
 	limit := e.Opts.MaxHeaderBytes
+	room := e.values[:]
 	for interim := 0; ; interim++ {
-		h, size, err := e.Conn.readHead(limit)
+		h, size, err := e.Conn.readHead(limit, room)
+		room = nil // whoever was shown an interim header may keep it
 		if err != nil {
 			return head{}, err
 		}
