@@ -117,7 +117,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
 	}
 	if ctx.Err() != nil {
 		if got.entry != nil {
-			p.putBack(got.claim, "")
+			p.putBack(got.claim, "", false)
 		}
 		return Lease[K, C]{}, context.Cause(ctx)
 	}

@@ -30,7 +30,8 @@ type Conn struct {
 	ahead  *readAhead // a read left pending while an opaque connection idles
 
 	in        input
-	exchanges int // completed exchanges
+	exchanges int  // completed exchanges
+	decrypted bool // no record has been read from the socket since tls was last found to hold none
 
 	cause atomic.Pointer[error] // why Abort was called, first call wins
 
@@ -119,6 +120,7 @@ func (c *Conn) explain(err error) error {
 func (c *Conn) Read(p []byte) (int, error) {
 	var n int
 	var err error
+	c.decrypted = false
 	if c.ahead != nil && len(p) > 0 {
 		n, err = c.ahead.take(p)
 		c.ahead = nil
