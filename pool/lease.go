@@ -101,8 +101,8 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	}
 }
 
-// Release ends the lease and gives the connection back. It probes the connection first, or has a Rester rest. It returns "" when the
-// connection was kept or handed to a want, else why it was closed.
+// Release ends the lease and gives the connection back. It probes the connection first, or has a Rester rest. It
+// returns "" when the connection was kept or handed to a want, else why it was closed.
 func (l Lease[K, C]) Release() Reason {
 	e := l.end("Release")
 	var reason Reason
