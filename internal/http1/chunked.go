@@ -153,7 +153,7 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 	if n > maxFields {
 		return nil, errTooManyFields
 	}
-	fields, err := parseFields(section, n, nil)
+	fields, _, err := parseFields(section, n, nil)
 	for name := range fields {
 		if forbiddenTrailer(name) {
 			delete(fields, name)

@@ -18,12 +18,27 @@ type head struct {
 	proto      string
 	minor      int // of HTTP/1.minor
 	header     http.Header
-	contentLen []string // values of Content-Length, as sent
+	lengths    lengthSet // of the names in header
+	contentLen []string  // values of Content-Length, as sent
 	transfer   []string // values of Transfer-Encoding, as sent
 }
 
 // fewFields is how many fields of a response find room for their values in the exchange itself.
 const fewFields = 8
+
+// lengthSet is a set of the lengths of field names, modulo 64. Of the fields that decide about a response few are
+// ever there, and a look-up is dear beside asking whether there is any field whose name is that long.
+type lengthSet uint64
+
+func lengthOf(name string) lengthSet { return 1 << (len(name) & 63) }
+
+// get returns the values of a field by its canonical name.
+func (h *head) get(name string) []string {
+	if h.lengths&lengthOf(name) == 0 {
+		return nil
+	}
+	return h.header[name]
+}
 
 // readHead reads until a whole head is in the buffer and parses it. limit counts bytes. See parseFields for room.
 func (c *Conn) readHead(limit int64, room []string) (h head, size int64, err error) {
@@ -100,12 +115,12 @@ func parseHead(b []byte, room []string) (head, error) {
 		return head{}, errTooManyFields
 	}
 	var err error
-	h.header, err = parseFields(rest, n, room)
+	h.header, h.lengths, err = parseFields(rest, n, room)
 	if err != nil {
 		return head{}, err
 	}
-	h.contentLen = h.header["Content-Length"]
-	h.transfer = h.header["Transfer-Encoding"]
+	h.contentLen = h.get("Content-Length")
+	h.transfer = h.get("Transfer-Encoding")
 	return h, nil
 }
 
@@ -165,13 +180,13 @@ func parseStatusCode(s string) (int, bool) {
 
 // parseFields parses header or trailer fields up to the empty line that ends b. n is how many lines
 // there are before it. The values take room, if that is enough, and then belong to whoever has the header.
-func parseFields(b []byte, n int, room []string) (http.Header, error) {
-	header := make(http.Header, n)
+func parseFields(b []byte, n int, room []string) (header http.Header, lengths lengthSet, err error) {
+	header = make(http.Header, n)
 	if n == 0 {
-		return header, nil
+		return header, 0, nil
 	}
 	if err := canonicalize(b); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	text := string(b)
 	values := room // one backing array for the usual single values
@@ -183,14 +198,16 @@ func parseFields(b []byte, n int, room []string) (http.Header, error) {
 		line := strings.TrimSuffix(text[:end], "\r")
 		text = text[end+1:]
 		if line == "" {
-			return header, nil
+			return header, lengths, nil
 		}
-		name, value, _ := strings.Cut(line, ":")
-		value = trimSpace(value)
-		if have := header[name]; have != nil {
-			header[name] = append(have, value)
+		colon := strings.IndexByte(line, ':')
+		name, value := line[:colon], trimSpace(line[colon+1:])
+		length := lengthOf(name)
+		if lengths&length != 0 && header[name] != nil {
+			header[name] = append(header[name], value)
 			continue
 		}
+		lengths |= length
 		values[0] = value
 		header[name], values = values[:1:1], values[1:]
 	}

@@ -105,7 +105,10 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		e.Touched = true
 		e.body.Close() // sent, or not wanted any more
 	}
-	e.Status, e.KeepAlive = h.code, keepAlive(h.header)
+	e.Status, e.KeepAlive = h.code, noHint
+	if h.get("Keep-Alive") != nil {
+		e.KeepAlive = keepAlive(h.header)
+	}
 	e.resp = http.Response{
 		Status: h.status, StatusCode: h.code,
 		Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor,

@@ -85,3 +85,19 @@ func TestAddingToAFieldLeavesItsNeighborAlone(t *testing.T) {
 		wantHeader(t, "the header", got, want)
 	})
 }
+
+// TestFieldsWhoseNamesAreAsLongAreToldApart: a look-up is spared only where no name is that long, modulo 64.
+func TestFieldsWhoseNamesAreAsLongAreToldApart(t *testing.T) {
+	const length = len("Content-Length")
+	other, far := strings.Repeat("X", length), strings.Repeat("y", length+64)
+	head := ok + other + ": 1\r\n" + far + ": 2\r\nContent-Length: 5\r\n" + other + ": 3\r\n" + far + ": 4\r\n\r\n"
+	with(t, 0, answers(head+"hello"), func(t *testing.T, c *Conn) {
+		resp := run(t, exchange(c, get(t)))
+		want := http.Header{"Content-Length": {"5"}}
+		for _, field := range [][2]string{{other, "1"}, {far, "2"}, {other, "3"}, {far, "4"}} {
+			want.Add(field[0], field[1])
+		}
+		wantHeader(t, "the header", resp.Header, want)
+		wantBody(t, resp, "hello")
+	})
+}
