@@ -120,9 +120,7 @@ func (c *http1Conn) watch(found http1.Condition) pool.Reason {
 	}
 	if !c.watching {
 		c.watching = true
-		if s, ok := c.Socket().(syscall.Conn); ok {
-			c.watched, _ = c.watcher.Add(s, c)
-		}
+		c.watched, _ = c.watcher.Add(c.Conn, c)
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"testing"
+	"unsafe"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
@@ -57,7 +58,7 @@ func TestAContextThatCanEndCostsItsWatch(t *testing.T) {
 func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	c := NewConn(newCanned())
 	roundTrip(t, c, get(t), make([]byte, 4096))
-	if c.in.buf != nil || c.ahead != nil {
+	if c.in != nil || c.ahead != nil {
 		t.Error("a buffer is left after the exchange")
 	}
 }
@@ -108,4 +109,11 @@ func (c onceAsked) Read(p []byte) (int, error) {
 		io.WriteString(canned, "ask")
 	}
 	return c.Conn.Read(p)
+}
+
+// TestAnIdleConnectionIsSmall: there may be very many of them, and 96 bytes is a size that the allocator has.
+func TestAnIdleConnectionIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(Conn{}); size > 96 {
+		t.Errorf("a connection takes %d bytes, want at most 96", size)
+	}
 }

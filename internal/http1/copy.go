@@ -74,7 +74,7 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 
 // flush writes what has been read ahead of a body that is not chunked.
 func (b *body) flush(w io.Writer) (int64, error) {
-	in := &b.e.Conn.in
+	in := b.e.Conn.in
 	if b.kind == byChunks || in.buffered() == 0 {
 		return 0, nil
 	}

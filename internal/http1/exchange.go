@@ -142,7 +142,7 @@ func (e *Exchange) receivedAll(after End) {
 	if after == Reusable && e.Conn.in.buffered() > 0 {
 		after = EndUnexpected
 	}
-	e.Conn.in.give()
+	e.Conn.giveInput()
 	if after == Reusable && !e.sent() {
 		after = EndUnsent
 	}
@@ -194,15 +194,13 @@ func (e *Exchange) fail(err error) error {
 	if !e.unheed() {
 		how = EndCanceled
 	}
-	untouched := !e.Wrote && e.Conn.in.buf == nil && e.Conn.aborted() == nil
+	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
 	if untouched && how != EndCanceled {
 		how = EndUntouched // the request could not even be begun; the connection knows nothing of it
 	} else {
 		e.Conn.Abort(err)
 	}
-	if e.Conn.in.buf != nil {
-		e.Conn.in.give()
-	}
+	e.Conn.giveInput()
 	if e.up != nil {
 		e.up.answered(false)
 	}

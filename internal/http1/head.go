@@ -20,7 +20,7 @@ type head struct {
 	header     http.Header
 	lengths    lengthSet // of the names in header
 	contentLen []string  // values of Content-Length, as sent
-	transfer   []string // values of Transfer-Encoding, as sent
+	transfer   []string  // values of Transfer-Encoding, as sent
 }
 
 // fewFields is how many fields of a response find room for their values in the exchange itself.

@@ -17,6 +17,9 @@ const (
 	Unexpected                  // bytes that answer no request (RFC 9112 section 9.2)
 )
 
+// peeked is how many bytes of what lies in a socket are looked at.
+const peeked = len("HTTP/1.x 408")
+
 // Probe looks for a close or for bytes that nobody asked for on a connection without an exchange. It
 // never blocks and is meant to be called before the connection is used again. A server that answers
 // before it is asked cannot be caught by any probe if its bytes arrive later; what has arrived is always
@@ -54,13 +57,13 @@ func (c *Conn) Rest() Condition {
 }
 
 func (c *Conn) probePlain() Condition {
-	n, err := c.peek.run(c.raw)
+	b, n, err := peek(c.raw)
 	switch {
 	case err != nil || n == 0:
 		return PeerClosed
 	case n < 0:
 		return Quiet
-	case isRequestTimeout(c.peek.buf[:n]):
+	case isRequestTimeout(b[:n]):
 		return PeerClosed // a 408 on an idle connection announces its end (RFC 9110 section 15.5.9)
 	}
 	return Unexpected
@@ -75,13 +78,13 @@ func isRequestTimeout(b []byte) bool {
 var longAgo = time.Unix(1, 0)
 
 func (c *Conn) probeTLS() Condition {
-	n, err := c.peek.run(c.raw)
+	b, n, err := peek(c.raw)
 	switch {
 	case err != nil || n == 0:
 		return PeerClosed
 	case n < 0 || c.exchanges == 0:
 		return Quiet
-	case isAlertRecord(c.peek.buf[:n]):
+	case isAlertRecord(b[:n]):
 		return PeerClosed
 	}
 	return Unexpected
@@ -93,7 +96,8 @@ func (c *Conn) probeRecords() Condition {
 	if err := c.tls.SetReadDeadline(longAgo); err != nil {
 		return PeerClosed
 	}
-	n, err := c.tls.Read(c.peek.buf[:1])
+	var one [1]byte
+	n, err := c.tls.Read(one[:])
 	if n > 0 {
 		return Unexpected
 	}

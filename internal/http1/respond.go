@@ -9,7 +9,7 @@ import (
 
 // receive reads up to the head of the final response.
 func (e *Exchange) receive() (head, framing, error) {
-	e.Conn.in.take(e.Opts.ReadBuffer)
+	e.Conn.takeInput(e.Opts.ReadBuffer)
 	if err := e.Conn.fill(); err != nil {
 		return head{}, framing{}, e.noAnswer(err)
 	}

@@ -16,7 +16,7 @@ func (e *Exchange) upgrade() (*http.Response, error) {
 	e.stop = nil
 	c := e.Conn
 	up := &upgraded{c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
-	c.in.give()
+	c.giveInput()
 	e.resp.Body = up
 	e.end(EndUpgrade)
 	return &e.resp, nil
