@@ -178,7 +178,7 @@ func BenchmarkBody(b *testing.B) {
 func benchBodies(b *testing.B, transfer func(http.RoundTripper) error) {
 	var ratios []float64
 	var cost [2][]time.Duration
-	for turn := range 24 {
+	for turn := range 10 {
 		var round [2]time.Duration
 		both := benchCandidates()
 		for i := range both {

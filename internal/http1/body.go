@@ -177,6 +177,10 @@ func (b *body) drain() error {
 			}
 		}()
 	}
+	if b.kind == byLength {
+		_, _, err := b.copyTo(io.Discard)
+		return err
+	}
 	bulk := bulks.Get().(*bulk)
 	defer bulks.Put(bulk)
 	for total := 0; total <= maxDrain; {

@@ -3,6 +3,7 @@ package http1
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -22,8 +23,8 @@ var (
 // WriteTo writes the rest of the body to w, which must not keep what it is given, and makes io.Copy cheaper. It
 // returns how many bytes w has taken, and the error of the body or of w; the proper end is none.
 //
-// Where both ends are plain sockets, or w is a file, the system copies by itself if it can. An error of w then ends
-// the body, as nobody knows what was on its way. After any other error of w the rest of the body can be read.
+// Where both ends are plain sockets, or w is a file, the system copies by itself if it can; so it does where w is
+// io.Discard. An error of w then ends the body, as nobody knows what was on its way. After any other error of w the rest of the body can be read.
 func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	if err := b.begin(); err != nil {
 		return 0, properEnd(err)
@@ -59,6 +60,10 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
 		return n, werr, b.endOfLength()
 	}
+	if w == io.Discard && b.kind != byChunks && b.e.Conn.canSkip() {
+		skipped, err := b.skip()
+		return n + skipped, nil, err
+	}
 	p := bulks.Get().(*bulk)
 	defer bulks.Put(p)
 	for err == nil && werr == nil {
@@ -70,6 +75,27 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 		}
 	}
 	return n, werr, err
+}
+
+// skip has the system throw the body away, of which nothing is buffered.
+func (b *body) skip() (n int64, err error) {
+	for err == nil {
+		limit := int64(math.MaxInt64)
+		if b.kind == byLength {
+			limit = b.left
+		}
+		var skipped int64
+		skipped, err = b.e.Conn.skip(limit)
+		n += skipped
+		if b.kind == byLength {
+			b.left -= skipped
+			if b.left == 0 {
+				return n, io.EOF
+			}
+			err = unexpectedEOF(err)
+		}
+	}
+	return n, err
 }
 
 // flush writes what has been read ahead of a body that is not chunked.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -82,6 +83,13 @@ var targets = map[string]func(*testing.T) target{
 		}()
 		return target{near, func() string { near.CloseWrite(); return <-got }}
 	},
+}
+
+// everyTarget is targets, and nowhere.
+func everyTarget() map[string]func(*testing.T) target {
+	all := maps.Clone(targets)
+	all["nowhere"] = func(*testing.T) target { return target{io.Discard, nil} }
+	return all
 }
 
 // tcpPair returns the two ends of a TCP connection.
@@ -186,6 +194,68 @@ func TestABodyIsDiscardedToItsEnd(t *testing.T) {
 	}
 }
 
+func TestADiscardedBodyThatEndsTooSoonIsNotComplete(t *testing.T) {
+	for _, how := range []string{"of known length", "chunked"} {
+		for _, size := range []int{100, large} {
+			sent := framings[how].frame(text(size))
+			probed(t, httptestutil.ReplyThenClose(sent[:len(sent)-20]), func(t *testing.T, c *Conn) {
+				e, _, err := copied(t, c, 0, io.Discard)
+				if err != io.ErrUnexpectedEOF {
+					t.Errorf("%s: the error is %v", how, err)
+				}
+				wantEnd(t, e, EndError)
+			})
+		}
+	}
+}
+
+// TestAResetIsNotTheEndOfADiscardedBody, though a body without a length ends with the connection.
+func TestAResetIsNotTheEndOfADiscardedBody(t *testing.T) {
+	for _, how := range []string{"of known length", "until the close"} {
+		reset := make(chan struct{}, 1)
+		sent := framings[how].frame(text(large))
+		c := dial(t, httptestutil.NewWire(t, func(w *httptestutil.WireConn) {
+			w.ReadRequest()
+			w.Write(sent[:len(sent)-20])
+			w.Await(reset)
+			w.Reset()
+		}))
+		e := exchange(c, get(t))
+		resp := run(t, e)
+		if _, err := io.ReadFull(resp.Body, make([]byte, large/2)); err != nil {
+			t.Fatal(err)
+		}
+		reset <- struct{}{}
+		_, err := io.Copy(io.Discard, resp.Body)
+		var op *net.OpError
+		if !errors.As(err, &op) || op.Op != "read" {
+			t.Errorf("%s: the error is %v", how, err)
+		}
+		wantEnd(t, e, EndError)
+	}
+}
+
+func TestDiscardingStopsAtTheEndOfTheBody(t *testing.T) {
+	script := func(w *httptestutil.WireConn) {
+		for range 2 {
+			w.ReadRequest()
+			w.WriteRecords(withLength(text(large)), evil)
+		}
+		w.WaitClosed()
+	}
+	probed(t, script, func(t *testing.T, c *Conn) {
+		e, n, err := copied(t, c, 0, io.Discard)
+		if n != int64(large) || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if end := endOfExchange(t, e); end == Reusable {
+			eventually(t, c, Unexpected)
+		} else if end != EndUnexpected {
+			t.Errorf("the exchange ended as %q", end)
+		}
+	})
+}
+
 // TestABodyThatEndsTooSoonIsNotCopiedAsComplete, and all that came is copied.
 func TestABodyThatEndsTooSoonIsNotCopiedAsComplete(t *testing.T) {
 	for _, how := range []string{"of known length", "chunked"} {
@@ -241,7 +311,7 @@ func partly(size int) httptestutil.Script {
 // TestACopyCanBeInterrupted by its context and by closing the body, also while the system copies.
 func TestACopyCanBeInterrupted(t *testing.T) {
 	const size = large
-	for to, open := range targets {
+	for to, open := range everyTarget() {
 		for how, want := range map[string]error{"by its context": errReason, "by a close": ErrBodyReadAfterClose} {
 			t.Run(to+" "+how, func(t *testing.T) {
 				c, target := dial(t, httptestutil.NewWire(t, partly(size))), open(t)
@@ -354,7 +424,7 @@ func TestATargetThatIsGoneEndsACopyBySystem(t *testing.T) {
 }
 
 func TestAnEndedBodyHasNothingToCopy(t *testing.T) {
-	for to, open := range targets {
+	for to, open := range everyTarget() {
 		c, target := dial(t, httptestutil.NewWire(t, httptestutil.Replies(hello))), open(t)
 		e := exchange(c, get(t))
 		resp := run(t, e)
