@@ -3,17 +3,23 @@
 package peerpool_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"testing"
 
 	"github.com/peerpool/peerpool"
 )
 
-// maxAllocs is what a GET may allocate: the attempt with its response, the header's map and its values, the text of
-// the head, and what a lease costs.
-const maxAllocs = 6
+// What a GET may allocate: the attempt with its response and the values of the header, the header's map and the
+// table in it, and the text of the head. A context that can end costs what context.AfterFunc does.
+const (
+	maxAllocs = 4
+	ctxAllocs = 2
+	maxBytes  = 1280
+)
 
 // frugal answers every request on one connection, and allocates nothing for it.
 func frugal(t testing.TB, response string) string {
@@ -47,15 +53,15 @@ func frugal(t testing.TB, response string) string {
 	return "http://" + ln.Addr().String()
 }
 
-func TestAGetAllocatesLittle(t *testing.T) {
-	url := frugal(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n"+
-		"Date: Sun, 22 Nov 2026 00:00:00 GMT\r\nServer: x\r\n\r\nok")
+// answerOfFour is a response with four fields.
+const answerOfFour = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n" +
+	"Date: Sun, 22 Nov 2026 00:00:00 GMT\r\nServer: x\r\n\r\nok"
+
+// getter sends req to its end, whenever it is called; the first time it has already been.
+func getter(t *testing.T, req *http.Request) func() {
+	t.Helper()
 	tr := &peerpool.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	buf := make([]byte, 512)
 	get := func() {
 		resp, err := tr.RoundTrip(req)
@@ -71,9 +77,47 @@ func TestAGetAllocatesLittle(t *testing.T) {
 		resp.Body.Close()
 	}
 	get() // a connection, and whatever is made once
-	allocs := testing.AllocsPerRun(2000, get)
+	return get
+}
+
+func newGet(t *testing.T) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, frugal(t, answerOfFour), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func TestAGetAllocatesLittle(t *testing.T) {
+	allocs := testing.AllocsPerRun(2000, getter(t, newGet(t)))
 	t.Logf("%v allocations for a GET with four fields in the response", allocs)
 	if allocs > maxAllocs {
 		t.Errorf("%v allocations, want at most %d", allocs, maxAllocs)
+	}
+}
+
+func TestAGetWithAContextThatCanEndAllocatesLittleMore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	allocs := testing.AllocsPerRun(2000, getter(t, newGet(t).WithContext(ctx)))
+	if allocs > maxAllocs+ctxAllocs {
+		t.Errorf("%v allocations, want at most %d", allocs, maxAllocs+ctxAllocs)
+	}
+}
+
+func TestAGetTakesLittleMemory(t *testing.T) {
+	get := getter(t, newGet(t))
+	const runs = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		get()
+	}
+	runtime.ReadMemStats(&after)
+	got := (after.TotalAlloc - before.TotalAlloc) / runs
+	t.Logf("%d bytes for a GET", got)
+	if got > maxBytes {
+		t.Errorf("a GET takes %d bytes, want at most %d", got, maxBytes)
 	}
 }

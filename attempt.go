@@ -84,8 +84,11 @@ func (a *attempt) acquire() error {
 		}
 		err = a.lend(r, preset)
 		a.acquired(r.identity, err)
-		var dial *DialError
-		if err == nil || !errors.As(err, &dial) || dial.Op != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
+		if err == nil {
+			return nil
+		}
+		dial, ok := errors.AsType[*DialError](err)
+		if !ok || dial.Op != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
 			return err
 		}
 		avoid = append(avoid, r.identity.address)

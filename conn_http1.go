@@ -29,6 +29,7 @@ type http1Conn struct {
 var (
 	_ conn           = (*http1Conn)(nil)
 	_ pool.Retirer   = (*http1Conn)(nil)
+	_ pool.Rester    = (*http1Conn)(nil)
 	_ watch.Notified = (*http1Conn)(nil)
 )
 
@@ -104,18 +105,22 @@ func (c *http1Conn) Attach(retire func(pool.Reason)) {
 	}
 }
 
-// Probe is called by the pool whenever the connection is about to become idle, and before it is leased
-// from there. The first call has the connection watched: not before, since an answer that is closed
+// Probe is called by the pool before the connection is leased again.
+func (c *http1Conn) Probe() pool.Reason { return c.watch(c.Conn.Probe()) }
+
+// Rest is called by the pool when the connection is released. Closes and bytes that the system knows of can wait
+// for the Probe that follows: the watcher tells of the one, and of the other nobody needs to know before.
+func (c *http1Conn) Rest() pool.Reason { return c.watch(c.Conn.Rest()) }
+
+// watch has a connection watched that is found quiet for the first time: not before, since an answer that is closed
 // behind may still be read by the first lease.
-func (c *http1Conn) Probe() pool.Reason {
-	if reason := reasonOf(c.Conn.Probe()); reason != "" {
+func (c *http1Conn) watch(found http1.Condition) pool.Reason {
+	if reason := reasonOf(found); reason != "" {
 		return reason
 	}
 	if !c.watching {
 		c.watching = true
-		if s, ok := c.Socket().(syscall.Conn); ok {
-			c.watched, _ = c.watcher.Add(s, c)
-		}
+		c.watched, _ = c.watcher.Add(c.Conn, c)
 	}
 	return ""
 }

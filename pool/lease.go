@@ -101,16 +101,17 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	}
 }
 
-// Release ends the lease and gives the connection back. It probes the connection first. It returns "" when the
-// connection was kept or handed to a want, else why it was closed, or will be when the last of those who share it has
-// ended its lease.
+// Release ends the lease and gives the connection back. It probes the connection first, or has a Rester rest. It
+// returns "" when the connection was kept or handed to a want, else why it was closed, or will be when the last of
+// those who share it has ended its lease.
 func (l Lease[K, C]) Release() Reason {
 	e := l.end("Release")
 	var reason Reason
+	var owed bool
 	if e.shared() || !e.unpooled { // an unpooled one is closed whatever a probe says
-		reason = e.conn.Probe()
+		reason, owed = e.restOrProbe()
 	}
-	reason, ok := e.group.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason)
+	reason, ok := e.group.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason, owed)
 	if !ok {
 		endedTwice("Release")
 	}

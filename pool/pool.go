@@ -18,7 +18,7 @@ var ErrRetired = errors.New("pool: connection retired before its first lease")
 type Conn interface {
 	// Probe says whether the connection can serve another use: "" or the reason why not. The pool calls it at
 	// release and at checkout, without its lock and, unless the connection is a Sharer, never while somebody
-	// else leases it. It must not block.
+	// else leases it. It must not block. See Rester for one that is dear.
 	Probe() Reason
 	// Close is called by the pool exactly once, without its lock, and never after a Hijack. Its error is ignored.
 	Close() error

@@ -50,15 +50,18 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	}
 }
 
-// putBack gives the pool a connection that its lease has used, or a place on a shared one. It returns false where the
-// claim was given back before.
-func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason) (Reason, bool) {
+// putBack gives the pool a connection that its lease has used, or a place on a shared one. owed says that it was not
+// probed. putBack returns false where the claim was given back before.
+func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, bool) {
 	now := p.now()
 	var todo after[K, C]
 	p.mu.Lock()
 	if c.entry.shared() && !c.drop() {
 		p.mu.Unlock()
 		return "", false
+	}
+	if owed && reason == "" {
+		reason = p.probeOwed(c.entry)
 	}
 	reason = p.settle(c.entry, reason, now, &todo)
 	p.tend(c.entry.group, &todo)

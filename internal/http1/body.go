@@ -16,10 +16,10 @@ const (
 // Read and Close may be called at the same time; Close then interrupts the Read.
 type body struct {
 	e     *Exchange
-	kind  kind
 	after End   // what the connection is good for after the last byte
 	left  int64 // byLength: bytes to come
 	chunk chunks
+	kind  kind
 
 	// mu guards what follows. It is not held while reading: reading says that somebody does, and
 	// whoever finds the other at work leaves the end to it.
@@ -37,22 +37,36 @@ func (b *body) Read(p []byte) (int, error) {
 		b.discard()
 		return 0, nil
 	}
-	b.mu.Lock()
-	if b.closed || b.err != nil || b.reading || len(p) == 0 {
-		err := b.err
-		if b.closed {
-			err = ErrBodyReadAfterClose
-		} else if b.reading {
-			err = errConcurrentRead
-		}
-		b.mu.Unlock()
+	if err := b.begin(); err != nil {
 		return 0, err
 	}
-	b.reading = true
-	b.mu.Unlock()
-
+	if len(p) == 0 {
+		b.done(nil)
+		return 0, nil
+	}
 	n, err := b.read(p)
+	b.done(err)
+	return n, err
+}
 
+// begin claims the body for reading; or the error to return for it.
+func (b *body) begin() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return ErrBodyReadAfterClose
+	case b.reading:
+		return errConcurrentRead
+	case b.err != nil:
+		return b.err
+	}
+	b.reading = true
+	return nil
+}
+
+// done ends what begin began. err is the end of the body, nil if there is more to come.
+func (b *body) done(err error) {
 	b.mu.Lock()
 	b.reading = false
 	b.err = err
@@ -64,7 +78,6 @@ func (b *body) Read(p []byte) (int, error) {
 	} else if err != nil {
 		b.finish(err, false)
 	}
-	return n, err
 }
 
 // read reads according to the framing; io.EOF is only ever the proper end.
@@ -164,10 +177,14 @@ func (b *body) drain() error {
 			}
 		}()
 	}
-	buf := getBuffer(0)
-	defer putBuffer(buf)
+	if b.kind == byLength {
+		_, _, err := b.copyTo(io.Discard)
+		return err
+	}
+	bulk := bulks.Get().(*bulk)
+	defer bulks.Put(bulk)
 	for total := 0; total <= maxDrain; {
-		n, err := b.read(buf)
+		n, err := b.read(bulk[:])
 		if err != nil {
 			return err
 		}

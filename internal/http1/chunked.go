@@ -10,8 +10,8 @@ import (
 // plain hexadecimal, lines end in CRLF, chunk extensions are bounded.
 type chunks struct {
 	left   int64 // of the chunk under way
+	excess int32 // bytes that were not data, less an allowance for each byte that was
 	inside bool  // its data has begun, so its CRLF is still to come
-	excess int64 // bytes that were not data, less an allowance for each byte that was
 	last   bool  // the chunk of size zero has been read
 }
 
@@ -36,7 +36,7 @@ func (k *chunks) read(c *Conn, p []byte) (int, error) {
 	}
 	n, err := c.readData(p[:min(int64(len(p)), k.left)])
 	k.left -= int64(n)
-	k.excess = max(0, k.excess-int64(n))
+	k.excess -= int32(min(int64(k.excess), int64(n)))
 	if k.left == 0 && err == nil {
 		err = k.tryEnd(c)
 	}
@@ -73,7 +73,7 @@ func (k *chunks) next(c *Conn) error {
 	if !ok {
 		return malformed("invalid chunk size line", line)
 	}
-	k.excess += int64(len(line)) + 2
+	k.excess += int32(min(len(line), maxExcess)) + 2
 	// A chunk earns some overhead, so that honest small chunks never add up.
 	k.excess = max(0, k.excess-16)
 	if k.excess > maxExcess {
@@ -153,7 +153,7 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 	if n > maxFields {
 		return nil, errTooManyFields
 	}
-	fields, err := parseFields(section, n)
+	fields, _, err := parseFields(section, n, nil)
 	for name := range fields {
 		if forbiddenTrailer(name) {
 			delete(fields, name)

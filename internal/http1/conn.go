@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -20,32 +22,31 @@ type Conn struct {
 	// set it before the first exchange. It is called on another goroutine.
 	IdleEnded func(Condition)
 
-	nc     net.Conn        // what is read and written: socket itself, or TLS over it
-	socket net.Conn        // the innermost connection, which Abort closes
-	tls    *tls.Conn       // nc, if it is TLS made by crypto/tls
-	raw    syscall.RawConn // of socket, if it is one; nil: opaque, see probe.go
-	kernel bool            // socket is one: the kernel takes small writes even while nobody reads
-	peek   peeker
-	ahead  *readAhead // a read left pending while an opaque connection idles
+	nc    net.Conn        // what is read and written: the socket, or TLS over it
+	tls   *tls.Conn       // nc, if it is TLS made by crypto/tls
+	raw   syscall.RawConn // of the socket, if it is one; nil: opaque, see probe.go
+	ahead *readAhead      // a read left pending while an opaque connection idles
+	in    *input          // nil between exchanges, so that an idle connection is small
 
-	in        input
-	exchanges int // completed exchanges
+	exchanges uint32 // completed exchanges
+	kernel    bool   // the socket is one: the kernel takes small writes even while nobody reads
+	decrypted bool   // no record has been read from the socket since tls was last found to hold none
 
 	cause atomic.Pointer[error] // why Abort was called, first call wins
+
+	heeding *Exchange // whose context cancel looks at; nil between exchanges
+	cancel  func()    // see canceler
 }
 
 // NewConn returns a Conn over nc. The socket underneath is found by itself when nc is a *tls.Conn.
 func NewConn(nc net.Conn) *Conn {
-	c := &Conn{nc: nc, socket: nc}
-	if t, ok := nc.(*tls.Conn); ok {
-		c.tls, c.socket = t, t.NetConn()
-	}
-	s, ok := c.socket.(syscall.Conn)
+	c := &Conn{nc: nc}
+	c.tls, _ = nc.(*tls.Conn)
+	s, ok := c.Socket().(syscall.Conn)
 	c.kernel = ok
 	if ok && canPeek {
 		if raw, err := s.SyscallConn(); err == nil {
 			c.raw = raw
-			c.peek.init()
 		}
 	}
 	return c
@@ -55,7 +56,21 @@ func NewConn(nc net.Conn) *Conn {
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
 // Socket returns the innermost connection: what lies below TLS.
-func (c *Conn) Socket() net.Conn { return c.socket }
+func (c *Conn) Socket() net.Conn {
+	if c.tls != nil {
+		return c.tls.NetConn()
+	}
+	return c.nc
+}
+
+// SyscallConn returns the socket's, always the same, or an error if the connection hides its socket or the system
+// does not let anybody look into it.
+func (c *Conn) SyscallConn() (syscall.RawConn, error) {
+	if c.raw == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return c.raw, nil
+}
 
 // Abort interrupts whatever runs on the connection: the socket is closed, and blocked reads and
 // writes return cause. The first cause stays. It does not wait and says no goodbye to the peer, which
@@ -71,8 +86,18 @@ func (c *Conn) Abort(cause error) {
 // Close of a custom connection does.
 func (c *Conn) Condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &cause) }
 
+// canceler returns what to call when the context of e has ended. It is made once for all exchanges of the
+// connection: one that could not stop it from being called never gives the connection back to another.
+func (c *Conn) canceler(e *Exchange) func() {
+	c.heeding = e
+	if c.cancel == nil {
+		c.cancel = func() { c.Abort(context.Cause(c.heeding.Ctx)) }
+	}
+	return c.cancel
+}
+
 // Cut closes the socket of a condemned connection.
-func (c *Conn) Cut() { c.socket.Close() }
+func (c *Conn) Cut() { c.Socket().Close() }
 
 // Close closes the connection in good order, with a TLS close_notify where there is TLS
 // (RFC 9112 section 9.8).
@@ -105,6 +130,7 @@ func (c *Conn) explain(err error) error {
 func (c *Conn) Read(p []byte) (int, error) {
 	var n int
 	var err error
+	c.decrypted = false
 	if c.ahead != nil && len(p) > 0 {
 		n, err = c.ahead.take(p)
 		c.ahead = nil
@@ -129,28 +155,44 @@ func (c *Conn) ReadFrom(src io.Reader) (int64, error) {
 
 // input is the read buffer of the exchange under way.
 type input struct {
-	buf  []byte // nil between exchanges
-	r, w int    // unread bytes are buf[r:w]
+	buf  []byte
+	r, w int // unread bytes are buf[r:w]
 }
 
-func (in *input) buffered() int { return in.w - in.r }
+// inputs holds inputs of DefaultBufferSize.
+var inputs = sync.Pool{New: func() any { return &input{buf: make([]byte, DefaultBufferSize)} }}
 
-// take lends the buffer for an exchange.
-func (in *input) take(size int) {
-	if in.buf == nil {
-		in.buf = getBuffer(size)
+func (in *input) buffered() int {
+	if in == nil {
+		return 0
+	}
+	return in.w - in.r
+}
+
+// takeInput lends the buffer for an exchange.
+func (c *Conn) takeInput(size int) {
+	switch {
+	case c.in != nil:
+	case size <= 0 || size == DefaultBufferSize:
+		c.in = inputs.Get().(*input)
+	default:
+		c.in = &input{buf: make([]byte, size)}
 	}
 }
 
-// give gives the buffer back. What it still held is lost: the caller has seen to that.
-func (in *input) give() {
-	putBuffer(in.buf)
-	*in = input{}
+// giveInput gives the buffer back. What it still held is lost: the caller has seen to that.
+func (c *Conn) giveInput() {
+	in := c.in
+	c.in = nil
+	if in != nil && len(in.buf) == DefaultBufferSize {
+		in.r, in.w = 0, 0
+		inputs.Put(in)
+	}
 }
 
 // fill reads once into the free space of the buffer, making some first when there is none.
 func (c *Conn) fill() error {
-	in := &c.in
+	in := c.in
 	if in.r == in.w {
 		in.r, in.w = 0, 0
 	} else if in.w == len(in.buf) && in.r > 0 {
@@ -176,12 +218,11 @@ func (in *input) grow() {
 	bigger := make([]byte, 2*len(in.buf))
 	in.w = copy(bigger, in.buf[in.r:in.w])
 	in.r = 0
-	putBuffer(in.buf)
 	in.buf = bigger
 }
 
-// buffers holds buffers of DefaultBufferSize. Only bytes that no caller ever sees live in them:
-// bodies are copied out, heads become strings.
+// buffers holds buffers of DefaultBufferSize to write from. Only bytes that no caller keeps live in them and in
+// inputs: bodies are copied out or shown to a Writer, heads become strings.
 var buffers = sync.Pool{New: func() any { return new([DefaultBufferSize]byte) }}
 
 func getBuffer(size int) []byte {

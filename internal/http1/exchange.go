@@ -30,12 +30,12 @@ type Options struct {
 	Proxied        bool          // absolute-form target, for a proxy
 	Gzip           bool          // ask for gzip if the request doesn't say otherwise, and decode it
 	Close          bool          // ask the server to close
+	Partitioned    bool          // the connection belongs to one credential: NTLM and Negotiate may bind it
 	ExpectTimeout  time.Duration // how long to wait for 100 Continue; 0: not at all
 	HeaderTimeout  time.Duration // from the end of the request to the head of the response; 0: none
 	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer; 0: 10 MiB
 	ReadBuffer     int           // bytes; 0: DefaultBufferSize
 	WriteBuffer    int
-	Partitioned    bool // the connection belongs to one credential: NTLM and Negotiate may bind it
 }
 
 // End says how an exchange left its connection. The empty End means that it can serve another one;
@@ -79,15 +79,18 @@ type Exchange struct {
 	Wrote     bool // a byte of the request was written
 	Touched   bool // the request's body was read from, or closed
 	Started   bool // a byte of the response arrived
-	Status    int  // of the response; 0: none
+	gzip      bool
+	Status    int // of the response; 0: none
 	KeepAlive KeepAlive
 
-	gzip bool
 	body *onceBody // of the request
 	resp http.Response
 	in   body // of the response
-	stop func() bool
-	up   *upload
+	// values are those of the response's header, if they are few. They are never used for another exchange, since
+	// the caller may keep the header for as long as it likes.
+	values [fewFields]string
+	stop   func() bool
+	up     *upload
 
 	// mu guards what follows, which the goroutine of an upload shares. Nothing that blocks and no
 	// hook may be called under it.
@@ -106,7 +109,7 @@ func (e *Exchange) Run() (*http.Response, error) {
 		e.Opts.MaxHeaderBytes = defaultMaxHeader
 	}
 	if e.Ctx.Done() != nil {
-		e.stop = context.AfterFunc(e.Ctx, e.canceled)
+		e.stop = context.AfterFunc(e.Ctx, e.Conn.canceler(e))
 	}
 	if e.Req.Body != nil && e.Req.Body != http.NoBody {
 		e.body = &onceBody{closer: e.Req.Body}
@@ -122,14 +125,24 @@ func (e *Exchange) Run() (*http.Response, error) {
 	return e.respond(h, f)
 }
 
-func (e *Exchange) canceled() { e.Conn.Abort(context.Cause(e.Ctx)) }
+// unheed stops heeding the context. False: too late, the connection is being closed.
+func (e *Exchange) unheed() bool {
+	if e.stop == nil {
+		return true
+	}
+	if !e.stop() {
+		return false
+	}
+	e.Conn.heeding = nil
+	return true
+}
 
 // receivedAll is called when the response has been read to its end, or will not be: after says why.
 func (e *Exchange) receivedAll(after End) {
 	if after == Reusable && e.Conn.in.buffered() > 0 {
 		after = EndUnexpected
 	}
-	e.Conn.in.give()
+	e.Conn.giveInput()
 	if after == Reusable && !e.sent() {
 		after = EndUnsent
 	}
@@ -141,7 +154,7 @@ func (e *Exchange) end(how End) {
 	e.mu.Lock()
 	e.ended = true
 	e.mu.Unlock()
-	if e.stop != nil && !e.stop() && how == Reusable {
+	if !e.unheed() && how == Reusable {
 		how = EndCanceled
 	}
 	if how == Reusable && e.Conn.aborted() != nil {
@@ -178,18 +191,16 @@ func (e *Exchange) fail(err error) error {
 	e.mu.Unlock()
 	how := endOf(err)
 	e.Wrote = e.wrote()
-	if e.stop != nil && !e.stop() {
+	if !e.unheed() {
 		how = EndCanceled
 	}
-	untouched := !e.Wrote && e.Conn.in.buf == nil && e.Conn.aborted() == nil
+	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
 	if untouched && how != EndCanceled {
 		how = EndUntouched // the request could not even be begun; the connection knows nothing of it
 	} else {
 		e.Conn.Abort(err)
 	}
-	if e.Conn.in.buf != nil {
-		e.Conn.in.give()
-	}
+	e.Conn.giveInput()
 	if e.up != nil {
 		e.up.answered(false)
 	}

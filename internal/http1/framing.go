@@ -41,7 +41,9 @@ func (h *head) frame(method string) (framing, error) {
 		return framing{}, err
 	}
 	f := framing{length: -1, chunked: chunked, persist: h.persists()}
-	delete(h.header, "Transfer-Encoding")
+	if h.transfer != nil {
+		delete(h.header, "Transfer-Encoding")
+	}
 	if !f.persist && h.minor > 0 {
 		delete(h.header, "Connection") // http.Response.Close says it
 	}
@@ -113,7 +115,7 @@ func (h *head) contentLength() (int64, error) {
 // persists reads the Connection field of the response (RFC 9112 section 9.3). As with net/http, a close is taken out
 // of the header: Response.Close says it.
 func (h *head) persists() bool {
-	values := h.header["Connection"]
+	values := h.get("Connection")
 	closes := httpguts.HeaderValuesContainsToken(values, "close")
 	if h.minor == 0 {
 		return !closes && httpguts.HeaderValuesContainsToken(values, "keep-alive")
@@ -126,7 +128,7 @@ func (h *head) persists() bool {
 
 // noCache spells "Pragma: no-cache" out as the Cache-Control that it means (RFC 9111 section 5.4), as net/http does.
 func (h *head) noCache() {
-	if p := h.header["Pragma"]; len(p) > 0 && p[0] == "no-cache" && h.header["Cache-Control"] == nil {
+	if p := h.get("Pragma"); len(p) > 0 && p[0] == "no-cache" && h.header["Cache-Control"] == nil {
 		h.header["Cache-Control"] = []string{"no-cache"}
 	}
 }
@@ -134,7 +136,7 @@ func (h *head) noCache() {
 // trailer returns the announced trailer fields, without values yet, and takes Trailer out of the
 // header. A field that must not be a trailer is an error (RFC 9110 section 6.5.1).
 func (h *head) trailer(chunked bool) (http.Header, error) {
-	announced := h.header["Trailer"]
+	announced := h.get("Trailer")
 	if len(announced) == 0 || !chunked {
 		return nil, nil
 	}
@@ -173,13 +175,16 @@ type KeepAlive struct {
 	Max     int // further requests; -1: not said
 }
 
+// noHint is what a server says that does not speak of it.
+var noHint = KeepAlive{Timeout: -1, Max: -1}
+
 // maxHint bounds a hint, so that no arithmetic on it overflows.
 const maxHint = 1 << 24
 
 // keepAlive parses "Keep-Alive: timeout=5, max=100", a field that RFC 9112 appendix C.2.2 mentions and
 // the expired draft-thomson-hybi-http-timeout describes.
 func keepAlive(header http.Header) KeepAlive {
-	ka := KeepAlive{Timeout: -1, Max: -1}
+	ka := noHint
 	for _, line := range header["Keep-Alive"] {
 		for param := range strings.SplitSeq(line, ",") {
 			name, value, _ := strings.Cut(param, "=")

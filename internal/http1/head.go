@@ -18,12 +18,30 @@ type head struct {
 	proto      string
 	minor      int // of HTTP/1.minor
 	header     http.Header
-	contentLen []string // values of Content-Length, as sent
-	transfer   []string // values of Transfer-Encoding, as sent
+	lengths    lengthSet // of the names in header
+	contentLen []string  // values of Content-Length, as sent
+	transfer   []string  // values of Transfer-Encoding, as sent
 }
 
-// readHead reads until a whole head is in the buffer and parses it. limit counts bytes.
-func (c *Conn) readHead(limit int64) (h head, size int64, err error) {
+// fewFields is how many fields of a response find room for their values in the exchange itself.
+const fewFields = 8
+
+// lengthSet is a set of the lengths of field names, modulo 64. Of the fields that decide about a response few are
+// ever there, and a look-up is dear beside asking whether there is any field whose name is that long.
+type lengthSet uint64
+
+func lengthOf(name string) lengthSet { return 1 << (len(name) & 63) }
+
+// get returns the values of a field by its canonical name.
+func (h *head) get(name string) []string {
+	if h.lengths&lengthOf(name) == 0 {
+		return nil
+	}
+	return h.header[name]
+}
+
+// readHead reads until a whole head is in the buffer and parses it. limit counts bytes. See parseFields for room.
+func (c *Conn) readHead(limit int64, room []string) (h head, size int64, err error) {
 	end := 0 // length of the head, with its empty line
 	for scanned := 0; ; {
 		b := c.in.buf[c.in.r:c.in.w]
@@ -44,7 +62,7 @@ func (c *Conn) readHead(limit int64) (h head, size int64, err error) {
 	if int64(end) > limit {
 		return head{}, 0, errHeaderTooLong(limit)
 	}
-	h, err = parseHead(c.in.buf[c.in.r : c.in.r+end])
+	h, err = parseHead(c.in.buf[c.in.r:c.in.r+end], room)
 	c.in.r += end
 	return h, int64(end), err
 }
@@ -86,7 +104,7 @@ func badStart(b []byte) error {
 
 // parseHead parses a head whose last line is empty. It writes into b: field names become canonical
 // in place, so that the one string made of the head serves all names and values.
-func parseHead(b []byte) (head, error) {
+func parseHead(b []byte, room []string) (head, error) {
 	var h head
 	line, rest := cutLine(b)
 	if err := h.parseStatusLine(line); err != nil {
@@ -97,12 +115,12 @@ func parseHead(b []byte) (head, error) {
 		return head{}, errTooManyFields
 	}
 	var err error
-	h.header, err = parseFields(rest, n)
+	h.header, h.lengths, err = parseFields(rest, n, room)
 	if err != nil {
 		return head{}, err
 	}
-	h.contentLen = h.header["Content-Length"]
-	h.transfer = h.header["Transfer-Encoding"]
+	h.contentLen = h.get("Content-Length")
+	h.transfer = h.get("Transfer-Encoding")
 	return h, nil
 }
 
@@ -161,30 +179,35 @@ func parseStatusCode(s string) (int, bool) {
 }
 
 // parseFields parses header or trailer fields up to the empty line that ends b. n is how many lines
-// there are before it.
-func parseFields(b []byte, n int) (http.Header, error) {
-	header := make(http.Header, n)
+// there are before it. The values take room, if that is enough, and then belong to whoever has the header.
+func parseFields(b []byte, n int, room []string) (header http.Header, lengths lengthSet, err error) {
+	header = make(http.Header, n)
 	if n == 0 {
-		return header, nil
+		return header, 0, nil
 	}
 	if err := canonicalize(b); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	text := string(b)
-	values := make([]string, n) // one backing array for the usual single values
+	values := room // one backing array for the usual single values
+	if n > len(values) {
+		values = make([]string, n)
+	}
 	for {
 		end := strings.IndexByte(text, '\n')
 		line := strings.TrimSuffix(text[:end], "\r")
 		text = text[end+1:]
 		if line == "" {
-			return header, nil
+			return header, lengths, nil
 		}
-		name, value, _ := strings.Cut(line, ":")
-		value = trimSpace(value)
-		if have := header[name]; have != nil {
-			header[name] = append(have, value)
+		colon := strings.IndexByte(line, ':')
+		name, value := line[:colon], trimSpace(line[colon+1:])
+		length := lengthOf(name)
+		if lengths&length != 0 && header[name] != nil {
+			header[name] = append(header[name], value)
 			continue
 		}
+		lengths |= length
 		values[0] = value
 		header[name], values = values[:1:1], values[1:]
 	}

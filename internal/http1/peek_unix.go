@@ -3,6 +3,7 @@
 package http1
 
 import (
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -11,28 +12,33 @@ import (
 // canPeek says whether this system has a receive that takes nothing away.
 const canPeek = true
 
-// peeker looks at what lies in a socket without taking it. Its closure is made once, so that looking
-// allocates nothing.
+// peeker looks at what lies in a socket without taking it. Its closure is made once, so that looking allocates
+// nothing; and as looking takes but a moment, few peekers serve any number of connections.
 type peeker struct {
-	buf [12]byte
-	n   int // bytes seen; 0: the peer closed; -1: nothing there
+	buf [peeked]byte
+	n   int
 	err error
 	fn  func(fd uintptr) bool
 }
 
-func (p *peeker) init() {
+var peekers = sync.Pool{New: func() any {
+	p := new(peeker)
 	p.fn = func(fd uintptr) bool {
 		p.n, p.err = recv(int(fd), p.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		return true // never wait
 	}
-}
+	return p
+}}
 
-func (p *peeker) run(raw syscall.RawConn) (int, error) {
+// peek returns the first bytes that lie in a socket, and how many: 0 if the peer closed, -1 if nothing is there.
+func peek(raw syscall.RawConn) (b [peeked]byte, n int, err error) {
+	p := peekers.Get().(*peeker)
+	defer peekers.Put(p)
 	if err := raw.Read(p.fn); err != nil {
-		return 0, err
+		return b, 0, err
 	}
 	if p.err == unix.EAGAIN || p.err == unix.EINTR { // a bare errno: no chain to search
-		return -1, nil
+		return b, -1, nil
 	}
-	return p.n, p.err
+	return p.buf, p.n, p.err
 }

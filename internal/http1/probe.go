@@ -17,24 +17,21 @@ const (
 	Unexpected                  // bytes that answer no request (RFC 9112 section 9.2)
 )
 
+// peeked is how many bytes of what lies in a socket are looked at.
+const peeked = len("HTTP/1.x 408")
+
 // Probe looks for a close or for bytes that nobody asked for on a connection without an exchange. It
-// never blocks and is meant to be called both when the connection is released and before it is used
-// again. A server that answers before it is asked cannot be caught by any probe if its bytes arrive
-// later; what has arrived is always seen:
+// never blocks and is meant to be called before the connection is used again. A server that answers
+// before it is asked cannot be caught by any probe if its bytes arrive later; what has arrived is always
+// seen:
 //
 //   - in a TLS record that is read already but not decrypted: by a read whose deadline has passed;
 //   - in the socket: by a peek that takes nothing away;
 //   - on a connection that hides its socket: by a read left pending while it idles, as soon as the goroutine
 //     that reads has had its turn.
 func (c *Conn) Probe() Condition {
-	if c.aborted() != nil {
-		return PeerClosed
-	}
-	if c.in.buffered() > 0 {
-		return Unexpected
-	}
-	if c.raw == nil {
-		return c.probeOpaque()
+	if cond := c.Rest(); cond != Quiet || c.raw == nil {
+		return cond
 	}
 	if c.tls == nil {
 		return c.probePlain()
@@ -42,14 +39,31 @@ func (c *Conn) Probe() Condition {
 	return c.probeTLS()
 }
 
+// Rest is the part of Probe that asks the system nothing: meant for a connection that becomes idle, which is
+// probed before it is used again. It finds what came with the last response, and has a connection that hides its
+// socket read ahead.
+func (c *Conn) Rest() Condition {
+	switch {
+	case c.aborted() != nil:
+		return PeerClosed
+	case c.in.buffered() > 0:
+		return Unexpected
+	case c.raw == nil:
+		return c.probeOpaque()
+	case c.tls != nil && c.exchanges > 0 && !c.decrypted: // before the first exchange session tickets may lie there
+		return c.probeRecords()
+	}
+	return Quiet
+}
+
 func (c *Conn) probePlain() Condition {
-	n, err := c.peek.run(c.raw)
+	b, n, err := peek(c.raw)
 	switch {
 	case err != nil || n == 0:
 		return PeerClosed
 	case n < 0:
 		return Quiet
-	case isRequestTimeout(c.peek.buf[:n]):
+	case isRequestTimeout(b[:n]):
 		return PeerClosed // a 408 on an idle connection announces its end (RFC 9110 section 15.5.9)
 	}
 	return Unexpected
@@ -64,30 +78,26 @@ func isRequestTimeout(b []byte) bool {
 var longAgo = time.Unix(1, 0)
 
 func (c *Conn) probeTLS() Condition {
-	if c.exchanges > 0 { // before the first exchange session tickets may lie there unread
-		if cond := c.probeRecords(); cond != Quiet {
-			return cond
-		}
-	}
-	n, err := c.peek.run(c.raw)
+	b, n, err := peek(c.raw)
 	switch {
 	case err != nil || n == 0:
 		return PeerClosed
 	case n < 0 || c.exchanges == 0:
 		return Quiet
-	case isAlertRecord(c.peek.buf[:n]):
+	case isAlertRecord(b[:n]):
 		return PeerClosed
 	}
 	return Unexpected
 }
 
-// probeRecords finds what crypto/tls has read from the socket together with the last response. A
-// passed deadline stops it before it reads the socket, and a timeout leaves it usable.
+// probeRecords finds what crypto/tls has read from the socket together with the last response, which is
+// looked for once: nothing is added while nobody reads. A passed deadline stops it before it reads the socket, and a timeout leaves it usable.
 func (c *Conn) probeRecords() Condition {
 	if err := c.tls.SetReadDeadline(longAgo); err != nil {
 		return PeerClosed
 	}
-	n, err := c.tls.Read(c.peek.buf[:1])
+	var one [1]byte
+	n, err := c.tls.Read(one[:])
 	if n > 0 {
 		return Unexpected
 	}
@@ -97,6 +107,7 @@ func (c *Conn) probeRecords() Condition {
 	if err := c.tls.SetReadDeadline(time.Time{}); err != nil {
 		return PeerClosed
 	}
+	c.decrypted = true // and so it stays until somebody reads
 	return Quiet
 }
 

@@ -213,7 +213,7 @@ func TestSessionTicketsBeforeTheFirstExchangeAreNoHarm(t *testing.T) {
 	defer nc.Close()
 	c := NewConn(handshake(t, nc, w.ClientTLS()))
 	for n := -1; n < 0; { // until the tickets are there
-		if n, err = c.peek.run(c.raw); err != nil {
+		if _, n, err = peek(c.raw); err != nil {
 			t.Fatal(err)
 		}
 		runtime.Gosched()

@@ -9,7 +9,7 @@ import (
 
 // receive reads up to the head of the final response.
 func (e *Exchange) receive() (head, framing, error) {
-	e.Conn.in.take(e.Opts.ReadBuffer)
+	e.Conn.takeInput(e.Opts.ReadBuffer)
 	if err := e.Conn.fill(); err != nil {
 		return head{}, framing{}, e.noAnswer(err)
 	}
@@ -52,8 +52,10 @@ func (e *Exchange) noAnswer(err error) error {
 func (e *Exchange) finalHead() (head, error) {
 	trace := e.Opts.Trace
 	limit := e.Opts.MaxHeaderBytes
+	room := e.values[:]
 	for interim := 0; ; interim++ {
-		h, size, err := e.Conn.readHead(limit)
+		h, size, err := e.Conn.readHead(limit, room)
+		room = nil // whoever was shown an interim header may keep it
 		if err != nil {
 			return head{}, err
 		}
@@ -103,7 +105,10 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		e.Touched = true
 		e.body.Close() // sent, or not wanted any more
 	}
-	e.Status, e.KeepAlive = h.code, keepAlive(h.header)
+	e.Status, e.KeepAlive = h.code, noHint
+	if h.get("Keep-Alive") != nil {
+		e.KeepAlive = keepAlive(h.header)
+	}
 	e.resp = http.Response{
 		Status: h.status, StatusCode: h.code,
 		Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor,

@@ -10,13 +10,13 @@ import (
 // upgrade hands the connection over to the caller: the response's body reads and writes it. So it does with a switch
 // that nobody asked for (RFC 9110 section 7.8 forbids it): what follows is no answer to anything of ours.
 func (e *Exchange) upgrade() (*http.Response, error) {
-	if e.stop != nil && !e.stop() {
+	if !e.unheed() {
 		return nil, e.fail(context.Cause(e.Ctx))
 	}
 	e.stop = nil
 	c := e.Conn
 	up := &upgraded{c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
-	c.in.give()
+	c.giveInput()
 	e.resp.Body = up
 	e.end(EndUpgrade)
 	return &e.resp, nil

@@ -10,9 +10,9 @@ import (
 type set struct {
 	poller *poller
 
-	mu      sync.Mutex        // guards all below and the field taken; nothing is called under it
+	mu      sync.Mutex        // guards all below; nothing is called under it
 	last    uint64            // the token given out last
-	entries map[uint64]*entry // nil once retired
+	entries map[uint64]*entry // nil once retired; an entry that is taken has left a nil until it is dropped
 }
 
 // entry is one socket in a set. While it is in entries the poller is open.
@@ -21,7 +21,6 @@ type entry struct {
 	token uint64
 	raw   syscall.RawConn
 	to    Notified
-	taken bool // by whoever ends it: Remove, or the goroutine that saw the peer close
 }
 
 // enroll takes e in; false if the set is retired.
@@ -37,15 +36,15 @@ func (s *set) enroll(e *entry) bool {
 	return true
 }
 
-// take returns the entry with this token to the first who asks, and nil to all others.
+// take returns the entry with this token to the first who ends it, Remove or the goroutine that saw the peer close,
+// and nil to all others.
 func (s *set) take(token uint64) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.entries[token]
-	if e == nil || e.taken {
-		return nil
+	if e != nil {
+		s.entries[token] = nil
 	}
-	e.taken = true
 	return e
 }
 

@@ -1,0 +1,175 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"sync"
+)
+
+// bulk is a buffer for bodies that are copied or discarded: so large that a system call costs little beside what
+// it copies. Only bytes that a Writer is shown, and must not keep, live in it.
+type bulk [64 << 10]byte
+
+var bulks = sync.Pool{New: func() any { return new(bulk) }}
+
+var (
+	errWriterPanicked = errors.New("peerpool: a writer panicked while a response body was copied to it")
+	errInvalidWrite   = errors.New("peerpool: a writer claims to have written what it was not given")
+)
+
+// WriteTo writes the rest of the body to w, which must not keep what it is given, and makes io.Copy cheaper. It
+// returns how many bytes w has taken, and the error of the body or of w; the proper end is none.
+//
+// Where both ends are plain sockets, or w is a file, the system copies by itself if it can; so it does where w is
+// io.Discard. An error of w then ends the body, as nobody knows what was on its way. After any other error of w the rest of the body can be read.
+func (b *body) WriteTo(w io.Writer) (n int64, err error) {
+	if err := b.begin(); err != nil {
+		return 0, properEnd(err)
+	}
+	from, ok := w.(io.ReaderFrom)
+	system := ok && b.systemCopies(w)
+	if ok && !system && w != io.Discard {
+		b.done(nil)
+		return from.ReadFrom(struct{ io.Reader }{b}) // w knows best how it wants to read
+	}
+	end := errWriterPanicked
+	defer func() { b.done(end) }()
+	if system {
+		n, err, end = b.splice(w, from)
+	} else {
+		n, err, end = b.copyTo(w)
+	}
+	if err == nil {
+		err = properEnd(end)
+	}
+	return n, err
+}
+
+func properEnd(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// copyTo returns the error of w and that of the body.
+func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
+	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
+		return n, werr, b.endOfLength()
+	}
+	if w == io.Discard && b.kind != byChunks && b.e.Conn.canSkip() {
+		skipped, err := b.skip()
+		return n + skipped, nil, err
+	}
+	p := bulks.Get().(*bulk)
+	defer bulks.Put(p)
+	for err == nil && werr == nil {
+		var got, taken int
+		got, err = b.read(p[:])
+		if got > 0 {
+			taken, werr = write(w, p[:got])
+			n += int64(taken)
+		}
+	}
+	return n, werr, err
+}
+
+// skip has the system throw the body away, of which nothing is buffered.
+func (b *body) skip() (n int64, err error) {
+	for err == nil {
+		limit := int64(math.MaxInt64)
+		if b.kind == byLength {
+			limit = b.left
+		}
+		var skipped int64
+		skipped, err = b.e.Conn.skip(limit)
+		n += skipped
+		if b.kind == byLength {
+			b.left -= skipped
+			if b.left == 0 {
+				return n, io.EOF
+			}
+			err = unexpectedEOF(err)
+		}
+	}
+	return n, err
+}
+
+// flush writes what has been read ahead of a body that is not chunked.
+func (b *body) flush(w io.Writer) (int64, error) {
+	in := b.e.Conn.in
+	if b.kind == byChunks || in.buffered() == 0 {
+		return 0, nil
+	}
+	p := in.buf[in.r:in.w]
+	if b.kind == byLength {
+		p = p[:min(int64(len(p)), b.left)]
+	}
+	n, err := write(w, p)
+	in.r += n
+	if b.kind == byLength {
+		b.left -= int64(n)
+	}
+	return int64(n), err
+}
+
+func (b *body) endOfLength() error {
+	if b.kind == byLength && b.left == 0 {
+		return io.EOF
+	}
+	return nil
+}
+
+// write is Write, held to what io.Writer promises.
+func write(w io.Writer, p []byte) (int, error) {
+	n, err := w.Write(p)
+	switch {
+	case n < 0 || n > len(p):
+		return 0, errInvalidWrite
+	case err == nil && n < len(p):
+		return n, io.ErrShortWrite
+	}
+	return n, err
+}
+
+// systemCopies says whether w can take bytes from the connection without their passing through this process, and
+// whether they are enough to be worth it.
+func (b *body) systemCopies(w io.Writer) bool {
+	c := b.e.Conn
+	switch w.(type) {
+	case *net.TCPConn, *os.File:
+	default:
+		return false
+	}
+	switch c.nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return false
+	}
+	return b.kind == untilClose || b.kind == byLength && b.left-int64(c.in.buffered()) >= int64(len(bulk{}))
+}
+
+// splice has the system copy the body to w, whose ReadFrom is from's.
+func (b *body) splice(w io.Writer, from io.ReaderFrom) (n int64, werr, err error) {
+	if n, werr = b.flush(w); werr != nil {
+		return n, werr, b.endOfLength()
+	}
+	c := b.e.Conn
+	var src io.Reader = c.nc
+	if b.kind == byLength {
+		src = &io.LimitedReader{R: c.nc, N: b.left}
+	}
+	moved, err := from.ReadFrom(src)
+	n += moved
+	switch {
+	case err != nil:
+		return n, nil, c.explain(err)
+	case b.kind == byLength && moved < b.left:
+		return n, nil, io.ErrUnexpectedEOF
+	}
+	b.left -= moved
+	return n, nil, io.EOF
+}

@@ -1,0 +1,462 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// large is the size of a body that is copied in several pieces.
+const large = 4 * len(bulk{})
+
+var errFull = errors.New("full")
+
+// shy is a Writer without any further method, which fails when it has taken as many bytes as it may.
+type shy struct {
+	bytes.Buffer
+	room int
+}
+
+type onlyWriter struct{ io.Writer }
+
+func (w *shy) take(p []byte) (int, error) {
+	n := min(len(p), w.room)
+	w.room -= n
+	w.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// target is what a body is copied to.
+type target struct {
+	io.Writer
+	got func() string // what has come; call it once, at the end
+}
+
+// targets are the Writers that a body deals with in different ways.
+var targets = map[string]func(*testing.T) target{
+	"a plain writer": func(*testing.T) target {
+		var buf bytes.Buffer
+		return target{onlyWriter{&buf}, buf.String}
+	},
+	"one that reads for itself": func(*testing.T) target {
+		var buf bytes.Buffer
+		return target{&buf, buf.String}
+	},
+	"a file": func(t *testing.T) target {
+		f, err := os.Create(filepath.Join(t.TempDir(), "body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return target{f, func() string {
+			b, err := os.ReadFile(f.Name())
+			if err != nil {
+				t.Error(err)
+			}
+			return string(b)
+		}}
+	},
+	"a TCP connection": func(t *testing.T) target {
+		near, far := tcpPair(t)
+		got := make(chan string, 1)
+		go func() {
+			b, _ := io.ReadAll(far)
+			got <- string(b)
+		}()
+		return target{near, func() string { near.CloseWrite(); return <-got }}
+	},
+}
+
+// everyTarget is targets, and nowhere.
+func everyTarget() map[string]func(*testing.T) target {
+	all := maps.Clone(targets)
+	all["nowhere"] = func(*testing.T) target { return target{io.Discard, nil} }
+	return all
+}
+
+// tcpPair returns the two ends of a TCP connection.
+func tcpPair(t *testing.T) (near, far *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	other, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Close() })
+	return nc.(*net.TCPConn), other.(*net.TCPConn)
+}
+
+// framings wrap a body in each of the ways in which its end is told.
+var framings = map[string]struct {
+	frame func(body string) string
+	end   End
+}{
+	"of known length": {end: Reusable, frame: withLength},
+	"chunked": {end: Reusable, frame: func(body string) string {
+		half := len(body) / 2
+		return chunkedHead + chunk(body[:half]) + chunk(body[half:]) + "0\r\n\r\n"
+	}},
+	"until the close": {end: EndClose, frame: func(body string) string { return ok + "\r\n" + body }},
+}
+
+func withLength(body string) string {
+	return ok + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+}
+
+func chunk(data string) string {
+	if data == "" {
+		return ""
+	}
+	return strconv.FormatInt(int64(len(data)), 16) + "\r\n" + data + "\r\n"
+}
+
+// text is n bytes of which no two stretches look the same.
+func text(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		b.WriteString(strconv.Itoa(i) + " ")
+	}
+	return b.String()[:n]
+}
+
+// copied runs an exchange over c and copies its body to w, behind the first bytes, which it reads.
+func copied(t *testing.T, c *Conn, first int, w io.Writer) (e *Exchange, n int64, err error) {
+	t.Helper()
+	e = exchange(c, get(t))
+	resp := run(t, e)
+	if _, err := io.ReadFull(resp.Body, make([]byte, first)); err != nil {
+		t.Fatal(err)
+	}
+	n, err = io.Copy(w, resp.Body)
+	return e, n, err
+}
+
+func TestABodyIsCopiedAsItIs(t *testing.T) {
+	for how, framing := range framings {
+		for to, open := range targets {
+			for _, size := range []int{1, 3000, len(bulk{}) + 5000, large} {
+				for _, first := range []int{0, 1, size / 2} {
+					body := text(size)
+					w := httptestutil.NewWire(t, httptestutil.ReplyThenClose(framing.frame(body)))
+					c, target := dial(t, w), open(t)
+					e, n, err := copied(t, c, first, target.Writer)
+					if err != nil || n != int64(size-first) {
+						t.Errorf("%s to %s: %d of %d bytes, %v", how, to, n, size-first, err)
+					}
+					if got := target.got(); got != body[first:] {
+						t.Errorf("%s to %s: %d bytes arrive other than they were sent", how, to, size)
+					}
+					wantEnd(t, e, framing.end)
+				}
+			}
+		}
+	}
+}
+
+func TestABodyIsDiscardedToItsEnd(t *testing.T) {
+	for how, framing := range framings {
+		t.Run(how, func(t *testing.T) {
+			probed(t, httptestutil.ReplyThenClose(framing.frame(text(large))), func(t *testing.T, c *Conn) {
+				e, n, err := copied(t, c, 10, io.Discard)
+				if n != int64(large-10) || err != nil {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				wantEnd(t, e, framing.end)
+			})
+		})
+	}
+}
+
+func TestADiscardedBodyThatEndsTooSoonIsNotComplete(t *testing.T) {
+	for _, how := range []string{"of known length", "chunked"} {
+		for _, size := range []int{100, large} {
+			sent := framings[how].frame(text(size))
+			probed(t, httptestutil.ReplyThenClose(sent[:len(sent)-20]), func(t *testing.T, c *Conn) {
+				e, _, err := copied(t, c, 0, io.Discard)
+				if err != io.ErrUnexpectedEOF {
+					t.Errorf("%s: the error is %v", how, err)
+				}
+				wantEnd(t, e, EndError)
+			})
+		}
+	}
+}
+
+// TestAResetIsNotTheEndOfADiscardedBody, though a body without a length ends with the connection.
+func TestAResetIsNotTheEndOfADiscardedBody(t *testing.T) {
+	for _, how := range []string{"of known length", "until the close"} {
+		reset := make(chan struct{}, 1)
+		sent := framings[how].frame(text(large))
+		c := dial(t, httptestutil.NewWire(t, func(w *httptestutil.WireConn) {
+			w.ReadRequest()
+			w.Write(sent[:len(sent)-20])
+			w.Await(reset)
+			w.Reset()
+		}))
+		e := exchange(c, get(t))
+		resp := run(t, e)
+		if _, err := io.ReadFull(resp.Body, make([]byte, large/2)); err != nil {
+			t.Fatal(err)
+		}
+		reset <- struct{}{}
+		_, err := io.Copy(io.Discard, resp.Body)
+		var op *net.OpError
+		if !errors.As(err, &op) || op.Op != "read" {
+			t.Errorf("%s: the error is %v", how, err)
+		}
+		wantEnd(t, e, EndError)
+	}
+}
+
+func TestDiscardingStopsAtTheEndOfTheBody(t *testing.T) {
+	script := func(w *httptestutil.WireConn) {
+		for range 2 {
+			w.ReadRequest()
+			w.WriteRecords(withLength(text(large)), evil)
+		}
+		w.WaitClosed()
+	}
+	probed(t, script, func(t *testing.T, c *Conn) {
+		e, n, err := copied(t, c, 0, io.Discard)
+		if n != int64(large) || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if end := endOfExchange(t, e); end == Reusable {
+			eventually(t, c, Unexpected)
+		} else if end != EndUnexpected {
+			t.Errorf("the exchange ended as %q", end)
+		}
+	})
+}
+
+// TestABodyThatEndsTooSoonIsNotCopiedAsComplete, and all that came is copied.
+func TestABodyThatEndsTooSoonIsNotCopiedAsComplete(t *testing.T) {
+	for _, how := range []string{"of known length", "chunked"} {
+		for to, open := range targets {
+			for _, size := range []int{100, large} {
+				sent := framings[how].frame(text(size))
+				w := httptestutil.NewWire(t, httptestutil.ReplyThenClose(sent[:len(sent)-20]))
+				c, target := dial(t, w), open(t)
+				e, n, err := copied(t, c, 0, target.Writer)
+				if !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Errorf("%s to %s: the error is %v", how, to, err)
+				}
+				if got := target.got(); !strings.HasPrefix(text(size), got) || int64(len(got)) != n {
+					t.Errorf("%s to %s: %d bytes arrived, %d were reported", how, to, len(got), n)
+				}
+				wantEnd(t, e, EndError)
+			}
+		}
+	}
+}
+
+func TestBytesBehindACopiedBodyAreFound(t *testing.T) {
+	for to, open := range targets {
+		for _, size := range []int{100, large} {
+			w := httptestutil.NewWire(t, httptestutil.ReplyWithExtra(withLength(text(size)), evil))
+			c, target := dial(t, w), open(t)
+			e, _, err := copied(t, c, 0, target.Writer)
+			if got := target.got(); err != nil || got != text(size) {
+				t.Errorf("to %s: %d bytes, %v", to, len(got), err)
+			}
+			if end := endOfExchange(t, e); end == EndUnexpected {
+				continue // they were in the buffer
+			} else if end != Reusable {
+				t.Errorf("to %s: the exchange ended as %q", to, end)
+			}
+			if canPeek {
+				eventually(t, c, Unexpected)
+			}
+		}
+	}
+}
+
+// partly answers with a body of which it keeps the end back until the connection is closed.
+func partly(size int) httptestutil.Script {
+	return func(w *httptestutil.WireConn) {
+		w.ReadRequest()
+		sent := withLength(text(size))
+		w.Write(sent[:len(sent)-20])
+		w.WaitClosed()
+	}
+}
+
+// TestACopyCanBeInterrupted by its context and by closing the body, also while the system copies.
+func TestACopyCanBeInterrupted(t *testing.T) {
+	const size = large
+	for to, open := range everyTarget() {
+		for how, want := range map[string]error{"by its context": errReason, "by a close": ErrBodyReadAfterClose} {
+			t.Run(to+" "+how, func(t *testing.T) {
+				c, target := dial(t, httptestutil.NewWire(t, partly(size))), open(t)
+				req, cancel := cancelable(get(t))
+				defer cancel(nil)
+				e := exchange(c, req)
+				resp := run(t, e)
+				failed := make(chan error)
+				go func() {
+					_, err := io.Copy(target.Writer, resp.Body)
+					failed <- err
+				}()
+				for !e.in.isReading() {
+					runtime.Gosched()
+				}
+				if want == errReason {
+					cancel(errReason)
+				} else {
+					resp.Body.Close()
+				}
+				if err := <-failed; err != want {
+					t.Errorf("the error is %v, want %v", err, want)
+				}
+				if end := endOfExchange(t, e); end == Reusable {
+					t.Error("the connection is to be used again")
+				}
+			})
+		}
+	}
+}
+
+// isReading says whether somebody reads or copies the body.
+func (b *body) isReading() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reading
+}
+
+func TestAWriterThatFailsLeavesTheRestOfTheBody(t *testing.T) {
+	const size = 200 << 10
+	for _, room := range []int{0, 10, 100 << 10} {
+		with(t, 0, answers(withLength(text(size))), func(t *testing.T, c *Conn) {
+			w := &shy{room: room}
+			e := exchange(c, get(t))
+			resp := run(t, e)
+			n, err := io.Copy(writerFunc(w.take), resp.Body)
+			if err != errFull || n != int64(room) || w.String() != text(size)[:room] {
+				t.Errorf("%d bytes, %v; %d arrived", n, err, w.Len())
+			}
+			if ended(e) {
+				t.Error("the exchange has ended")
+			}
+			if rest := readAll(t, resp.Body); !strings.HasSuffix(text(size), rest) || rest == "" {
+				t.Errorf("of the rest come %d bytes other than were sent", len(rest))
+			}
+			wantEnd(t, e, Reusable)
+		})
+	}
+}
+
+func TestAWriterThatTakesLittleOrTooMuchIsNotTrusted(t *testing.T) {
+	for lie, want := range map[int]error{-1: io.ErrShortWrite, +1: errInvalidWrite} {
+		for _, size := range []int{100, 100 << 10} {
+			with(t, 0, answers(withLength(text(size))), func(t *testing.T, c *Conn) {
+				_, _, err := copied(t, c, 0, writerFunc(func(p []byte) (int, error) { return len(p) + lie, nil }))
+				if err != want {
+					t.Errorf("the error is %v, want %v", err, want)
+				}
+			})
+		}
+	}
+}
+
+func TestAWriterThatPanicsCostsOnlyTheConnection(t *testing.T) {
+	for _, size := range []int{100, 100 << 10} {
+		with(t, 0, answers(withLength(text(size))), func(t *testing.T, c *Conn) {
+			e := exchange(c, get(t))
+			resp := run(t, e)
+			func() {
+				defer func() {
+					if v := recover(); v != errFull {
+						t.Errorf("the panic was %v", v)
+					}
+				}()
+				io.Copy(writerFunc(func([]byte) (int, error) { panic(errFull) }), resp.Body)
+			}()
+			wantEnd(t, e, EndError)
+			resp.Body.Close()
+		})
+	}
+}
+
+// TestATargetThatIsGoneEndsACopyBySystem: nobody knows which bytes were on their way.
+func TestATargetThatIsGoneEndsACopyBySystem(t *testing.T) {
+	near, far := tcpPair(t)
+	go func() {
+		io.CopyN(io.Discard, far, 100<<10) // more than has been read ahead
+		far.SetLinger(0)
+		far.Close()
+	}()
+	c := dial(t, httptestutil.NewWire(t, partly(8<<20)))
+	e, _, err := copied(t, c, 0, near)
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the error is %v", err)
+	}
+	wantEnd(t, e, EndError)
+	if _, again := e.resp.Body.Read(make([]byte, 1)); again == nil || again.Error() != err.Error() {
+		t.Errorf("reading on returns %v, want %v", again, err)
+	}
+}
+
+func TestAnEndedBodyHasNothingToCopy(t *testing.T) {
+	for to, open := range everyTarget() {
+		c, target := dial(t, httptestutil.NewWire(t, httptestutil.Replies(hello))), open(t)
+		e := exchange(c, get(t))
+		resp := run(t, e)
+		wantBody(t, resp, "hello")
+		if n, err := io.Copy(target.Writer, resp.Body); n != 0 || err != nil {
+			t.Errorf("to %s: at the end %d bytes, %v", to, n, err)
+		}
+		resp.Body.Close()
+		if n, err := io.Copy(target.Writer, resp.Body); n != 0 || err != ErrBodyReadAfterClose {
+			t.Errorf("to %s: after the close %d bytes, %v", to, n, err)
+		}
+	}
+}
+
+func TestABodyIsCopiedByOneAtATime(t *testing.T) {
+	with(t, 0, answers(length10+"01234"), func(t *testing.T, c *Conn) {
+		resp := run(t, exchange(c, get(t)))
+		done := make(chan error)
+		go func() {
+			_, err := io.Copy(onlyWriter{io.Discard}, resp.Body)
+			done <- err
+		}()
+		synctest.Wait()
+		if _, err := io.Copy(onlyWriter{io.Discard}, resp.Body); err != errConcurrentRead {
+			t.Errorf("a second copy returns %v", err)
+		}
+		if _, err := resp.Body.Read(make([]byte, 1)); err != errConcurrentRead {
+			t.Errorf("a read beside it returns %v", err)
+		}
+		resp.Body.Close()
+		if err := <-done; err != ErrBodyReadAfterClose {
+			t.Errorf("the first copy returns %v", err)
+		}
+	})
+}

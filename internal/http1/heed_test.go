@@ -1,0 +1,55 @@
+package http1
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+// helloThenNothing answers the first request only.
+func helloThenNothing(p *peer) {
+	p.request()
+	p.say(hello)
+	p.request()
+	p.untilClosed()
+}
+
+func TestAContextThatEndsLaterDoesNotHitTheNextExchange(t *testing.T) {
+	serve := func(p *peer) {
+		for range 2 {
+			p.request()
+			p.say(hello)
+		}
+		p.untilClosed()
+	}
+	with(t, 0, serve, func(t *testing.T, c *Conn) {
+		req, cancelFirst := cancelable(get(t))
+		wantBody(t, run(t, exchange(c, req)), "hello")
+		if c.heeding != nil {
+			t.Error("an idle connection keeps its last exchange in memory")
+		}
+		req, cancelSecond := cancelable(get(t))
+		defer cancelSecond(nil)
+		e := exchange(c, req)
+		resp := run(t, e)
+		cancelFirst(errReason)
+		synctest.Wait()
+		wantBody(t, resp, "hello")
+		wantEnd(t, e, Reusable)
+	})
+}
+
+func TestEveryExchangeHeedsItsOwnContext(t *testing.T) {
+	with(t, 0, helloThenNothing, func(t *testing.T, c *Conn) {
+		req, cancelFirst := cancelable(get(t))
+		wantBody(t, run(t, exchange(c, req)), "hello")
+		cancelFirst(errors.New("too late"))
+		req, cancelSecond := cancelable(get(t))
+		e := exchange(c, req)
+		go cancelSecond(errReason)
+		if err := runFails(t, e); err != errReason {
+			t.Errorf("the error is %v, want %v", err, errReason)
+		}
+		wantEnd(t, e, EndCanceled)
+	})
+}
