@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strings"
 
@@ -38,7 +39,7 @@ func (c *Conn) readHead(limit int64) (h head, size int64, err error) {
 			return head{}, 0, errHeaderTooLong(limit)
 		}
 		if err := c.fill(); err != nil {
-			return head{}, 0, err
+			return head{}, 0, endedWithin(b, err)
 		}
 	}
 	if int64(end) > limit {
@@ -82,6 +83,17 @@ func badStart(b []byte) error {
 		return malformed("malformed HTTP response", bytes.TrimRight(line, "\r"))
 	}
 	return nil
+}
+
+// endedWithin returns what is wrong with a head that ends in its first line, if that is more than its end.
+func endedWithin(b []byte, err error) error {
+	if err != io.EOF || len(b) == 0 || bytes.IndexByte(b, '\n') >= 0 {
+		return err
+	}
+	if bad := new(head).parseStatusLine(b); bad != nil {
+		return bad
+	}
+	return err
 }
 
 // parseHead parses a head whose last line is empty. It writes into b: field names become canonical
@@ -167,6 +179,10 @@ func parseFields(b []byte, n int) (http.Header, error) {
 	if n == 0 {
 		return header, nil
 	}
+	if b[0] == ' ' || b[0] == '\t' {
+		line, _ := cutLine(b)
+		return nil, malformed("malformed MIME header initial line:", line)
+	}
 	if err := canonicalize(b); err != nil {
 		return nil, err
 	}
@@ -200,7 +216,10 @@ func canonicalize(b []byte) error {
 			return nil
 		}
 		colon := bytes.IndexByte(line, ':')
-		if colon <= 0 || !canonicalName(line[:colon]) || !validValue(line[colon+1:]) {
+		if colon < 0 {
+			return malformed("malformed MIME header: missing colon:", line)
+		}
+		if colon == 0 || !canonicalName(line[:colon]) || !validValue(line[colon+1:]) {
 			return malformed("malformed MIME header line:", line)
 		}
 		b = rest
