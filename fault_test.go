@@ -33,7 +33,7 @@ const head = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
 var headFaults = []fault{
 	{name: "nothing", text: "EOF", cause: io.EOF},
 	{name: "a reset", ending: (*httptestutil.WireConn).Reset, cause: syscall.ECONNRESET},
-	{name: "half a status line", reply: "HTTP/1.1 20", text: broken + "unexpected EOF", cause: io.ErrUnexpectedEOF, started: true},
+	{name: "half a status line", reply: "HTTP/1.1 200 ", text: broken + "unexpected EOF", cause: io.ErrUnexpectedEOF, started: true},
 	{name: "half a head", reply: head + "X-A", text: broken + "unexpected EOF", cause: io.ErrUnexpectedEOF, started: true},
 	{name: "an interim response alone", reply: "HTTP/1.1 103 Early Hints\r\n\r\n", text: broken + "unexpected EOF",
 		cause: io.ErrUnexpectedEOF, started: true},

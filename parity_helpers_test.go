@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/peerpool/peerpool"
 )
@@ -46,11 +47,27 @@ type scene struct {
 // the test unless the notes of both are the same.
 func sideBySide(t *testing.T, scenario func(s *scene)) {
 	t.Helper()
+	compare(t, scenario, onTheWall, onTheWall)
+}
+
+// sideBySideInBubble is sideBySide with a clock of its own. Servers listen in memory.
+func sideBySideInBubble(t *testing.T, scenario func(s *scene)) {
+	t.Helper()
+	compare(t, scenario, synctest.Test, synctest.Test)
+}
+
+// clock runs a performance by some clock.
+type clock func(*testing.T, func(*testing.T))
+
+func onTheWall(t *testing.T, perform func(*testing.T)) { perform(t) }
+
+func compare(t *testing.T, scenario func(s *scene), theirClock, ourClock clock) {
+	t.Helper()
 	log.SetOutput(io.Discard) // net/http logs what servers do wrong
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	theirs, ours := &scene{}, &scene{ours: true}
-	t.Run("net http", func(t *testing.T) { theirs.T = t; scenario(theirs) })
-	t.Run("peerpool", func(t *testing.T) { ours.T = t; scenario(ours) })
+	t.Run("net http", func(t *testing.T) { theirClock(t, func(t *testing.T) { theirs.T = t; scenario(theirs) }) })
+	t.Run("peerpool", func(t *testing.T) { ourClock(t, func(t *testing.T) { ours.T = t; scenario(ours) }) })
 	if len(theirs.notes) == 0 {
 		t.Error("nothing was noted, which shows nothing")
 	}

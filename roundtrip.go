@@ -1,11 +1,14 @@
 package peerpool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/peerpool/peerpool/internal/http1"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -42,6 +45,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	a := newAttempt(t, orig, req, peer, nil)
 	for {
 		if err := a.acquire(); err != nil {
+			http1.AwaitClient(orig, err)
 			return nil, a.abandon(err)
 		}
 		resp, err := a.run()
@@ -119,7 +123,23 @@ var (
 //
 // Deprecated: use a context, as with net/http's.
 func (t *Transport) CancelRequest(req *http.Request) {
-	t.runtime().inflight.cancel(req, errCanceled)
+	t.runtime().inflight.cancel(req, oldCause(req.Context()))
+}
+
+// oldCause returns what a request was canceled for in one of the ways that are older than contexts. An http.Client
+// does that to a request that is out of time, and the context, which has the same deadline, says so.
+func oldCause(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); !ok || time.Now().Before(deadline) {
+		return errCanceled
+	}
+	giveUp := time.NewTimer(time.Second) // for a context that doesn't do what it says
+	defer giveUp.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-giveUp.C:
+		return errCanceled
+	}
 }
 
 // watchCancel ends the attempt when the request's old-fashioned Cancel channel is closed. Its goroutine
@@ -127,7 +147,7 @@ func (t *Transport) CancelRequest(req *http.Request) {
 func (a *attempt) watchCancel(cancel <-chan struct{}, done <-chan struct{}) {
 	select {
 	case <-cancel:
-		a.cancel(errCanceled)
+		a.cancel(oldCause(a.Ctx))
 	case <-done:
 	}
 }

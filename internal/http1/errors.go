@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -60,6 +61,9 @@ type timeoutError struct{ text string }
 func (e *timeoutError) Error() string   { return e.text }
 func (e *timeoutError) Timeout() bool   { return true }
 func (e *timeoutError) Temporary() bool { return true }
+
+// Is makes it the error of a context out of time, too, as net/http's is.
+func (e *timeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 
 func errHeaderTooLong(limit int64) error {
 	return &ProtocolError{fmt.Sprintf("net/http: server response headers exceeded %d bytes; aborted", limit)}
