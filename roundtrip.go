@@ -21,16 +21,15 @@ import (
 // closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	orig := req
-	if alt := t.runtime().alternates()[schemeOf(req)]; alt != nil {
-		resp, err := alt.RoundTrip(req)
-		if !errors.Is(err, http.ErrSkipAltProtocol) {
+	if err := checkForm(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	if alt := t.alternate(req); alt != nil {
+		var resp *http.Response
+		var err error
+		if resp, req, err = roundTripAlternate(alt, req); req == nil {
 			return resp, err
-		}
-		if req.GetBody != nil { // alt may have read the body
-			closeBody(req)
-			if req, err = rewind(req, true); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if err := checkRequest(req); err != nil {
@@ -59,28 +58,28 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-func schemeOf(req *http.Request) string {
-	if req.URL == nil {
-		return ""
-	}
-	return req.URL.Scheme
-}
-
-// checkRequest finds what must never reach a connection, with the texts that net/http has for it.
-func checkRequest(req *http.Request) error {
+// checkForm finds what no RoundTripper can serve, a registered one included, with the texts that net/http has for it.
+func checkForm(req *http.Request) error {
 	switch {
 	case req.URL == nil:
 		return errors.New("http: nil Request.URL")
 	case req.Header == nil:
 		return errors.New("http: nil Request.Header")
-	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
-		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+	case !isHTTP(req.URL.Scheme):
+		return nil
 	}
 	if err := checkFields(req.Header, "header"); err != nil {
 		return err
 	}
-	if err := checkFields(req.Trailer, "trailer"); err != nil {
-		return err
+	return checkFields(req.Trailer, "trailer")
+}
+
+func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }
+
+// checkRequest finds what else must never reach a connection.
+func checkRequest(req *http.Request) error {
+	if !isHTTP(req.URL.Scheme) {
+		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
 	}
 	if req.Method != "" && strings.IndexFunc(req.Method, notToken) >= 0 {
 		return fmt.Errorf("net/http: invalid method %q", req.Method)
