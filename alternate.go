@@ -4,10 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // errCannotRewind is what net/http says.
@@ -17,15 +14,10 @@ var errCannotRewind = errors.New("net/http: cannot rewind body after connection 
 // get WebSocket handshakes, since it may speak a version of HTTP that has none.
 func (t *Transport) alternate(req *http.Request) http.RoundTripper {
 	alt := t.runtime().alternates()[req.URL.Scheme]
-	if alt != nil && req.URL.Scheme == "https" && startsWebSocket(req.Header) {
+	if alt != nil && req.URL.Scheme == "https" && requiresHTTP1(req) {
 		return nil
 	}
 	return alt
-}
-
-func startsWebSocket(h http.Header) bool {
-	return httpguts.HeaderValuesContainsToken([]string{h.Get("Connection")}, "upgrade") &&
-		strings.EqualFold(h.Get("Upgrade"), "websocket")
 }
 
 // roundTripAlternate has a registered RoundTripper serve a request. If it leaves that to the Transport, next is the

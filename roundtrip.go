@@ -50,7 +50,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := a.run()
 		v := decide(a.outcome(resp, err), replayOf(a.Req, a.Touched), a.number)
 		if v == giveUp {
-			return a.result(resp, err)
+			if resp, err = a.result(resp, err); err != nil {
+				http1.AwaitClient(orig, err)
+			}
+			return resp, err
 		}
 		if a, err = a.again(v, resp, err); err != nil {
 			return nil, err
