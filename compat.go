@@ -103,5 +103,7 @@ func (t *Transport) Clone() *Transport {
 // NewClientConn opens a connection of its own to an address, outside the pool and its limits, for whoever
 // brings a pool of their own. It is net/http's, with the configuration that both Transports have.
 func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
-	return t.Clone().http().NewClientConn(ctx, scheme, address)
+	theirs := t.Clone().http()
+	theirs.MaxConnsPerHost = 0 // it does not count there either, and is said to have been counted when it closes: a panic
+	return theirs.NewClientConn(ctx, scheme, address)
 }

@@ -238,13 +238,15 @@ func TestACloneHasNoConnectionsOfTheOriginal(t *testing.T) {
 // TestNewClientConnOpensAConnectionOutsideThePool, with the configuration of the Transport.
 func TestNewClientConnOpensAConnectionOutsideThePool(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
-	tr := peerTransport(t, &Transport{TLSClientConfig: o.ClientTLS()})
-	cc, err := tr.NewClientConn(t.Context(), "https", o.Addr())
-	if err != nil {
-		t.Fatal(err)
+	tr := peerTransport(t, &Transport{TLSClientConfig: o.ClientTLS(), MaxConnsPerHost: 1})
+	for range 2 {
+		cc, err := tr.NewClientConn(t.Context(), "https", o.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cc.Close()
+		peerSend(t, cc, peerRequest(t, o.URL(), nil))
 	}
-	defer cc.Close()
-	peerSend(t, cc, peerRequest(t, o.URL(), nil))
 	if s := tr.Stats(); s.Opened != 0 {
 		t.Errorf("the pool has seen %d connections", s.Opened)
 	}

@@ -32,8 +32,8 @@ func (e *DialError) Unwrap() error { return e.Err }
 // Timeout says whether the dial ran out of time.
 func (e *DialError) Timeout() bool { return isTimeout(e.Err) }
 
-// Temporary is Timeout; it makes the error a [net.Error].
-func (e *DialError) Temporary() bool { return e.Timeout() }
+// Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
+func (e *DialError) Temporary() bool { return isTemporary(e.Err) }
 
 // ExchangeError says that an exchange failed before its response could be returned, and what is known
 // about how far it got. A response body that fails later returns the bare cause.
@@ -63,8 +63,8 @@ func (e *ExchangeError) Unwrap() error { return e.Err }
 // Timeout says whether the exchange ran out of time.
 func (e *ExchangeError) Timeout() bool { return isTimeout(e.Err) }
 
-// Temporary is Timeout; it makes the error a [net.Error].
-func (e *ExchangeError) Temporary() bool { return e.Timeout() }
+// Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
+func (e *ExchangeError) Temporary() bool { return isTemporary(e.Err) }
 
 var (
 	_ net.Error = (*DialError)(nil)
@@ -74,6 +74,11 @@ var (
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
+}
+
+func isTemporary(err error) bool {
+	var t interface{ Temporary() bool }
+	return errors.As(err, &t) && t.Temporary()
 }
 
 // acquireError turns what the pool returned into what the caller of RoundTrip sees.

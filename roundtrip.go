@@ -1,11 +1,14 @@
 package peerpool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/peerpool/peerpool/internal/http1"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -18,16 +21,15 @@ import (
 // closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	orig := req
-	if alt := t.runtime().alternates()[schemeOf(req)]; alt != nil {
-		resp, err := alt.RoundTrip(req)
-		if !errors.Is(err, http.ErrSkipAltProtocol) {
+	if err := checkForm(req); err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	if alt := t.alternate(req); alt != nil {
+		var resp *http.Response
+		var err error
+		if resp, req, err = roundTripAlternate(alt, req); req == nil {
 			return resp, err
-		}
-		if req.GetBody != nil { // alt may have read the body
-			closeBody(req)
-			if req, err = rewind(req, true); err != nil {
-				return nil, err
-			}
 		}
 	}
 	if err := checkRequest(req); err != nil {
@@ -42,12 +44,16 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	a := newAttempt(t, orig, req, peer, nil)
 	for {
 		if err := a.acquire(); err != nil {
+			http1.AwaitClient(orig, err)
 			return nil, a.abandon(err)
 		}
 		resp, err := a.run()
 		v := decide(a.outcome(resp, err), replayOf(a.Req, a.Touched), a.number)
 		if v == giveUp {
-			return a.result(resp, err)
+			if resp, err = a.result(resp, err); err != nil {
+				http1.AwaitClient(orig, err)
+			}
+			return resp, err
 		}
 		if a, err = a.again(v, resp, err); err != nil {
 			return nil, err
@@ -55,28 +61,28 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-func schemeOf(req *http.Request) string {
-	if req.URL == nil {
-		return ""
-	}
-	return req.URL.Scheme
-}
-
-// checkRequest finds what must never reach a connection, with the texts that net/http has for it.
-func checkRequest(req *http.Request) error {
+// checkForm finds what no RoundTripper can serve, a registered one included, with the texts that net/http has for it.
+func checkForm(req *http.Request) error {
 	switch {
 	case req.URL == nil:
 		return errors.New("http: nil Request.URL")
 	case req.Header == nil:
 		return errors.New("http: nil Request.Header")
-	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
-		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+	case !isHTTP(req.URL.Scheme):
+		return nil
 	}
 	if err := checkFields(req.Header, "header"); err != nil {
 		return err
 	}
-	if err := checkFields(req.Trailer, "trailer"); err != nil {
-		return err
+	return checkFields(req.Trailer, "trailer")
+}
+
+func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }
+
+// checkRequest finds what else must never reach a connection.
+func checkRequest(req *http.Request) error {
+	if !isHTTP(req.URL.Scheme) {
+		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
 	}
 	if req.Method != "" && strings.IndexFunc(req.Method, notToken) >= 0 {
 		return fmt.Errorf("net/http: invalid method %q", req.Method)
@@ -119,7 +125,23 @@ var (
 //
 // Deprecated: use a context, as with net/http's.
 func (t *Transport) CancelRequest(req *http.Request) {
-	t.runtime().inflight.cancel(req, errCanceled)
+	t.runtime().inflight.cancel(req, oldCause(req.Context()))
+}
+
+// oldCause returns what a request was canceled for in one of the ways that are older than contexts. An http.Client
+// does that to a request that is out of time, and the context, which has the same deadline, says so.
+func oldCause(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); !ok || time.Now().Before(deadline) {
+		return errCanceled
+	}
+	giveUp := time.NewTimer(time.Second) // for a context that doesn't do what it says
+	defer giveUp.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-giveUp.C:
+		return errCanceled
+	}
 }
 
 // watchCancel ends the attempt when the request's old-fashioned Cancel channel is closed. Its goroutine
@@ -127,7 +149,7 @@ func (t *Transport) CancelRequest(req *http.Request) {
 func (a *attempt) watchCancel(cancel <-chan struct{}, done <-chan struct{}) {
 	select {
 	case <-cancel:
-		a.cancel(errCanceled)
+		a.cancel(oldCause(a.Ctx))
 	case <-done:
 	}
 }

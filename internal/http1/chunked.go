@@ -16,8 +16,9 @@ type chunks struct {
 }
 
 const (
-	maxChunkLine = 4 << 10  // bytes of a chunk-size line with its extensions
-	maxExcess    = 16 << 10 // bytes of overhead beyond what chunks of a sensible size need
+	maxChunkLine   = 4 << 10  // bytes of a chunk-size line with its extensions
+	maxChunkDigits = 15       // of a chunk's size, which so fits an int64
+	maxExcess      = 16 << 10 // bytes of overhead beyond what chunks of a sensible size need
 )
 
 // read copies data of the next chunk, up to len(p), reading as little as needed. io.EOF: the last
@@ -69,9 +70,9 @@ func (k *chunks) next(c *Conn) error {
 	if err != nil {
 		return err
 	}
-	size, ok := parseChunkSize(line)
-	if !ok {
-		return malformed("invalid chunk size line", line)
+	size, err := parseChunkSize(line)
+	if err != nil {
+		return err
 	}
 	k.excess += int32(min(len(line), maxExcess)) + 2
 	// A chunk earns some overhead, so that honest small chunks never add up.
@@ -85,17 +86,17 @@ func (k *chunks) next(c *Conn) error {
 
 // parseChunkSize parses the hexadecimal size at the start of a line; white space or an extension may
 // follow (RFC 9112 section 7.1.1).
-func parseChunkSize(line []byte) (int64, bool) {
+func parseChunkSize(line []byte) (int64, error) {
 	digits, ext, found := bytes.Cut(line, []byte{';'})
 	if found && !validValue(ext) {
-		return 0, false
+		return 0, errChunkedEncoding
 	}
 	digits = bytes.TrimRight(digits, " \t")
-	if len(digits) == 0 || len(digits) > 15 {
-		return 0, false
+	if len(digits) == 0 {
+		return 0, errNoChunkSize
 	}
 	var n int64
-	for _, d := range digits {
+	for i, d := range digits {
 		switch {
 		case '0' <= d && d <= '9':
 			d -= '0'
@@ -104,11 +105,14 @@ func parseChunkSize(line []byte) (int64, bool) {
 		case 'A' <= d && d <= 'F':
 			d -= 'A' - 10
 		default:
-			return 0, false
+			return 0, errChunkSizeByte
+		}
+		if i == maxChunkDigits {
+			return 0, errChunkSize
 		}
 		n = n<<4 | int64(d)
 	}
-	return n, true
+	return n, nil
 }
 
 // readTrailer reads the trailer section behind the last chunk (RFC 9112 section 7.1.2) and drops the

@@ -91,7 +91,12 @@ func (c *Conn) Condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &c
 func (c *Conn) canceler(e *Exchange) func() {
 	c.heeding = e
 	if c.cancel == nil {
-		c.cancel = func() { c.Abort(context.Cause(c.heeding.Ctx)) }
+		c.cancel = func() {
+			e := c.heeding
+			err := context.Cause(e.Ctx)
+			AwaitClient(e.Req, err)
+			c.Abort(err)
+		}
 	}
 	return c.cancel
 }

@@ -1,8 +1,10 @@
 package http1
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // ProtocolError is a response that breaks RFC 9112. Its text quotes what the peer sent, shortened.
@@ -12,7 +14,7 @@ type ProtocolError struct {
 
 func (e *ProtocolError) Error() string { return e.text }
 
-// malformed quotes at most this many bytes of what the peer sent.
+// malformed and contradictory quote at most this many bytes of what the peer sent.
 const quoted = 64
 
 func malformed[T string | []byte](what string, got T) error {
@@ -20,6 +22,15 @@ func malformed[T string | []byte](what string, got T) error {
 		got = got[:quoted]
 	}
 	return &ProtocolError{fmt.Sprintf("%s %q", what, got)}
+}
+
+// contradictory quotes the values of a field that may have only one.
+func contradictory(what string, values []string) error {
+	text := fmt.Sprintf("%q", values)
+	if len(text) > quoted {
+		text = text[:quoted]
+	}
+	return &ProtocolError{what + " " + text}
 }
 
 var (
@@ -35,10 +46,13 @@ var (
 	errNotDrained      = errors.New("peerpool: more is left of a closed response body than is drained")
 	errDrainTimeout    = errors.New("peerpool: the rest of a closed response body did not arrive in time")
 	errConcurrentRead  = errors.New("http: concurrent reads of one response body")
-	errChunkedEncoding = &ProtocolError{"http: malformed chunked encoding"}
-	errLongChunkLine   = &ProtocolError{"http: chunked line longer than maximum"}
+	errChunkedEncoding = &ProtocolError{"malformed chunked encoding"}
+	errLongChunkLine   = http.ErrLineTooLong
+	errNoChunkSize     = &ProtocolError{"empty hex number for chunk length"}
+	errChunkSizeByte   = &ProtocolError{"invalid byte in chunk length"}
+	errChunkSize       = &ProtocolError{"http chunk length too large"}
 	errTrailerTooLong  = &ProtocolError{"http: trailer exceeds the limit for headers"}
-	errExcessiveChunks = &ProtocolError{"http: chunked encoding contains too much non-data"}
+	errExcessiveChunks = &ProtocolError{"chunked encoding contains too much non-data"}
 )
 
 // timeoutError is a net.Error whose Timeout is true.
@@ -47,6 +61,9 @@ type timeoutError struct{ text string }
 func (e *timeoutError) Error() string   { return e.text }
 func (e *timeoutError) Timeout() bool   { return true }
 func (e *timeoutError) Temporary() bool { return true }
+
+// Is makes it the error of a context out of time, too, as net/http's is.
+func (e *timeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 
 func errHeaderTooLong(limit int64) error {
 	return &ProtocolError{fmt.Sprintf("net/http: server response headers exceeded %d bytes; aborted", limit)}

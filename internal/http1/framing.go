@@ -79,7 +79,7 @@ func (h *head) chunked() (bool, error) {
 		return false, nil
 	}
 	if len(h.transfer) > 1 {
-		return false, malformed("too many transfer encodings:", strings.Join(h.transfer, ", "))
+		return false, contradictory("too many transfer encodings:", h.transfer)
 	}
 	if !strings.EqualFold(h.transfer[0], "chunked") {
 		return false, malformed("unsupported transfer encoding:", h.transfer[0])
@@ -99,7 +99,7 @@ func (h *head) contentLength() (int64, error) {
 	first := h.contentLen[0]
 	for _, other := range h.contentLen[1:] {
 		if other != first {
-			return 0, malformed("http: message cannot contain multiple Content-Length headers; got", strings.Join(h.contentLen, ", "))
+			return 0, contradictory("http: message cannot contain multiple Content-Length headers; got", h.contentLen)
 		}
 	}
 	if len(h.contentLen) > 1 {

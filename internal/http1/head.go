@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"strings"
 
@@ -56,7 +57,7 @@ func (c *Conn) readHead(limit int64, room []string) (h head, size int64, err err
 			return head{}, 0, errHeaderTooLong(limit)
 		}
 		if err := c.fill(); err != nil {
-			return head{}, 0, err
+			return head{}, 0, endedWithin(b, err)
 		}
 	}
 	if int64(end) > limit {
@@ -100,6 +101,17 @@ func badStart(b []byte) error {
 		return malformed("malformed HTTP response", bytes.TrimRight(line, "\r"))
 	}
 	return nil
+}
+
+// endedWithin returns what is wrong with a head that ends in its first line, if that is more than its end.
+func endedWithin(b []byte, err error) error {
+	if err != io.EOF || len(b) == 0 || bytes.IndexByte(b, '\n') >= 0 {
+		return err
+	}
+	if bad := new(head).parseStatusLine(b); bad != nil {
+		return bad
+	}
+	return err
 }
 
 // parseHead parses a head whose last line is empty. It writes into b: field names become canonical
@@ -185,6 +197,10 @@ func parseFields(b []byte, n int, room []string) (header http.Header, lengths le
 	if n == 0 {
 		return header, 0, nil
 	}
+	if b[0] == ' ' || b[0] == '\t' {
+		line, _ := cutLine(b)
+		return nil, 0, malformed("malformed MIME header initial line:", line)
+	}
 	if err := canonicalize(b); err != nil {
 		return nil, 0, err
 	}
@@ -223,7 +239,10 @@ func canonicalize(b []byte) error {
 			return nil
 		}
 		colon := bytes.IndexByte(line, ':')
-		if colon <= 0 || !canonicalName(line[:colon]) || !validValue(line[colon+1:]) {
+		if colon < 0 {
+			return malformed("malformed MIME header: missing colon:", line)
+		}
+		if colon == 0 || !canonicalName(line[:colon]) || !validValue(line[colon+1:]) {
 			return malformed("malformed MIME header line:", line)
 		}
 		b = rest

@@ -151,5 +151,7 @@ func (e *Exchange) stopTimer() bool {
 // wantsGzip says whether the transport may ask for gzip on its own: not when the caller decides about
 // encodings, nor for a range, which would be one of the encoded bytes.
 func wantsGzip(req *http.Request) bool {
-	return len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 && req.Method != http.MethodHead
+	return emptyField(req.Header["Accept-Encoding"]) && emptyField(req.Header["Range"]) && req.Method != http.MethodHead
 }
+
+func emptyField(values []string) bool { return len(values) == 0 || values[0] == "" }

@@ -218,7 +218,7 @@ func (out *outgoing) lengthError(got int64) error {
 		more, _ := io.CopyN(io.Discard, out.body, maxSurplus)
 		got += more
 	}
-	return fmt.Errorf("http: ContentLength=%d with Body length %d", out.length, got)
+	return fmt.Errorf("net/http: HTTP/1.x transport connection broken: http: ContentLength=%d with Body length %d", out.length, got)
 }
 
 // upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body

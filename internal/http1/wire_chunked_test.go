@@ -2,6 +2,7 @@ package http1
 
 import (
 	"io"
+	"net/http"
 	"strings"
 )
 
@@ -41,19 +42,19 @@ var chunkedCases = []wireCase{
 	{name: "data longer than its size is an error",
 		answer: chunkedHead + "2\r\nhi!\r\n0\r\n\r\n", status: 200, body: "hi", says: "malformed chunked encoding", end: EndError},
 	{name: "a size with 0x is an error",
-		answer: chunkedHead + "0x2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "0x2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a size with a plus sign is an error",
-		answer: chunkedHead + "+2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "+2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a negative size is an error",
-		answer: chunkedHead + "-2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "-2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a size of 17 digits is an error",
-		answer: chunkedHead + "10000000000000002\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "10000000000000002\r\nhi\r\n0\r\n\r\n", status: 200, says: "chunk length too large", end: EndError},
 	{name: "an empty size is an error",
-		answer: chunkedHead + "\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "\r\nhi\r\n0\r\n\r\n", status: 200, says: "empty hex number for chunk length", end: EndError},
 	{name: "a space before a size is an error",
-		answer: chunkedHead + " 2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + " 2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a size behind a space is an error",
-		answer: chunkedHead + "2 2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "2 2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a space behind a size is accepted",
 		answer: chunkedHead + "2 \r\nhi\r\n0\r\n\r\n", status: 200, body: "hi"},
 	{name: "a chunk extension is ignored",
@@ -61,9 +62,9 @@ var chunkedCases = []wireCase{
 	{name: "a bare LF in a chunk extension is an error",
 		answer: chunkedHead + "2;a\nb\r\nhi\r\n0\r\n\r\n", status: 200, says: "malformed chunked encoding", end: EndError},
 	{name: "a bare CR in a chunk extension is an error",
-		answer: chunkedHead + "2;a\rb\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid chunk size", end: EndError},
+		answer: chunkedHead + "2;a\rb\r\nhi\r\n0\r\n\r\n", status: 200, says: "malformed chunked encoding", end: EndError},
 	{name: "a chunk extension beyond 4 KiB is an error",
-		answer: chunkedHead + "2;" + strings.Repeat("x", 9<<10) + "\r\nhi\r\n0\r\n\r\n", status: 200, says: "chunked line longer", end: EndError},
+		answer: chunkedHead + "2;" + strings.Repeat("x", 9<<10) + "\r\nhi\r\n0\r\n\r\n", status: 200, is: http.ErrLineTooLong, end: EndError},
 	{name: "a flood of chunk extensions is an error",
 		answer: chunkedHead + strings.Repeat("1;"+strings.Repeat("x", 1000)+"\r\na\r\n", 20) + "0\r\n\r\n",
 		status: 200, body: strings.Repeat("a", 16), says: "too much non-data", end: EndError},
