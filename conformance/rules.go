@@ -1,0 +1,54 @@
+package main
+
+// This file is the judgment in this program: what is left out, what is adapted, and which failures are meant. What
+// the stand-ins cover is in package standin.
+
+// rule is a reason for something that happens to one test.
+type rule struct{ test, why string }
+
+// leftOut are tests that run nowhere but in net/http.
+var leftOut = []rule{
+	{"TestTransportCloseIdleConnsThenReturn", "puts made-up connections into net/http's private idle pool"},
+	{"TestTransportTraceGotConnH2IdleConns", "puts made-up connections into net/http's private idle pool"},
+	{"TestTransportProxyHTTPSConnectLeak", "replaces the clock of net/http's CONNECT through a private hook"},
+	{"TestLinuxSendfile", "tests a server, by running the test binary under strace"},
+	{"TestLinuxSendfileChild", "tests a server, by running the test binary under strace"},
+}
+
+// expected are the leaf tests that must fail, as docs/differences.md says in these very words.
+var expected = []rule{
+	{"TestDisableKeepAliveUpgrade/h1", "101 Switching Protocols that nobody asked for"},
+	{"TestTransportTreat101Terminal/h1", "101 Switching Protocols that nobody asked for"},
+	{"TestInvalidHeaderResponse/h1", "a space before the colon of a field"},
+}
+
+// adaptation replaces an object by a stand-in. A field or a method of a value becomes a function of that value, which
+// returns the field, or a function that does what the method does.
+type adaptation struct {
+	in     string // function; "": everywhere
+	object string // as objectName writes it
+	by     string // name in package standin
+}
+
+var adaptations = []adaptation{
+	{"", "net/http/httptest.Server.Client", "ServerClient"},
+	{"testTransportAutoHTTP", "net/http.Transport.TLSNextProto", "NextProtos"},
+	{"TestTransportClone", "go/token.IsExported", "IsStandardField"},
+	{"testClientTimeout", "strings.Contains", "ContainsTimeout"},
+	{"testClientTimeout_Headers", "strings.Contains", "ContainsTimeout"},
+}
+
+// privateErrors are values that only net/http can return. A comparison with one becomes a comparison of texts.
+var privateErrors = []string{"net/http.ExportErrRequestCanceled", "net/http.ExportErrRequestCanceledConn"}
+
+// clientSide are the objects through which a test comes to use a Transport. One that reaches none is not about a client.
+var clientSide = []string{
+	"net/http.Transport", "net/http.Client", "net/http.DefaultTransport", "net/http.DefaultClient",
+	"net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm",
+	"net/http/httptest.Server.Client",
+	modulePath + "/conformance/internal/stdlib/net/http/httputil.ReverseProxy",
+	modulePath + "/conformance/internal/stdlib/net/http/httputil.NewSingleHostReverseProxy",
+}
+
+// bystanders are helpers of every test, whatever it is about.
+var bystanders = []string{"TestMain", "afterTest"}
