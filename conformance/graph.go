@@ -16,7 +16,8 @@ type decl struct {
 	node ast.Node
 	file *source
 
-	uses map[types.Object]bool
+	uses       map[types.Object]bool
+	bareClient bool // makes an http.Client without a Transport, which uses http.DefaultTransport
 }
 
 // graph is the declarations of a suite and which of them use which.
@@ -55,10 +56,13 @@ func (g *graph) add(f *source, node ast.Decl) {
 func (g *graph) addNode(d *decl, names ...*ast.Ident) {
 	d.uses = make(map[types.Object]bool)
 	ast.Inspect(d.node, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok {
-			if obj := origin(g.suite.info.Uses[id]); obj != nil {
+		switch n := n.(type) {
+		case *ast.Ident:
+			if obj := origin(g.suite.info.Uses[n]); obj != nil {
 				d.uses[obj] = true
 			}
+		case *ast.CompositeLit:
+			d.bareClient = d.bareClient || g.suite.useOf(n.Type) == "net/http.Client" && !hasKey(n, "Transport")
 		}
 		return true
 	})
@@ -90,6 +94,9 @@ func (g *graph) isClientSide(d *decl) bool {
 	for _, r := range g.reach(d) {
 		if slices.Contains(bystanders, r.name) {
 			continue
+		}
+		if r.bareClient {
+			return true
 		}
 		for obj := range r.uses {
 			if slices.Contains(clientSide, objectName(obj)) {
@@ -133,6 +140,18 @@ func (g *graph) at(file string, line int) *decl {
 		}
 	}
 	return nil
+}
+
+// hasKey tells whether a literal has a value for a field.
+func hasKey(lit *ast.CompositeLit, field string) bool {
+	return slices.ContainsFunc(lit.Elts, func(elt ast.Expr) bool {
+		kv, ok := elt.(*ast.KeyValueExpr)
+		if !ok {
+			return false
+		}
+		key, ok := kv.Key.(*ast.Ident)
+		return ok && key.Name == field
+	})
 }
 
 // objectName names an object at the top of a package, or a method, with its import path: "net/http.Get",

@@ -112,10 +112,10 @@ func conform(ctx context.Context, opts *options) (*report, error) {
 		}
 	}}
 	outcomes := r.all(ctx, jobs)
-	flaky := r.again(ctx, outcomes, jobs)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	flaky := r.again(ctx, outcomes, jobs)
 	return newReport(tc, plans, outcomes, flaky, opts.run.String() == ""), nil
 }
 

@@ -108,23 +108,12 @@ func (r *rewriter) rewriteComparison(n *ast.BinaryExpr) {
 }
 
 func (r *rewriter) rewriteErrorsIs(n *ast.CallExpr) {
-	if r.useOf(n.Fun) == "errors.Is" && len(n.Args) == 2 && r.isPrivateError(n.Args[1]) {
+	if r.suite.useOf(n.Fun) == "errors.Is" && len(n.Args) == 2 && r.isPrivateError(n.Args[1]) {
 		r.replace(span{n.Fun.Pos(), n.Fun.End()}, "standin.ErrorIs")
 	}
 }
 
-func (r *rewriter) isPrivateError(e ast.Expr) bool { return slices.Contains(privateErrors, r.useOf(e)) }
-
-// useOf names the object that e is, if it is no more than a name.
-func (r *rewriter) useOf(e ast.Expr) string {
-	switch e := e.(type) {
-	case *ast.Ident:
-		return objectName(r.suite.info.Uses[e])
-	case *ast.SelectorExpr:
-		return objectName(r.suite.info.Uses[e.Sel])
-	}
-	return ""
-}
+func (r *rewriter) isPrivateError(e ast.Expr) bool { return slices.Contains(privateErrors, r.suite.useOf(e)) }
 
 // rewriteImports adds the import of the stand-ins, leads those that only the standard library may import over bridges,
 // and blanks those that nothing uses any more.

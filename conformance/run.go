@@ -28,13 +28,9 @@ type outcome struct {
 	output   []byte
 }
 
+// failed tells whether a test failed that should not have.
 func (o *outcome) failed() bool {
-	for _, status := range o.statuses {
-		if status == "FAIL" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(leaves("", o), func(l result) bool { return l.Status == "FAIL" && expectation(l.Test) == "" })
 }
 
 // runner runs jobs.
@@ -71,13 +67,17 @@ func (r *runner) all(ctx context.Context, jobs []job) map[job]*outcome {
 	return outcomes
 }
 
-// again runs the failed jobs once more, one at a time, and returns those that pass then. What fails again replaces its
-// first outcome.
+// maxAgain is how many failed tests are worth another try; with more than that something is broken for good.
+const maxAgain = 25
+
+// again runs the jobs that failed against expectation once more, one at a time, and returns those that pass then. What
+// fails again replaces its first outcome.
 func (r *runner) again(ctx context.Context, outcomes map[job]*outcome, jobs []job) (flaky []job) {
-	for _, j := range jobs {
-		if o := outcomes[j]; ctx.Err() != nil || o == nil || !o.failed() {
-			continue
-		}
+	failed := slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return !outcomes[j].failed() })
+	if len(failed) > maxAgain {
+		return nil
+	}
+	for _, j := range failed {
 		outcomes[j] = r.run(ctx, j)
 		if !outcomes[j].failed() {
 			flaky = append(flaky, j)
@@ -142,7 +142,7 @@ func judge(test string, output []byte, err error) *outcome {
 	if m := crashed.FindSubmatch(output); m != nil {
 		o.cause = string(m[1])
 	}
-	if !o.failed() {
+	if o.statuses[test] != "FAIL" {
 		o.statuses[test] = "FAIL"
 		if o.cause == "" {
 			o.cause = fmt.Sprintf("the process ended with %v", err)

@@ -167,3 +167,14 @@ func (s *suite) file(pos token.Pos) *source {
 
 // offset returns the offset of a position in its file.
 func (s *suite) offset(pos token.Pos) int { return s.fset.Position(pos).Offset }
+
+// useOf names the object that e is, as objectName does, if it is no more than a name.
+func (s *suite) useOf(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return objectName(s.info.Uses[e])
+	case *ast.SelectorExpr:
+		return objectName(s.info.Uses[e.Sel])
+	}
+	return ""
+}

@@ -40,3 +40,11 @@ func SetRoundTripRetried(f func()) { hooks.retried.set(f) }
 // and its connection is back in the pool or closed; nil: nothing. Net/http has a loop that reads on each
 // connection, and calls it there.
 func SetReadLoopBeforeNextReadHook(f func()) { hooks.read.set(f) }
+
+// CallAtOnce stands in for [SetReadLoopBeforeNextReadHook] where a test waits for that loop to see a connection fail
+// before it closes the body that it has not read: nothing here reads ahead, so there is nothing to wait for.
+func CallAtOnce(f func()) {
+	if f != nil {
+		go f()
+	}
+}

@@ -10,11 +10,20 @@ import (
 	"time"
 )
 
-// ExportHttp2ConfigureTransport turns HTTP/2 on as a program would. It returns no error.
+// ExportHttp2ConfigureTransport turns HTTP/2 on as a program would. The tests take TLSClientConfig for their own dials,
+// so it must offer HTTP/2 too. It returns no error.
 //
 //lint:ignore ST1003 the name is net/http's
 func ExportHttp2ConfigureTransport(t *Transport) error {
 	t.ForceAttemptHTTP2 = true
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = new(tls.Config)
+	}
+	for _, proto := range []string{"h2", "http/1.1"} {
+		if !slices.Contains(t.TLSClientConfig.NextProtos, proto) {
+			t.TLSClientConfig.NextProtos = append(t.TLSClientConfig.NextProtos, proto)
+		}
+	}
 	return nil
 }
 
