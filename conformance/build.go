@@ -143,4 +143,9 @@ func (p *plan) choose(g *graph, broken map[*decl]string) {
 		}
 	}
 	slices.Sort(p.tests)
+	for _, mode := range leftOutModes {
+		if p.suite.hasConst(mode.test) {
+			p.leftOut["*/"+mode.test] = mode.why
+		}
+	}
 }

@@ -78,15 +78,15 @@ func parseOptions(args []string, errors io.Writer) (*options, error) {
 
 // conform is the whole walk.
 func conform(ctx context.Context, opts *options) (*report, error) {
-	tc, err := findToolchain(ctx)
+	temp, err := os.MkdirTemp("", "peerpool-conformance-")
 	if err != nil {
 		return nil, err
 	}
-	if tc.temp, err = os.MkdirTemp("", "peerpool-conformance-"); err != nil {
+	defer os.RemoveAll(temp)
+	tc, err := findToolchain(ctx, temp)
+	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tc.temp)
-
 	suites, err := readSuites(tc)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,11 @@ var leftOut = []rule{
 	{"TestLinuxSendfile", "tests a server, by running the test binary under strace"},
 }
 
+// leftOutModes are the subtests, of whatever test, that are left out.
+var leftOutModes = []rule{
+	{"h3", "peerpool does not speak HTTP/3"},
+}
+
 // expected are the leaf tests that must fail, as docs/differences.md says in these very words.
 var expected = []rule{
 	{"TestDisableKeepAliveUpgrade/h1", "101 Switching Protocols that nobody asked for"},

@@ -92,12 +92,21 @@ func (r *runner) run(ctx context.Context, j job) *outcome {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, j.plan.binary,
 		"-test.v=test2json", "-test.run", "^"+regexp.QuoteMeta(j.test)+"$",
-		"-test.timeout", r.timeout.String(), "-test.count", strconv.Itoa(r.count))
+		"-test.skip", skipped(leftOutModes), "-test.timeout", r.timeout.String(), "-test.count", strconv.Itoa(r.count))
 	cmd.Dir = j.plan.suite.dir
 	cmd.Env = testEnviron(os.Environ())
 	cmd.WaitDelay = 2 * time.Second // for a pipe that a grandchild holds
 	output, err := cmd.CombinedOutput()
 	return judge(j.test, output, err)
+}
+
+// skipped returns the pattern of the modes to leave out, which are subtests at the first or second level.
+func skipped(modes []rule) string {
+	var patterns []string
+	for _, mode := range modes {
+		patterns = append(patterns, "./^"+mode.test+"$", "././^"+mode.test+"$")
+	}
+	return strings.Join(patterns, "|")
 }
 
 // disturbing are variables that would send the tests' requests elsewhere, or change what net/http does.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"go/ast"
 	"go/build"
+	"go/constant"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -177,4 +178,15 @@ func (s *suite) useOf(e ast.Expr) string {
 		return objectName(s.info.Uses[e.Sel])
 	}
 	return ""
+}
+
+// hasConst tells whether the tests have a string constant of this value, such as the name of a mode.
+func (s *suite) hasConst(value string) bool {
+	for _, obj := range s.info.Defs {
+		c, ok := obj.(*types.Const)
+		if ok && c.Val().Kind() == constant.String && constant.StringVal(c.Val()) == value {
+			return true
+		}
+	}
+	return false
 }

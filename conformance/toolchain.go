@@ -26,22 +26,30 @@ type toolchain struct {
 	version string // such as "go1.26.8"
 	src     string // the standard library
 	module  string // this module
-	temp    string // where everything is written; the caller removes it
+	temp    string // where everything is written
 	overlay string // the file that tells the go command what to see in place of what
+
+	command string   // go
+	environ []string // of the go command; nil: this program's
 }
 
-// findToolchain asks the go command in the current directory, which must be inside this module.
-func findToolchain(ctx context.Context) (*toolchain, error) {
-	tc := &toolchain{}
-	out, err := tc.run(ctx, "env", "-json", "GOROOT", "GOVERSION")
+// findToolchain asks the go command in the current directory, which must be inside this module. All that is written
+// is to go into temp.
+func findToolchain(ctx context.Context, temp string) (*toolchain, error) {
+	tc := &toolchain{temp: temp, command: "go"}
+	out, err := tc.run(ctx, "env", "-json", "GOROOT", "GOVERSION", "GOMODCACHE")
 	if err != nil {
 		return nil, err
 	}
-	var env struct{ GOROOT, GOVERSION string }
+	var env struct{ GOROOT, GOVERSION, GOMODCACHE string }
 	if err := json.Unmarshal(out, &env); err != nil {
 		return nil, fmt.Errorf("go env: %w", err)
 	}
-	tc.version, tc.src = env.GOVERSION, filepath.Join(env.GOROOT, "src")
+	root, err := tc.settle(env.GOROOT, env.GOMODCACHE)
+	if err != nil {
+		return nil, err
+	}
+	tc.version, tc.src = env.GOVERSION, filepath.Join(root, "src")
 	if _, err := os.Stat(filepath.Join(tc.src, "net", "http", "transport_test.go")); err != nil {
 		return nil, fmt.Errorf("the tests of net/http are not in GOROOT/src, some distributions leave them out: %w", err)
 	}
@@ -53,10 +61,25 @@ func findToolchain(ctx context.Context) (*toolchain, error) {
 	return tc, nil
 }
 
+// settle returns the root of the toolchain under a name that overlays may use. That is another than its own if the go
+// command has downloaded it: it forbids overlays in its cache of modules.
+func (tc *toolchain) settle(root, cache string) (string, error) {
+	if inside, err := filepath.Rel(cache, root); err != nil || !filepath.IsLocal(inside) {
+		return root, nil
+	}
+	link := filepath.Join(tc.temp, "goroot")
+	if err := os.Symlink(root, link); err != nil {
+		return "", fmt.Errorf("a name for the downloaded toolchain: %w", err)
+	}
+	tc.command = filepath.Join(link, "bin", "go")
+	tc.environ = append(os.Environ(), "GOROOT="+link, "GOTOOLCHAIN=local")
+	return link, nil
+}
+
 // run runs the go command in the module and returns what it prints.
 func (tc *toolchain) run(ctx context.Context, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = tc.module
+	cmd := exec.CommandContext(ctx, tc.command, args...)
+	cmd.Dir, cmd.Env = tc.module, tc.environ
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
