@@ -22,6 +22,7 @@ type plan struct {
 	tests   []string          // to run, sorted
 	leftOut map[string]string // test -> reason
 	unasked []string          // left out although no rule says so
+	applied map[adaptation]bool
 }
 
 // maxBuilds is how often a suite is built, each time without what did not compile.
@@ -53,6 +54,7 @@ func prepare(ctx context.Context, tc *toolchain, s *suite) (*plan, error) {
 	for range maxBuilds {
 		err = p.build(ctx, tc, r, g, broken)
 		if err == nil {
+			p.applied = r.applied
 			p.choose(g, broken)
 			return p, nil
 		}
@@ -118,6 +120,18 @@ func (g *graph) blame(file string, line int, message string, broken map[*decl]st
 	return true
 }
 
+// obstacle returns why d cannot run, or "".
+func (g *graph) obstacle(d *decl, broken map[*decl]string) string {
+	var reasons []string
+	for _, r := range g.reach(d) {
+		if reason, ok := broken[r]; ok {
+			reasons = append(reasons, fmt.Sprintf("%s: %s", r.name, reason))
+		}
+	}
+	slices.Sort(reasons)
+	return strings.Join(reasons, "; ")
+}
+
 // choose sorts the tests on the client's side into those to run and those left out.
 func (p *plan) choose(g *graph, broken map[*decl]string) {
 	p.leftOut = make(map[string]string)
@@ -125,12 +139,7 @@ func (p *plan) choose(g *graph, broken map[*decl]string) {
 		if !d.isTest() || !g.isClientSide(d) {
 			continue
 		}
-		why := ""
-		for _, r := range g.reach(d) {
-			if reason, ok := broken[r]; ok {
-				why = fmt.Sprintf("%s (in %s)", reason, r.name)
-			}
-		}
+		why := g.obstacle(d, broken)
 		i := slices.IndexFunc(leftOut, func(r rule) bool { return r.test == d.name })
 		switch {
 		case i >= 0:

@@ -116,7 +116,7 @@ func conform(ctx context.Context, opts *options) (*report, error) {
 		return nil, err
 	}
 	flaky := r.again(ctx, outcomes, jobs)
-	return newReport(tc, plans, outcomes, flaky, opts.run.String() == ""), nil
+	return newReport(tc.version, plans, outcomes, flaky, opts.run), nil
 }
 
 func verdict(o *outcome) string {

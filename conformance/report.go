@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -36,9 +37,9 @@ type report struct {
 // ok tells whether everything is as it should be.
 func (r *report) ok() bool { return r.Failed == r.Documented && len(r.Mistakes) == 0 && r.Passed > 0 }
 
-// newReport sums up. Whole says that every test was to run, so that a rule which nothing came under is a mistake.
-func newReport(tc *toolchain, plans []*plan, outcomes map[job]*outcome, flaky []job, whole bool) *report {
-	r := &report{Go: tc.version}
+// newReport sums up the tests that match. A rule which nothing came under is a mistake if that is all tests.
+func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky []job, match *regexp.Regexp) *report {
+	r := &report{Go: version}
 	for _, p := range plans {
 		for _, test := range p.tests {
 			if o := outcomes[job{p, test}]; o != nil {
@@ -46,10 +47,12 @@ func newReport(tc *toolchain, plans []*plan, outcomes map[job]*outcome, flaky []
 			}
 		}
 		for _, test := range slices.Sorted(maps.Keys(p.leftOut)) {
-			r.Results = append(r.Results, result{Package: p.suite.name, Test: test, Status: "LEFT OUT", Reason: p.leftOut[test]})
+			if match.MatchString(test) {
+				r.Results = append(r.Results, result{Package: p.suite.name, Test: test, Status: "LEFT OUT", Reason: p.leftOut[test]})
+			}
 		}
 		// Another Go may have tests that nobody has looked at yet.
-		if known(tc.version) {
+		if known(version) {
 			for _, test := range p.unasked {
 				r.Mistakes = append(r.Mistakes, test+" is left out, and rules.go has no reason for that: "+p.leftOut[test])
 			}
@@ -59,8 +62,8 @@ func newReport(tc *toolchain, plans []*plan, outcomes map[job]*outcome, flaky []
 		r.Flaky = append(r.Flaky, j.test)
 	}
 	r.count()
-	if whole && known(tc.version) {
-		r.findStaleRules()
+	if match.String() == "" && known(version) {
+		r.findStaleRules(plans)
 	}
 	return r
 }
@@ -102,7 +105,7 @@ func details(test string, o *outcome) string {
 		lines = append(lines, o.cause)
 	}
 	current := ""
-	for line := range strings.Lines(string(o.output)) {
+	for line := range strings.Lines(o.output) {
 		line = strings.TrimSpace(line)
 		if rest, ok := strings.CutPrefix(line, "=== "); ok {
 			if fields := strings.Fields(rest); len(fields) > 1 {
@@ -110,7 +113,7 @@ func details(test string, o *outcome) string {
 			}
 			continue
 		}
-		if current == test && line != "" && !strings.HasPrefix(line, "--- ") && line != o.cause && len(lines) < maxDetails {
+		if current == test && line != "" && line != "FAIL" && !strings.HasPrefix(line, "--- ") && line != o.cause && len(lines) < maxDetails {
 			lines = append(lines, line)
 		}
 	}
@@ -144,7 +147,7 @@ func (r *report) count() {
 }
 
 // findStaleRules enters the rules that nothing came under.
-func (r *report) findStaleRules() {
+func (r *report) findStaleRules(plans []*plan) {
 	status := func(test string) string {
 		i := slices.IndexFunc(r.Results, func(s result) bool { return s.Test == test })
 		if i < 0 {
@@ -160,6 +163,11 @@ func (r *report) findStaleRules() {
 	for _, l := range leftOut {
 		if status(l.test) == "" {
 			r.Mistakes = append(r.Mistakes, l.test+" is to be left out, and is no such test")
+		}
+	}
+	for _, a := range adaptations {
+		if !slices.ContainsFunc(plans, func(p *plan) bool { return p.applied[a] }) {
+			r.Mistakes = append(r.Mistakes, fmt.Sprintf("%s does not use %s, which %s is to replace", a.in, a.object, a.by))
 		}
 	}
 }

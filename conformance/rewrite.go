@@ -18,6 +18,7 @@ type rewriter struct {
 	fn       string // the function being rewritten, or ""
 	edits    map[*source][]edit
 	vanished []span // original text that is not in the result
+	applied  map[adaptation]bool
 }
 
 // span is a range of positions.
@@ -25,7 +26,7 @@ type span struct{ start, end token.Pos }
 
 // rewrite returns the new texts of the suite's files. The bodies of the functions in broken are cut out.
 func (r *rewriter) rewrite(decls []*decl, broken map[*decl]string) map[*source][]byte {
-	r.edits, r.vanished = make(map[*source][]edit), nil
+	r.edits, r.vanished, r.applied = make(map[*source][]edit), nil, make(map[adaptation]bool)
 	for _, d := range decls {
 		if d.file.tests {
 			r.fn = d.name
@@ -90,6 +91,7 @@ func (r *rewriter) rewriteSelector(n *ast.SelectorExpr) {
 func (r *rewriter) replacement(object string) string {
 	for _, a := range adaptations {
 		if a.object == object && (a.in == "" || a.in == r.fn) {
+			r.applied[a] = true
 			return "standin." + a.by
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -25,7 +24,7 @@ type job struct {
 type outcome struct {
 	statuses map[string]string // of the test and those below it: "PASS", "FAIL" or "SKIP"
 	cause    string            // of a failure that no test tells of: a panic, a time limit
-	output   []byte
+	output   string
 }
 
 // failed tells whether a test failed that should not have.
@@ -119,8 +118,11 @@ func testEnviron(environ []string) []string {
 	})
 }
 
-// With -test.v=test2json every line of the framework begins with this byte, and no line of a test does.
+// With -test.v=test2json every line of the framework begins with this byte, and no line of a test does. Since Go 1.27
+// two others enclose what a test reports.
 const mark = "\x16"
+
+var unmark = strings.NewReplacer(mark, "", "\x0f", "", "\x0e", "")
 
 var (
 	started = regexp.MustCompile(mark + `=== RUN\s+(\S+)`)
@@ -131,7 +133,7 @@ var (
 
 // judge reads what a test's process has written, and how it ended.
 func judge(test string, output []byte, err error) *outcome {
-	o := &outcome{statuses: map[string]string{test: "FAIL"}, output: bytes.ReplaceAll(output, []byte(mark), nil)}
+	o := &outcome{statuses: map[string]string{test: "FAIL"}, output: unmark.Replace(string(output))}
 	for _, m := range started.FindAllSubmatch(output, -1) {
 		o.statuses[string(m[1])] = "FAIL" // until it says otherwise
 	}

@@ -136,6 +136,11 @@ func (s *suite) check(ctx context.Context, tc *toolchain) (*types.Package, []typ
 	if err != nil {
 		return nil, nil, err
 	}
+	return standins, s.typeCheck(imp), nil
+}
+
+// typeCheck fills in info, and returns the errors.
+func (s *suite) typeCheck(imp types.Importer) []types.Error {
 	s.info = &types.Info{
 		Defs:       make(map[*ast.Ident]types.Object),
 		Uses:       make(map[*ast.Ident]types.Object),
@@ -153,7 +158,7 @@ func (s *suite) check(ctx context.Context, tc *toolchain) (*types.Package, []typ
 		}
 	}}
 	config.Check(s.path, s.fset, files, s.info) // its error is the first of those above
-	return standins, wrong, nil
+	return wrong
 }
 
 // file returns the source that a position is in.

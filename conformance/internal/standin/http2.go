@@ -12,8 +12,6 @@ import (
 
 // ExportHttp2ConfigureTransport turns HTTP/2 on as a program would. The tests take TLSClientConfig for their own dials,
 // so it must offer HTTP/2 too. It returns no error.
-//
-//lint:ignore ST1003 the name is net/http's
 func ExportHttp2ConfigureTransport(t *Transport) error {
 	t.ForceAttemptHTTP2 = true
 	if t.TLSClientConfig == nil {

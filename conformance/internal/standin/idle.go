@@ -78,8 +78,6 @@ func (t *Transport) IdleConnStrsForTesting() []string {
 }
 
 // IdleConnStrsForTesting_h2 is the same for HTTP/2, which net/http pools apart.
-//
-//lint:ignore ST1003 the name is net/http's
 func (t *Transport) IdleConnStrsForTesting_h2() []string { return t.IdleConnStrsForTesting() }
 
 // IdleConnWaitMapSizeForTesting returns how many requests wait for a connection.

@@ -30,6 +30,8 @@ func (t *Transport) Clone() *Transport { return (*Transport)(t.peer().Clone()) }
 func (t *Transport) CloseIdleConnections() { t.peer().CloseIdleConnections() }
 
 // CancelRequest forwards.
+//
+//lint:ignore SA1019 net/http's tests call it, deprecated or not
 func (t *Transport) CancelRequest(req *http.Request) { t.peer().CancelRequest(req) }
 
 // RegisterProtocol forwards.
