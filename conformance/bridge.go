@@ -14,13 +14,13 @@ import (
 // nothing else may, and hand on the names that the tests use from there.
 type bridges map[string]map[string]types.Object // import path -> name -> what it is
 
-// add notes the use of an object, if it is behind a bridge.
+// add notes the use of an object of a package, if that is behind a bridge.
 func (b bridges) add(obj types.Object) {
 	if obj == nil || obj.Pkg() == nil {
 		return
 	}
 	path := strings.TrimPrefix(obj.Pkg().Path(), "vendor/")
-	if !standardOnly(path) || objectName(obj) == "" {
+	if !standardOnly(path) {
 		return
 	}
 	if b[path] == nil {

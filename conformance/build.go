@@ -50,7 +50,7 @@ func prepare(ctx context.Context, tc *toolchain, s *suite) (*plan, error) {
 		g.blame(filepath.Base(at.Filename), at.Line, e.Msg, broken)
 	}
 	r := &rewriter{suite: s, standins: standins.Scope()}
-	p := &plan{suite: s, binary: filepath.Join(tc.temp, filepath.Base(s.dir)+".test")}
+	p := &plan{suite: s, binary: filepath.Join(tc.temp, filepath.Base(s.dir)+".test"+exe())}
 	for range maxBuilds {
 		err = p.build(ctx, tc, r, g, broken)
 		if err == nil {

@@ -116,6 +116,9 @@ func conform(ctx context.Context, opts *options) (*report, error) {
 		return nil, err
 	}
 	flaky := r.again(ctx, outcomes, jobs)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return newReport(tc.version, plans, outcomes, flaky, opts.run), nil
 }
 

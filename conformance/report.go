@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -107,13 +108,16 @@ func details(test string, o *outcome) string {
 	current := ""
 	for line := range strings.Lines(o.output) {
 		line = strings.TrimSpace(line)
+		if line == o.cause {
+			break // the stacks follow
+		}
 		if rest, ok := strings.CutPrefix(line, "=== "); ok {
 			if fields := strings.Fields(rest); len(fields) > 1 {
 				current = fields[1]
 			}
 			continue
 		}
-		if current == test && line != "" && line != "FAIL" && !strings.HasPrefix(line, "--- ") && line != o.cause && len(lines) < maxDetails {
+		if current == test && line != "" && line != "FAIL" && !strings.HasPrefix(line, "--- ") && len(lines) < maxDetails {
 			lines = append(lines, line)
 		}
 	}
@@ -167,7 +171,7 @@ func (r *report) findStaleRules(plans []*plan) {
 	}
 	for _, a := range adaptations {
 		if !slices.ContainsFunc(plans, func(p *plan) bool { return p.applied[a] }) {
-			r.Mistakes = append(r.Mistakes, fmt.Sprintf("%s does not use %s, which %s is to replace", a.in, a.object, a.by))
+			r.Mistakes = append(r.Mistakes, fmt.Sprintf("there is no %s in %s for %s to replace", a.object, cmp.Or(a.in, "any test"), a.by))
 		}
 	}
 }

@@ -40,7 +40,7 @@ func TestAMethodOfAValueBecomesAFunctionOfIt(t *testing.T) {
 import "net/http/httptest"
 func f(ts func(*httptest.Server) *httptest.Server) { ts(nil).Client().Get(ts(nil).URL) }
 `)
-	wantIn(t, got, `standin.ServerClient(ts(nil))().Get(ts(nil).URL)`)
+	wantIn(t, got, `{ standin.ServerClient(ts(nil))().Get(ts(nil).URL) }`)
 }
 
 func TestAnAdaptationHoldsInItsFunctionOnly(t *testing.T) {

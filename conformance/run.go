@@ -34,7 +34,7 @@ func (o *outcome) failed() bool {
 
 // runner runs jobs.
 type runner struct {
-	timeout time.Duration // for one process
+	timeout time.Duration // for one test, each time it runs
 	count   int           // times that each test runs
 	done    func(job, *outcome)
 }
@@ -86,12 +86,13 @@ func (r *runner) again(ctx context.Context, outcomes map[job]*outcome, jobs []jo
 }
 
 func (r *runner) run(ctx context.Context, j job) *outcome {
+	timeout := r.timeout * time.Duration(r.count)
 	// The test binary ends itself, and says what it was at; this is for one that cannot.
-	ctx, cancel := context.WithTimeout(ctx, r.timeout+10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, j.plan.binary,
 		"-test.v=test2json", "-test.run", "^"+regexp.QuoteMeta(j.test)+"$",
-		"-test.skip", skipped(leftOutModes), "-test.timeout", r.timeout.String(), "-test.count", strconv.Itoa(r.count))
+		"-test.skip", skipped(leftOutModes), "-test.timeout", timeout.String(), "-test.count", strconv.Itoa(r.count))
 	cmd.Dir = j.plan.suite.dir
 	cmd.Env = testEnviron(os.Environ())
 	cmd.WaitDelay = 2 * time.Second // for a pipe that a grandchild holds

@@ -37,8 +37,8 @@ func TestAProcessIsJudgedByItsLeaves(t *testing.T) {
 			"TestA FAIL"},
 		{"the test does not exist", "PASS\n", nil,
 			"TestA FAIL"},
-		{"one of two runs fails", "\x16=== RUN   TestA\n\x16--- FAIL: TestA (0.01s)\n\x16=== RUN   TestA\n\x16--- PASS: TestA (0.01s)\nFAIL\n", errExit,
-			"TestA FAIL"},
+		{"one of two runs fails", "\x16=== RUN   TestA\n\x16=== RUN   TestA/h1\n\x16--- FAIL: TestA (0.01s)\n\x16    --- FAIL: TestA/h1 (0.01s)\n\x16=== RUN   TestA\n\x16=== RUN   TestA/h1\n\x16--- PASS: TestA (0.01s)\n\x16    --- PASS: TestA/h1 (0.01s)\nFAIL\n", errExit,
+			"TestA/h1 FAIL"},
 		{"a test prints what looks like a result", "\x16=== RUN   TestA\n--- FAIL: TestA (0.01s)\n\x16--- PASS: TestA (0.01s)\nPASS\n", nil,
 			"TestA PASS"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -71,9 +72,17 @@ func (tc *toolchain) settle(root, cache string) (string, error) {
 	if err := os.Symlink(root, link); err != nil {
 		return "", fmt.Errorf("a name for the downloaded toolchain: %w", err)
 	}
-	tc.command = filepath.Join(link, "bin", "go")
+	tc.command = filepath.Join(link, "bin", "go"+exe())
 	tc.environ = append(os.Environ(), "GOROOT="+link, "GOTOOLCHAIN=local")
 	return link, nil
+}
+
+// exe is how the name of a program ends.
+func exe() string {
+	if runtime.GOOS == "windows" {
+		return ".exe"
+	}
+	return ""
 }
 
 // run runs the go command in the module and returns what it prints.
