@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,7 +30,10 @@ type options struct {
 
 func main() {
 	opts, err := parseOptions(os.Args[1:], os.Stderr)
-	if err != nil {
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(exitOK)
+	case err != nil:
 		os.Exit(exitTrouble)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -48,10 +52,10 @@ func main() {
 	os.Exit(exitOK)
 }
 
-func parseOptions(args []string, errors io.Writer) (*options, error) {
+func parseOptions(args []string, complaints io.Writer) (*options, error) {
 	opts := &options{}
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
-	flags.SetOutput(errors)
+	flags.SetOutput(complaints)
 	run := flags.String("run", "", "run the tests whose `regexp` matches (names at the top, not of subtests)")
 	flags.BoolVar(&opts.verbose, "v", false, "print each test as it ends")
 	flags.BoolVar(&opts.json, "json", false, "print the report as one JSON object, and nothing else")
@@ -71,7 +75,7 @@ func parseOptions(args []string, errors io.Writer) (*options, error) {
 		err = fmt.Errorf("-timeout and -count must be above zero")
 	}
 	if err != nil {
-		fmt.Fprintf(errors, "conformance: %v\n", err)
+		fmt.Fprintf(complaints, "conformance: %v\n", err)
 	}
 	return opts, err
 }

@@ -36,7 +36,7 @@ type report struct {
 }
 
 // ok tells whether everything is as it should be.
-func (r *report) ok() bool { return r.Failed == r.Documented && len(r.Mistakes) == 0 && r.Passed > 0 }
+func (r *report) ok() bool { return r.Failed == r.Documented && len(r.Mistakes) == 0 }
 
 // newReport sums up the tests that match. A rule which nothing came under is a mistake if that is all tests.
 func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky []job, match *regexp.Regexp) *report {
@@ -63,6 +63,9 @@ func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky [
 		r.Flaky = append(r.Flaky, j.test)
 	}
 	r.count()
+	if r.Passed+r.Failed == 0 {
+		r.Mistakes = append(r.Mistakes, "no test ran")
+	}
 	if match.String() == "" && known(version) {
 		r.findStaleRules(plans)
 	}

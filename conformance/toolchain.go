@@ -91,7 +91,9 @@ func (tc *toolchain) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd.Dir, cmd.Env = tc.module, tc.environ
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); ctx.Err() != nil {
+		return nil, ctx.Err()
+	} else if err != nil {
 		return nil, &goError{args[0], err, stderr.String()}
 	}
 	return stdout.Bytes(), nil
