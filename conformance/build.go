@@ -30,10 +30,7 @@ const maxBuilds = 5
 
 // prepare rewrites a suite and builds its test binary.
 func prepare(ctx context.Context, tc *toolchain, s *suite) (*plan, error) {
-	if err := os.CopyFS(filepath.Join(s.dir, "testdata"), os.DirFS(filepath.Join(tc.src, filepath.FromSlash(s.name), "testdata"))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	if err := os.MkdirAll(s.dir, 0o777); err != nil {
+	if err := s.copyData(tc); err != nil {
 		return nil, err
 	}
 	if err := tc.writeOverlay(tc.opened()); err != nil {
@@ -63,6 +60,19 @@ func prepare(ctx context.Context, tc *toolchain, s *suite) (*plan, error) {
 		}
 	}
 	return nil, err
+}
+
+// copyData makes the suite's folder, with what its tests read.
+func (s *suite) copyData(tc *toolchain) error {
+	if err := os.MkdirAll(s.dir, 0o777); err != nil {
+		return err
+	}
+	data := os.DirFS(filepath.Join(tc.src, filepath.FromSlash(s.name), "testdata"))
+	err := os.CopyFS(filepath.Join(s.dir, "testdata"), data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // not every package has it
+	}
+	return err
 }
 
 // opened is the part of the overlay that all suites share: net/http with the file that opens it to its tests.

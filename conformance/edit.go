@@ -30,7 +30,8 @@ func (r *rewriter) edit(s span, text string) {
 // cut takes the statements out of a function's body and leaves its lines.
 func (r *rewriter) cut(body *ast.BlockStmt) {
 	text := r.suite.file(body.Pos()).text[r.suite.offset(body.Lbrace):r.suite.offset(body.Rbrace)]
-	r.replace(span{body.Lbrace, body.Rbrace + 1}, `{ panic("left out")`+strings.Repeat("\n", bytes.Count(text, []byte("\n")))+"}")
+	lines := strings.Repeat("\n", bytes.Count(text, []byte("\n")))
+	r.replace(span{body.Lbrace, body.Rbrace + 1}, `{ panic("left out")`+lines+"}")
 }
 
 // apply returns the text after all edits. Of those that start at one place insertions come first, in the order they

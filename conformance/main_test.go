@@ -45,7 +45,8 @@ func TestTheToolchainsOwnTests(t *testing.T) {
 	if os.Getenv("PEERPOOL_CONFORMANCE") == "" {
 		t.Skip("builds and runs tests of net/http: set PEERPOOL_CONFORMANCE=1")
 	}
-	match := "^(TestTransportClone|TestTransportIdleCacheKeys|TestTransportMaxConnsPerHostDialCancellation|TestRetryRequestsOnError|TestClientTimeoutCancel|TestReverseProxy)$"
+	match := "^(TestTransport(Clone|IdleCacheKeys|MaxConnsPerHostDialCancellation)|TestRetryRequestsOnError" +
+		"|TestClientTimeoutCancel|TestReverseProxy)$"
 	opts := &options{run: regexp.MustCompile(match), timeout: 30 * time.Second, count: 1}
 	r, err := conform(t.Context(), opts)
 	if err != nil {

@@ -49,7 +49,8 @@ func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky [
 		}
 		for _, test := range slices.Sorted(maps.Keys(p.leftOut)) {
 			if match.MatchString(test) {
-				r.Results = append(r.Results, result{Package: p.suite.name, Test: test, Status: "LEFT OUT", Reason: p.leftOut[test]})
+				out := result{Package: p.suite.name, Test: test, Status: "LEFT OUT", Reason: p.leftOut[test]}
+				r.Results = append(r.Results, out)
 			}
 		}
 		// Another Go may have tests that nobody has looked at yet.
@@ -174,7 +175,8 @@ func (r *report) findStaleRules(plans []*plan) {
 	}
 	for _, a := range adaptations {
 		if !slices.ContainsFunc(plans, func(p *plan) bool { return p.applied[a] }) {
-			r.Mistakes = append(r.Mistakes, fmt.Sprintf("there is no %s in %s for %s to replace", a.object, cmp.Or(a.in, "any test"), a.by))
+			where := cmp.Or(a.in, "any test")
+			r.Mistakes = append(r.Mistakes, fmt.Sprintf("there is no %s in %s for %s to replace", a.object, where, a.by))
 		}
 	}
 }

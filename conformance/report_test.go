@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,8 +13,18 @@ import (
 
 var all = regexp.MustCompile("")
 
+// setRules gives the program tables of its own for the time of a test.
+func setRules(t *testing.T) {
+	oldExpected, oldLeftOut, oldAdaptations := expected, leftOut, adaptations
+	t.Cleanup(func() { expected, leftOut, adaptations = oldExpected, oldLeftOut, oldAdaptations })
+	expected = []rule{{"TestMeant/h1", "a rule of ours"}, {"TestMeantToo", "another rule"}}
+	leftOut = []rule{{"TestInside", "looks inside"}}
+	adaptations = []adaptation{{"TestFine", "net/http.X", "Y", "it is better so"}}
+}
+
 // perfect returns a plan and outcomes in which every rule has been kept, and one test more has passed.
-func perfect() (*plan, map[job]*outcome) {
+func perfect(t *testing.T) (*plan, map[job]*outcome) {
+	setRules(t)
 	p := &plan{suite: &suite{name: "net/http"}, leftOut: make(map[string]string), applied: make(map[adaptation]bool)}
 	outcomes := make(map[job]*outcome)
 	for _, a := range adaptations {
@@ -39,14 +48,14 @@ func report126(p *plan, outcomes map[job]*outcome) *report {
 }
 
 func TestAReportInWhichEveryRuleWasKeptIsGood(t *testing.T) {
-	r := report126(perfect())
-	if !r.ok() || r.Passed != 1 || r.Failed != len(expected) || r.Documented != len(expected) || r.LeftOut != len(leftOut) {
+	r := report126(perfect(t))
+	if !r.ok() || r.Passed != 1 || r.Failed != 2 || r.Documented != 2 || r.LeftOut != 1 {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestAFailureWithoutARuleIsBad(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	outcomes[job{p, "TestFine"}].statuses = map[string]string{"TestFine": "PASS", "TestFine/h1": "PASS", "TestFine/h2": "FAIL"}
 	if r := report126(p, outcomes); r.ok() || r.Failed != r.Documented+1 {
 		t.Errorf("%+v", r)
@@ -54,7 +63,7 @@ func TestAFailureWithoutARuleIsBad(t *testing.T) {
 }
 
 func TestAnExpectedFailureThatPassesIsBad(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	e := expected[0]
 	top, _, _ := strings.Cut(e.test, "/")
 	outcomes[job{p, top}].statuses = map[string]string{top: "PASS", e.test: "PASS"}
@@ -66,7 +75,7 @@ func TestAnExpectedFailureThatPassesIsBad(t *testing.T) {
 }
 
 func TestAnExpectedFailureThatDoesNotRunIsBad(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	top, _, _ := strings.Cut(expected[0].test, "/")
 	delete(outcomes, job{p, top})
 	if r := report126(p, outcomes); r.ok() {
@@ -75,7 +84,7 @@ func TestAnExpectedFailureThatDoesNotRunIsBad(t *testing.T) {
 }
 
 func TestATestLeftOutWithoutARuleIsBadWhereTheRulesAreMade(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	p.leftOut["TestNew"], p.unasked = "does not compile: at all", []string{"TestNew"}
 	r := report126(p, outcomes)
 	if r.ok() || len(r.Mistakes) != 1 {
@@ -88,7 +97,7 @@ func TestATestLeftOutWithoutARuleIsBadWhereTheRulesAreMade(t *testing.T) {
 }
 
 func TestARuleThatNothingCameUnderIsBad(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	delete(p.leftOut, leftOut[0].test)
 	p.applied[adaptations[0]] = false
 	r := report126(p, outcomes)
@@ -98,7 +107,7 @@ func TestARuleThatNothingCameUnderIsBad(t *testing.T) {
 }
 
 func TestARunOfSomeTestsLooksForNoStaleRules(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	only := map[job]*outcome{{p, "TestFine"}: outcomes[job{p, "TestFine"}]}
 	r := newReport("go1.26.8", []*plan{p}, only, nil, regexp.MustCompile("Fine"))
 	if !r.ok() || r.Passed != 1 || r.LeftOut != 0 {
@@ -113,7 +122,7 @@ func TestAReportWithoutAnyTestIsBad(t *testing.T) {
 }
 
 func TestTheReportEndsWithTheSum(t *testing.T) {
-	p, outcomes := perfect()
+	p, outcomes := perfect(t)
 	p.tests = append(p.tests, "TestWrong")
 	outcomes[job{p, "TestWrong"}] = judge("TestWrong", []byte("\x16=== RUN   TestWrong\n    a_test.go:7: wrong\n\x16--- FAIL: TestWrong (0.00s)\nFAIL\n"), errExit)
 	r := newReport("go1.26.8", []*plan{p}, outcomes, []job{{p, "TestFine"}}, all)
@@ -122,14 +131,13 @@ func TestTheReportEndsWithTheSum(t *testing.T) {
 	wantIn(t, text.String(), "FAILED      net/http TestWrong\n            a_test.go:7: wrong\n",
 		"documented  net/http "+expected[0].test, "left out    net/http "+leftOut[0].test, "FLAKY       TestFine")
 	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-	if got, want := lines[len(lines)-1], fmt.Sprintf("passed 1 of %d, failed %d (of which %d documented in docs/differences.md), left out %d",
-		len(expected)+2, len(expected)+1, len(expected), len(leftOut)); got != want {
+	if got, want := lines[len(lines)-1], "passed 1 of 4, failed 3 (of which 2 documented in docs/differences.md), left out 1"; got != want {
 		t.Errorf("the last line is\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestTheReportIsJSONToo(t *testing.T) {
-	want := report126(perfect())
+	want := report126(perfect(t))
 	var text bytes.Buffer
 	if err := want.printJSON(&text); err != nil {
 		t.Fatal(err)
@@ -145,7 +153,10 @@ func TestEveryExpectedFailureQuotesTheDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	unwrapped := strings.Join(strings.Fields(string(text)), " ")
 	for _, e := range expected {
-		wantIn(t, strings.Join(strings.Fields(string(text)), " "), e.why)
+		if !strings.Contains(unwrapped, e.why) {
+			t.Errorf("docs/differences.md does not say %q, for which %s is expected to fail", e.why, e.test)
+		}
 	}
 }

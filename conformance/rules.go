@@ -21,8 +21,6 @@ var leftOutModes = []rule{
 
 // expected are the leaf tests that must fail, with the words of docs/differences.md that say so.
 var expected = []rule{
-	{"TestDisableKeepAliveUpgrade/h1", "101 Switching Protocols that nobody asked for"},
-	{"TestTransportTreat101Terminal/h1", "101 Switching Protocols that nobody asked for"},
 	{"TestInvalidHeaderResponse/h1", "a space before the colon of a field"},
 	{"TestTransportReturnsPeekError", "Code that compares with `==` sees the wrapper"},
 	{"TestTransportDialPreservesNetOpProxyError", "a `*net.OpError` whose Op is \"proxyconnect\", as in net/http, around the `*DialError`"},

@@ -63,6 +63,7 @@ func TestACrashIsTheFirstLineOfAFailure(t *testing.T) {
 }
 
 func TestOnlyFailuresThatAreNotMeantCallForAnotherRun(t *testing.T) {
+	setRules(t)
 	top, mode, _ := strings.Cut(expected[0].test, "/")
 	meant := &outcome{statuses: map[string]string{top: "FAIL", top + "/" + mode: "FAIL"}}
 	if meant.failed() {
