@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// job is one test at the top of a file. It has a process of its own, so that none can leave anything to the next.
+type job struct {
+	plan *plan
+	test string
+}
+
+// outcome is how a process ended.
+type outcome struct {
+	statuses map[string]string // of the test and those below it: "PASS", "FAIL" or "SKIP"
+	cause    string            // of a failure that no test tells of: a panic, a time limit
+	output   string
+}
+
+// failed tells whether a test failed that should not have.
+func (o *outcome) failed() bool {
+	return slices.ContainsFunc(leaves("", o), func(l result) bool { return l.Status == "FAIL" && expectation(l.Test) == "" })
+}
+
+// runner runs jobs.
+type runner struct {
+	timeout time.Duration // for one test, each time it runs
+	count   int           // times that each test runs
+	done    func(job, *outcome)
+}
+
+// all runs the jobs, as many at a time as there are processors, and returns how each ended.
+func (r *runner) all(ctx context.Context, jobs []job) map[job]*outcome {
+	outcomes := make(map[job]*outcome, len(jobs))
+	var mu sync.Mutex // guards outcomes, and that done is called once at a time
+	var workers sync.WaitGroup
+	queue := make(chan job)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for j := range queue {
+				o := r.run(ctx, j)
+				mu.Lock()
+				outcomes[j] = o
+				r.done(j, o)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, j := range jobs {
+		if ctx.Err() == nil {
+			queue <- j
+		}
+	}
+	close(queue)
+	workers.Wait()
+	return outcomes
+}
+
+// maxAgain is how many failed tests are worth another try; with more than that something is broken for good.
+const maxAgain = 25
+
+// again runs the jobs that failed against expectation once more, one at a time, and returns those that pass then. What
+// fails again replaces its first outcome.
+func (r *runner) again(ctx context.Context, outcomes map[job]*outcome, jobs []job) (flaky []job) {
+	failed := slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return !outcomes[j].failed() })
+	if len(failed) > maxAgain {
+		return nil
+	}
+	for _, j := range failed {
+		outcomes[j] = r.run(ctx, j)
+		if !outcomes[j].failed() {
+			flaky = append(flaky, j)
+		}
+	}
+	return flaky
+}
+
+func (r *runner) run(ctx context.Context, j job) *outcome {
+	timeout := r.timeout * time.Duration(r.count)
+	// The test binary ends itself, and says what it was at; this is for one that cannot.
+	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, j.plan.binary,
+		"-test.v=test2json", "-test.run", "^"+regexp.QuoteMeta(j.test)+"$",
+		"-test.skip", skipped(leftOutModes), "-test.timeout", timeout.String(), "-test.count", strconv.Itoa(r.count))
+	cmd.Dir = j.plan.suite.dir
+	cmd.Env = testEnviron(os.Environ())
+	cmd.WaitDelay = 2 * time.Second // for a pipe that a grandchild holds
+	output, err := cmd.CombinedOutput()
+	return judge(j.test, output, err)
+}
+
+// skipped returns the pattern of the modes to leave out, which are subtests at the first or second level.
+func skipped(modes []rule) string {
+	var patterns []string
+	for _, mode := range modes {
+		patterns = append(patterns, "./^"+mode.test+"$", "././^"+mode.test+"$")
+	}
+	return strings.Join(patterns, "|")
+}
+
+// disturbing are variables that would send the tests' requests elsewhere, or change what net/http does.
+var disturbing = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUEST_METHOD", "GODEBUG"}
+
+func testEnviron(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(disturbing, strings.ToUpper(name))
+	})
+}
+
+// With -test.v=test2json every line of the framework begins with this byte, and no line of a test does. Since Go 1.27
+// two others enclose what a test reports.
+const mark = "\x16"
+
+var unmark = strings.NewReplacer(mark, "", "\x0f", "", "\x0e", "")
+
+var (
+	started = regexp.MustCompile(mark + `=== RUN\s+(\S+)`)
+	ended   = regexp.MustCompile(mark + `\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
+	// The lines with which a process ends early.
+	crashed = regexp.MustCompile(`(?m)^` + mark + `?(panic: .*|fatal error: .*|Too many goroutines running after .*)$`)
+)
+
+// judge reads what a test's process has written, and how it ended.
+func judge(test string, output []byte, err error) *outcome {
+	o := &outcome{statuses: map[string]string{test: "FAIL"}, output: unmark.Replace(string(output))}
+	for _, m := range started.FindAllSubmatch(output, -1) {
+		o.statuses[string(m[1])] = "FAIL" // until it says otherwise
+	}
+	failed := make(map[string]bool) // in one of several runs
+	for _, m := range ended.FindAllSubmatch(output, -1) {
+		status, name := string(m[1]), string(m[2])
+		failed[name] = failed[name] || status == "FAIL"
+		if !failed[name] {
+			o.statuses[name] = status
+		} else {
+			o.statuses[name] = "FAIL"
+		}
+	}
+	if err == nil {
+		return o
+	}
+	if m := crashed.FindSubmatch(output); m != nil {
+		o.cause = string(m[1])
+	}
+	if o.statuses[test] != "FAIL" {
+		o.statuses[test] = "FAIL"
+		if o.cause == "" {
+			o.cause = fmt.Sprintf("the process ended with %v", err)
+		}
+	}
+	return o
+}
