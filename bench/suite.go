@@ -82,7 +82,7 @@ type worker interface {
 }
 
 var suites = []suite{
-	requestsSuite,
+	requestsSuite, idleSuite, poolSuite,
 }
 
 func findSuite(name string) (suite, bool) {
