@@ -82,7 +82,7 @@ type worker interface {
 }
 
 var suites = []suite{
-	requestsSuite, idleSuite, poolSuite,
+	requestsSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite,
 }
 
 func findSuite(name string) (suite, bool) {

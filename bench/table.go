@@ -32,7 +32,10 @@ func printComparison(w io.Writer, c comparisonReport) {
 	for _, name := range c.Columns {
 		titles = append(titles, metrics[name].title)
 	}
-	titles = append(titles, "ratio to "+string(c.Baseline), "range", "target", "protocol")
+	titles = append(titles, "ratio to "+string(c.Baseline), "range", "target")
+	if c.Rows[0].Protocol != "" {
+		titles = append(titles, "protocol")
+	}
 	printLine(t, titles)
 	for _, r := range c.Rows {
 		cells := []string{string(r.Candidate)}
@@ -43,7 +46,11 @@ func printComparison(w io.Writer, c comparisonReport) {
 		if r.Ratio != nil {
 			ratio, spread = showRatio(r.Ratio.Median), showSpread(*r.Ratio)
 		}
-		printLine(t, append(cells, ratio, spread, targetCell(c, r.Candidate), r.Protocol))
+		cells = append(cells, ratio, spread, targetCell(c, r.Candidate))
+		if r.Protocol != "" {
+			cells = append(cells, r.Protocol)
+		}
+		printLine(t, cells)
 	}
 	t.Flush()
 }
