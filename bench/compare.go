@@ -35,12 +35,11 @@ func (r *runner) suite(s suite, short bool) (suiteReport, error) {
 // bout is one comparison under way.
 type bout struct {
 	*runner
-	suite   suite
-	c       comparison
-	server  endpoint
-	spec    []byte
-	workers map[candidate]*process
-	found   map[candidate][]reading
+	suite suite
+	c     comparison
+	spec  []byte
+	sides map[candidate]*sides
+	found map[candidate][]reading
 }
 
 // compare lets the candidates take turns, in another order each round.
@@ -49,14 +48,8 @@ func (r *runner) compare(s suite, c comparison) (comparisonReport, error) {
 	if err != nil {
 		return comparisonReport{}, err
 	}
-	server, at, err := startServer(r.ctx)
-	if err != nil {
-		return comparisonReport{}, err
-	}
-	defer server.stop()
 	b := &bout{
-		runner: r, suite: s, c: c, server: at, spec: spec,
-		workers: map[candidate]*process{}, found: map[candidate][]reading{},
+		runner: r, suite: s, c: c, spec: spec, sides: map[candidate]*sides{}, found: map[candidate][]reading{},
 	}
 	defer b.stop()
 	rounds := r.rounds
@@ -72,10 +65,32 @@ func (r *runner) compare(s suite, c comparison) (comparisonReport, error) {
 	return summarize(c, b.found), nil
 }
 
+// sides are the two processes of one candidate. Each has a server of its own: all have as many connections as
+// the system lets one process open.
+type sides struct{ server, worker *process }
+
+func (s *sides) stop() {
+	s.worker.stop()
+	s.server.stop()
+}
+
 func (b *bout) stop() {
-	for _, p := range b.workers {
-		p.stop()
+	for _, s := range b.sides {
+		s.stop()
 	}
+}
+
+func (b *bout) start(c candidate) (*sides, error) {
+	server, at, err := startServer(b.ctx)
+	if err != nil {
+		return nil, err
+	}
+	worker, err := startWorker(b.ctx, job{Suite: b.suite.name, Candidate: c, Server: at, Spec: b.spec})
+	if err != nil {
+		server.stop()
+		return nil, err
+	}
+	return &sides{server, worker}, nil
 }
 
 func (b *bout) round(round, rounds int) error {
@@ -101,18 +116,17 @@ func (b *bout) round(round, rounds int) error {
 }
 
 func (b *bout) measure(c candidate, o order) (reading, error) {
-	p := b.workers[c]
-	if p == nil {
+	s := b.sides[c]
+	if s == nil {
 		var err error
-		p, err = startWorker(b.ctx, job{Suite: b.suite.name, Candidate: c, Server: b.server, Spec: b.spec})
-		if err != nil {
+		if s, err = b.start(c); err != nil {
 			return reading{}, err
 		}
 		if b.c.fresh {
-			defer p.stop()
+			defer s.stop()
 		} else {
-			b.workers[c] = p
+			b.sides[c] = s
 		}
 	}
-	return p.ask(o)
+	return s.worker.ask(o)
 }

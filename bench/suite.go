@@ -82,7 +82,7 @@ type worker interface {
 }
 
 var suites = []suite{
-	requestsSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite,
+	requestsSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite, peersSuite,
 }
 
 func findSuite(name string) (suite, bool) {

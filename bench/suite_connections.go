@@ -33,7 +33,7 @@ type connectionSpec struct {
 }
 
 func connectionComparisons(short bool) []comparison {
-	plain, secure := connectionSpec{Conns: 1000}, connectionSpec{TLS: true, Conns: 200}
+	plain, secure := connectionSpec{Conns: 1000}, connectionSpec{TLS: true, Conns: 400}
 	if short {
 		plain.Conns, secure.Conns = 50, 10
 	}
