@@ -82,7 +82,7 @@ type worker interface {
 }
 
 var suites = []suite{
-	requestsSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite, peersSuite,
+	requestsSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite, peersSuite, latencySuite, http2Suite,
 }
 
 func findSuite(name string) (suite, bool) {
