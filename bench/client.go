@@ -1,19 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/peerpool/peerpool"
-	"github.com/valyala/fasthttp"
 )
 
 // call sends one request and reads its response to the end.
@@ -96,6 +91,8 @@ func newClient(who candidate, spec requestSpec, at endpoint) (client, error) {
 	return newHTTPClient(rt, spec, at), nil
 }
 
+const http1 = "HTTP/1.1" // as responses name it
+
 // unlimited is more connections than any comparison opens.
 const unlimited = 1 << 20
 
@@ -123,175 +120,4 @@ func newTransport(who candidate, o transportOptions) (http.RoundTripper, error) 
 		}, nil
 	}
 	return nil, fmt.Errorf("%s is no transport", who)
-}
-
-// httpClient is a candidate that speaks net/http's types.
-type httpClient struct {
-	spec    requestSpec
-	at      endpoint
-	do      func(*http.Request) (*http.Response, error)
-	proto   string
-	cancels []context.CancelFunc // of the calls' contexts, which live as long as the process
-}
-
-// clientTimeout is never reached: it is there to be watched.
-const clientTimeout = 30 * time.Second
-
-func newHTTPClient(rt http.RoundTripper, spec requestSpec, at endpoint) *httpClient {
-	do := rt.RoundTrip
-	if spec.Client {
-		do = (&http.Client{Transport: rt, Timeout: clientTimeout}).Do
-	}
-	return &httpClient{spec: spec, at: at, do: do}
-}
-
-func (c *httpClient) protocol() string { return c.proto }
-
-func (c *httpClient) newCall() (call, error) {
-	req, err := c.spec.newRequest(c.at)
-	if err != nil {
-		return nil, err
-	}
-	if c.spec.Cancelable {
-		ctx, cancel := context.WithCancel(context.Background())
-		c.cancels = append(c.cancels, cancel)
-		req = req.WithContext(ctx)
-	}
-	buf := make([]byte, 4<<10)
-	// The first call of all notes the protocol, before there are two goroutines.
-	if c.proto == "" {
-		resp, err := c.exchange(req, buf)
-		if err != nil {
-			return nil, err
-		}
-		c.proto = resp.Proto
-	}
-	return func() error {
-		_, err := c.exchange(req, buf)
-		return err
-	}, nil
-}
-
-// exchange sends a request once more and reads the response to its end.
-func (c *httpClient) exchange(req *http.Request, buf []byte) (*http.Response, error) {
-	if req.GetBody != nil { // a body is read once
-		repeated := *req
-		var err error
-		if repeated.Body, err = req.GetBody(); err != nil {
-			return nil, err
-		}
-		req = &repeated
-	}
-	resp, err := c.do(req)
-	if err != nil {
-		return nil, err
-	}
-	for err == nil {
-		_, err = resp.Body.Read(buf)
-	}
-	resp.Body.Close()
-	if err != io.EOF {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, errors.New(resp.Status)
-	}
-	return resp, nil
-}
-
-// fastClient is fasthttp, its requests and responses used again and again, as it is meant to be.
-type fastClient struct {
-	spec   requestSpec
-	at     endpoint
-	client *fasthttp.Client
-}
-
-func newFastHTTP(config *tls.Config) *fasthttp.Client {
-	return &fasthttp.Client{TLSConfig: config, MaxConnsPerHost: unlimited, MaxIdleConnDuration: 90 * time.Second}
-}
-
-func (c *fastClient) protocol() string { return http1 }
-
-const http1 = "HTTP/1.1"
-
-func (c *fastClient) newCall() (call, error) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	req.Header.SetMethod(c.spec.Method)
-	req.SetRequestURI(c.spec.url(c.at))
-	for _, field := range requestFields {
-		req.Header.Set(field[0], field[1])
-	}
-	if c.spec.Body > 0 {
-		req.SetBodyRaw(make([]byte, c.spec.Body))
-	}
-	return func() error {
-		var err error
-		if c.spec.Client {
-			err = c.client.DoTimeout(req, resp, clientTimeout)
-		} else {
-			err = c.client.Do(req, resp)
-		}
-		if err == nil && resp.StatusCode() != http.StatusOK {
-			err = fmt.Errorf("status %d", resp.StatusCode())
-		}
-		return err
-	}, nil
-}
-
-// bareClient writes the same bytes to a socket of its own, and reads as many as the answer has.
-type bareClient struct {
-	spec requestSpec
-	at   endpoint
-	tls  *tls.Config
-}
-
-func (c *bareClient) protocol() string { return http1 }
-
-func (c *bareClient) newCall() (call, error) {
-	request, err := c.requestBytes()
-	if err != nil {
-		return nil, err
-	}
-	nc, err := c.dial()
-	if err != nil {
-		return nil, err
-	}
-	answer, buf := len(answers[c.spec.Path]), make([]byte, 4<<10)
-	return func() error {
-		if _, err := nc.Write(request); err != nil {
-			return err
-		}
-		for left := answer; left > 0; {
-			n, err := nc.Read(buf[:min(left, len(buf))])
-			if left -= n; err != nil {
-				return err
-			}
-		}
-		return nil
-	}, nil
-}
-
-func (c *bareClient) dial() (net.Conn, error) {
-	nc, err := net.Dial("tcp", c.spec.address(c.at))
-	if err != nil || !c.spec.TLS {
-		return nc, err
-	}
-	config := c.tls.Clone()
-	config.ServerName = "127.0.0.1"
-	return tls.Client(nc, config), nil
-}
-
-// requestBytes is the request as net/http writes it.
-func (c *bareClient) requestBytes() ([]byte, error) {
-	req, err := c.spec.newRequest(c.at)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	w := bufio.NewWriter(&b)
-	if err := req.Write(w); err != nil {
-		return nil, err
-	}
-	err = w.Flush()
-	return b.Bytes(), err
 }

@@ -107,6 +107,9 @@ func (b *bout) round(round, rounds int) error {
 	for _, candidate := range turns {
 		b.progress.show(b.suite.name, b.c.name, round+1, rounds, candidate)
 		got, err := b.measure(candidate, o)
+		if b.ctx.Err() != nil {
+			return b.ctx.Err() // which ended the processes too
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", candidate, err)
 		}

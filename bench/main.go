@@ -134,6 +134,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	whole.Seconds = time.Since(about.Started).Seconds()
 	printTargets(tables, whole)
+	printScatter(tables, whole)
 	return writeJSON(s.json, stdout, whole)
 }
 

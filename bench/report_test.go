@@ -90,6 +90,7 @@ func TestATableShowsRatioRangeAndTarget(t *testing.T) {
 	s := exampleReport()
 	printSuite(&out, s)
 	printTargets(&out, report{Suites: []suiteReport{s}})
+	printScatter(&out, report{Suites: []suiteReport{s}})
 	for _, want := range []string{
 		"ratio to net/http", "10.00", "0.50", "0.50-0.60", "<= 0.40", "MISSED", "1.00-1.10", "HTTP/1.1",
 	} {

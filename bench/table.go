@@ -88,21 +88,26 @@ func targetCell(c comparisonReport, who candidate) string {
 	return ""
 }
 
-// printTargets prints what was measured beside what was to be reached, and what a difference means.
+// printTargets prints what was measured beside what was to be reached.
 func printTargets(w io.Writer, r report) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nTARGETS: peerpool\n\n")
-	printLine(t, []string{"suite", "comparison", "what", "measured", "range", "target", ""})
+	var lines [][]string
 	for _, s := range r.Suites {
 		for _, c := range s.Comparisons {
 			for _, goal := range c.Targets {
-				printLine(t, append([]string{s.Name, c.Name}, goal.cells()...))
+				lines = append(lines, append([]string{s.Name, c.Name}, goal.cells()...))
 			}
 		}
 	}
+	if len(lines) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\nTARGETS of peerpool\n\n")
+	printLine(t, []string{"suite", "comparison", "what", "measured", "range", "target", ""})
+	for _, line := range lines {
+		printLine(t, line)
+	}
 	t.Flush()
-	printScatter(w, r)
-	fmt.Fprintf(w, "\n%.0f s\n", r.Seconds)
 }
 
 func (t targetReport) cells() []string {
@@ -111,13 +116,15 @@ func (t targetReport) cells() []string {
 		what, show = what+" / "+string(t.Against)+"'s", showRatio
 	}
 	limit := "<= " + show(t.Limit)
-	switch {
-	case t.Measured == nil:
+	if t.Measured == nil {
 		return []string{what, "-", "-", limit, "not measured"}
-	case t.Met:
-		return []string{what, show(t.Measured.Median), show(t.Measured.Min) + "-" + show(t.Measured.Max), limit, "met"}
 	}
-	return []string{what, show(t.Measured.Median), show(t.Measured.Min) + "-" + show(t.Measured.Max), limit, "MISSED"}
+	verdict := "MISSED"
+	if t.Met {
+		verdict = "met"
+	}
+	m := *t.Measured
+	return []string{what, show(m.Median), show(m.Min) + "-" + show(m.Max), limit, verdict}
 }
 
 // printScatter prints how far apart the same candidate came out when it was measured twice.
@@ -135,4 +142,5 @@ func printScatter(w io.Writer, r report) {
 		}
 	}
 	t.Flush()
+	fmt.Fprintf(w, "\n%.0f s\n", r.Seconds)
 }
