@@ -66,11 +66,11 @@ func TestARunPrintsWritesAndDrawsWhatItFound(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "found.json")
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"-short", "-rounds", "1", "-suite", "pool", "-json", file, "-plot", dir}, &out, io.Discard)
+	err := run(t.Context(), []string{"-short", "-rounds", "1", "-suite", "latency", "-json", file, "-plot", dir}, &out, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"1 goroutine, 1 key", "peerpool", "<= 80", "SCATTER"} {
+	for _, want := range []string{"GET at half", "peerpool", "<= 0.80", "SCATTER"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the tables do not say %q:\n%s", want, out.String())
 		}
@@ -83,10 +83,10 @@ func TestARunPrintsWritesAndDrawsWhatItFound(t *testing.T) {
 	if err := json.Unmarshal(text, &found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Suites) != 1 || len(found.Suites[0].Comparisons) != 9 {
-		t.Errorf("the JSON holds %d suites", len(found.Suites))
+	if len(found.Suites) != 1 || len(found.Suites[0].Comparisons) != 1 {
+		t.Errorf("the JSON holds %+v", found.Suites)
 	}
-	picture, err := os.ReadFile(filepath.Join(dir, "pool.svg"))
+	picture, err := os.ReadFile(filepath.Join(dir, "latency.svg"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestAWorkerSaysWhatWentWrong(t *testing.T) {
 
 func TestJSONOnStandardOutputIsAlone(t *testing.T) {
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-short", "-rounds", "1", "-suite", "pool", "-json", "-"}, &out, io.Discard); err != nil {
+	if err := run(t.Context(), []string{"-short", "-rounds", "1", "-suite", "latency", "-json", "-"}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	if !json.Valid(out.Bytes()) {
