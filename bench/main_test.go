@@ -95,10 +95,24 @@ func TestARunPrintsWritesAndDrawsWhatItFound(t *testing.T) {
 	}
 }
 
-func TestARunThatIsInterruptedEnds(t *testing.T) {
+// during calls what is to happen when something is said.
+type during struct {
+	said string
+	call func()
+}
+
+func (d during) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), d.said) {
+		d.call()
+	}
+	return len(p), nil
+}
+
+func TestARunThatIsInterruptedEndsItsProcesses(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	err := run(ctx, []string{"-short", "-rounds", "1", "-suite", "pool"}, io.Discard, io.Discard)
+	defer cancel()
+	r := runner{ctx: ctx, rounds: 2, progress: &progress{w: during{"round 2 of 2", cancel}, terminal: true}}
+	_, err := r.compare(poolSuite, poolSuite.comparisons(true)[0])
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("it ends with %v, want %v", err, context.Canceled)
 	}

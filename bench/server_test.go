@@ -26,7 +26,7 @@ func talk(t *testing.T, said string) string {
 }
 
 func TestTheServerAnswersRequestByRequest(t *testing.T) {
-	got := talk(t, "POST /4 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET /12 HTTP/1.1\r\n\r\n"+
+	got := talk(t, "POST /4 HTTP/1.1\r\nContent-Length: 3\r\n\r\na bGET /12 HTTP/1.1\r\n\r\n"+
 		"GET /large/7 HTTP/1.1\r\nConnection: close\r\n\r\n")
 	r := bufio.NewReader(strings.NewReader(got))
 	for _, want := range []struct{ fields, body int }{{4, 5}, {12, 5}, {4, 7}} {
