@@ -108,10 +108,13 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	if o == nil {
 		return
 	}
+	if id.scheme == "" { // there is no route
+		id.scheme = a.Req.URL.Scheme
+	}
 	e := Acquired{Identity: id, Host: a.Req.URL.Host, Attempt: a.number, Err: err}
 	if err == nil {
 		c, l := a.lease.Conn().about(), &a.lease
-		e.Conn, e.Protocol, e.Requests = c.number, c.protocol, c.enter()
+		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
 		e.Miss, e.Reused, e.Uses = l.Miss(), l.Reused(), l.Uses()
 		e.Idle, e.Age = l.IdleTime(), l.Age()
 	}
@@ -145,7 +148,7 @@ func (a *attempt) observeDone(left int, reason CloseReason) {
 		c := a.lease.Conn().about()
 		o.Done(a.Ctx, Done{
 			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Attempt: a.number,
-			Conn: c.number, Protocol: c.protocol, Requests: left,
+			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
 			Status: a.Status, Close: reason, Duration: sinceThen(a.clock.begun),
 		})
 	}

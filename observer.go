@@ -115,6 +115,7 @@ type Acquired struct {
 	Host     string   // see Started
 	Attempt  int      // 1 for the first
 	Conn     uint64   // the connection's number, see Dialed; 0: none
+	ConnHost string   // the Host of its Dialed: mostly this one's
 	Protocol string   // see Dialed
 	Requests int      // on the connection now, this one included; more than 1 with HTTP/2 alone
 	Miss     MissReason
@@ -132,6 +133,7 @@ type Done struct {
 	Host     string      // see Started
 	Attempt  int         // see Acquired
 	Conn     uint64      // see Dialed
+	ConnHost string      // see Acquired
 	Protocol string      // see Dialed
 	Requests int         // that are left on the connection
 	Status   int         // 0: there was no response

@@ -122,12 +122,12 @@ func TestEventsTellHowLongThingsTook(t *testing.T) {
 		wantEvents(t, s.events.dials(), peerpool.Dialed{
 			Identity: id, Host: host, Conn: conn, Protocol: version, Start: start, Connect: 3 * time.Second, Total: 3 * time.Second,
 		})
-		acquired := peerpool.Acquired{Identity: id, Host: host, Attempt: 1, Conn: conn, Protocol: version, Requests: 1}
+		acquired := peerpool.Acquired{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Requests: 1}
 		dialedFor, again := acquired, acquired
 		dialedFor.Miss, dialedFor.Waited = "cold", 3*time.Second
 		again.Reused, again.Uses, again.Idle, again.Age = true, 1, 10*time.Second, 13*time.Second
 		wantEvents(t, s.events.acquisitions(), dialedFor, again)
-		done := peerpool.Done{Identity: id, Host: host, Attempt: 1, Conn: conn, Protocol: version, Status: 201, Duration: 6 * time.Second}
+		done := peerpool.Done{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Status: 201, Duration: 6 * time.Second}
 		doneAgain := done
 		doneAgain.Duration = 3 * time.Second
 		wantEvents(t, s.events.ends(), done, doneAgain)
