@@ -111,7 +111,7 @@ func (l *lab) children(parent tracetest.SpanStub) []tracetest.SpanStub {
 func value(attrs []attribute.KeyValue, key string) string {
 	for _, kv := range attrs {
 		if string(kv.Key) == key {
-			return kv.Value.Emit()
+			return kv.Value.String()
 		}
 	}
 	return ""
@@ -157,7 +157,7 @@ func (l *lab) points(name string) map[string]int64 {
 func labels(set attribute.Set) string {
 	var text []string
 	for _, kv := range set.ToSlice() {
-		text = append(text, string(kv.Key)+"="+kv.Value.Emit())
+		text = append(text, string(kv.Key)+"="+kv.Value.String())
 	}
 	slices.SortFunc(text, cmp.Compare)
 	return strings.Join(text, " ")
