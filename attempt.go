@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptrace"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/pool"
@@ -27,7 +26,7 @@ type attempt struct {
 	refused, lost, reset, wantsHTTP1 bool
 
 	lease connLease
-	begun time.Time // for the observer; zero without one
+	clock clock
 
 	canceling
 }
@@ -38,9 +37,6 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 	ctx := orig.Context()
 	a := &attempt{t: t, peer: peer, number: 1, orig: orig, trace: httptrace.ContextClientTrace(ctx)}
 	a.Req, a.Ctx = req, ctx
-	if t.Observer != nil {
-		a.begun = time.Now()
-	}
 	//lint:ignore SA1019 callers may still set it, and http.Client does
 	cancel := orig.Cancel
 	if cancel != nil {
@@ -55,6 +51,7 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 	if cancel != nil {
 		go a.watchCancel(cancel, a.done)
 	}
+	a.observeStart(after)
 	return a
 }
 
@@ -74,6 +71,7 @@ func (a *attempt) acquire() error {
 	for {
 		r, preset, err := a.route(to, avoid)
 		if err != nil {
+			a.observeUnreachable(preset, err)
 			a.acquired(identityIn(err), err)
 			return err
 		}
@@ -180,15 +178,7 @@ func identityIn(err error) Identity {
 
 // acquired tells trace and observer.
 func (a *attempt) acquired(id Identity, err error) {
-	if o := a.t.Observer; o != nil && o.Acquired != nil {
-		e := Acquired{Identity: id, Attempt: a.number, Err: err}
-		if err == nil {
-			l := &a.lease
-			e.Miss, e.Reused, e.Uses = l.Miss(), l.Reused(), l.Uses()
-			e.Idle, e.Age, e.Waited = l.IdleTime(), l.Age(), l.Waited()
-		}
-		o.Acquired(a.Ctx, e)
-	}
+	a.observeAcquired(id, err)
 	if err == nil && a.trace != nil && a.trace.GotConn != nil {
 		a.trace.GotConn(httptrace.GotConnInfo{
 			Conn:     a.lease.Conn().NetConn(),
@@ -229,8 +219,10 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 // result is what RoundTrip returns.
 func (a *attempt) result(resp *http.Response, err error) (*http.Response, error) {
 	if err == nil {
-		a.handOver()
 		a.saved()
+		if a.handOver() {
+			a.observeEnd(nil)
+		}
 		return resp, nil
 	}
 	if cause := a.canceledBy(); cause != nil {
@@ -262,6 +254,7 @@ func (a *attempt) abandon(err error) error {
 	if !a.Touched {
 		closeBody(a.Req)
 	}
+	a.observeEnd(err)
 	return err
 }
 
@@ -271,9 +264,7 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 		resp.Body.Close()
 	}
 	a.t.core.counters.retried(v)
-	if o := a.t.Observer; o != nil && o.Retried != nil {
-		o.Retried(a.Ctx, Retried{Identity: a.lease.Key().Value(), Attempt: a.number, Reason: string(v), Err: cause})
-	}
+	a.observeRetried(v, cause)
 	req, err := rewind(a.Req, a.Touched)
 	if err != nil {
 		return nil, a.abandon(err)
@@ -286,14 +277,14 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
 func (a *attempt) ExchangeDone(end http1.End) {
-	a.detach()
+	last := a.detach()
 	if end == http1.EndError && a.canceledBy() != nil {
 		end = http1.EndCanceled // in the old ways, which the exchange does not know
 	}
+	left := a.leaving()
 	reason := a.lease.Conn().giveBack(a, end)
-	if o := a.t.Observer; o != nil && o.Done != nil {
-		o.Done(a.Ctx, Done{
-			Identity: a.lease.Key().Value(), Status: a.Status, Close: reason, Duration: time.Since(a.begun),
-		})
+	a.observeDone(left, reason)
+	if last {
+		a.observeEnd(nil)
 	}
 }

@@ -152,8 +152,8 @@ func (a *attempt) running(c condemnable) {
 }
 
 // detach says that the attempt's connection is about to be given back: from here on nothing of ours hits it. The
-// attempt itself stays on the list as long as the request may be sent again.
-func (a *attempt) detach() {
+// attempt itself stays on the list as long as the request may be sent again; detach says whether this was its end.
+func (a *attempt) detach() (last bool) {
 	f := &a.t.core.inflight
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,17 +161,21 @@ func (a *attempt) detach() {
 	if a.returned {
 		f.removeLocked(a)
 	}
+	return a.returned
 }
 
-// handOver says that the caller has the response, whose end is the end of the attempt.
-func (a *attempt) handOver() {
+// handOver says that the caller has the response, whose end is the end of the attempt; it says whether that has
+// come already.
+func (a *attempt) handOver() (last bool) {
 	f := &a.t.core.inflight
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a.returned = true
 	if a.active == nil {
 		f.removeLocked(a)
+		return true
 	}
+	return false
 }
 
 // finish ends an attempt that has no response.

@@ -19,4 +19,6 @@ type conn interface {
 	// giveBack ends the attempt's lease after an exchange that has ended like this. It returns why the connection
 	// serves no further one, or "".
 	giveBack(a *attempt, end http1.End) CloseReason
+	// about returns what the Observer is told.
+	about() *facts
 }

@@ -14,6 +14,7 @@ import (
 // alternateConn is a connection that a function of Transport.TLSNextProto has taken over, and all that we know of it.
 type alternateConn struct {
 	http.RoundTripper
+	facts
 	nc net.Conn
 }
 
@@ -27,7 +28,11 @@ func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc 
 	if failed, ok := rt.(interface{ RoundTripErr() error }); ok { // as x/net/http2 says it
 		return nil, &DialError{Identity: r.identity, Op: opTLS, Err: failed.RoundTripErr()}
 	}
-	return &alternateConn{RoundTripper: rt, nc: tc}, nil
+	protocol := tc.ConnectionState().NegotiatedProtocol
+	if protocol == protoHTTP2 {
+		protocol = nameHTTP2
+	}
+	return &alternateConn{RoundTripper: rt, facts: newFacts(r.key.host, protocol), nc: tc}, nil
 }
 
 // exchange leaves the request to the connection's new owner. There is no telling when its response ends.
@@ -67,6 +72,5 @@ func (c *alternateConn) giveBack(a *attempt, end http1.End) CloseReason {
 	if end == http1.Reusable {
 		return a.lease.Release()
 	}
-	a.lease.Discard(CloseReason(end))
-	return CloseReason(end)
+	return a.discard(end)
 }

@@ -15,6 +15,7 @@ import (
 // http1Conn is a connection that speaks HTTP/1.1.
 type http1Conn struct {
 	*http1.Conn
+	facts
 	tls         *tls.ConnectionState // nil without TLS
 	proxied     bool                 // requests on it name their target in full, for a proxy
 	proxyHeader http.Header          // sent to that proxy with each request
@@ -70,8 +71,7 @@ func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
 		a.putIdle(reason)
 		return reason
 	}
-	a.lease.Discard(CloseReason(end))
-	return CloseReason(end)
+	return a.discard(end)
 }
 
 // heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a

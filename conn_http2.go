@@ -17,6 +17,7 @@ var errLost = errors.New("http2: client connection lost")
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
 type http2Conn struct {
 	*http2.Conn
+	facts
 	learned     *learned
 	partitioned bool // its identity has a Group
 
@@ -50,8 +51,7 @@ func (c *http2Conn) Probe() pool.Reason { return pool.Reason(c.Ended()) }
 // what goes wrong on the connection retires it by itself.
 func (c *http2Conn) giveBack(a *attempt, end http1.End) CloseReason {
 	if end == http1.EndDiscarded {
-		a.lease.Discard(CloseReason(end))
-		return CloseReason(end)
+		return a.discard(end)
 	}
 	return a.lease.Release()
 }
@@ -116,5 +116,5 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http2Conn{Conn: c, learned: r.learned, partitioned: r.identity.group != ""}, nil
+	return &http2Conn{Conn: c, facts: newFacts(r.key.host, nameHTTP2), learned: r.learned, partitioned: r.identity.group != ""}, nil
 }

@@ -61,9 +61,9 @@ func (t *Transport) runtime() *core {
 }
 
 // closed tells the observer about a connection that the pool has closed.
-func (t *Transport) closed(id unique.Handle[Identity], _ conn, reason pool.Reason) {
+func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reason) {
 	if o := t.Observer; o != nil && o.Closed != nil {
-		o.Closed(Closed{Identity: id.Value(), Reason: reason})
+		o.Closed(c.about().obituary(id.Value(), reason))
 	}
 }
 

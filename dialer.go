@@ -53,15 +53,15 @@ func (t *Transport) dialerFor(scheme string, via *proxyHop) dialerKind {
 }
 
 // Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
-func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil) }
+func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil, groundwork{}) }
 
 // dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
-// done already.
-func (r *route) dial(ctx context.Context, first net.Conn) (conn, error) {
+// done already; work says how long that, and what came before it, took.
+func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxDial)
 	defer cancel()
-	d := dial{route: r, report: Dialed{Identity: r.identity}}
-	d.start()
+	d := dial{route: r, report: Dialed{Identity: r.identity, Host: r.key.host}}
+	d.start(work)
 	nc, err := d.hop(opConnect, &d.report.Connect, func() (net.Conn, error) {
 		if first != nil {
 			return first, nil
@@ -74,11 +74,12 @@ func (r *route) dial(ctx context.Context, first net.Conn) (conn, error) {
 	if err == nil && r.identity.scheme == "https" {
 		nc, err = d.hop(opTLS, &d.report.TLS, func() (net.Conn, error) { return r.lastHop(ctx, nc) })
 	}
-	d.end(ctx, nc, err)
-	if err != nil {
-		return nil, err
+	var c conn
+	if err == nil {
+		c, err = r.newConn(ctx, nc)
 	}
-	return r.newConn(ctx, nc)
+	d.end(ctx, nc, c, err)
+	return c, err
 }
 
 // dial measures a dial for the observer.
@@ -88,16 +89,20 @@ type dial struct {
 	last   time.Time
 }
 
-func (d *dial) start() {
-	d.report.Start = time.Now()
-	d.last = d.report.Start
+func (d *dial) start(work groundwork) {
+	d.last = time.Now()
+	d.report.Start = d.last
+	if !work.start.IsZero() {
+		d.report.Start, d.report.Resolve, d.report.Connect = work.start, work.resolve, work.connect
+	}
 }
 
 // hop makes one hop and names it in the error.
 func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) (net.Conn, error) {
 	nc, err := do()
 	now := time.Now()
-	*took, d.last = now.Sub(d.last), now
+	*took += now.Sub(d.last)
+	d.last = now
 	if err == nil {
 		return nc, nil
 	}
@@ -108,16 +113,22 @@ func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) 
 	return nil, err
 }
 
-func (d *dial) end(ctx context.Context, nc net.Conn, err error) {
+func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
 	o := d.route.t.Observer
 	if o == nil || o.Dialed == nil {
 		return
 	}
-	d.report.Total, d.report.Err = time.Since(d.report.Start), err
-	if tc, ok := nc.(*tls.Conn); ok && err == nil {
-		d.report.Resumed = tc.ConnectionState().DidResume
+	r := &d.report
+	r.Total, r.Err = time.Since(r.Start), err
+	if err == nil {
+		about := c.about()
+		r.Conn, r.Protocol = about.number, about.protocol
+		if tc, ok := nc.(*tls.Conn); ok {
+			state := tc.ConnectionState()
+			r.Version, r.Resumed = state.Version, state.DidResume
+		}
 	}
-	o.Dialed(ctx, d.report)
+	o.Dialed(ctx, *r)
 }
 
 // firstHop connects to the server or to the proxy.
@@ -219,6 +230,7 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 func (r *route) newHTTP1(nc net.Conn) *http1Conn {
 	c := &http1Conn{
 		Conn:        http1.NewConn(nc),
+		facts:       newFacts(r.key.host, nameHTTP1),
 		watcher:     &r.t.core.watcher,
 		partitioned: r.identity.group != "",
 	}

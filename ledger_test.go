@@ -2,7 +2,9 @@ package peerpool_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -17,6 +19,10 @@ type ledger struct {
 	retried  []peerpool.Retried
 	done     []peerpool.Done
 	closed   []peerpool.Closed
+	started  []peerpool.Started
+	resolved []peerpool.Resolved
+	ended    []peerpool.Ended
+	hooks    []string // that were called
 }
 
 func newLedger() *ledger { return new(ledger) }
@@ -28,6 +34,9 @@ func (l *ledger) observer() *peerpool.Observer {
 		Retried:  func(_ context.Context, e peerpool.Retried) { note(l, &l.retried, e) },
 		Done:     func(_ context.Context, e peerpool.Done) { note(l, &l.done, e) },
 		Closed:   func(e peerpool.Closed) { note(l, &l.closed, e) },
+		Started:  func(_ context.Context, e peerpool.Started) { note(l, &l.started, e) },
+		Resolved: func(_ context.Context, e peerpool.Resolved) { note(l, &l.resolved, e) },
+		Ended:    func(_ context.Context, e peerpool.Ended) { note(l, &l.ended, e) },
 	}
 }
 
@@ -35,6 +44,7 @@ func note[E any](l *ledger, events *[]E, e E) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	*events = append(*events, e)
+	l.hooks = append(l.hooks, strings.TrimPrefix(fmt.Sprintf("%T", e), "peerpool."))
 }
 
 func read[E any](l *ledger, events *[]E) []E {
@@ -48,6 +58,10 @@ func (l *ledger) dials() []peerpool.Dialed          { return read(l, &l.dialed) 
 func (l *ledger) retries() []peerpool.Retried       { return read(l, &l.retried) }
 func (l *ledger) ends() []peerpool.Done             { return read(l, &l.done) }
 func (l *ledger) closings() []peerpool.Closed       { return read(l, &l.closed) }
+func (l *ledger) requests() []peerpool.Started      { return read(l, &l.started) }
+func (l *ledger) lookups() []peerpool.Resolved      { return read(l, &l.resolved) }
+func (l *ledger) outcomes() []peerpool.Ended        { return read(l, &l.ended) }
+func (l *ledger) story() string                     { return strings.Join(read(l, &l.hooks), " ") }
 
 // wantRetries checks that there were just these retries, by their reasons.
 func (l *ledger) wantRetries(t testing.TB, reasons ...string) {

@@ -2,80 +2,174 @@ package peerpool
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/peerpool/peerpool/pool"
 )
 
-// Observer watches what a Transport does. Any of its functions may be nil, which costs nothing. They are
-// called on the goroutine that does the thing, with no lock held, and must not block; they must be safe
-// for concurrent use. ctx is that of the request, or carries the values of the one that asked for a dial.
+// Observer watches what a Transport does. Its hooks stand in the order of the walk of a request:
+//
+//	Started                   RoundTrip begins with a request
+//	  Resolved                a host was looked up, if no answer was known
+//	  Dialed                  a connection was opened, or not
+//	  Acquired                an attempt has a connection, or none
+//	  Done                    the attempt is over: its response has been read or given up
+//	  Retried                 the request is sent again: back to Acquired
+//	Ended                     the request is over
+//	Closed                    the pool has closed a connection
+//
+// Started, Acquired, Retried and Ended come one after the other for one request, and Done before Ended. Dialed
+// comes before the first Acquired and before the Closed of its connection. Nothing else is ordered: a dial goes on
+// without the request that asked for it, and the Closed of a connection that an attempt has spoiled comes before
+// that attempt's Done.
+//
+// Any hook may be nil, which costs nothing, and a nil Observer costs nothing at all. A hook is called on the
+// goroutine that does the thing, which waits for it: it must not block, and it must be safe for concurrent use. It
+// is called without a lock and may use the Transport, but must neither wait for one of its requests nor call
+// Shutdown. It must not panic.
+//
+// ctx is that of the request. In Resolved and Dialed it carries only the values of the one that asked first, and
+// none in the Resolved of an answer that is refreshed. A hook may add to what it finds there, as to a span, but
+// must not keep it beyond the call.
+//
+// The events are values and may be kept. They show no secret: an [Identity] hides its own, and a Host comes
+// without user and password; the errors are those that RoundTrip returns.
+//
+// [Observers] makes one Observer of several. The same Observer may serve several Transports.
 type Observer struct {
-	// Acquired is called for each attempt of a request that has got a connection, or has not.
+	// Started is called for each request that RoundTrip takes on. Requests that are refused before, for being
+	// malformed, are not heard of; for all others Ended follows.
+	Started func(ctx context.Context, s Started)
+
+	// Resolved is called when a resolver has answered: not for answers that were still known. Only the names
+	// that the Transport resolves itself are reported, not those left to a proxy or a dial function.
+	Resolved func(ctx context.Context, r Resolved)
+
+	// Dialed is called when a dial has ended, in success or not, or could not begin for want of an address.
+	Dialed func(ctx context.Context, d Dialed)
+
+	// Acquired is called for each attempt of a request that has got a connection, or has not; also for each
+	// address that is given up for the next.
 	Acquired func(ctx context.Context, a Acquired)
 
-	// Dialed is called when a dial has ended, in success or not.
-	Dialed func(ctx context.Context, d Dialed)
+	// Done is called when an attempt that had a connection has ended: its response has been read or given up,
+	// or there is none.
+	Done func(ctx context.Context, d Done)
 
 	// Retried is called when a request is about to be sent again.
 	Retried func(ctx context.Context, r Retried)
 
-	// Done is called when an attempt has ended: its response has been read or given up, or there is none.
-	Done func(ctx context.Context, d Done)
+	// Ended is called when a request has ended: it has failed, or its response's body has been read or closed.
+	Ended func(ctx context.Context, e Ended)
 
-	// Closed is called when the pool has closed a connection.
+	// Closed is called when the pool has closed a connection. One that an upgrade has taken over is not the
+	// pool's to close: a Done with Close "upgrade" is the last that is heard of it.
 	Closed func(c Closed)
 }
 
-// MissReason says why a request did not find an idle connection; "" is a hit.
+// MissReason says why a request did not find an idle connection; "" is a hit. [MissReasons] lists them.
 type MissReason = pool.Miss
 
-// CloseReason says why a connection was closed. Its values are few and fit for a metric's label.
+// CloseReason says why a connection was closed. Its values are few and fit for a metric's label: [CloseReasons]
+// lists them.
 type CloseReason = pool.Reason
 
-// Acquired describes how an attempt came to its connection.
-type Acquired struct {
-	Identity Identity      // as far as it was known
-	Attempt  int           // 1 for the first
-	Miss     MissReason    // "" for a hit
-	Reused   bool          // the connection has served before
-	Uses     int           // how often
-	Idle     time.Duration // how long it has idled since
-	Age      time.Duration // since it was dialed
-	Waited   time.Duration // how long the request waited for it
-	Err      error         // no connection
+// Started describes a request.
+type Started struct {
+	Host   string // of its URL, with the port that stands there
+	Scheme string // "http" or "https"
+	Method string // never ""
 }
 
-// Dialed describes a dial. Durations of hops that there were none of are zero.
-type Dialed struct {
-	Identity Identity
+// Resolved describes a look-up.
+type Resolved struct {
+	Host     string // in ASCII, without a port
 	Start    time.Time
-	Connect  time.Duration // TCP or Unix socket; about zero where settling on an address has connected already
+	Duration time.Duration
+	Addrs    []netip.Addr // of every family, as the resolver gave them; must not be changed
+	Err      error
+}
+
+// Dialed describes a dial. Its hops follow one another in the order of the fields; those that there were none of
+// take no time.
+type Dialed struct {
+	Identity Identity // as far as it was known
+	Host     string   // see Started: of the request that asked for the dial
+	Conn     uint64   // the connection's number, unique in the process; 0: none, it failed
+	Protocol string   // "HTTP/1.1", "HTTP/2", or what TLSNextProto has a function for; "" if it failed
+	Start    time.Time
+	Resolve  time.Duration // the look-up that the request has waited for
+	Connect  time.Duration // TCP or Unix socket, to the proxy if there is one; a race of addresses included
 	Proxy    time.Duration // CONNECT or SOCKS, TLS to the proxy included
 	TLS      time.Duration
 	Total    time.Duration
-	Resumed  bool  // the TLS session was resumed
-	Err      error // a *DialError
+	Version  uint16 // of TLS, see [crypto/tls.VersionName]; 0 without
+	Resumed  bool   // the TLS session was resumed
+	Err      error  // nil, or what RoundTrip returns; a *DialError says which hop failed
 }
 
-// Retried describes a request that is sent once more.
-type Retried struct {
-	Identity Identity
-	Attempt  int    // the one that failed
-	Reason   string // see Stats.Retries
-	Err      error  // what the attempt failed with; nil for a status
+// Acquired describes how an attempt came to its connection.
+type Acquired struct {
+	Identity Identity // as far as it was known
+	Host     string   // see Started
+	Attempt  int      // 1 for the first
+	Conn     uint64   // the connection's number, see Dialed; 0: none
+	ConnHost string   // the Host of its Dialed: mostly this one's
+	Protocol string   // see Dialed
+	Requests int      // on the connection now, this one included; more than 1 with HTTP/2 alone
+	Miss     MissReason
+	Reused   bool          // the connection has served before
+	Uses     int           // how often
+	Idle     time.Duration // how long it has idled since; 0 for a miss
+	Age      time.Duration // since it was dialed
+	Waited   time.Duration // how long the request waited: look-up, dial, or for another's connection; 0 for a hit
+	Err      error         // why there is no connection
 }
 
 // Done describes the end of an attempt.
 type Done struct {
 	Identity Identity
+	Host     string      // see Started
+	Attempt  int         // see Acquired
+	Conn     uint64      // see Dialed
+	ConnHost string      // see Acquired
+	Protocol string      // see Dialed
+	Requests int         // that are left on the connection
 	Status   int         // 0: there was no response
 	Close    CloseReason // "": the connection went back to the pool, or to the next request
+	Duration time.Duration
+}
+
+// Retried describes a request that is sent once more.
+type Retried struct {
+	Identity Identity
+	Host     string // see Started
+	Conn     uint64 // of the attempt that failed
+	Attempt  int    // the one that failed
+	Reason   string // one of RetryReasons; see also Stats.Retries
+	Err      error  // what the attempt failed with; nil for a status
+}
+
+// Ended describes the end of a request.
+type Ended struct {
+	Host     string // these three as in Started
+	Scheme   string
+	Method   string
+	Attempts int
+	Status   int   // 0: there was no response
+	Err      error // what RoundTrip returned; nil if it returned a response, whatever became of its body
 	Duration time.Duration
 }
 
 // Closed describes the end of a connection.
 type Closed struct {
 	Identity Identity
+	Host     string // see Dialed
+	Conn     uint64 // see Dialed
+	Protocol string // see Dialed
 	Reason   CloseReason
+	Age      time.Duration // since it was dialed
+	Uses     int           // requests that it was given
+	InUse    bool          // a request was on it
 }

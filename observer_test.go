@@ -28,6 +28,9 @@ func TestEveryHookMayBeNil(t *testing.T) {
 		"but Retried":   {Retried: all.Retried},
 		"but Done":      {Done: all.Done},
 		"but Closed":    {Closed: all.Closed},
+		"but Started":   {Started: all.Started},
+		"but Resolved":  {Resolved: all.Resolved},
+		"but Ended":     {Ended: all.Ended},
 		"and no Closed": {Acquired: all.Acquired, Dialed: all.Dialed, Retried: all.Retried, Done: all.Done},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,16 +113,34 @@ func TestEventsTellHowLongThingsTook(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		s.send(newRequest(t, "GET", "http://example.test", nil))
 
-		id := s.events.dials()[0].Identity
-		wantEvents(t, s.events.dials(), peerpool.Dialed{Identity: id, Start: start, Connect: 3 * time.Second, Total: 3 * time.Second})
-		wantEvents(t, s.events.acquisitions(),
-			peerpool.Acquired{Identity: id, Attempt: 1, Miss: "cold", Waited: 3 * time.Second},
-			peerpool.Acquired{Identity: id, Attempt: 1, Reused: true, Uses: 1, Idle: 10 * time.Second, Age: 13 * time.Second})
-		wantEvents(t, s.events.ends(),
-			peerpool.Done{Identity: id, Status: 201, Duration: 6 * time.Second},
-			peerpool.Done{Identity: id, Status: 201, Duration: 3 * time.Second})
+		const host, version = "example.test", "HTTP/1.1"
+		dialed := s.events.dials()[0]
+		id, conn := dialed.Identity, dialed.Conn
+		if conn == 0 {
+			t.Error("the connection has no number")
+		}
+		wantEvents(t, s.events.dials(), peerpool.Dialed{
+			Identity: id, Host: host, Conn: conn, Protocol: version, Start: start, Connect: 3 * time.Second, Total: 3 * time.Second,
+		})
+		acquired := peerpool.Acquired{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Requests: 1}
+		dialedFor, again := acquired, acquired
+		dialedFor.Miss, dialedFor.Waited = "cold", 3*time.Second
+		again.Reused, again.Uses, again.Idle, again.Age = true, 1, 10*time.Second, 13*time.Second
+		wantEvents(t, s.events.acquisitions(), dialedFor, again)
+		done := peerpool.Done{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Status: 201, Duration: 6 * time.Second}
+		doneAgain := done
+		doneAgain.Duration = 3 * time.Second
+		wantEvents(t, s.events.ends(), done, doneAgain)
+		request := peerpool.Started{Host: host, Scheme: "http", Method: "GET"}
+		wantEvents(t, s.events.requests(), request, request)
+		ended := peerpool.Ended{Host: host, Scheme: "http", Method: "GET", Attempts: 1, Status: 201, Duration: 6 * time.Second}
+		endedAgain := ended
+		endedAgain.Duration = 3 * time.Second
+		wantEvents(t, s.events.outcomes(), ended, endedAgain)
 		s.CloseIdleConnections()
-		wantEvents(t, s.events.closings(), peerpool.Closed{Identity: id, Reason: "close_idle"})
+		wantEvents(t, s.events.closings(), peerpool.Closed{
+			Identity: id, Host: host, Conn: conn, Protocol: version, Reason: "close_idle", Age: 16 * time.Second, Uses: 2,
+		})
 	})
 }
 

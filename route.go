@@ -88,8 +88,8 @@ func (to destination) hostPort(u *url.URL) string {
 	return addr
 }
 
-// findRoute makes the route to a destination, and returns a connection that is open already if that opened one.
-// avoid lists the addresses that have not answered.
+// findRoute makes the route to a destination, and returns what of its dial that took is done already: also with
+// an error. avoid lists the addresses that have not answered.
 func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination, avoid []string) (*route, *presetDial, error) {
 	rt := t.core
 	old := rt.routes.get(to.key)
@@ -101,7 +101,7 @@ func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination, a
 	}
 	preset, err := r.find(ctx, u, old, avoid)
 	if err != nil {
-		return nil, nil, err
+		return nil, preset, err
 	}
 	if old != nil && old.id == r.id {
 		old.lookAgain.Store(r.lookAgain.Load())
@@ -159,7 +159,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	}
 	preset, err := r.locate(ctx, addr, &id, old, avoid)
 	if err != nil {
-		return nil, err
+		return preset, err
 	}
 	id.priorHTTP2 = id.scheme == "http" && priorKnowledge(r.protocols) && (r.via == nil || id.target != "")
 	r.identity = id
@@ -193,12 +193,16 @@ func (r *route) locate(ctx context.Context, addr string, id *Identity, old *rout
 // resolve settles on one of the addresses of a host. The one that answered before stays while it is listed;
 // otherwise all that are listed are raced (RFC 8305).
 func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
+	work := groundwork{start: time.Now()}
 	found, err := r.lookup(ctx, addr)
 	if cause := canceledCause(ctx); err != nil && cause != nil {
 		return nil, cause
 	}
+	if err != nil || found.waited {
+		work.resolve = time.Since(work.start)
+	}
 	if err != nil {
-		return nil, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
+		return &presetDial{work: work}, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
 	}
 	listed := found.addrs
 	r.version = found.version
@@ -209,6 +213,9 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 		untried = listed
 	}
 	var preset *presetDial
+	if found.waited {
+		preset = &presetDial{work: work}
+	}
 	switch {
 	case old != nil && slices.Contains(untried, old.addr):
 		r.addr = old.addr
@@ -217,8 +224,12 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 	default:
 		key := settleKey{addr: addr, local: r.peer.LocalAddr, avoid: strings.Join(avoid, " ")}
 		r.addr, preset, err = r.t.core.settler.settle(ctx, key, untried, r.connect)
+		work.connect = time.Since(work.start) - work.resolve
 		if err != nil && ctx.Err() == nil {
-			err = &DialError{Identity: *id, Op: opConnect, Err: err}
+			preset, err = &presetDial{}, &DialError{Identity: *id, Op: opConnect, Err: err}
+		}
+		if preset != nil {
+			preset.work = work
 		}
 	}
 	id.address = r.addr.String()
@@ -230,6 +241,7 @@ type listing struct {
 	addrs     []netip.AddrPort
 	version   uint64 // 0: an IP address, which stays what it is
 	lookAgain int64  // see route.lookAgain
+	waited    bool   // for the resolver
 }
 
 // lookup returns the addresses of host:port. An IP address is its own.
@@ -252,6 +264,7 @@ func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 	if ttl <= 0 {
 		ttl = defaultDNSRefresh
 	}
+	resolver = r.t.observed(resolver)
 	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.peer.LocalAddr), strings.ToLower(host), ttl)
 	if err != nil {
 		return listing{}, err
@@ -261,7 +274,7 @@ func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
 	}
 	lookAgain := int64(time.Since(started) + min(ttl, lookInterval))
-	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain}, nil
+	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain, waited: answer.Waited}, nil
 }
 
 // family is what can be connected to from a local address.

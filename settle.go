@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/resolve"
 )
@@ -97,9 +98,17 @@ func (s *settler) race(ctx context.Context, key settleKey, f *settling, addrs []
 	}
 }
 
-// presetDial dials a route whose first hop is done already.
+// groundwork is what finding a route has done of the dial to come, and how long that took. A dial that has none
+// to build on has a zero one.
+type groundwork struct {
+	start            time.Time
+	resolve, connect time.Duration
+}
+
+// presetDial dials a route whose first hop, or its look-up, is done already.
 type presetDial struct {
 	route *route
+	work  groundwork
 	conn  atomic.Pointer[net.Conn] // until the dial, or close, takes it
 }
 
@@ -115,9 +124,9 @@ func newPreset(conn net.Conn) *presetDial {
 // Dial is called by the pool.
 func (p *presetDial) Dial(ctx context.Context) (conn, error) {
 	if c := p.conn.Swap(nil); c != nil {
-		return p.route.dial(ctx, *c)
+		return p.route.dial(ctx, *c, p.work)
 	}
-	return p.route.Dial(ctx)
+	return p.route.dial(ctx, nil, p.work)
 }
 
 // close closes the connection if no dial has taken it: another request's connection served.

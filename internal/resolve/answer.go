@@ -24,6 +24,9 @@ type Answer struct {
 	// Version is equal for two answers of one Cache to the same question only if their Addrs are. It
 	// is never zero and never returns to an earlier value.
 	Version uint64
+
+	// Waited says that the caller has waited for the resolver.
+	Waited bool
 }
 
 // usable returns the addresses that belong to network, each once and in its shortest form.

@@ -35,7 +35,9 @@ func (c *Cache) join(ctx context.Context, r Resolver, q question) *flight {
 func (f *flight) wait(ctx context.Context) (Answer, error) {
 	select {
 	case <-f.landed:
-		return f.answer, f.err
+		answer := f.answer
+		answer.Waited = f.err == nil
+		return answer, f.err
 	case <-ctx.Done():
 		return Answer{}, context.Cause(ctx)
 	}

@@ -1,0 +1,231 @@
+package logpool_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/logpool"
+)
+
+// book is a log that can be read.
+type book struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (b *book) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// records returns what has been written.
+func (b *book) records(t *testing.T) []map[string]any {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(b.text.Bytes()))
+	for {
+		record := map[string]any{}
+		err := decoder.Decode(&record)
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, record)
+	}
+}
+
+// says returns "LEVEL message reason" of each record.
+func (b *book) says(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	for _, r := range b.records(t) {
+		reason, _ := r["reason"].(string)
+		message := strings.TrimPrefix(r["msg"].(string), "peerpool: ")
+		lines = append(lines, strings.TrimSpace(r["level"].(string)+" "+message+" "+reason))
+	}
+	return lines
+}
+
+func open(level slog.Level) (*book, *slog.Logger) {
+	b := new(book)
+	return b, slog.New(slog.NewJSONHandler(b, &slog.HandlerOptions{Level: level}))
+}
+
+func fetch(t *testing.T, rt http.RoundTripper, url string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAServerOutOfStepIsAWarning(t *testing.T) {
+	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		c.ReadRequest()
+		c.Write(httptestutil.Response("ok"), httptestutil.Response("stray"))
+		c.WaitClosed()
+	})
+	log, logger := open(slog.LevelInfo)
+	fetch(t, &peerpool.Transport{Observer: logpool.New(logger)}, wire.URL())
+	if want := []string{"WARN server out of step, connection closed unexpected_data"}; !slices.Equal(log.says(t), want) {
+		t.Errorf("%q, want %q", log.says(t), want)
+	}
+}
+
+func TestARetryAndWhatLedToItAreInformation(t *testing.T) {
+	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		for n := 0; c.ReadRequest() != nil; n++ {
+			if c.Number() == 1 && n == 1 {
+				return
+			}
+			c.Write(httptestutil.Response("ok"))
+		}
+	})
+	log, logger := open(slog.LevelInfo)
+	tr := &peerpool.Transport{Observer: logpool.New(logger)}
+	t.Cleanup(tr.CloseIdleConnections)
+	fetch(t, tr, wire.URL())
+	fetch(t, tr, wire.URL())
+	if want := []string{"INFO connection failed error", "INFO request sent again stale"}; !slices.Equal(log.says(t), want) {
+		t.Errorf("%q, want %q", log.says(t), want)
+	}
+	if r := log.records(t)[1]; r["attempt"] != 1.0 || r["error"] == nil || r["identity"] == nil {
+		t.Errorf("%v", r)
+	}
+}
+
+func TestTheRestIsForDebugging(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	resolver := new(httptestutil.Resolver)
+	resolver.Set(t, "localhost", "127.0.0.1")
+	log, logger := open(slog.LevelDebug)
+	tr := &peerpool.Transport{Observer: logpool.New(logger), Resolver: resolver}
+	fetch(t, tr, strings.Replace(origin.URL(), "127.0.0.1", "localhost", 1))
+	tr.CloseIdleConnections()
+	want := []string{
+		"DEBUG request started", "DEBUG host looked up", "DEBUG dialed", "DEBUG connection acquired",
+		"DEBUG attempt done", "DEBUG request ended", "DEBUG connection closed close_idle",
+	}
+	if !slices.Equal(log.says(t), want) {
+		t.Errorf("%q, want %q", log.says(t), want)
+	}
+}
+
+func TestTheLevelOfACloseIsThatOfItsReason(t *testing.T) {
+	log, logger := open(slog.LevelDebug)
+	o := logpool.New(logger, logpool.WithRate(-1))
+	for _, reason := range peerpool.CloseReasons() {
+		o.Closed(peerpool.Closed{Reason: reason})
+	}
+	byLevel := map[any][]string{}
+	for _, r := range log.records(t) {
+		byLevel[r["level"]] = append(byLevel[r["level"]], r["reason"].(string))
+	}
+	for level, want := range map[string][]string{
+		"WARN": {"ambiguous_framing", "unexpected_data"},
+		"INFO": {"error", "ping_timeout", "protocol", "timeout"},
+	} {
+		if got := slices.Sorted(slices.Values(byLevel[level])); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", level, got, want)
+		}
+	}
+}
+
+func TestOnlyTheFirstFewOfASecondAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logger := open(slog.LevelInfo)
+		o := logpool.New(logger, logpool.WithRate(3))
+		again := func(n int) {
+			for range n {
+				o.Retried(t.Context(), peerpool.Retried{Reason: "stale"})
+			}
+		}
+		again(10)
+		o.Closed(peerpool.Closed{Reason: "error"}) // has a rate of its own
+		if n := len(log.records(t)); n != 4 {
+			t.Errorf("%d records, want 3 and 1", n)
+		}
+		time.Sleep(time.Second)
+		again(2)
+		records := log.records(t)[4:]
+		if len(records) != 2 || records[0]["suppressed"] != 7.0 || records[1]["suppressed"] != nil {
+			t.Errorf("%v, want the first to say that 7 are missing", records)
+		}
+	})
+}
+
+func TestANegativeRateWritesAll(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger, logpool.WithRate(-1))
+	for range 100 {
+		o.Retried(t.Context(), peerpool.Retried{Reason: "stale"})
+	}
+	if n := len(log.records(t)); n != 100 {
+		t.Errorf("%d records", n)
+	}
+}
+
+func TestNoSecretIsWritten(t *testing.T) {
+	const secret = "hunter2"
+	log, logger := open(slog.LevelDebug)
+	proxy := &url.URL{Scheme: "http", Host: "127.0.0.1:1", User: url.UserPassword("user", secret)}
+	tr := &peerpool.Transport{Observer: logpool.New(logger), Proxy: http.ProxyURL(proxy)}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://user:"+secret+"@example.test/?key="+secret, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+secret)
+	if _, err := tr.RoundTrip(req); err == nil {
+		t.Fatal("somebody answered")
+	}
+	if n := len(log.records(t)); n < 3 {
+		t.Errorf("only %d records", n)
+	}
+	if strings.Contains(log.text.String(), secret) {
+		t.Errorf("the log tells: %s", &log.text)
+	}
+}
+
+func TestNothingIsPreparedForALevelThatIsOff(t *testing.T) {
+	_, logger := open(slog.LevelError)
+	o := logpool.New(logger)
+	ctx := context.Background()
+	allocs := testing.AllocsPerRun(100, func() {
+		o.Started(ctx, peerpool.Started{})
+		o.Acquired(ctx, peerpool.Acquired{Err: errNever})
+		o.Done(ctx, peerpool.Done{})
+		o.Ended(ctx, peerpool.Ended{})
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations for records that nobody wants", allocs)
+	}
+}
+
+var errNever = errors.New("not to be asked for its text")

@@ -1,0 +1,201 @@
+package peerpool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/resolve"
+)
+
+// This file is where the walk tells the Observer.
+
+// lastConn numbers the connections of the process, so that an Observer of several Transports can tell them apart.
+var lastConn atomic.Uint64
+
+// The protocols, as an Observer is told them.
+const (
+	nameHTTP1 = "HTTP/1.1"
+	nameHTTP2 = "HTTP/2"
+)
+
+// facts is what an Observer is told of a connection.
+type facts struct {
+	number   uint64
+	host     string // of the request that asked for it
+	protocol string
+	opened   time.Duration // since started
+
+	// Counted only while there is an Observer.
+	requests atomic.Int64 // on it now
+	uses     atomic.Int64 // requests so far
+	spoiled  atomic.Bool  // by a request, which has it closed
+}
+
+func newFacts(host, protocol string) facts {
+	return facts{number: lastConn.Add(1), host: host, protocol: protocol, opened: time.Since(started)}
+}
+
+func (f *facts) obituary(id Identity, reason CloseReason) Closed {
+	return Closed{
+		Identity: id, Host: f.host, Conn: f.number, Protocol: f.protocol, Reason: reason,
+		Age: time.Since(started) - f.opened, Uses: int(f.uses.Load()),
+		InUse: f.requests.Load() > 0 || f.spoiled.Load(),
+	}
+}
+
+func (f *facts) about() *facts { return f }
+
+// enter counts a request, and returns how many are on the connection now.
+func (f *facts) enter() int {
+	f.uses.Add(1)
+	return int(f.requests.Add(1))
+}
+
+// leave is called before the request's lease ends, so that whoever has the connection next counts after it. It
+// returns how many requests are left.
+func (f *facts) leave() int { return int(f.requests.Add(-1)) }
+
+// clock is when things happened to an attempt, as durations since started. It is set only for an Observer.
+type clock struct {
+	first  time.Duration // when the first attempt at its request began
+	begun  time.Duration // when this one did
+	sought time.Duration // since when it looks for a connection
+}
+
+func sinceThen(then time.Duration) time.Duration { return time.Since(started) - then }
+
+// observeStart is called for a new attempt, and notes the time.
+func (a *attempt) observeStart(after *attempt) {
+	o := a.t.Observer
+	if o == nil {
+		return
+	}
+	now := time.Since(started)
+	a.clock = clock{first: now, begun: now, sought: now}
+	if after != nil {
+		a.clock.first = after.clock.first
+		return
+	}
+	if o.Started != nil {
+		u := a.Req.URL
+		o.Started(a.Ctx, Started{Host: u.Host, Scheme: u.Scheme, Method: methodOf(a.Req)})
+	}
+}
+
+func methodOf(req *http.Request) string { return cmp.Or(req.Method, http.MethodGet) }
+
+// observeUnreachable reports a dial that could not begin.
+func (a *attempt) observeUnreachable(preset *presetDial, err error) {
+	o := a.t.Observer
+	if _, ok := errors.AsType[*DialError](err); !ok || preset == nil || o == nil || o.Dialed == nil {
+		return
+	}
+	w := preset.work
+	o.Dialed(a.Ctx, Dialed{
+		Identity: identityIn(err), Host: a.Req.URL.Host,
+		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect, Err: err,
+	})
+}
+
+func (a *attempt) observeAcquired(id Identity, err error) {
+	o := a.t.Observer
+	if o == nil {
+		return
+	}
+	if id.scheme == "" { // there is no route
+		id.scheme = a.Req.URL.Scheme
+	}
+	e := Acquired{Identity: id, Host: a.Req.URL.Host, Attempt: a.number, Err: err}
+	if err == nil {
+		c, l := a.lease.Conn().about(), &a.lease
+		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
+		e.Miss, e.Reused, e.Uses = l.Miss(), l.Reused(), l.Uses()
+		e.Idle, e.Age = l.IdleTime(), l.Age()
+	}
+	if err != nil || e.Miss != "" {
+		e.Waited = sinceThen(a.clock.sought)
+		a.clock.sought += e.Waited
+	}
+	if o.Acquired != nil {
+		o.Acquired(a.Ctx, e)
+	}
+}
+
+// leaving is called when an attempt is about to end its lease. It returns how many requests are left on the
+// connection.
+func (a *attempt) leaving() int {
+	if a.t.Observer == nil {
+		return 0
+	}
+	return a.lease.Conn().about().leave()
+}
+
+// discard ends the lease with the connection.
+func (a *attempt) discard(end http1.End) CloseReason {
+	a.lease.Conn().about().spoiled.Store(true)
+	a.lease.Discard(CloseReason(end))
+	return CloseReason(end)
+}
+
+func (a *attempt) observeDone(left int, reason CloseReason) {
+	if o := a.t.Observer; o != nil && o.Done != nil {
+		c := a.lease.Conn().about()
+		o.Done(a.Ctx, Done{
+			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Attempt: a.number,
+			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
+			Status: a.Status, Close: reason, Duration: sinceThen(a.clock.begun),
+		})
+	}
+}
+
+func (a *attempt) observeRetried(v verdict, cause error) {
+	if o := a.t.Observer; o != nil && o.Retried != nil {
+		o.Retried(a.Ctx, Retried{
+			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Conn: a.lease.Conn().about().number,
+			Attempt: a.number, Reason: string(v), Err: cause,
+		})
+	}
+}
+
+// observeEnd is called once for a request, when its last attempt has ended.
+func (a *attempt) observeEnd(err error) {
+	o := a.t.Observer
+	if o == nil || o.Ended == nil {
+		return
+	}
+	e := Ended{
+		Host: a.Req.URL.Host, Scheme: a.Req.URL.Scheme, Method: methodOf(a.Req),
+		Attempts: a.number, Err: err, Duration: sinceThen(a.clock.first),
+	}
+	if err == nil {
+		e.Status = a.Status
+	}
+	o.Ended(a.Ctx, e)
+}
+
+// observed returns a resolver that reports what r says.
+func (t *Transport) observed(r resolve.Resolver) resolve.Resolver {
+	if o := t.Observer; o != nil && o.Resolved != nil {
+		return observedResolver{r, o}
+	}
+	return r
+}
+
+type observedResolver struct {
+	resolve.Resolver
+	o *Observer
+}
+
+// LookupNetIP is called by the cache of names, when it has no answer or an old one.
+func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	start := time.Now()
+	addrs, err := r.Resolver.LookupNetIP(ctx, network, host)
+	r.o.Resolved(ctx, Resolved{Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err})
+	return addrs, err
+}

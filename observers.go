@@ -1,0 +1,59 @@
+package peerpool
+
+import (
+	"context"
+	"slices"
+)
+
+// Observers returns an Observer that tells all of observers, in their order, what it is told. Nil ones are left
+// out: for none that is not nil it returns nil, and for a single one that one itself. What it returns has only
+// the hooks that one of them has. It copies the hooks: later changes to observers have no effect.
+func Observers(observers ...*Observer) *Observer {
+	observers = slices.DeleteFunc(slices.Clone(observers), func(o *Observer) bool { return o == nil })
+	switch len(observers) {
+	case 0:
+		return nil
+	case 1:
+		return observers[0]
+	}
+	all := Observer{
+		Started:  each(observers, func(o *Observer) func(context.Context, Started) { return o.Started }),
+		Resolved: each(observers, func(o *Observer) func(context.Context, Resolved) { return o.Resolved }),
+		Dialed:   each(observers, func(o *Observer) func(context.Context, Dialed) { return o.Dialed }),
+		Acquired: each(observers, func(o *Observer) func(context.Context, Acquired) { return o.Acquired }),
+		Done:     each(observers, func(o *Observer) func(context.Context, Done) { return o.Done }),
+		Retried:  each(observers, func(o *Observer) func(context.Context, Retried) { return o.Retried }),
+		Ended:    each(observers, func(o *Observer) func(context.Context, Ended) { return o.Ended }),
+	}
+	closed := each(observers, func(o *Observer) func(context.Context, Closed) {
+		if o.Closed == nil {
+			return nil
+		}
+		return func(_ context.Context, c Closed) { o.Closed(c) }
+	})
+	if closed != nil {
+		all.Closed = func(c Closed) { closed(context.Background(), c) }
+	}
+	return &all
+}
+
+// each returns a hook that calls those of all observers; nil if none has one.
+func each[E any](observers []*Observer, hook func(*Observer) func(context.Context, E)) func(context.Context, E) {
+	var hooks []func(context.Context, E)
+	for _, o := range observers {
+		if h := hook(o); h != nil {
+			hooks = append(hooks, h)
+		}
+	}
+	switch len(hooks) {
+	case 0:
+		return nil
+	case 1:
+		return hooks[0]
+	}
+	return func(ctx context.Context, e E) {
+		for _, h := range hooks {
+			h(ctx, e)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package otelpool
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/peerpool/peerpool"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// The attributes that the conventions have no name for.
+const (
+	keyName         = attribute.Key("peerpool.name")
+	keyOutcome      = attribute.Key("peerpool.acquire.outcome") // hit, miss or error
+	keyMiss         = attribute.Key("peerpool.miss.reason")
+	keyClose        = attribute.Key("peerpool.close.reason")
+	keyRetry        = attribute.Key("peerpool.retry.reason")
+	keyRetryOutcome = attribute.Key("peerpool.retry.outcome")   // saved or failed
+	keyIdentity     = attribute.Key("peerpool.identity")        // as Identity.String has it, without a secret
+	keyAttempt      = attribute.Key("peerpool.attempt")         // 1 for the first
+	keyConn         = attribute.Key("peerpool.connection.id")   // unique in the process
+	keyUses         = attribute.Key("peerpool.connection.uses") // before this one
+	keyAge          = attribute.Key("peerpool.connection.age")  // in seconds
+	keyIdle         = attribute.Key("peerpool.connection.idle") // in seconds
+	keyWait         = attribute.Key("peerpool.wait.duration")   // in seconds
+)
+
+const (
+	outcomeHit   = "hit"
+	outcomeMiss  = "miss"
+	outcomeError = "error"
+
+	retrySaved  = "saved"
+	retryFailed = "failed"
+)
+
+// protocolVersion is the value of network.protocol.version.
+func protocolVersion(protocol string) string { return strings.TrimPrefix(protocol, "HTTP/") }
+
+// errorType is the error.type of an error, or "" for none: also for a request that its caller has canceled, which is
+// no error of anybody's.
+func errorType(err error) string {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	if typed, ok := errors.AsType[interface {
+		error
+		ErrorType() string
+	}](err); ok {
+		return typed.ErrorType()
+	}
+	return semconv.ErrorTypeOther.Value.AsString()
+}
+
+// lookupError is the error.type of a look-up.
+func lookupError(err error) string {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) {
+		return errorType(err)
+	}
+	switch {
+	case dns.IsNotFound:
+		return "host_not_found"
+	case dns.IsTimeout:
+		return "timeout"
+	case dns.IsTemporary:
+		return "try_again"
+	}
+	return "no_recovery"
+}
+
+// peerAttributes describes what an identity is connected to. text is what the conventions put into a span's name.
+func peerAttributes(id peerpool.Identity) (attrs []attribute.KeyValue, text string) {
+	addr := id.Address()
+	if id.Network() == "unix" {
+		return []attribute.KeyValue{semconv.NetworkPeerAddress(addr), semconv.NetworkTransportUnix}, addr
+	}
+	attrs = []attribute.KeyValue{semconv.NetworkTransportTCP}
+	if ap, err := netip.ParseAddrPort(addr); err == nil {
+		family := semconv.NetworkTypeIPv6
+		if ap.Addr().Is4() {
+			family = semconv.NetworkTypeIPv4
+		}
+		attrs = append(attrs, semconv.NetworkPeerAddress(ap.Addr().String()), semconv.NetworkPeerPort(int(ap.Port())), family)
+	}
+	return attrs, addr
+}

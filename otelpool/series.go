@@ -1,0 +1,157 @@
+package otelpool
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/hosts"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+)
+
+// closeUpgrade is the Close of a Done whose connection is the caller's from then on.
+const closeUpgrade = "upgrade"
+
+// reasonStray is the reason that has a counter of its own.
+const reasonStray = "unexpected_data"
+
+// series counts what happens to one server, in place of instruments that a request would have to call. What a label
+// can be is known beforehand, so that counting is an addition.
+type series struct {
+	attrs []attribute.KeyValue // common to all its points
+
+	conns    [2]connections // by protocol, see protocolIndex
+	requests counts         // under way, by method
+	acquires counts         // by outcome and reason
+	closes   counts
+	retries  counts
+	retried  counts // by outcome
+}
+
+// connections are those of one protocol.
+type connections struct {
+	open   atomic.Int64
+	active atomic.Int64 // with a request on them; at most open, but not at every moment
+	seen   atomic.Bool
+}
+
+// state returns how many are active and idle. They are counted one event after the other, so that a connection may
+// for a moment seem to be active when it is closed already.
+func (c *connections) state() (active, idle int64) {
+	open := max(0, c.open.Load())
+	active = min(max(0, c.active.Load()), open)
+	return active, open - active
+}
+
+// protocols are the values of network.protocol.version.
+var protocols = [...]string{"1.1", "2"}
+
+func protocolIndex(protocol string) int {
+	if protocol == "HTTP/2" || protocol == "h2" {
+		return 1
+	}
+	return 0
+}
+
+// counts are numbers by label.
+type counts struct {
+	labels *labels
+	of     []count
+}
+
+type count struct {
+	n    atomic.Int64
+	seen atomic.Bool
+}
+
+// labels are the attribute sets that a counter may have. What is not among them counts as the last one.
+type labels struct {
+	values []string
+	attrs  [][]attribute.KeyValue
+}
+
+func (l *labels) add(value string, attrs ...attribute.KeyValue) {
+	l.values = append(l.values, value)
+	l.attrs = append(l.attrs, attrs)
+}
+
+func labelsOf[S ~string](key attribute.Key, values []S, rest string) *labels {
+	l := &labels{}
+	for _, v := range values {
+		l.add(string(v), key.String(string(v)))
+	}
+	l.add(rest, key.String(rest))
+	return l
+}
+
+func newCounts(l *labels) counts { return counts{labels: l, of: make([]count, len(l.values))} }
+
+func (c *counts) add(value string, n int64) {
+	i := slices.Index(c.labels.values, value)
+	if i < 0 {
+		i = len(c.of) - 1
+	}
+	c.of[i].n.Add(n)
+	if !c.of[i].seen.Load() {
+		c.of[i].seen.Store(true)
+	}
+}
+
+// each calls f for every label that has been counted.
+func (c *counts) each(f func(n int64, attrs []attribute.KeyValue)) {
+	for i := range c.of {
+		if c.of[i].seen.Load() {
+			f(c.of[i].n.Load(), c.labels.attrs[i])
+		}
+	}
+}
+
+func (c *counts) value(label string) int64 {
+	return c.of[slices.Index(c.labels.values, label)].n.Load()
+}
+
+// methods are the known values of http.request.method.
+var methods = []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
+
+var (
+	methodLabels  = labelsOf(semconv.HTTPRequestMethodKey, methods, "_OTHER")
+	closeLabels   = labelsOf(keyClose, peerpool.CloseReasons(), hosts.Other)
+	retryLabels   = labelsOf(keyRetry, peerpool.RetryReasons(), hosts.Other)
+	outcomeLabels = labelsOf(keyRetryOutcome, []string{retrySaved}, retryFailed)
+	acquireLabels = newAcquireLabels()
+)
+
+// newAcquireLabels labels a hit "", a miss with its reason, and the rest as errors.
+func newAcquireLabels() *labels {
+	l := &labels{}
+	l.add("", keyOutcome.String(outcomeHit))
+	for _, miss := range peerpool.MissReasons() {
+		l.add(string(miss), keyOutcome.String(outcomeMiss), keyMiss.String(string(miss)))
+	}
+	l.add(outcomeError, keyOutcome.String(outcomeError))
+	return l
+}
+
+func newSeries(common []attribute.KeyValue, server hosts.Name) *series {
+	s := &series{
+		attrs:    slices.Clone(common),
+		requests: newCounts(methodLabels),
+		acquires: newCounts(acquireLabels),
+		closes:   newCounts(closeLabels),
+		retries:  newCounts(retryLabels),
+		retried:  newCounts(outcomeLabels),
+	}
+	if server.Addr != "" {
+		s.attrs = append(s.attrs, semconv.ServerAddress(server.Addr))
+	}
+	if server.Port != 0 {
+		s.attrs = append(s.attrs, semconv.ServerPort(server.Port))
+	}
+	return s
+}
+
+// with returns the attributes of a point.
+func (s *series) with(attrs ...attribute.KeyValue) attribute.Set {
+	return attribute.NewSet(slices.Concat(s.attrs, attrs)...)
+}

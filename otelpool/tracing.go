@@ -1,0 +1,234 @@
+package otelpool
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/hosts"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// The events on a request's span.
+const (
+	eventAcquire = "peerpool.acquire"
+	eventRetry   = "peerpool.retry"
+)
+
+// The names of spans; what follows each of them says of what.
+const (
+	spanSetup   = "HTTP connection_setup "
+	spanWait    = "HTTP wait_for_connection "
+	spanLookup  = "DNS lookup "
+	spanConnect = "socket connect "
+	spanProxy   = "proxy handshake "
+	spanTLS     = "TLS client handshake "
+)
+
+// tracing makes spans. Each is made when what it tells of is over, with the times at which that began and ended.
+type tracing struct {
+	tracer trace.Tracer
+	setups setups
+}
+
+func newTracing(tracer trace.Tracer) *tracing { return &tracing{tracer: tracer} }
+
+func (t *tracing) observer() *peerpool.Observer {
+	return &peerpool.Observer{Dialed: t.dialed, Acquired: t.acquired, Done: t.done, Retried: t.retried, Closed: t.closed}
+}
+
+// setups remembers the sampled spans that connections were set up under, as long as the pool has the connections.
+type setups struct {
+	mu    sync.RWMutex // guards spans
+	spans map[uint64]trace.SpanContext
+}
+
+func (s *setups) put(conn uint64, span trace.SpanContext) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spans == nil {
+		s.spans = make(map[uint64]trace.SpanContext)
+	}
+	s.spans[conn] = span
+}
+
+func (s *setups) get(conn uint64) (trace.SpanContext, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	span, ok := s.spans[conn]
+	return span, ok
+}
+
+func (s *setups) forget(conn uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.spans, conn)
+}
+
+func (t *tracing) closed(c peerpool.Closed) { t.setups.forget(c.Conn) }
+
+func (t *tracing) done(_ context.Context, d peerpool.Done) {
+	if d.Close == closeUpgrade {
+		t.setups.forget(d.Conn)
+	}
+}
+
+// acquired tells the request's span how it came to its connection.
+func (t *tracing) acquired(ctx context.Context, a peerpool.Acquired) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	if a.Miss != "" || a.Err != nil {
+		t.waited(ctx, a)
+	}
+	if setup, ok := t.setups.get(a.Conn); ok {
+		span.AddLink(trace.Link{SpanContext: setup})
+	}
+	span.AddEvent(eventAcquire, trace.WithAttributes(acquireAttributes(a)...))
+}
+
+func acquireAttributes(a peerpool.Acquired) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{
+		keyOutcome.String(outcomeOf(a)),
+		keyIdentity.String(a.Identity.String()),
+		keyAttempt.Int(a.Attempt),
+		keyWait.Float64(a.Waited.Seconds()),
+	}
+	if a.Err != nil {
+		return appendError(attrs, a.Err)
+	}
+	if a.Miss != "" {
+		attrs = append(attrs, keyMiss.String(string(a.Miss)))
+	}
+	return append(attrs,
+		keyConn.Int64(int64(a.Conn)),
+		keyUses.Int(a.Uses),
+		keyAge.Float64(a.Age.Seconds()),
+		keyIdle.Float64(a.Idle.Seconds()),
+	)
+}
+
+func appendError(attrs []attribute.KeyValue, err error) []attribute.KeyValue {
+	if kind := errorType(err); kind != "" {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(kind))
+	}
+	return attrs
+}
+
+func outcomeOf(a peerpool.Acquired) string {
+	switch {
+	case a.Err != nil:
+		return outcomeError
+	case a.Miss != "":
+		return outcomeMiss
+	}
+	return outcomeHit
+}
+
+func (t *tracing) waited(ctx context.Context, a peerpool.Acquired) {
+	now := time.Now()
+	server := hosts.Parse(a.Identity.Scheme(), a.Host)
+	_, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(now.Add(-a.Waited)))
+	fail(span, a.Err)
+	span.End(trace.WithTimestamp(now))
+}
+
+// fail marks a span with its error, if that is one.
+func fail(span trace.Span, err error) {
+	if kind := errorType(err); kind != "" {
+		span.SetStatus(codes.Error, kind)
+		span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+	}
+}
+
+// retried tells the request's span: what a retry has saved is no error of the request.
+func (t *tracing) retried(ctx context.Context, r peerpool.Retried) {
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	attrs := []attribute.KeyValue{
+		keyRetry.String(r.Reason),
+		keyAttempt.Int(r.Attempt),
+		keyConn.Int64(int64(r.Conn)),
+		keyIdentity.String(r.Identity.String()),
+	}
+	span.AddEvent(eventRetry, trace.WithAttributes(appendError(attrs, r.Err)...))
+}
+
+// dialed makes the trace of a connection's setup.
+func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
+	server := hosts.Parse(d.Identity.Scheme(), d.Host)
+	ctx, span := t.tracer.Start(ctx, spanSetup+server.String(), trace.WithNewRoot(), trace.WithTimestamp(d.Start))
+	defer span.End(trace.WithTimestamp(d.Start.Add(d.Total)))
+	if !span.IsRecording() {
+		return
+	}
+	span.SetAttributes(
+		semconv.ServerAddress(server.Addr), semconv.ServerPort(server.Port), semconv.URLScheme(d.Identity.Scheme()),
+		keyIdentity.String(d.Identity.String()),
+	)
+	if d.Conn != 0 {
+		span.SetAttributes(keyConn.Int64(int64(d.Conn)), semconv.NetworkProtocolVersion(protocolVersion(d.Protocol)))
+	}
+	fail(span, d.Err)
+	t.hops(ctx, span, d, server)
+	if sc := span.SpanContext(); d.Conn != 0 && sc.IsSampled() {
+		t.setups.put(d.Conn, sc)
+	}
+}
+
+// hops makes the children of a setup, one after the other.
+func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.Dialed, server hosts.Name) {
+	var failed string
+	if dial, ok := errors.AsType[*peerpool.DialError](d.Err); ok {
+		failed = dial.Op
+	}
+	at := d.Start
+	hop := func(op, name string, took time.Duration, attrs ...attribute.KeyValue) {
+		_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
+		if op == failed {
+			fail(span, d.Err)
+		}
+		at = at.Add(took)
+		span.End(trace.WithTimestamp(at))
+	}
+	if d.Resolve > 0 || failed == "resolve" {
+		hop("resolve", spanLookup+server.Addr, d.Resolve, semconv.DNSQuestionName(server.Addr))
+	}
+	if failed == "resolve" {
+		return
+	}
+	peer, text := peerAttributes(d.Identity)
+	setup.SetAttributes(peer...)
+	if text != "" { // a race in which nobody won has no one address
+		hop("connect", spanConnect+text, d.Connect, peer...)
+	}
+	if d.Proxy > 0 || failed == "proxy" {
+		hop("proxy", spanProxy+text, d.Proxy)
+	}
+	if d.Identity.Scheme() == "https" && d.Version != 0 || failed == "tls" {
+		name := d.Identity.ServerName()
+		if name == "" {
+			name = server.Addr
+		}
+		hop("tls", spanTLS+name, d.TLS, tlsAttributes(name, d)...)
+	}
+}
+
+func tlsAttributes(name string, d peerpool.Dialed) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{semconv.ServerAddress(name)}
+	if d.Version == 0 {
+		return attrs
+	}
+	version := strings.TrimPrefix(tls.VersionName(d.Version), "TLS ")
+	return append(attrs, semconv.TLSProtocolNameTLS, semconv.TLSProtocolVersion(version), semconv.TLSResumed(d.Resumed))
+}

@@ -1,0 +1,128 @@
+//go:build !race
+
+package prompool_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/otelpool"
+	"github.com/peerpool/peerpool/prompool"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// maxAllocs is what otelpool and prompool together may add to a request that hits, its trace not being sampled. The
+// benchmark below says what they add in time, which should stay below 1.5 microseconds.
+const maxAllocs = 6
+
+// frugal answers every request on one connection, and allocates nothing for it.
+func frugal(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		buf, answer := make([]byte, 4096), []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		for { // the client's requests fit into one read
+			if _, err := nc.Read(buf); err != nil {
+				return
+			}
+			if _, err := nc.Write(answer); err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		ln.Close()
+		<-ended
+	})
+	return "http://" + ln.Addr().String()
+}
+
+// plain and watched return what sends a request that hits: unwatched, and watched by all that there is.
+func plain(t testing.TB) func() {
+	return hit(t, &peerpool.Transport{}, context.Background())
+}
+
+func watched(t testing.TB) func() {
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
+	tr := &peerpool.Transport{Observer: otelpool.New(
+		otelpool.WithTracerProvider(tracers), otelpool.WithMeterProvider(meters), otelpool.WithHosts(10))}
+	prompool.NewCollector(tr, prompool.WithHosts(10))
+	ctx, span := tracers.Tracer("test").Start(context.Background(), "request")
+	t.Cleanup(func() { span.End() })
+	return hit(t, tr, ctx)
+}
+
+func hit(t testing.TB, tr *peerpool.Transport, ctx context.Context) func() {
+	t.Helper()
+	url := frugal(t)
+	t.Cleanup(tr.CloseIdleConnections) // before the server's end, which waits for that
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 64)
+	get := func() {
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = resp.Body.Read(buf)
+		}
+		resp.Body.Close()
+	}
+	get()
+	return get
+}
+
+func TestWatchingAHitAllocatesLittle(t *testing.T) {
+	without := testing.AllocsPerRun(2000, plain(t))
+	with := testing.AllocsPerRun(2000, watched(t))
+	t.Logf("%v allocations without, %v with", without, with)
+	if with-without > maxAllocs {
+		t.Errorf("%v allocations more, want at most %d", with-without, maxAllocs)
+	}
+}
+
+func BenchmarkHit(b *testing.B) {
+	for name, send := range map[string]func(testing.TB) func(){"unwatched": plain, "watched": watched} {
+		b.Run(name, func(b *testing.B) {
+			get := send(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				get()
+			}
+		})
+	}
+}
+
+// BenchmarkHooks is what the hooks of a hit cost without the request: all that otelpool and prompool do.
+func BenchmarkHooks(b *testing.B) {
+	tr := &peerpool.Transport{Observer: otelpool.New(
+		otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))),
+		otelpool.WithHosts(10))}
+	prompool.NewCollector(tr, prompool.WithHosts(10))
+	o, ctx := tr.Observer, context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		o.Started(ctx, peerpool.Started{Host: "example.test", Scheme: "http", Method: "GET"})
+		o.Acquired(ctx, peerpool.Acquired{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Requests: 1, Protocol: "HTTP/1.1"})
+		o.Done(ctx, peerpool.Done{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Protocol: "HTTP/1.1"})
+		o.Ended(ctx, peerpool.Ended{Host: "example.test", Scheme: "http", Method: "GET", Attempts: 1, Status: 200})
+	}
+}

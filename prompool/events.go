@@ -1,0 +1,160 @@
+package prompool
+
+import (
+	"context"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/hosts"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// The buckets of the classic histograms: those that OpenTelemetry recommends for the same things.
+var (
+	durationBuckets   = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
+	connectionBuckets = []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}
+	requestBuckets    = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000}
+)
+
+// events counts what Stats does not: how long things took, and for which host.
+type events struct {
+	acquires *prometheus.CounterVec
+	waits    *prometheus.HistogramVec
+	dials    *prometheus.HistogramVec
+	lookups  *prometheus.HistogramVec
+	ages     *prometheus.HistogramVec
+	uses     *prometheus.HistogramVec
+
+	servers *hosts.Table[*server]
+	names   *hosts.Table[lookup]
+}
+
+// server holds what is counted for one host, or for all.
+type server struct {
+	hits, misses, errors prometheus.Counter
+	waits                prometheus.Observer
+	dialed, undialed     prometheus.Observer
+	ages, uses           prometheus.Observer
+}
+
+type lookup struct{ found, failed prometheus.Observer }
+
+func newEvents(pool prometheus.Labels, limit int) *events {
+	var host []string // the label, if hosts are told apart
+	if limit > 0 {
+		host = []string{"host"}
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "peerpool_" + name, Help: help, ConstLabels: pool, Buckets: buckets,
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  160,
+			NativeHistogramMinResetDuration: time.Hour,
+		}, append(labels, host...))
+	}
+	e := &events{
+		acquires: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_acquires_total", ConstLabels: pool,
+			Help: "Attempts that asked for a connection, by outcome: hit for an idle one, miss, or error.",
+		}, append([]string{"outcome"}, host...)),
+		waits: histogram("wait_duration_seconds",
+			"Time that attempts without an idle connection have waited for one.", durationBuckets),
+		dials: histogram("dial_duration_seconds",
+			"Time to set a connection up, look-up and TLS included, by outcome: success or error.", durationBuckets, "outcome"),
+		lookups: histogram("dns_lookup_duration_seconds",
+			"Time to look a host up, by outcome: success or error.", durationBuckets, "outcome"),
+		ages: histogram("connection_duration_seconds",
+			"Age of connections when they are closed.", connectionBuckets),
+		uses: histogram("connection_requests",
+			"Requests that a connection has carried when it is closed.", requestBuckets),
+	}
+	e.servers = hosts.New(limit, func(n hosts.Name) *server { return e.server(labelsOf(n.String())) })
+	e.names = hosts.New(limit, func(n hosts.Name) lookup {
+		host := labelsOf(n.Addr)
+		return lookup{e.lookups.WithLabelValues(host("success")...), e.lookups.WithLabelValues(host("error")...)}
+	})
+	return e
+}
+
+// labelsOf returns what appends the host, if there is one, to the values of other labels.
+func labelsOf(host string) func(...string) []string {
+	return func(values ...string) []string {
+		if host == "" {
+			return values
+		}
+		return append(values, host)
+	}
+}
+
+func (e *events) server(host func(...string) []string) *server {
+	return &server{
+		hits:     e.acquires.WithLabelValues(host("hit")...),
+		misses:   e.acquires.WithLabelValues(host("miss")...),
+		errors:   e.acquires.WithLabelValues(host("error")...),
+		waits:    e.waits.WithLabelValues(host()...),
+		dialed:   e.dials.WithLabelValues(host("success")...),
+		undialed: e.dials.WithLabelValues(host("error")...),
+		ages:     e.ages.WithLabelValues(host()...),
+		uses:     e.uses.WithLabelValues(host()...),
+	}
+}
+
+func (e *events) all() []prometheus.Collector {
+	return []prometheus.Collector{e.acquires, e.waits, e.dials, e.lookups, e.ages, e.uses}
+}
+
+func (e *events) observer() *peerpool.Observer {
+	return &peerpool.Observer{Resolved: e.resolved, Dialed: e.dialed, Acquired: e.acquired, Closed: e.closed}
+}
+
+func (e *events) resolved(ctx context.Context, r peerpool.Resolved) {
+	l := e.names.Of("", r.Host)
+	if r.Err != nil {
+		observe(ctx, l.failed, r.Duration)
+		return
+	}
+	observe(ctx, l.found, r.Duration)
+}
+
+func (e *events) dialed(ctx context.Context, d peerpool.Dialed) {
+	s := e.servers.Of(d.Identity.Scheme(), d.Host)
+	if d.Err != nil {
+		observe(ctx, s.undialed, d.Total)
+		return
+	}
+	observe(ctx, s.dialed, d.Total)
+}
+
+func (e *events) acquired(ctx context.Context, a peerpool.Acquired) {
+	s := e.servers.Of(a.Identity.Scheme(), a.Host)
+	switch {
+	case a.Err != nil:
+		s.errors.Inc()
+	case a.Miss != "":
+		s.misses.Inc()
+	default:
+		s.hits.Inc()
+		return
+	}
+	observe(ctx, s.waits, a.Waited)
+}
+
+func (e *events) closed(c peerpool.Closed) {
+	s := e.servers.Of(c.Identity.Scheme(), c.Host)
+	s.ages.Observe(c.Age.Seconds())
+	s.uses.Observe(float64(c.Uses))
+}
+
+// observe records a duration, with the trace that it was part of.
+func observe(ctx context.Context, h prometheus.Observer, d time.Duration) {
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		if h, ok := h.(prometheus.ExemplarObserver); ok {
+			h.ObserveWithExemplar(d.Seconds(), prometheus.Labels{
+				"trace_id": span.TraceID().String(), "span_id": span.SpanID().String(),
+			})
+			return
+		}
+	}
+	h.Observe(d.Seconds())
+}

@@ -1,0 +1,90 @@
+package prompool
+
+import (
+	"github.com/peerpool/peerpool"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// statsDescs describes what is read from Stats.
+type statsDescs struct {
+	connections, dialing, waiting *prometheus.Desc
+
+	opened, upgraded, closed, unexpected *prometheus.Desc
+	misses, dials, dialFailures          *prometheus.Desc
+	retries, retried                     *prometheus.Desc
+}
+
+func newStatsDescs(pool prometheus.Labels) statsDescs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("peerpool_"+name, help, labels, pool)
+	}
+	return statsDescs{
+		connections:  desc("connections", "Connections by state: idle, or active with a request.", "state"),
+		dialing:      desc("dials_in_progress", "Dials under way."),
+		waiting:      desc("waiting_requests", "Requests that wait for a connection."),
+		opened:       desc("connections_opened_total", "Connections opened."),
+		upgraded:     desc("connections_upgraded_total", "Connections handed over to the caller by an upgrade."),
+		closed:       desc("connections_closed_total", "Connections closed, by reason.", "reason"),
+		unexpected:   desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
+		misses:       desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
+		dials:        desc("dials_total", "Dials begun."),
+		dialFailures: desc("dial_failures_total", "Dials that failed."),
+		retries:      desc("retries_total", "Requests sent again, by reason.", "reason"),
+		retried:      desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
+	}
+}
+
+func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{
+		d.connections, d.dialing, d.waiting, d.opened, d.upgraded, d.closed, d.unexpected,
+		d.misses, d.dials, d.dialFailures, d.retries, d.retried,
+	} {
+		ch <- desc
+	}
+}
+
+// collect reports every reason there is, also those that have not come up: a counter that appears with its first
+// event shows no increase for it.
+func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, n float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, kind, n, labels...)
+	}
+	gauge := func(desc *prometheus.Desc, n int, labels ...string) {
+		send(desc, prometheus.GaugeValue, float64(n), labels...)
+	}
+	counter := func(desc *prometheus.Desc, n uint64, labels ...string) {
+		send(desc, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge(d.connections, s.Idle, "idle")
+	gauge(d.connections, s.Active, "active")
+	gauge(d.dialing, s.Dialing)
+	gauge(d.waiting, s.Waiting)
+	counter(d.opened, s.Opened)
+	counter(d.upgraded, s.Hijacked)
+	for _, reason := range peerpool.CloseReasons() {
+		counter(d.closed, s.Closes[reason], string(reason))
+	}
+	counter(d.unexpected, s.UnexpectedData)
+	for _, miss := range peerpool.MissReasons() {
+		counter(d.misses, s.Misses[miss], string(miss))
+	}
+	counter(d.dials, s.Dials)
+	counter(d.dialFailures, s.DialFailures)
+	for reason, n := range retriesOf(s.Retries) {
+		counter(d.retries, n, reason)
+	}
+	counter(d.retried, s.Retries.Saved, "saved")
+	counter(d.retried, s.Retries.Failed, "failed")
+}
+
+// retriesOf returns the retries by the reasons of RetryReasons.
+func retriesOf(r peerpool.Retries) map[string]uint64 {
+	return map[string]uint64{
+		"stale":       r.Stale,
+		"unsent":      r.Unsent,
+		"misdirected": r.Misdirected,
+		"refused":     r.Refused,
+		"lost":        r.Lost,
+		"http1":       r.HTTP1,
+	}
+}

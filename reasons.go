@@ -1,0 +1,40 @@
+package peerpool
+
+import (
+	"slices"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/http2"
+	"github.com/peerpool/peerpool/pool"
+)
+
+// MissReasons returns every [MissReason] that a Transport gives, in the caller's slice.
+func MissReasons() []MissReason { return slices.Clone(missReasons) }
+
+var missReasons = []MissReason{
+	pool.MissCold, pool.MissBusy, pool.MissExpired, pool.MissStale, pool.MissFresh, pool.MissUnpooled,
+}
+
+// CloseReasons returns every [CloseReason] that a Transport gives, in the caller's slice. The Close of a [Done] may
+// also be "upgrade", which closes nothing.
+func CloseReasons() []CloseReason { return slices.Clone(closeReasons) }
+
+var closeReasons = []CloseReason{
+	// the pool
+	pool.ReasonIdleTimeout, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
+	pool.ReasonUnpooled, pool.ReasonPeerClosed, pool.ReasonUnexpectedData, pool.ReasonMakeRoom, pool.ReasonCloseIdle,
+	pool.ReasonShutdown, pool.ReasonNoCapacity, pool.ReasonUnspecified,
+	// the exchange
+	CloseReason(http1.EndError), CloseReason(http1.EndCanceled), CloseReason(http1.EndTimeout),
+	CloseReason(http1.EndClose), CloseReason(http1.EndUnread), CloseReason(http1.EndUnsent),
+	CloseReason(http1.EndAmbiguous), CloseReason(http1.EndAuth), CloseReason(http1.EndDiscarded),
+	CloseReason(http1.EndTunnel),
+	// HTTP/2
+	CloseReason(http2.ReasonGoAway), CloseReason(http2.ReasonPingTimeout), CloseReason(http2.ReasonProtocol),
+	CloseReason(http2.ReasonStreamIDs),
+}
+
+// RetryReasons returns every reason that a [Retried] gives, in the caller's slice.
+func RetryReasons() []string { return slices.Clone(retryReasons) }
+
+var retryReasons = []string{string(retryStale), string(retryUnsent), string(retryMisdirected), string(retryRefused), string(retryLost), string(retryHTTP1)}

@@ -1,0 +1,73 @@
+package peerpool_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/peerpool/peerpool"
+)
+
+// constantsOf returns the values of the string constants in a directory's files whose names begin with prefix.
+func constantsOf(t *testing.T, file, prefix string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, prefix) {
+			return true
+		}
+		if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+			value, err := strconv.Unquote(lit.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, value)
+		}
+		return true
+	})
+	if len(values) == 0 {
+		t.Fatalf("%s has no constants %s...", file, prefix)
+	}
+	return values
+}
+
+// sameSet checks that two lists hold the same values, listed ones once.
+func sameSet[S ~string](t *testing.T, listed []S, inCode []string) {
+	t.Helper()
+	var got []string
+	for _, l := range listed {
+		got = append(got, string(l))
+	}
+	slices.Sort(got)
+	slices.Sort(inCode)
+	if want := slices.Compact(inCode); !slices.Equal(got, want) {
+		t.Errorf("listed   %q\nin code  %q", got, want)
+	}
+}
+
+func TestEveryReasonIsListed(t *testing.T) {
+	sameSet(t, peerpool.MissReasons(), constantsOf(t, "pool/reason.go", "Miss"))
+
+	ends := constantsOf(t, "internal/http1/exchange.go", "End")
+	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "untouched" }) // close nothing
+	inHTTP2 := constantsOf(t, "internal/http2/conn.go", "Reason")
+	sameSet(t, peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, constantsOf(t, "pool/reason.go", "Reason")))
+
+	sameSet(t, peerpool.RetryReasons(), constantsOf(t, "retry.go", "retry"))
+}
+
+func TestAListOfReasonsIsTheCallers(t *testing.T) {
+	peerpool.CloseReasons()[0] = "mine"
+	if peerpool.CloseReasons()[0] == "mine" {
+		t.Error("the list is shared")
+	}
+}
