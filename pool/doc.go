@@ -45,16 +45,16 @@
 //     on the goroutine whose call decided it, before dials that profit from the room are started.
 //
 //  5. Every want starts a dial of its own, within the limits, the oldest first; the end of any dial or connection
-//     starts those that have had to wait for room. Where connections are shared, or may be (Terms.Expect), a dial
-//     is begun for as many wants as its connection should serve. No want counts on a dial that its asker has given
-//     up: it may hang. The dial of an asker that a shared connection has served goes over to another want, which
-//     then begins none of its own until that one has ended without serving it. A dial outlives the Acquire that
-//     asked for it: its context keeps that one's values, and only Shutdown cancels it. Its connection goes to the
-//     want that asked for it if that still waits, else to the oldest that may have it, else to idle; where its
-//     Terms were Unpooled and its want has left, it is closed. Its error goes to the want that asked for it and to
-//     no other; when that one has left or was served otherwise, the error is only counted. A panicking Dialer has
-//     failed with an error. A want whose context ends leaves nothing behind: a connection, or a place on a shared
-//     one, that was delivered at that very moment is settled anew, as if unused.
+//     starts those that have had to wait for room. Where connections are shared, or may be (Terms.Expect), a dial is
+//     begun for as many wants as its connection should serve. No want counts on a dial that its asker has given up:
+//     it may hang. The dial of an asker that a shared connection has served goes over to another want, which then
+//     begins none of its own until that one has ended without serving it. A dial outlives the Acquire that asked for
+//     it: its context keeps that one's values, and only Shutdown cancels it. Its connection goes to the want that
+//     asked for it if that still waits, else to the oldest that may have it, else to idle; where its Terms were
+//     Unpooled and its want has left, or it is shared and another one has room, it is closed. Its error goes to the
+//     want that asked for it and to no other; when that one has left or was served otherwise, the error is only
+//     counted. A panicking Dialer has failed with an error. A want whose context ends leaves nothing behind: a
+//     connection, or a place on a shared one, that was delivered at that very moment is settled anew, as if unused.
 //
 //  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
 //     idle limit of its key the connection that comes back is closed; beyond that in total the one that was

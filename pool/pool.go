@@ -123,8 +123,8 @@ func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 }
 
 // Acquire leases a connection: an idle one or a place on a shared one if there is one, else the first of two to come:
-// one that another lease releases, or one that is dialed for this call or for several. A dial goes on without its Acquire, and its connection then
-// serves whoever waits longest.
+// one that another lease releases, or one that is dialed for this call or for several. A dial goes on without its
+// Acquire, and its connection then serves whoever waits longest.
 //
 // It returns context.Cause(ctx) when ctx ends first, ErrClosed after Shutdown, the dialer's own error for the
 // dial that this call asked for, and an error that wraps ErrRetired when that dial's connection retired at once.

@@ -9,7 +9,7 @@ import (
 const ExpectUnknown = -1
 
 // unknownDials bounds the dials that wants of an unknown key begin for themselves. One would do if none ever failed
-// or was slow; what turns out to be one too many idles until it is needed.
+// or was slow; what turns out to be one too many is closed, or idles if it is exclusive, until it is needed.
 const unknownDials = 4
 
 // forever is the deadline of what has none.
