@@ -211,32 +211,42 @@ func (r *route) lastHop(ctx context.Context, nc net.Conn) (net.Conn, error) {
 
 // newConn makes a connection of the pool out of one that is ready.
 func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
-	proto := ""
-	tc, ok := nc.(*tls.Conn)
-	if ok && r.identity.scheme == "https" {
-		proto = tc.ConnectionState().NegotiatedProtocol
+	state := r.tlsState(nc)
+	if state != nil && state.NegotiatedProtocol != "" {
+		tc, ok := nc.(*tls.Conn)
+		if next := r.t.TLSNextProto[state.NegotiatedProtocol]; ok && next != nil {
+			return r.newAlternate(next, tc)
+		}
 	}
-	if next := r.t.TLSNextProto[proto]; next != nil && proto != "" {
-		return r.newAlternate(next, tc)
-	}
-	if r.identity.priorHTTP2 || proto == protoHTTP2 {
+	if r.identity.priorHTTP2 || state != nil && state.NegotiatedProtocol == protoHTTP2 {
 		r.learned.protocol.Store(speaksHTTP2)
 		return r.newHTTP2(ctx, nc)
 	}
 	r.learned.protocol.Store(speaksHTTP1)
-	return r.newHTTP1(nc), nil
+	return r.newHTTP1(nc, state), nil
 }
 
-func (r *route) newHTTP1(nc net.Conn) *http1Conn {
+// tlsState returns the state of TLS with the target, or nil. The connection of a custom dialer may be one around a
+// [tls.Conn], as long as it shows its state.
+func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
+	shown, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok || r.identity.scheme != "https" {
+		return nil
+	}
+	state := shown.ConnectionState()
+	if !state.HandshakeComplete {
+		return nil
+	}
+	return &state
+}
+
+func (r *route) newHTTP1(nc net.Conn, state *tls.ConnectionState) *http1Conn {
 	c := &http1Conn{
 		Conn:        http1.NewConn(nc),
 		facts:       newFacts(r.key.host, nameHTTP1),
 		watcher:     &r.t.core.watcher,
 		partitioned: r.identity.group != "",
-	}
-	if tc, ok := nc.(*tls.Conn); ok && r.identity.scheme == "https" {
-		state := tc.ConnectionState()
-		c.tls = &state
+		tls:         state,
 	}
 	if r.via != nil && r.identity.target == "" {
 		c.proxied, c.proxyHeader = true, r.via.requestHeader()

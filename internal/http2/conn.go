@@ -73,7 +73,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, streams int) (*Conn, 
 	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams), unsent: make(map[*Exchange]struct{})}
 	c.wire = newWire(nc, c)
 	var seen net.Conn = c.wire
-	if t, ok := nc.(*tls.Conn); ok {
+	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		seen = tlsWire{c.wire, t.ConnectionState()}
 	}
 	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
