@@ -186,29 +186,30 @@ func TestADiscardedBodyThatEndsTooSoonIsNotComplete(t *testing.T) {
 	}
 }
 
-// TestAResetIsNotTheEndOfADiscardedBody, though a body without a length ends with the connection.
-func TestAResetIsNotTheEndOfADiscardedBody(t *testing.T) {
+// TestAResetIsNotTheEndOfACopiedBody, though a body without a length ends with the connection.
+func TestAResetIsNotTheEndOfACopiedBody(t *testing.T) {
 	for _, how := range []string{"of known length", "until the close"} {
-		reset := make(chan struct{}, 1)
-		sent := framings[how].frame(text(large))
-		c := dial(t, httptestutil.NewWire(t, func(w *httptestutil.WireConn) {
-			w.ReadRequest()
-			w.Write(sent[:len(sent)-20])
-			w.Await(reset)
-			w.Reset()
-		}))
-		e := exchange(c, get(t))
-		resp := run(t, e)
-		if _, err := io.ReadFull(resp.Body, make([]byte, large/2)); err != nil {
-			t.Fatal(err)
+		for to, open := range everyTarget() {
+			reset := make(chan struct{}, 1)
+			sent := framings[how].frame(text(large))
+			c := dial(t, httptestutil.NewWire(t, func(w *httptestutil.WireConn) {
+				w.ReadRequest()
+				w.Write(sent[:len(sent)-20])
+				w.Await(reset)
+				w.Reset()
+			}))
+			e := exchange(c, get(t))
+			resp := run(t, e)
+			if _, err := io.ReadFull(resp.Body, make([]byte, large/2)); err != nil {
+				t.Fatal(err)
+			}
+			reset <- struct{}{}
+			_, err := io.Copy(open(t).Writer, resp.Body)
+			if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s to %s: the error is %v", how, to, err)
+			}
+			wantEnd(t, e, EndError)
 		}
-		reset <- struct{}{}
-		_, err := io.Copy(io.Discard, resp.Body)
-		var op *net.OpError
-		if !errors.As(err, &op) || op.Op != "read" {
-			t.Errorf("%s: the error is %v", how, err)
-		}
-		wantEnd(t, e, EndError)
 	}
 }
 
