@@ -11,7 +11,7 @@
 //		lease.Discard("talk_failed") // on any doubt
 //		return err
 //	}
-//	lease.Release() // probed, then idle, or the next one's, or closed with a reason
+//	lease.Release() // looked at, then idle, or the next one's, or closed with a reason
 //
 // # The life of a connection
 //
@@ -69,7 +69,8 @@
 //  7. Lifetime and reuse are checked at release, at checkout, when a connection is handed to a want, and
 //     lifetime by the reaper. A connection in use is never cut for its age. Age has 10 % of jitter either way,
 //     drawn at dial. A candidate that fails a check or its probe is closed, or retired if others share it, and the
-//     next one tried before any dial.
+//     next one tried before any dial. Nobody leases a used connection that has not been probed since its last lease:
+//     the probe of a Rester may wait for the checkout, or for the moment before it is handed to a want.
 //
 //  8. Memory is bounded: a key is forgotten with its last connection, dial and want. A pool that has met a
 //     million keys is as small as one that has met those it still knows.

@@ -8,7 +8,7 @@
 // The walk, file by file:
 //
 //	conn.go      Conn: a connection, its bytes in and out, how it is interrupted and closed
-//	probe.go     Conn.Probe: has an idle connection been closed, or does it hold bytes nobody asked for
+//	probe.go     Conn.Rest, Conn.Probe: has an idle connection been closed, or does it hold bytes nobody asked for
 //	exchange.go  Exchange.Run: one request and its response; who ends it, exactly once
 //	send.go      its first half: writing the request, and the clock for the answer
 //	request.go   the head of the request
@@ -17,6 +17,7 @@
 //	head.go      the head of the response
 //	framing.go   how long the body of the response is (RFC 9112 section 6)
 //	body.go      the body of the response, its early end, and what is drained
+//	copy.go      the body of the response, copied or discarded as a whole, by the system where it can
 //	chunked.go   the chunked coding, both ways
 //
 // One way only exists to interrupt an exchange: [Conn.Abort] closes the connection underneath, which
