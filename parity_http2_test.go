@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
 
+	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
@@ -230,5 +232,45 @@ func TestManyRequestsShareOneHTTP2ConnectionAsWithNetHTTP(t *testing.T) {
 				s.note("%d connections", o.Conns())
 			})
 		})
+	}
+}
+
+// TestFromHTTPSpeaksTheVersionsOfItsOriginal: net/http sets HTTP/2 up in a Transport that is used or cloned, in its
+// TLSClientConfig too, whose presence otherwise means that nothing is to be taken for granted.
+func TestFromHTTPSpeaksTheVersionsOfItsOriginal(t *testing.T) {
+	for name, c := range map[string]struct {
+		theirs *http.Transport
+		want   string
+	}{
+		"nothing set":     {&http.Transport{}, "HTTP/2.0"},
+		"an idle timeout": {&http.Transport{IdleConnTimeout: 1}, "HTTP/2.0"},
+		"forced":          {&http.Transport{ForceAttemptHTTP2: true, DialContext: new(net.Dialer).DialContext}, "HTTP/2.0"},
+		"TLS configured":  {&http.Transport{TLSClientConfig: &tls.Config{}}, "HTTP/1.1"},
+		"dials":           {&http.Transport{DialContext: new(net.Dialer).DialContext}, "HTTP/1.1"},
+		"turned off":      {&http.Transport{TLSNextProto: noNextProto()}, "HTTP/1.1"},
+		"HTTP/1 alone":    {&http.Transport{Protocols: versions(http1)}, "HTTP/1.1"},
+	} {
+		for _, used := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, used %v", name, used), func(t *testing.T) {
+				o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(http1, http2)})
+				theirs := c.theirs
+				if used {
+					_, _ = theirs.RoundTrip(newRequest(t, http.MethodGet, "http://"+freeAddr(t), nil)) // fails, and sets it up
+				}
+				ours := peerpool.FromHTTP(theirs)
+				defer ours.CloseIdleConnections()
+				if ours.TLSClientConfig == nil {
+					ours.TLSClientConfig = &tls.Config{}
+				}
+				ours.TLSClientConfig.RootCAs = o.CA().Pool()
+				resp, err := ours.RoundTrip(newRequest(t, http.MethodGet, o.URL(), nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if seen := httptestutil.ReadSeen(t, resp); seen.Proto != c.want {
+					t.Errorf("it speaks %s, want %s", seen.Proto, c.want)
+				}
+			})
+		}
 	}
 }
