@@ -10,7 +10,17 @@ import (
 
 // FromHTTP returns a Transport with the configuration of t: every field that both have. What they point to
 // is shared or copied as [Transport.Clone] does. Connections, and protocols registered with t, stay with t.
-func FromHTTP(t *http.Transport) *Transport { return fromHTTP(t.Clone()) }
+// If t speaks HTTP/2 because nothing else has been said, ForceAttemptHTTP2 is set: so does the Transport.
+func FromHTTP(t *http.Transport) *Transport {
+	clone := t.Clone()
+	c := fromHTTP(clone)
+	// By now net/http has set HTTP/2 up in t, if it is to, and TLSClientConfig is no longer nil, which would turn it
+	// off here. A clone lacks the function that t was given for that.
+	if clone.TLSNextProto == nil && clone.Protocols == nil && t.TLSNextProto[protoHTTP2] != nil {
+		c.ForceAttemptHTTP2 = true
+	}
+	return c
+}
 
 // fromHTTP copies the fields that both have, and not what they point to.
 func fromHTTP(t *http.Transport) *Transport {

@@ -42,16 +42,15 @@ func shared(a, b reflect.Value) bool {
 // TestACloneIsAsDeepAsNetHTTPs compares what a clone has, and what it shares with its original. HTTP/2 is turned off by
 // an empty TLSNextProto: net/http's Clone sets it up otherwise.
 func TestACloneIsAsDeepAsNetHTTPs(t *testing.T) {
-	off := map[string]func(string, *tls.Conn) http.RoundTripper{}
 	for name, config := range map[string]*http.Transport{
-		"nothing set": {TLSNextProto: off},
+		"nothing set": {TLSNextProto: noNextProto()},
 		"all set": {
-			TLSNextProto: off, TLSClientConfig: &tls.Config{}, ProxyConnectHeader: http.Header{"X-A": {"1"}},
+			TLSNextProto: noNextProto(), TLSClientConfig: &tls.Config{}, ProxyConnectHeader: http.Header{"X-A": {"1"}},
 			HTTP2: &http.HTTP2Config{}, Protocols: new(http.Protocols), Proxy: http.ProxyFromEnvironment,
 			MaxConnsPerHost: 1, DisableCompression: true,
 		},
 		"empty": {
-			TLSNextProto: off, ProxyConnectHeader: http.Header{}, HTTP2: &http.HTTP2Config{}, Protocols: new(http.Protocols),
+			TLSNextProto: noNextProto(), ProxyConnectHeader: http.Header{}, HTTP2: &http.HTTP2Config{}, Protocols: new(http.Protocols),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -45,6 +45,7 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.x.ctx.Err() != nil && err == b.x.ctx.Err():
 		err = context.Cause(b.x.ctx)
 		b.end(http1.EndCanceled)
+		http1.AwaitClient(b.x.req, err)
 	default:
 		b.end(http1.EndError)
 	}
