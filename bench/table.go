@@ -26,7 +26,7 @@ func printSuite(w io.Writer, s suiteReport) {
 }
 
 func printComparison(w io.Writer, c comparisonReport) {
-	fmt.Fprintf(w, "\n%s\n", c.Name)
+	fmt.Fprintf(w, "\n%s (ratio of %s)\n", c.Name, metrics[c.Metric].title)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	titles := []string{""}
 	for _, name := range c.Columns {
@@ -78,7 +78,7 @@ func showFigure(name string, v float64) string {
 
 func showRatio(v float64) string { return strconv.FormatFloat(v, 'f', ratioDigits, 64) }
 
-func showSpread(s span) string { return showRatio(s.Min) + "-" + showRatio(s.Max) }
+func showSpread(s span) string { return showRatio(s.Min) + ".." + showRatio(s.Max) }
 
 // targetCell is the target of the ratio that the row shows.
 func targetCell(c comparisonReport, who candidate) string {
@@ -124,7 +124,7 @@ func (t targetReport) cells() []string {
 		verdict = "met"
 	}
 	m := *t.Measured
-	return []string{what, show(m.Median), show(m.Min) + "-" + show(m.Max), limit, verdict}
+	return []string{what, show(m.Median), show(m.Min) + ".." + show(m.Max), limit, verdict}
 }
 
 // printScatter prints how far apart the same candidate came out when it was measured twice.
