@@ -23,7 +23,7 @@ func peersUnsupported() string {
 	if runtime.GOOS != "linux" {
 		return "it takes Linux, where all of 127.0.0.0/8 is loopback"
 	}
-	return ""
+	return tooFewFiles(openFiles())
 }
 
 // peersSpec is how many peers there are, and how many idle connections may be kept.

@@ -48,7 +48,7 @@ func poolComparisons(short bool) []comparison {
 			}
 			switch {
 			case keys == 1 && goroutines == 1:
-				c.targets = []target{{"ns", "", 80}, {"poolallocs", "", 0}}
+				c.targets = []target{{"cpuns", "", 80}, {"poolallocs", "", 0}}
 			case keys == 1 && goroutines == 2:
 				c.targets = []target{{"ns", "", 150}, {"poolallocs", "", 0}}
 			}
