@@ -101,13 +101,8 @@ func printTargets(w io.Writer, r report) {
 	if len(lines) == 0 {
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nTARGETS of peerpool\n\n")
-	printLine(t, []string{"suite", "comparison", "what", "measured", "range", "target", ""})
-	for _, line := range lines {
-		printLine(t, line)
-	}
-	t.Flush()
+	printLines(w, append([][]string{{"suite", "comparison", "what", "measured", "range", "target", ""}}, lines...))
 }
 
 func (t targetReport) cells() []string {
@@ -129,18 +124,27 @@ func (t targetReport) cells() []string {
 
 // printScatter prints how far apart the same candidate came out when it was measured twice.
 func printScatter(w io.Writer, r report) {
-	fmt.Fprintf(w, "\nSCATTER: the ratio of a candidate to itself, measured as the others are. A difference within it is none.\n\n")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	printLine(t, []string{"suite", "comparison", "metric", "ratio", "range"})
+	var lines [][]string
 	for _, s := range r.Suites {
 		for _, c := range s.Comparisons {
 			if c.Scatter != nil {
-				printLine(t, []string{
-					s.Name, c.Name, metrics[c.Metric].title, showRatio(c.Scatter.Median), showSpread(*c.Scatter),
-				})
+				title := metrics[c.Metric].title
+				lines = append(lines, []string{s.Name, c.Name, title, showRatio(c.Scatter.Median), showSpread(*c.Scatter)})
 			}
 		}
 	}
-	t.Flush()
+	if len(lines) > 0 {
+		fmt.Fprintf(w, "\nSCATTER: the ratio of a candidate to itself, measured as the others are. A difference within it is none.\n\n")
+		printLines(w, append([][]string{{"suite", "comparison", "metric", "ratio", "range"}}, lines...))
+	}
 	fmt.Fprintf(w, "\n%.0f s\n", r.Seconds)
+}
+
+// printLines prints lines of cells, aligned on the left.
+func printLines(w io.Writer, lines [][]string) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, line := range lines {
+		printLine(t, line)
+	}
+	t.Flush()
 }
