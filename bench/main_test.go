@@ -170,3 +170,22 @@ func TestABadCommandLineIsRefused(t *testing.T) {
 		t.Errorf("-h: %v", err)
 	}
 }
+
+func TestASuiteThatCannotRunSaysWhy(t *testing.T) {
+	if why := tooFewFiles(1024); !strings.Contains(why, "1024") {
+		t.Errorf("with 1024 files: %q", why)
+	}
+	if why := tooFewFiles(1 << 20); why != "" {
+		t.Errorf("with a million files: %q", why)
+	}
+	r := runner{ctx: t.Context(), rounds: 1, progress: newProgress(io.Discard, settings{})}
+	found, err := r.suite(suite{name: "example", unsupported: "the reason"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	printSuite(&out, found)
+	if !strings.Contains(out.String(), "not measured: the reason") {
+		t.Errorf("it says %q", out.String())
+	}
+}

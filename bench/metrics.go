@@ -20,6 +20,7 @@ var metrics = map[string]metric{
 	"heap":       {"heap B/conn", 0},
 	"goroutines": {"goroutines/conn", 3},
 	"ns":         {"ns/op", 0},
+	"cpuns":      {"CPU ns/op", 0},
 	"poolallocs": {"allocs/op", 1},
 	"gibcpu":     {"CPU s/GiB", 3},
 	"gibwall":    {"wall s/GiB", 3},

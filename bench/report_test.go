@@ -92,7 +92,7 @@ func TestATableShowsRatioRangeAndTarget(t *testing.T) {
 	printTargets(&out, report{Suites: []suiteReport{s}})
 	printScatter(&out, report{Suites: []suiteReport{s}})
 	for _, want := range []string{
-		"ratio to net/http", "10.00", "0.50", "0.50-0.60", "<= 0.40", "MISSED", "1.00-1.10", "HTTP/1.1",
+		"ratio to net/http", "10.00", "0.50", "0.50..0.60", "<= 0.40", "MISSED", "1.00..1.10", "HTTP/1.1",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not show %q:\n%s", want, out.String())

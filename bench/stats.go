@@ -24,17 +24,20 @@ func spanOf(figures []float64) span {
 }
 
 // ratios returns the span of the ratios of what was measured in the same round, so that a slow moment of the
-// machine weighs on both sides of a ratio. It is false where there is nothing to divide.
+// machine weighs on both sides of a ratio. A round without anything to divide by, as a difference may come to, does
+// not count; it is false where not even half of the rounds do.
 func ratios(figures, base []float64) (span, bool) {
-	if len(figures) == 0 || len(figures) != len(base) {
+	if len(figures) != len(base) {
 		return span{}, false
 	}
-	all := make([]float64, len(figures))
-	for i := range all {
-		if base[i] <= 0 {
-			return span{}, false
+	var all []float64
+	for i, b := range base {
+		if b > 0 {
+			all = append(all, figures[i]/b)
 		}
-		all[i] = figures[i] / base[i]
+	}
+	if 2*len(all) <= len(base) {
+		return span{}, false
 	}
 	return spanOf(all), true
 }

@@ -38,6 +38,13 @@ func TestARatioIsOfOneRound(t *testing.T) {
 	}
 }
 
+func TestARoundWithoutABaseDoesNotCount(t *testing.T) {
+	got, ok := ratios([]float64{1, 9, 3}, []float64{2, -1, 4})
+	if want := (span{0.625, 0.5, 0.75}); !ok || got != want {
+		t.Errorf("%v, %v; want %v", got, ok, want)
+	}
+}
+
 func TestThereIsNoRatioToNothing(t *testing.T) {
 	for _, c := range []struct{ figures, base []float64 }{
 		{nil, nil},

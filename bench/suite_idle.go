@@ -16,8 +16,20 @@ import (
 var idleSuite = suite{
 	name:        "idle",
 	about:       "what an idle connection costs the client's process; the kernel's part is not in it",
+	unsupported: tooFewFiles(openFiles()),
 	comparisons: idleComparisons,
 	work:        func(j job) (worker, error) { return idleWorker{j}, nil },
+}
+
+// neededFiles is a connection to each of 10,000 peers, and some to spare.
+const neededFiles = 10_100
+
+// tooFewFiles says why 10,000 connections cannot be opened; "": they can.
+func tooFewFiles(limit uint64) string {
+	if limit >= neededFiles {
+		return ""
+	}
+	return fmt.Sprintf("it takes %d open files, and the limit is %d (ulimit -Hn)", neededFiles, limit)
 }
 
 // idleSpec is so many idle connections to one peer.

@@ -26,7 +26,7 @@ func printSuite(w io.Writer, s suiteReport) {
 }
 
 func printComparison(w io.Writer, c comparisonReport) {
-	fmt.Fprintf(w, "\n%s\n", c.Name)
+	fmt.Fprintf(w, "\n%s (ratio of %s)\n", c.Name, metrics[c.Metric].title)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	titles := []string{""}
 	for _, name := range c.Columns {
@@ -78,7 +78,7 @@ func showFigure(name string, v float64) string {
 
 func showRatio(v float64) string { return strconv.FormatFloat(v, 'f', ratioDigits, 64) }
 
-func showSpread(s span) string { return showRatio(s.Min) + "-" + showRatio(s.Max) }
+func showSpread(s span) string { return showRatio(s.Min) + ".." + showRatio(s.Max) }
 
 // targetCell is the target of the ratio that the row shows.
 func targetCell(c comparisonReport, who candidate) string {
@@ -101,13 +101,8 @@ func printTargets(w io.Writer, r report) {
 	if len(lines) == 0 {
 		return
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "\nTARGETS of peerpool\n\n")
-	printLine(t, []string{"suite", "comparison", "what", "measured", "range", "target", ""})
-	for _, line := range lines {
-		printLine(t, line)
-	}
-	t.Flush()
+	printLines(w, append([][]string{{"suite", "comparison", "what", "measured", "range", "target", ""}}, lines...))
 }
 
 func (t targetReport) cells() []string {
@@ -124,23 +119,32 @@ func (t targetReport) cells() []string {
 		verdict = "met"
 	}
 	m := *t.Measured
-	return []string{what, show(m.Median), show(m.Min) + "-" + show(m.Max), limit, verdict}
+	return []string{what, show(m.Median), show(m.Min) + ".." + show(m.Max), limit, verdict}
 }
 
 // printScatter prints how far apart the same candidate came out when it was measured twice.
 func printScatter(w io.Writer, r report) {
-	fmt.Fprintf(w, "\nSCATTER: the ratio of a candidate to itself, measured as the others are. A difference within it is none.\n\n")
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	printLine(t, []string{"suite", "comparison", "metric", "ratio", "range"})
+	var lines [][]string
 	for _, s := range r.Suites {
 		for _, c := range s.Comparisons {
 			if c.Scatter != nil {
-				printLine(t, []string{
-					s.Name, c.Name, metrics[c.Metric].title, showRatio(c.Scatter.Median), showSpread(*c.Scatter),
-				})
+				title := metrics[c.Metric].title
+				lines = append(lines, []string{s.Name, c.Name, title, showRatio(c.Scatter.Median), showSpread(*c.Scatter)})
 			}
 		}
 	}
-	t.Flush()
+	if len(lines) > 0 {
+		fmt.Fprintf(w, "\nSCATTER: the ratio of a candidate to itself, measured as the others are. A difference within it is none.\n\n")
+		printLines(w, append([][]string{{"suite", "comparison", "metric", "ratio", "range"}}, lines...))
+	}
 	fmt.Fprintf(w, "\n%.0f s\n", r.Seconds)
+}
+
+// printLines prints lines of cells, aligned on the left.
+func printLines(w io.Writer, lines [][]string) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, line := range lines {
+		printLine(t, line)
+	}
+	t.Flush()
 }
