@@ -23,7 +23,8 @@ var closeReasons = []CloseReason{
 	// the pool
 	pool.ReasonIdleTimeout, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
 	pool.ReasonUnpooled, pool.ReasonPeerClosed, pool.ReasonUnexpectedData, pool.ReasonMakeRoom, pool.ReasonCloseIdle,
-	pool.ReasonShutdown, pool.ReasonNoCapacity, pool.ReasonSurplus, pool.ReasonUnspecified,
+	pool.ReasonShutdown, pool.ReasonNoCapacity, pool.ReasonSurplus,
+	pool.ReasonUnspecified,
 	// the exchange
 	CloseReason(http1.EndError), CloseReason(http1.EndCanceled), CloseReason(http1.EndTimeout),
 	CloseReason(http1.EndClose), CloseReason(http1.EndUnread), CloseReason(http1.EndUnsent),

@@ -167,15 +167,14 @@ func (t *tracing) retried(ctx context.Context, r peerpool.Retried) {
 // dialed makes the trace of a connection's setup.
 func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
 	server := hosts.Parse(d.Identity.Scheme(), d.Host)
-	ctx, span := t.tracer.Start(ctx, spanSetup+server.String(), trace.WithNewRoot(), trace.WithTimestamp(d.Start))
+	ctx, span := t.tracer.Start(ctx, spanSetup+server.String(), trace.WithNewRoot(), trace.WithTimestamp(d.Start),
+		trace.WithAttributes( // which a sampler may go by
+			semconv.ServerAddress(server.Addr), semconv.ServerPort(server.Port), semconv.URLScheme(d.Identity.Scheme())))
 	defer span.End(trace.WithTimestamp(d.Start.Add(d.Total)))
 	if !span.IsRecording() {
 		return
 	}
-	span.SetAttributes(
-		semconv.ServerAddress(server.Addr), semconv.ServerPort(server.Port), semconv.URLScheme(d.Identity.Scheme()),
-		keyIdentity.String(d.Identity.String()),
-	)
+	span.SetAttributes(keyIdentity.String(d.Identity.String()))
 	if d.Conn != 0 {
 		span.SetAttributes(keyConn.Int64(int64(d.Conn)), semconv.NetworkProtocolVersion(protocolVersion(d.Protocol)))
 	}

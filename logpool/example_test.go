@@ -1,0 +1,24 @@
+package logpool_test
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/logpool"
+)
+
+// A retry is worth a line; of many in one second only the first few are.
+func ExampleNew() {
+	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	observer := logpool.New(logger)
+	observer.Closed(peerpool.Closed{Host: "example.com", Conn: 7, Reason: "unexpected_data", Uses: 3})
+	// Output:
+	// level=WARN msg="peerpool: server out of step, connection closed" host=example.com identity=:// conn=7 reason=unexpected_data uses=3 age=0s in_use=false
+}

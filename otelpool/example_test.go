@@ -1,0 +1,16 @@
+package otelpool_test
+
+import (
+	"net/http"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/otelpool"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+)
+
+// Requests get their spans from otelhttp, and their connections from peerpool.
+func ExampleNew() {
+	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithHosts(50))}
+	client := &http.Client{Transport: otelhttp.NewTransport(transport)}
+	defer client.CloseIdleConnections()
+}
