@@ -77,8 +77,9 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	x := c.NewExchange(a.Ctx, a.Req, a)
 	a.running(stream{x})
 	resp, err := x.Run()
+	a.Touched = x.Touched
 	if err != nil {
-		a.Wrote, a.Started, a.Touched = x.Wrote, x.Started, x.Touched
+		a.Wrote, a.Started = x.Wrote, x.Started
 		a.refused, a.lost, a.reset, a.wantsHTTP1 = x.Unprocessed, x.Lost, x.Reset, x.HTTP1Required
 		if x.HTTP1Required {
 			c.learned.onlyHTTP1.Store(true)

@@ -22,9 +22,10 @@ type Exchange struct {
 	cancel context.CancelCauseFunc
 	owner  http1.Owner
 
+	Touched bool // the request's body was read from, or will have been closed; valid after Run
+
 	// What became of it; valid after Run has failed.
 	Wrote         bool // the request's head was written, or may have been
-	Touched       bool // the request's body was read from
 	Started       bool // a byte of the response arrived
 	Unprocessed   bool // the server has said that it did not process the request
 	Lost          bool // the server did not answer a ping
@@ -70,6 +71,7 @@ func (x *Exchange) Run() (*http.Response, error) {
 	}
 	if x.upload != nil {
 		x.upload.keep()
+		x.Touched = true
 	}
 	x.respond(resp)
 	return resp, nil
