@@ -24,6 +24,9 @@ type framed struct {
 	peers []*peer
 }
 
+// aWeek is longer than anything takes, by the clock of a bubble.
+const aWeek = 7 * 24 * time.Hour
+
 // frameTest runs a test in a bubble of its own.
 func frameTest(t *testing.T, tr *peerpool.Transport, test func(h *framed)) {
 	t.Helper()
@@ -60,6 +63,10 @@ func (h *framed) accept() *peer {
 	}
 	nc, err := h.ln.Accept()
 	if err != nil {
+		h.t.Fatal(err)
+	}
+	// Without a deadline a test that waits in vain would end all of them.
+	if err := nc.SetDeadline(time.Now().Add(aWeek)); err != nil {
 		h.t.Fatal(err)
 	}
 	p := &peer{httptestutil.Frames(nc), h.t}
@@ -183,10 +190,10 @@ func (h *framed) fetch(path string) *call {
 	return h.start(h.request(http.MethodGet, path, nil))
 }
 
-// ended waits for the end of the call, for a day at most.
+// ended waits for the end of the call, for a week at most.
 func (c *call) ended() {
 	c.t.Helper()
-	giveUp := time.NewTimer(24 * time.Hour)
+	giveUp := time.NewTimer(aWeek)
 	defer giveUp.Stop()
 	select {
 	case <-c.done:
@@ -239,4 +246,20 @@ func (h *framed) cancelable(path string) (*http.Request, context.CancelCauseFunc
 	ctx, cancel := context.WithCancelCause(h.t.Context())
 	h.t.Cleanup(func() { cancel(nil) })
 	return h.request(http.MethodGet, path, nil).WithContext(ctx), cancel
+}
+
+// pipedBody is a request body that the test writes to, and that is closed as a pipe is: whoever reads it wakes up.
+type pipedBody struct {
+	*trackedBody
+	r *io.PipeReader
+}
+
+func pipeBody() (*pipedBody, *io.PipeWriter) {
+	r, w := io.Pipe()
+	return &pipedBody{trackBody(r), r}, w
+}
+
+func (b *pipedBody) Close() error {
+	b.r.Close()
+	return b.trackedBody.Close()
 }
