@@ -19,6 +19,7 @@ type http2Conn struct {
 	*http2.Conn
 	learned     *learned
 	partitioned bool // its identity has a Group
+	http1       bool // HTTP/1.1 would do as well
 
 	retire func(pool.Reason) // set once by the pool, before the first lease
 }
@@ -80,8 +81,8 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	a.Touched = x.Touched
 	if err != nil {
 		a.Wrote, a.Started = x.Wrote, x.Started
-		a.refused, a.lost, a.reset, a.wantsHTTP1 = x.Unprocessed, x.Lost, x.Reset, x.HTTP1Required
-		if x.HTTP1Required {
+		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost, x.Reset
+		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
 			c.learned.onlyHTTP1.Store(true)
 		}
 		if x.Lost {
@@ -117,5 +118,7 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http2Conn{Conn: c, learned: r.learned, partitioned: r.identity.group != ""}, nil
+	return &http2Conn{
+		Conn: c, learned: r.learned, partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
+	}, nil
 }
