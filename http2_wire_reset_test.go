@@ -87,6 +87,7 @@ func TestARefusedBodyThatIsUntouchedIsSent(t *testing.T) {
 		p.Respond(req.Stream, 200, "done")
 		call.gets("done")
 		h.events.wantRetries(t, "refused")
+		synctest.Wait()
 		if n := body.closings(); n != 1 {
 			t.Errorf("the body was closed %d times", n)
 		}
