@@ -81,7 +81,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	a.Touched = x.Touched
 	if err != nil {
 		a.Wrote, a.Started = x.Wrote, x.Started
-		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost, x.Reset
+		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
 		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
 			c.learned.onlyHTTP1.Store(true)
 		}

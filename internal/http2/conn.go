@@ -99,9 +99,13 @@ func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()
 	c.retire, c.resize = retire, resize
 	n := c.capacityLocked()
+	none := c.noneLocked()
 	c.mu.Unlock()
 	if r := c.ended.Load(); r != nil {
 		retire(*r)
+	}
+	if none {
+		resize(0) // which is known
 	}
 	return n
 }
@@ -177,7 +181,7 @@ func (c *Conn) sawSettings(f frame) {
 		c.allowed = defaultStreams
 	}
 	c.settled = true
-	if c.allowed == 0 && !c.engine.strict {
+	if c.noneLocked() {
 		for x := range c.unsent {
 			stuck = append(stuck, x)
 		}
@@ -203,3 +207,6 @@ func (c *Conn) capacityLocked() int {
 	}
 	return n
 }
+
+// noneLocked says that the server allows no streams at all, so that requests would wait for ever.
+func (c *Conn) noneLocked() bool { return c.settled && c.allowed == 0 && !c.engine.strict }

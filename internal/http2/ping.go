@@ -9,11 +9,21 @@ import (
 // 9113 section 6.7): while exchanges are open and nothing has come for a while, one that ends the connection if it is
 // not answered; and before an exchange on a connection that has been quiet, a short one.
 
-// began counts an exchange, and has the connection monitored while there are any.
-func (c *Conn) began(x *Exchange) {
+// began counts an exchange, and has the connection monitored while there are any. It returns false if the server
+// allows none.
+func (c *Conn) began(x *Exchange) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.watchLocked()
+	if c.noneLocked() {
+		return false
+	}
 	c.unsent[x] = struct{}{}
+	return true
+}
+
+// watchLocked counts an exchange, and arms the monitor.
+func (c *Conn) watchLocked() {
 	c.open++
 	if c.open == 1 {
 		c.since = c.now()
