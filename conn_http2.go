@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 
@@ -10,9 +9,6 @@ import (
 	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/pool"
 )
-
-// errLost is what a request returns whose connection did not answer a ping, in net/http's words.
-var errLost = errors.New("http2: client connection lost")
 
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
 type http2Conn struct {
@@ -67,7 +63,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		if !alive {
 			a.ExchangeDone(http1.EndError)
 			if err == nil {
-				err = errLost
+				err = http2.ErrLost
 			}
 			return nil, err
 		}
@@ -84,9 +80,6 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
 		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
 			c.learned.onlyHTTP1.Store(true)
-		}
-		if x.Lost {
-			err = errLost
 		}
 		return nil, err
 	}

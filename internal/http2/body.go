@@ -47,6 +47,7 @@ func (b *body) Read(p []byte) (int, error) {
 		b.end(http1.EndCanceled)
 	default:
 		b.end(http1.EndError)
+		err = b.x.c.lossOf(err)
 	}
 	return n, err
 }

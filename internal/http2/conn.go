@@ -30,6 +30,9 @@ const (
 // maxStreamID leaves some of the 2^31 stream numbers to requests that are on their way.
 const maxStreamID = math.MaxInt32 - 1<<16
 
+// ErrLost is what ends exchanges on a connection that did not answer a ping, in net/http's words.
+var ErrLost = errors.New("http2: client connection lost")
+
 // errNoStreams ends requests that wait in a connection whose server has come to allow none.
 var errNoStreams = errors.New("peerpool: the server allows no streams on the connection")
 
@@ -43,6 +46,7 @@ type Conn struct {
 
 	heard   atomic.Int64 // when the last bytes came; see now
 	suspect atomic.Bool  // something went wrong, and nothing has come since
+	lost    atomic.Bool  // the server did not answer a ping
 	ended   atomic.Pointer[Reason]
 	goAway  atomic.Pointer[goAway]
 

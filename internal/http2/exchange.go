@@ -111,7 +111,8 @@ func (x *Exchange) fail(err error) error {
 	x.Started = x.headed.Load()
 	// x/net returns as soon as a request is canceled, and may write it nevertheless.
 	x.Wrote = id != 0 || x.ctx.Err() != nil
-	x.Lost = x.c.Ended() == ReasonPingTimeout
+	err = x.c.lossOf(err)
+	x.Lost = err == ErrLost
 	x.Stuck = context.Cause(x.ctx) == errNoStreams
 	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
 		x.Reset = true

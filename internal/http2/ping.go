@@ -1,8 +1,14 @@
 package http2
 
+//lint:file-ignore SA1019 see engine.go
+
 import (
 	"context"
+	"errors"
+	"io"
 	"time"
+
+	xhttp2 "golang.org/x/net/http2"
 )
 
 // A connection whose peer is gone without a word looks like one whose peer is slow. Two pings tell them apart (RFC
@@ -79,6 +85,7 @@ func (c *Conn) ping(timeout time.Duration) bool {
 		c.suspect.Store(false)
 		return true
 	}
+	c.lost.Store(true)
 	c.over(ReasonPingTimeout)
 	c.Close()
 	return false
@@ -124,4 +131,16 @@ func (c *Conn) run(p *check) {
 	c.check = nil
 	c.mu.Unlock()
 	close(p.done)
+}
+
+// lossOf returns ErrLost in place of the error with which x/net ends exchanges when we close the connection: the
+// server's own word, that a stream is reset, stands.
+func (c *Conn) lossOf(err error) error {
+	if !c.lost.Load() || err == io.EOF || err == io.ErrUnexpectedEOF {
+		return err
+	}
+	if _, reset := errors.AsType[xhttp2.StreamError](err); reset {
+		return err
+	}
+	return ErrLost
 }
