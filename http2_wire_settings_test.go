@@ -213,6 +213,7 @@ func TestStreamsBeyondTheLimitWaitInOrder(t *testing.T) {
 			}
 			p.Respond(req.Stream, 200, "")
 			calls[i].gets("")
+			synctest.Wait() // the next one is on its way
 		}
 		h.dials(1)
 	})

@@ -17,22 +17,22 @@ import (
 // is called. One goroutine at a time may use it.
 //
 // A method that reads returns nil when there is no more to read; one that
-// writes does nothing once anything has failed. Err tells what.
+// writes does nothing once a write has failed. Err tells why.
 type FrameConn struct {
 	// Mute has the client's PING frames go unanswered.
 	Mute bool
 
-	nc      net.Conn
-	r       io.Reader
-	framer  *http2.Framer
-	encoder *hpack.Encoder
-	block   bytes.Buffer      // what encoder writes to
-	started bool              // the client's preface has been read
-	early   map[uint32][]byte // DATA read while looking for something else, by stream
-	ended   map[uint32]bool   // the streams that the client has ended
-	resets  map[uint32]http2.ErrCode
-	err     error
-	noted   func(error) error // told how reading ended; may be nil
+	nc                net.Conn
+	r                 io.Reader
+	framer            *http2.Framer
+	encoder           *hpack.Encoder
+	block             bytes.Buffer      // what encoder writes to
+	started           bool              // the client's preface has been read
+	early             map[uint32][]byte // DATA read while looking for something else, by stream
+	ended             map[uint32]bool   // the streams that the client has ended
+	resets            map[uint32]http2.ErrCode
+	readErr, writeErr error
+	noted             func(error) error // told how reading ended; may be nil
 }
 
 // A Frame is one that a [FrameConn] has read. Fields that are not of its type
@@ -86,16 +86,18 @@ func newFrames(nc net.Conn, r io.Reader) *FrameConn {
 // Close closes the connection.
 func (c *FrameConn) Close() { c.nc.Close() }
 
-// Err returns what has failed first: it is io.EOF if the client has closed the
-// connection in order.
-func (c *FrameConn) Err() error { return c.err }
-
-func (c *FrameConn) fail(err error) {
-	if c.err != nil || err == nil {
-		return
+// Err returns how reading has ended, io.EOF if the client has closed the
+// connection in order; if it has not, what writing has failed with.
+func (c *FrameConn) Err() error {
+	if c.readErr != nil {
+		return c.readErr
 	}
-	c.err = err
-	if c.noted != nil {
+	return c.writeErr
+}
+
+func (c *FrameConn) noteRead(err error) {
+	c.readErr = err
+	if c.noted != nil && err != nil {
 		_ = c.noted(err) // which returns it
 	}
 }
@@ -107,7 +109,7 @@ func (c *FrameConn) Next() *Frame {
 	}
 	read, err := c.framer.ReadFrame()
 	if err != nil {
-		c.fail(err)
+		c.noteRead(err)
 		return nil
 	}
 	h := read.Header()
@@ -128,7 +130,7 @@ func (c *FrameConn) Next() *Frame {
 	case *http2.PingFrame:
 		f.Data = bytes.Clone(read.Data[:])
 		if !read.IsAck() && !c.Mute {
-			c.write(c.framer.WritePing(true, read.Data))
+			c.write(func() error { return c.framer.WritePing(true, read.Data) })
 		}
 	}
 	c.ended[f.Stream] = c.ended[f.Stream] || f.End
@@ -136,20 +138,20 @@ func (c *FrameConn) Next() *Frame {
 }
 
 func (c *FrameConn) readPreface() bool {
-	if c.started || c.err != nil {
-		return c.err == nil
+	if c.started || c.readErr != nil {
+		return c.readErr == nil
 	}
 	_, err := io.ReadFull(c.r, make([]byte, len(http2.ClientPreface)))
 	c.started = err == nil
-	c.fail(err)
+	c.noteRead(err)
 	return c.started
 }
 
 // refill gives back what a DATA frame took of the windows.
 func (c *FrameConn) refill(stream, n uint32) {
 	if n > 0 {
-		c.write(c.framer.WriteWindowUpdate(0, n))
-		c.write(c.framer.WriteWindowUpdate(stream, n))
+		c.write(func() error { return c.framer.WriteWindowUpdate(0, n) })
+		c.write(func() error { return c.framer.WriteWindowUpdate(stream, n) })
 	}
 }
 
@@ -161,7 +163,7 @@ func (c *FrameConn) heed(s *http2.SettingsFrame) {
 	if size, ok := s.Value(http2.SettingHeaderTableSize); ok {
 		c.encoder.SetMaxDynamicTableSizeLimit(size)
 	}
-	c.write(c.framer.WriteSettingsAck())
+	c.write(c.framer.WriteSettingsAck)
 }
 
 // Await returns the next frame of a type, on a stream; those before it are

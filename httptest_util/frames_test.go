@@ -34,6 +34,7 @@ func framed(t *testing.T, script func(*httptestutil.FrameConn), test func(*testi
 		tr := &http.Transport{DialContext: ln.Dial, Protocols: &h2c}
 		defer tr.CloseIdleConnections()
 		test(t, tr)
+		synctest.Wait() // a request that was canceled may be on its way out still
 	})
 }
 

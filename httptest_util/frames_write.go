@@ -8,13 +8,16 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-func (c *FrameConn) write(err error) { c.fail(err) }
+// write writes a frame, unless writing has failed before.
+func (c *FrameConn) write(frame func() error) {
+	if c.writeErr == nil {
+		c.writeErr = frame()
+	}
+}
 
 // Settings writes a SETTINGS frame.
 func (c *FrameConn) Settings(settings ...http2.Setting) {
-	if c.err == nil {
-		c.write(c.framer.WriteSettings(settings...))
-	}
+	c.write(func() error { return c.framer.WriteSettings(settings...) })
 }
 
 // MaxStreams writes a SETTINGS frame that allows the client n streams at once.
@@ -34,19 +37,17 @@ func (c *FrameConn) Headers(stream uint32, end bool, fields ...string) {
 	const most = 16 << 10 // what any client accepts as a payload
 	block := c.Encode(fields...)
 	for first := true; first || len(block) > 0; first = false {
-		if c.err != nil {
-			return
-		}
 		n := min(most, len(block))
 		part, last := block[:n], n == len(block)
 		block = block[n:]
-		if !first {
-			c.write(c.framer.WriteContinuation(stream, last, part))
-			continue
-		}
-		c.write(c.framer.WriteHeaders(http2.HeadersFrameParam{
-			StreamID: stream, BlockFragment: part, EndStream: end, EndHeaders: last,
-		}))
+		c.write(func() error {
+			if !first {
+				return c.framer.WriteContinuation(stream, last, part)
+			}
+			return c.framer.WriteHeaders(http2.HeadersFrameParam{
+				StreamID: stream, BlockFragment: part, EndStream: end, EndHeaders: last,
+			})
+		})
 	}
 }
 
@@ -65,9 +66,7 @@ func (c *FrameConn) Encode(fields ...string) []byte {
 
 // Data writes a DATA frame, whatever the window says.
 func (c *FrameConn) Data(stream uint32, data string, end bool) {
-	if c.err == nil {
-		c.write(c.framer.WriteData(stream, end, []byte(data)))
-	}
+	c.write(func() error { return c.framer.WriteData(stream, end, []byte(data)) })
 }
 
 // Respond writes a whole response.
@@ -80,23 +79,17 @@ func (c *FrameConn) Respond(stream uint32, status int, body string, fields ...st
 
 // Reset writes an RST_STREAM frame.
 func (c *FrameConn) Reset(stream uint32, code http2.ErrCode) {
-	if c.err == nil {
-		c.write(c.framer.WriteRSTStream(stream, code))
-	}
+	c.write(func() error { return c.framer.WriteRSTStream(stream, code) })
 }
 
 // GoAway writes a GOAWAY frame.
 func (c *FrameConn) GoAway(last uint32, code http2.ErrCode) {
-	if c.err == nil {
-		c.write(c.framer.WriteGoAway(last, code, nil))
-	}
+	c.write(func() error { return c.framer.WriteGoAway(last, code, nil) })
 }
 
 // Raw writes a frame of any type, with any payload.
 func (c *FrameConn) Raw(kind http2.FrameType, flags http2.Flags, stream uint32, payload []byte) {
-	if c.err == nil {
-		c.write(c.framer.WriteRawFrame(kind, flags, stream, payload))
-	}
+	c.write(func() error { return c.framer.WriteRawFrame(kind, flags, stream, payload) })
 }
 
 // Serve writes SETTINGS and answers every request with answer, until the client
