@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 
@@ -11,15 +10,13 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// errLost is what a request returns whose connection did not answer a ping, in net/http's words.
-var errLost = errors.New("http2: client connection lost")
-
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
 type http2Conn struct {
 	*http2.Conn
 	facts
 	learned     *learned
 	partitioned bool // its identity has a Group
+	http1       bool // HTTP/1.1 would do as well
 
 	retire func(pool.Reason) // set once by the pool, before the first lease
 }
@@ -66,7 +63,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		if !alive {
 			a.ExchangeDone(http1.EndError)
 			if err == nil {
-				err = errLost
+				err = http2.ErrLost
 			}
 			return nil, err
 		}
@@ -77,14 +74,12 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	x := c.NewExchange(a.Ctx, a.Req, a)
 	a.running(stream{x})
 	resp, err := x.Run()
+	a.Touched = x.Touched
 	if err != nil {
-		a.Wrote, a.Started, a.Touched = x.Wrote, x.Started, x.Touched
-		a.refused, a.lost, a.reset, a.wantsHTTP1 = x.Unprocessed, x.Lost, x.Reset, x.HTTP1Required
-		if x.HTTP1Required {
+		a.Wrote, a.Started = x.Wrote, x.Started
+		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
+		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
 			c.learned.onlyHTTP1.Store(true)
-		}
-		if x.Lost {
-			err = errLost
 		}
 		return nil, err
 	}
@@ -116,5 +111,8 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http2Conn{Conn: c, facts: newFacts(r.key.host, nameHTTP2), learned: r.learned, partitioned: r.identity.group != ""}, nil
+	return &http2Conn{
+		Conn: c, facts: newFacts(r.key.host, nameHTTP2), learned: r.learned,
+		partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
+	}, nil
 }

@@ -16,7 +16,7 @@ import (
 // overHTTP2 starts an origin that speaks HTTP/2 alone, and a Transport that speaks it too.
 func (s *scene) overHTTP2(config *http.Transport, handler http.HandlerFunc) (transport, *httptestutil.Origin) {
 	s.Helper()
-	o := httptestutil.NewOrigin(s, httptestutil.OriginOptions{Handler: handler, CA: httptestutil.NewCA(s), Protocols: versions(http2)})
+	o := httptestutil.NewOrigin(s, httptestutil.OriginOptions{Handler: handler, CA: httptestutil.NewCA(s), Protocols: versions(overHTTP2)})
 	config.TLSClientConfig, config.ForceAttemptHTTP2 = o.ClientTLS(), true
 	return s.use(config), o
 }

@@ -23,9 +23,9 @@ func versions(set ...func(*http.Protocols, bool)) *http.Protocols {
 }
 
 var (
-	http1 = (*http.Protocols).SetHTTP1
-	http2 = (*http.Protocols).SetHTTP2
-	h2c   = (*http.Protocols).SetUnencryptedHTTP2
+	overHTTP1  = (*http.Protocols).SetHTTP1
+	overHTTP2  = (*http.Protocols).SetHTTP2
+	withoutTLS = (*http.Protocols).SetUnencryptedHTTP2
 )
 
 // bilingual starts an origin that speaks those versions, with TLS unless plain is set.
@@ -62,19 +62,21 @@ func TestTheVersionOfHTTPIsChosenAsWithNetHTTP(t *testing.T) {
 		"forced":                 func() *http.Transport { return &http.Transport{ForceAttemptHTTP2: true} },
 		"forced, and turned off": func() *http.Transport { return &http.Transport{ForceAttemptHTTP2: true, TLSNextProto: noNextProto()} },
 		"turned off":             func() *http.Transport { return &http.Transport{TLSNextProto: noNextProto()} },
-		"HTTP/1 alone":           func() *http.Transport { return &http.Transport{Protocols: versions(http1)} },
-		"HTTP/2 alone":           func() *http.Transport { return &http.Transport{Protocols: versions(http2)} },
-		"both":                   func() *http.Transport { return &http.Transport{Protocols: versions(http1, http2)} },
-		"HTTP/1 alone, forced":   func() *http.Transport { return &http.Transport{Protocols: versions(http1), ForceAttemptHTTP2: true} },
+		"HTTP/1 alone":           func() *http.Transport { return &http.Transport{Protocols: versions(overHTTP1)} },
+		"HTTP/2 alone":           func() *http.Transport { return &http.Transport{Protocols: versions(overHTTP2)} },
+		"both":                   func() *http.Transport { return &http.Transport{Protocols: versions(overHTTP1, overHTTP2)} },
+		"HTTP/1 alone, forced": func() *http.Transport {
+			return &http.Transport{Protocols: versions(overHTTP1), ForceAttemptHTTP2: true}
+		},
 		"both, turned off": func() *http.Transport {
-			return &http.Transport{Protocols: versions(http1, http2), TLSNextProto: noNextProto()}
+			return &http.Transport{Protocols: versions(overHTTP1, overHTTP2), TLSNextProto: noNextProto()}
 		},
 		"none":                          func() *http.Transport { return &http.Transport{Protocols: versions()} },
-		"without TLS alone":             func() *http.Transport { return &http.Transport{Protocols: versions(h2c)} },
-		"HTTP/1 and HTTP/2 without TLS": func() *http.Transport { return &http.Transport{Protocols: versions(http1, h2c)} },
-		"all":                           func() *http.Transport { return &http.Transport{Protocols: versions(http1, http2, h2c)} },
+		"without TLS alone":             func() *http.Transport { return &http.Transport{Protocols: versions(withoutTLS)} },
+		"HTTP/1 and HTTP/2 without TLS": func() *http.Transport { return &http.Transport{Protocols: versions(overHTTP1, withoutTLS)} },
+		"all":                           func() *http.Transport { return &http.Transport{Protocols: versions(overHTTP1, overHTTP2, withoutTLS)} },
 		"both, with an offer of HTTP/1": func() *http.Transport {
-			return &http.Transport{Protocols: versions(http1, http2), TLSClientConfig: &tls.Config{NextProtos: []string{"http/1.1"}}}
+			return &http.Transport{Protocols: versions(overHTTP1, overHTTP2), TLSClientConfig: &tls.Config{NextProtos: []string{"http/1.1"}}}
 		},
 		"forced, with an offer of HTTP/1": func() *http.Transport {
 			return &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{NextProtos: []string{"http/1.1"}}}
@@ -83,7 +85,7 @@ func TestTheVersionOfHTTPIsChosenAsWithNetHTTP(t *testing.T) {
 		for kind, plain := range map[string]bool{"TLS": false, "plain": true} {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				sideBySide(t, func(s *scene) {
-					o := bilingual(s, plain, versions(http1, http2, h2c))
+					o := bilingual(s, plain, versions(overHTTP1, overHTTP2, withoutTLS))
 					c := config()
 					if !plain {
 						trusting := o.ClientTLS()
@@ -119,7 +121,7 @@ func TestACustomDialerSpeaksTheVersionAsWithNetHTTP(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sideBySide(t, func(s *scene) {
-				o := bilingual(s, false, versions(http1, http2))
+				o := bilingual(s, false, versions(overHTTP1, overHTTP2))
 				c := config(o)
 				c.TLSClientConfig = o.ClientTLS()
 				tr := s.use(c)
@@ -189,7 +191,7 @@ func TestATunnelCarriesTheVersionAsWithNetHTTP(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sideBySide(t, func(s *scene) {
-				o := bilingual(s, false, versions(http1, http2))
+				o := bilingual(s, false, versions(overHTTP1, overHTTP2))
 				tr := s.use(&http.Transport{TLSClientConfig: o.ClientTLS(), ForceAttemptHTTP2: true, Proxy: http.ProxyURL(proxy(s).URL())})
 				s.speak(tr, o.URL())
 				s.speak(tr, o.URL())
@@ -201,7 +203,7 @@ func TestATunnelCarriesTheVersionAsWithNetHTTP(t *testing.T) {
 // TestAWebSocketKeepsToHTTP1AsWithNetHTTP: also where HTTP/2 is spoken to the same server.
 func TestAWebSocketKeepsToHTTP1AsWithNetHTTP(t *testing.T) {
 	sideBySide(t, func(s *scene) {
-		o := bilingual(s, false, versions(http1, http2))
+		o := bilingual(s, false, versions(overHTTP1, overHTTP2))
 		tr := s.use(&http.Transport{TLSClientConfig: o.ClientTLS(), ForceAttemptHTTP2: true})
 		s.speak(tr, o.URL())
 		resp, err := tr.RoundTrip(with(newRequest(s, http.MethodGet, o.URL(), nil), "Connection: Upgrade", "Upgrade: websocket"))
@@ -219,7 +221,7 @@ func TestManyRequestsShareOneHTTP2ConnectionAsWithNetHTTP(t *testing.T) {
 	for name, config := range map[string]*http.Transport{"any number": {}, "one per host": {MaxConnsPerHost: 1}} {
 		t.Run(name, func(t *testing.T) {
 			sideBySide(t, func(s *scene) {
-				o, release := holding(s, httptestutil.OriginOptions{CA: httptestutil.NewCA(s), Protocols: versions(http2)})
+				o, release := holding(s, httptestutil.OriginOptions{CA: httptestutil.NewCA(s), Protocols: versions(overHTTP2)})
 				c := config.Clone()
 				c.TLSClientConfig, c.ForceAttemptHTTP2 = o.ClientTLS(), true
 				tr := s.use(c)
@@ -248,11 +250,11 @@ func TestFromHTTPSpeaksTheVersionsOfItsOriginal(t *testing.T) {
 		"TLS configured":  {&http.Transport{TLSClientConfig: &tls.Config{}}, "HTTP/1.1"},
 		"dials":           {&http.Transport{DialContext: new(net.Dialer).DialContext}, "HTTP/1.1"},
 		"turned off":      {&http.Transport{TLSNextProto: noNextProto()}, "HTTP/1.1"},
-		"HTTP/1 alone":    {&http.Transport{Protocols: versions(http1)}, "HTTP/1.1"},
+		"HTTP/1 alone":    {&http.Transport{Protocols: versions(overHTTP1)}, "HTTP/1.1"},
 	} {
 		for _, used := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, used %v", name, used), func(t *testing.T) {
-				o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(http1, http2)})
+				o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(overHTTP1, overHTTP2)})
 				theirs := c.theirs
 				if used {
 					_, _ = theirs.RoundTrip(newRequest(t, http.MethodGet, "http://"+freeAddr(t), nil)) // fails, and sets it up

@@ -23,7 +23,7 @@ type outcome struct {
 
 	// What only HTTP/2 tells.
 	refused    bool // the server has said that it did not process the request
-	lost       bool // the connection did not answer a ping
+	lost       bool // the connection did not answer a ping, or came to allow no requests
 	reset      bool // the server has ended the stream
 	wantsHTTP1 bool // the server wants the request over HTTP/1.1
 }

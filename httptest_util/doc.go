@@ -15,6 +15,8 @@
 //   - [Wire] is a raw server: a [Script] decides byte by byte what each
 //     connection gets, and when it is closed, reset or left hanging. It also
 //     watches when the client closes.
+//   - A [FrameConn] is the same for HTTP/2, frame by frame, on a connection of
+//     a Wire or on any other.
 //   - A [Proxy], for HTTP or SOCKS5, carries connections, records what it was
 //     asked and by whom, and answers wrongly when told to with a [Fault].
 //   - [CA] issues certificates: good, expired, for another name, with a serial

@@ -48,6 +48,7 @@ func (b *body) Read(p []byte) (int, error) {
 		http1.AwaitClient(b.x.req, err)
 	default:
 		b.end(http1.EndError)
+		err = b.x.c.lossOf(err)
 	}
 	return n, err
 }

@@ -30,6 +30,9 @@ const (
 // maxStreamID leaves some of the 2^31 stream numbers to requests that are on their way.
 const maxStreamID = math.MaxInt32 - 1<<16
 
+// ErrLost is what ends exchanges on a connection that did not answer a ping, in net/http's words.
+var ErrLost = errors.New("http2: client connection lost")
+
 // errNoStreams ends requests that wait in a connection whose server has come to allow none.
 var errNoStreams = errors.New("peerpool: the server allows no streams on the connection")
 
@@ -43,6 +46,7 @@ type Conn struct {
 
 	heard   atomic.Int64 // when the last bytes came; see now
 	suspect atomic.Bool  // something went wrong, and nothing has come since
+	lost    atomic.Bool  // the server did not answer a ping
 	ended   atomic.Pointer[Reason]
 	goAway  atomic.Pointer[goAway]
 
@@ -99,9 +103,13 @@ func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()
 	c.retire, c.resize = retire, resize
 	n := c.capacityLocked()
+	none := c.noneLocked()
 	c.mu.Unlock()
 	if r := c.ended.Load(); r != nil {
 		retire(*r)
+	}
+	if none {
+		resize(0) // which is known
 	}
 	return n
 }
@@ -177,7 +185,7 @@ func (c *Conn) sawSettings(f frame) {
 		c.allowed = defaultStreams
 	}
 	c.settled = true
-	if c.allowed == 0 && !c.engine.strict {
+	if c.noneLocked() {
 		for x := range c.unsent {
 			stuck = append(stuck, x)
 		}
@@ -203,3 +211,6 @@ func (c *Conn) capacityLocked() int {
 	}
 	return n
 }
+
+// noneLocked says that the server allows no streams at all, so that requests would wait for ever.
+func (c *Conn) noneLocked() bool { return c.settled && c.allowed == 0 && !c.engine.strict }

@@ -22,12 +22,14 @@ type Exchange struct {
 	cancel context.CancelCauseFunc
 	owner  http1.Owner
 
+	Touched bool // the request's body was read from, or will have been closed; valid after Run
+
 	// What became of it; valid after Run has failed.
 	Wrote         bool // the request's head was written, or may have been
-	Touched       bool // the request's body was read from
 	Started       bool // a byte of the response arrived
 	Unprocessed   bool // the server has said that it did not process the request
 	Lost          bool // the server did not answer a ping
+	Stuck         bool // the server has come to allow no streams
 	HTTP1Required bool // the server wants the request over HTTP/1.1
 	Reset         bool // the server has ended the stream, for whatever reason
 
@@ -52,7 +54,11 @@ func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner http1.O
 // caller if it was not.
 func (x *Exchange) Run() (*http.Response, error) {
 	x.begun = x.c.now()
-	x.c.began(x)
+	if !x.c.began(x) {
+		x.Unprocessed = true
+		x.end(http1.EndError)
+		return nil, errNoStreams
+	}
 	ctx := httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
 		WroteHeaders:         x.wroteHeaders,
 		GotFirstResponseByte: x.gotFirstByte,
@@ -70,6 +76,7 @@ func (x *Exchange) Run() (*http.Response, error) {
 	}
 	if x.upload != nil {
 		x.upload.keep()
+		x.Touched = true
 	}
 	x.respond(resp)
 	return resp, nil
@@ -104,7 +111,9 @@ func (x *Exchange) fail(err error) error {
 	x.Started = x.headed.Load()
 	// x/net returns as soon as a request is canceled, and may write it nevertheless.
 	x.Wrote = id != 0 || x.ctx.Err() != nil
-	x.Lost = x.c.Ended() == ReasonPingTimeout || context.Cause(x.ctx) == errNoStreams
+	err = x.c.lossOf(err)
+	x.Lost = err == ErrLost
+	x.Stuck = context.Cause(x.ctx) == errNoStreams
 	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
 		x.Reset = true
 		x.Unprocessed = reset.Code == xhttp2.ErrCodeRefusedStream
@@ -123,7 +132,7 @@ func (x *Exchange) fail(err error) error {
 	}
 	how := http1.EndError
 	switch {
-	case context.Cause(x.ctx) == errNoStreams:
+	case x.Stuck:
 		err = errNoStreams
 	case x.ctx.Err() != nil:
 		how = http1.EndCanceled

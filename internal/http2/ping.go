@@ -1,19 +1,35 @@
 package http2
 
+//lint:file-ignore SA1019 see engine.go
+
 import (
 	"context"
+	"errors"
+	"io"
 	"time"
+
+	xhttp2 "golang.org/x/net/http2"
 )
 
 // A connection whose peer is gone without a word looks like one whose peer is slow. Two pings tell them apart (RFC
 // 9113 section 6.7): while exchanges are open and nothing has come for a while, one that ends the connection if it is
 // not answered; and before an exchange on a connection that has been quiet, a short one.
 
-// began counts an exchange, and has the connection monitored while there are any.
-func (c *Conn) began(x *Exchange) {
+// began counts an exchange, and has the connection monitored while there are any. It returns false if the server
+// allows none.
+func (c *Conn) began(x *Exchange) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.watchLocked()
+	if c.noneLocked() {
+		return false
+	}
 	c.unsent[x] = struct{}{}
+	return true
+}
+
+// watchLocked counts an exchange, and arms the monitor.
+func (c *Conn) watchLocked() {
 	c.open++
 	if c.open == 1 {
 		c.since = c.now()
@@ -69,6 +85,7 @@ func (c *Conn) ping(timeout time.Duration) bool {
 		c.suspect.Store(false)
 		return true
 	}
+	c.lost.Store(true)
 	c.over(ReasonPingTimeout)
 	c.Close()
 	return false
@@ -114,4 +131,16 @@ func (c *Conn) run(p *check) {
 	c.check = nil
 	c.mu.Unlock()
 	close(p.done)
+}
+
+// lossOf returns ErrLost in place of the error with which x/net ends exchanges when we close the connection: the
+// server's own word, that a stream is reset, stands.
+func (c *Conn) lossOf(err error) error {
+	if !c.lost.Load() || err == io.EOF || err == io.ErrUnexpectedEOF {
+		return err
+	}
+	if _, reset := errors.AsType[xhttp2.StreamError](err); reset {
+		return err
+	}
+	return ErrLost
 }

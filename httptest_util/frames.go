@@ -1,0 +1,239 @@
+package httptestutil
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// FrameConn is the server's end of an HTTP/2 connection, worked frame by
+// frame: it says what it is told to and nothing more, be it right or wrong.
+// Reading has it answer SETTINGS and PING and give back the flow-control
+// window of the DATA that it reads; nothing is read unless a method that reads
+// is called. One goroutine at a time may use it.
+//
+// A method that reads returns nil when there is no more to read; one that
+// writes does nothing once a write has failed. Err tells why.
+type FrameConn struct {
+	// Mute has the client's PING frames go unanswered.
+	Mute bool
+
+	nc                net.Conn
+	r                 io.Reader
+	framer            *http2.Framer
+	encoder           *hpack.Encoder
+	block             bytes.Buffer      // what encoder writes to
+	started           bool              // the client's preface has been read
+	early             map[uint32][]byte // DATA read while looking for something else, by stream
+	ended             map[uint32]bool   // the streams that the client has ended
+	resets            map[uint32]http2.ErrCode
+	readErr, writeErr error
+	noted             func(error) error // told how reading ended; may be nil
+}
+
+// A Frame is one that a [FrameConn] has read. Fields that are not of its type
+// are zero.
+type Frame struct {
+	Type   http2.FrameType
+	Flags  http2.Flags
+	Stream uint32
+	End    bool                // HEADERS and DATA: the client has ended the stream
+	Code   http2.ErrCode       // RST_STREAM, GOAWAY
+	Last   uint32              // GOAWAY: the last stream
+	Fields []hpack.HeaderField // HEADERS, CONTINUATION included: pseudo-fields first
+	Data   []byte              // DATA, PING
+}
+
+// A FrameRequest is the head of a request that a [FrameConn] has read.
+type FrameRequest struct {
+	Stream uint32
+	Method string
+	Path   string
+	Header http.Header
+	Ended  bool // there is no body
+}
+
+// Frames returns the server's end of an HTTP/2 connection on nc, which Close
+// closes. The client's preface is read before its first frame.
+func Frames(nc net.Conn) *FrameConn { return newFrames(nc, nc) }
+
+// Frames returns the connection as one of HTTP/2. From then on nothing else
+// may read from it or write to it but the result.
+func (c *WireConn) Frames() *FrameConn {
+	f := newFrames(c.nc, c.br)
+	f.noted = c.noteRead
+	return f
+}
+
+func newFrames(nc net.Conn, r io.Reader) *FrameConn {
+	c := &FrameConn{
+		nc: nc, r: r,
+		framer: http2.NewFramer(nc, r),
+		early:  map[uint32][]byte{},
+		ended:  map[uint32]bool{},
+		resets: map[uint32]http2.ErrCode{},
+	}
+	c.encoder = hpack.NewEncoder(&c.block)
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.framer.AllowIllegalWrites = true
+	return c
+}
+
+// Close closes the connection.
+func (c *FrameConn) Close() { c.nc.Close() }
+
+// Err returns how reading has ended, io.EOF if the client has closed the
+// connection in order; if it has not, what writing has failed with.
+func (c *FrameConn) Err() error {
+	if c.readErr != nil {
+		return c.readErr
+	}
+	return c.writeErr
+}
+
+func (c *FrameConn) noteRead(err error) {
+	c.readErr = err
+	if c.noted != nil && err != nil {
+		_ = c.noted(err) // which returns it
+	}
+}
+
+// Next returns the client's next frame, whatever it is; nil if there is none.
+func (c *FrameConn) Next() *Frame {
+	if !c.readPreface() {
+		return nil
+	}
+	read, err := c.framer.ReadFrame()
+	if err != nil {
+		c.noteRead(err)
+		return nil
+	}
+	h := read.Header()
+	f := &Frame{Type: h.Type, Flags: h.Flags, Stream: h.StreamID}
+	switch read := read.(type) {
+	case *http2.MetaHeadersFrame:
+		f.Fields, f.End = read.Fields, read.StreamEnded()
+	case *http2.DataFrame:
+		f.Data, f.End = bytes.Clone(read.Data()), read.StreamEnded()
+		c.refill(h.StreamID, h.Length)
+	case *http2.RSTStreamFrame:
+		f.Code = read.ErrCode
+		c.resets[f.Stream] = f.Code
+	case *http2.GoAwayFrame:
+		f.Code, f.Last = read.ErrCode, read.LastStreamID
+	case *http2.SettingsFrame:
+		c.heed(read)
+	case *http2.PingFrame:
+		f.Data = bytes.Clone(read.Data[:])
+		if !read.IsAck() && !c.Mute {
+			c.write(func() error { return c.framer.WritePing(true, read.Data) })
+		}
+	}
+	c.ended[f.Stream] = c.ended[f.Stream] || f.End
+	return f
+}
+
+func (c *FrameConn) readPreface() bool {
+	if c.started || c.readErr != nil {
+		return c.readErr == nil
+	}
+	_, err := io.ReadFull(c.r, make([]byte, len(http2.ClientPreface)))
+	c.started = err == nil
+	c.noteRead(err)
+	return c.started
+}
+
+// refill gives back what a DATA frame took of the windows.
+func (c *FrameConn) refill(stream, n uint32) {
+	if n > 0 {
+		c.write(func() error { return c.framer.WriteWindowUpdate(0, n) })
+		c.write(func() error { return c.framer.WriteWindowUpdate(stream, n) })
+	}
+}
+
+// heed follows the client's settings, and acknowledges them.
+func (c *FrameConn) heed(s *http2.SettingsFrame) {
+	if s.IsAck() {
+		return
+	}
+	if size, ok := s.Value(http2.SettingHeaderTableSize); ok {
+		c.encoder.SetMaxDynamicTableSizeLimit(size)
+	}
+	c.write(c.framer.WriteSettingsAck)
+}
+
+// Await returns the next frame of a type, on a stream; those before it are
+// gone, but for the bodies of requests and the ends of streams, which
+// ReadBody and AwaitReset find. nil if there is none.
+func (c *FrameConn) Await(kind http2.FrameType, stream uint32) *Frame {
+	for f := c.Next(); f != nil; f = c.Next() {
+		if f.Type == http2.FrameData && kind != http2.FrameData {
+			c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
+		}
+		if f.Type == kind && f.Stream == stream {
+			return f
+		}
+	}
+	return nil
+}
+
+// ReadRequest returns the head of the next request; nil if there is none. Its
+// body is left to ReadBody.
+func (c *FrameConn) ReadRequest() *FrameRequest {
+	for f := c.Next(); f != nil; f = c.Next() {
+		switch f.Type {
+		case http2.FrameData:
+			c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
+		case http2.FrameHeaders:
+			if req := requestOf(f); req.Method != "" {
+				return req
+			}
+		}
+	}
+	return nil
+}
+
+func requestOf(f *Frame) *FrameRequest {
+	req := &FrameRequest{Stream: f.Stream, Header: http.Header{}, Ended: f.End}
+	for _, field := range f.Fields {
+		switch {
+		case field.Name == ":method":
+			req.Method = field.Value
+		case field.Name == ":path":
+			req.Path = field.Value
+		case !field.IsPseudo():
+			req.Header.Add(field.Name, field.Value)
+		}
+	}
+	return req
+}
+
+// ReadBody reads the body of a request to its end, and reports whether that
+// came.
+func (c *FrameConn) ReadBody(stream uint32) (body string, ok bool) {
+	for !c.ended[stream] {
+		if _, reset := c.resets[stream]; reset {
+			return string(c.early[stream]), false
+		}
+		f := c.Next()
+		if f == nil {
+			return string(c.early[stream]), false
+		}
+		c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
+	}
+	return string(c.early[stream]), true
+}
+
+// AwaitReset waits until the client has reset a stream, and returns the error
+// code; ok is false if it does not.
+func (c *FrameConn) AwaitReset(stream uint32) (code http2.ErrCode, ok bool) {
+	for {
+		if code, ok = c.resets[stream]; ok || c.Next() == nil {
+			return code, ok
+		}
+	}
+}
