@@ -55,9 +55,9 @@ type Conn struct {
 	open     int    // exchanges
 	since    int64  // when open left zero
 	monitor  *time.Timer
-	watching bool                   // monitor is armed, or at work
-	unsent   map[*Exchange]struct{} // that have written nothing yet
-	check    *check                 // under way
+	watching bool      // monitor is armed, or at work
+	latest   *Exchange // head of the list of those open
+	check    *check    // under way
 }
 
 // goAway is what the server's GOAWAY says.
@@ -70,7 +70,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, streams int) (*Conn, 
 	if streams <= 0 {
 		streams = initialStreams
 	}
-	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams), unsent: make(map[*Exchange]struct{})}
+	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams)}
 	c.wire = newWire(nc, c)
 	var seen net.Conn = c.wire
 	if t, ok := nc.(*tls.Conn); ok {
@@ -182,8 +182,10 @@ func (c *Conn) sawSettings(f frame) {
 	}
 	c.settled = true
 	if c.noneLocked() {
-		for x := range c.unsent {
-			stuck = append(stuck, x)
+		for x := c.latest; x != nil; x = x.next {
+			if x.stream.Load() == 0 {
+				stuck = append(stuck, x)
+			}
 		}
 	}
 	capacity, resize := c.capacityLocked(), c.resize

@@ -14,12 +14,13 @@ import (
 func (c *Conn) began(x *Exchange) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watchLocked()
-	if c.noneLocked() {
-		return false
+	x.next = c.latest
+	if x.next != nil {
+		x.next.prev = x
 	}
-	c.unsent[x] = struct{}{}
-	return true
+	c.latest = x
+	c.watchLocked()
+	return !c.noneLocked()
 }
 
 // watchLocked counts an exchange, and arms the monitor.
@@ -43,7 +44,15 @@ func (c *Conn) watchLocked() {
 func (c *Conn) finished(x *Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.unsent, x)
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else {
+		c.latest = x.next
+	}
+	if x.next != nil {
+		x.next.prev = x.prev
+	}
+	x.prev, x.next = nil, nil
 	c.open--
 }
 
