@@ -25,8 +25,7 @@ func (c *Conn) began(x *Exchange) bool {
 
 // watchLocked counts an exchange, and arms the monitor.
 func (c *Conn) watchLocked() {
-	c.open++
-	if c.open == 1 {
+	if c.open.Add(1) == 1 {
 		c.since = c.now()
 	}
 	if c.watching || c.engine.pingAfter < 0 {
@@ -53,13 +52,13 @@ func (c *Conn) finished(x *Exchange) {
 		x.next.prev = x.prev
 	}
 	x.prev, x.next = nil, nil
-	c.open--
+	c.open.Add(-1)
 }
 
 // look is what the monitor's timer calls, on a goroutine that ends with this call.
 func (c *Conn) look() {
 	c.mu.Lock()
-	if c.open == 0 {
+	if c.open.Load() == 0 {
 		c.watching = false // the next exchange arms it again
 		c.mu.Unlock()
 		return
