@@ -3,25 +3,9 @@ package peerpool
 import (
 	"context"
 	"net/http/httptrace"
+
+	"github.com/peerpool/peerpool/internal/tracekey"
 )
-
-// traceKey is the key under which a context holds its httptrace.ClientTrace. That package keeps it to itself,
-// so it is learned from a context that notes what it is asked for.
-var traceKey = func() any {
-	p := &keyProbe{Context: context.Background()}
-	httptrace.ContextClientTrace(p)
-	return p.key
-}()
-
-type keyProbe struct {
-	context.Context
-	key any
-}
-
-func (p *keyProbe) Value(key any) any {
-	p.key = key
-	return nil
-}
 
 // lookupContext returns ctx with the DNS hooks of its trace alone. A resolver opens connections of its own, which
 // are none of those that ConnectStart is about.
@@ -41,7 +25,7 @@ func lookupContext(ctx context.Context) context.Context {
 type untraced struct{ context.Context }
 
 func (u untraced) Value(key any) any {
-	if key == traceKey {
+	if key == tracekey.Key {
 		return nil
 	}
 	return u.Context.Value(key)

@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"reflect"
@@ -17,7 +16,8 @@ func (x *Exchange) respond(resp *http.Response) {
 		x.end(http1.Reusable)
 		return
 	}
-	resp.Body = &body{ReadCloser: resp.Body, x: x}
+	x.body = body{ReadCloser: resp.Body, x: x}
+	resp.Body = &x.body
 }
 
 // bodiless says that nothing more will come on the stream: x/net's bodies of such responses are empty structs.
@@ -38,25 +38,35 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	n, err := b.ReadCloser.Read(p)
-	switch {
-	case err == nil:
-	case err == io.EOF:
+	switch err {
+	case nil:
+	case io.EOF:
 		b.end(http1.Reusable)
-	case b.x.ctx.Err() != nil && err == b.x.ctx.Err():
-		err = context.Cause(b.x.ctx)
-		b.end(http1.EndCanceled)
-		http1.AwaitClient(b.x.req, err)
 	default:
-		b.end(http1.EndError)
-		err = b.x.c.lossOf(err)
+		err = b.failed(err)
 	}
 	return n, err
 }
 
+// failed ends the exchange, and returns what to tell the reader.
+func (b *body) failed(err error) error {
+	if cause := b.x.canceledBy(); b.x.endedBy(cause, err) {
+		b.end(http1.EndCanceled)
+		http1.AwaitClient(b.x.req, cause)
+		return cause
+	}
+	b.end(http1.EndError)
+	return b.x.c.lossOf(err)
+}
+
 // Close ends the exchange. The server is told to send no more; the connection goes on.
 func (b *body) Close() error {
+	over := b.x.ended.Load()
 	err := b.ReadCloser.Close()
 	b.end(http1.Reusable)
+	if over {
+		return nil // what ended the exchange has been told
+	}
 	return err
 }
 

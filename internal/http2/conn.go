@@ -54,14 +54,14 @@ type Conn struct {
 	mu       sync.Mutex
 	retire   func(Reason)
 	resize   func(int)
-	allowed  uint32 // streams, by the server
-	settled  bool   // its first SETTINGS have come
-	open     int    // exchanges
-	since    int64  // when open left zero
+	allowed  uint32       // streams, by the server
+	settled  bool         // its first SETTINGS have come
+	open     atomic.Int32 // exchanges
+	since    int64        // when open left zero
 	monitor  *time.Timer
-	watching bool                   // monitor is armed, or at work
-	unsent   map[*Exchange]struct{} // that have written nothing yet
-	check    *check                 // under way
+	watching bool      // monitor is armed, or at work
+	latest   *Exchange // head of the list of those open
+	check    *check    // under way
 }
 
 // goAway is what the server's GOAWAY says.
@@ -74,7 +74,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, streams int) (*Conn, 
 	if streams <= 0 {
 		streams = initialStreams
 	}
-	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams), unsent: make(map[*Exchange]struct{})}
+	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams)}
 	c.wire = newWire(nc, c)
 	var seen net.Conn = c.wire
 	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
@@ -138,6 +138,9 @@ func (c *Conn) Close() error {
 	return c.cc.Close()
 }
 
+// crowded says that a write may wait for others: there are several exchanges, and nobody takes the time.
+func (c *Conn) crowded() bool { return c.open.Load() > 1 && !c.engine.timed }
+
 // now is the connection's clock, in nanoseconds.
 func (c *Conn) now() int64 { return int64(time.Since(c.born)) }
 
@@ -186,8 +189,10 @@ func (c *Conn) sawSettings(f frame) {
 	}
 	c.settled = true
 	if c.noneLocked() {
-		for x := range c.unsent {
-			stuck = append(stuck, x)
+		for x := c.latest; x != nil; x = x.next {
+			if x.stream.Load() == 0 {
+				stuck = append(stuck, x)
+			}
 		}
 	}
 	capacity, resize := c.capacityLocked(), c.resize

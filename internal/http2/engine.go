@@ -48,6 +48,7 @@ type Engine struct {
 	strict      bool
 	pingAfter   time.Duration // negative: never
 	pingTimeout time.Duration
+	timed       bool // writes have a deadline
 }
 
 // New returns an Engine.
@@ -61,6 +62,7 @@ func New(c Config) (*Engine, error) {
 		strict:      settings.StrictMaxConcurrentRequests,
 		pingAfter:   settings.SendPingTimeout,
 		pingTimeout: settings.PingTimeout,
+		timed:       settings.WriteByteTimeout > 0,
 	}
 	if e.pingAfter == 0 {
 		e.pingAfter = defaultPingAfter

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
 
 	"github.com/peerpool/peerpool/internal/http1"
@@ -15,12 +14,12 @@ import (
 
 // Exchange is one request and its response, on a stream. Make it with [Conn.NewExchange] and call Run once.
 type Exchange struct {
-	c      *Conn
-	req    *http.Request
-	caller context.Context
-	ctx    context.Context // ends with caller, with Cancel and with the exchange
-	cancel context.CancelCauseFunc
-	owner  http1.Owner
+	c        *Conn
+	req      *http.Request
+	ctx      traced                // of the request, with hooks of ours
+	canceled chan struct{}         // closed by Cancel
+	cause    atomic.Pointer[error] // of that
+	owner    http1.Owner
 
 	Touched bool // the request's body was read from, or will have been closed; valid after Run
 
@@ -33,19 +32,27 @@ type Exchange struct {
 	HTTP1Required bool // the server wants the request over HTTP/1.1
 	Reset         bool // the server has ended the stream, for whatever reason
 
-	upload    *upload       // nil: no body
-	begun     int64         // by the connection's clock
-	stream    atomic.Uint32 // 0: its HEADERS have not been written
-	headed    atomic.Bool   // a byte of the response has come
-	uploaded  atomic.Bool   // the request has been written, or given up
-	ended     atomic.Bool
-	discarded atomic.Bool
+	prev, next *Exchange     // among the open ones of the connection, guarded by Conn.mu
+	upload     *upload       // nil: no body
+	body       body          // of the response
+	heard      int64         // Conn.heard when it began
+	stream     atomic.Uint32 // 0: its HEADERS have not been written
+	headed     atomic.Bool   // a byte of the response has come
+	ended      atomic.Bool
+	discarded  atomic.Bool
 }
 
-// NewExchange returns the exchange of a request. Its owner is told when it has ended.
+// errCanceled is what x/net says of a request whose Cancel channel was closed.
+const errCanceled = "net/http: request canceled"
+
+// errEnded stops what still goes on of an exchange that has failed.
+var errEnded = errors.New("peerpool: the exchange has ended")
+
+// NewExchange returns the exchange of a request, which ends with ctx at the latest. Its owner is told when it has
+// ended.
 func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner http1.Owner) *Exchange {
-	x := &Exchange{c: c, req: req, caller: ctx, owner: owner}
-	x.ctx, x.cancel = context.WithCancelCause(ctx)
+	x := &Exchange{c: c, req: req, owner: owner, canceled: make(chan struct{})}
+	x.ctx.Context = ctx
 	return x
 }
 
@@ -53,19 +60,15 @@ func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner http1.O
 // response; on failure it has ended already. Then the request's body is closed if it was touched, and left to the
 // caller if it was not.
 func (x *Exchange) Run() (*http.Response, error) {
-	x.begun = x.c.now()
+	x.heard = x.c.heard.Load()
 	if !x.c.began(x) {
 		x.Unprocessed = true
 		x.end(http1.EndError)
 		return nil, errNoStreams
 	}
-	ctx := httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
-		WroteHeaders:         x.wroteHeaders,
-		GotFirstResponseByte: x.gotFirstByte,
-		WroteRequest:         x.wroteRequest,
-	})
-	req := x.req.WithContext(ctx)
-	req.Cancel = nil // the caller sees to that one
+	x.ctx.observe(x)
+	req := x.req.WithContext(&x.ctx)
+	req.Cancel = x.canceled // the caller sees to its own
 	if req.Body != nil && req.Body != http.NoBody {
 		x.upload = &upload{body: req.Body}
 		req.Body = x.upload
@@ -82,27 +85,27 @@ func (x *Exchange) Run() (*http.Response, error) {
 	return resp, nil
 }
 
-// Cancel ends the exchange. It may be called at any time, from any goroutine.
-func (x *Exchange) Cancel(cause error) { x.cancel(cause) }
-
-// wroteHeaders is called by x/net while it holds the right to write: the last stream is that of this request.
-func (x *Exchange) wroteHeaders() {
-	x.stream.Store(x.c.wire.lastStream.Load())
-	x.c.mu.Lock()
-	delete(x.c.unsent, x)
-	x.c.mu.Unlock()
-	if x.c.wire.lastStream.Load() > maxStreamID {
-		x.c.over(ReasonStreamIDs)
+// Cancel ends the exchange. It may be called at any time, from any goroutine. The first cause counts.
+func (x *Exchange) Cancel(cause error) {
+	if x.cause.CompareAndSwap(nil, &cause) {
+		close(x.canceled)
 	}
 }
 
-func (x *Exchange) gotFirstByte() { x.headed.Store(true) }
-
-func (x *Exchange) wroteRequest(httptrace.WroteRequestInfo) {
-	x.uploaded.Store(true)
-	if x.ended.Load() {
-		x.cancel(nil)
+// canceledBy returns what Cancel was called with, or the cause of the context's end, or nil.
+func (x *Exchange) canceledBy() error {
+	if cause := x.cause.Load(); cause != nil && *cause != errEnded {
+		return *cause
 	}
+	if x.ctx.Err() != nil {
+		return context.Cause(x.ctx.Context)
+	}
+	return nil
+}
+
+// endedBy says that an error of x/net's is that of an exchange that was canceled like this.
+func (x *Exchange) endedBy(cause, err error) bool {
+	return cause != nil && (err == x.ctx.Err() || err.Error() == errCanceled)
 }
 
 // fail finds out what became of a request that has no response, and ends the exchange.
@@ -110,10 +113,11 @@ func (x *Exchange) fail(err error) error {
 	id := x.stream.Load()
 	x.Started = x.headed.Load()
 	// x/net returns as soon as a request is canceled, and may write it nevertheless.
-	x.Wrote = id != 0 || x.ctx.Err() != nil
+	cause := x.canceledBy()
+	x.Wrote = id != 0 || cause != nil
 	err = x.c.lossOf(err)
 	x.Lost = err == ErrLost
-	x.Stuck = context.Cause(x.ctx) == errNoStreams
+	x.Stuck = cause == errNoStreams
 	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
 		x.Reset = true
 		x.Unprocessed = reset.Code == xhttp2.ErrCodeRefusedStream
@@ -126,15 +130,15 @@ func (x *Exchange) fail(err error) error {
 	}
 	if x.upload != nil {
 		x.Touched = x.upload.touched.Load()
-		if cause := x.upload.failed(); cause != nil {
-			err = &http1.BodyError{Err: cause}
+		if failed := x.upload.failed(); failed != nil {
+			err = &http1.BodyError{Err: failed}
 		}
 	}
 	how := http1.EndError
 	switch {
 	case x.Stuck:
 		err = errNoStreams
-	case x.ctx.Err() != nil:
+	case cause != nil:
 		how = http1.EndCanceled
 	case isTimeout(err):
 		how = http1.EndTimeout
@@ -157,12 +161,12 @@ func (x *Exchange) end(how http1.End) {
 		return
 	}
 	c := x.c
-	if how != http1.Reusable && c.heard.Load() <= x.begun {
-		c.suspect.Store(true) // nothing has come since the request began
-	}
 	c.finished(x)
-	if how != http1.Reusable || x.uploaded.Load() {
-		x.cancel(nil)
+	if how != http1.Reusable {
+		if c.heard.Load() == x.heard {
+			c.suspect.Store(true) // nothing has come since the request began
+		}
+		x.Cancel(errEnded)
 	}
 	x.owner.ExchangeDone(how)
 }

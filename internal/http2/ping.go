@@ -20,18 +20,18 @@ import (
 func (c *Conn) began(x *Exchange) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watchLocked()
-	if c.noneLocked() {
-		return false
+	x.next = c.latest
+	if x.next != nil {
+		x.next.prev = x
 	}
-	c.unsent[x] = struct{}{}
-	return true
+	c.latest = x
+	c.watchLocked()
+	return !c.noneLocked()
 }
 
 // watchLocked counts an exchange, and arms the monitor.
 func (c *Conn) watchLocked() {
-	c.open++
-	if c.open == 1 {
+	if c.open.Add(1) == 1 {
 		c.since = c.now()
 	}
 	if c.watching || c.engine.pingAfter < 0 {
@@ -49,14 +49,22 @@ func (c *Conn) watchLocked() {
 func (c *Conn) finished(x *Exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.unsent, x)
-	c.open--
+	if x.prev != nil {
+		x.prev.next = x.next
+	} else {
+		c.latest = x.next
+	}
+	if x.next != nil {
+		x.next.prev = x.prev
+	}
+	x.prev, x.next = nil, nil
+	c.open.Add(-1)
 }
 
 // look is what the monitor's timer calls, on a goroutine that ends with this call.
 func (c *Conn) look() {
 	c.mu.Lock()
-	if c.open == 0 {
+	if c.open.Load() == 0 {
 		c.watching = false // the next exchange arms it again
 		c.mu.Unlock()
 		return

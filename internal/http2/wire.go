@@ -19,12 +19,15 @@ type wire struct {
 	c   *Conn
 	in  frames // touched by x/net's reader only
 	out frames // touched by x/net's writers, which take turns
+	box outbox
 
 	lastStream atomic.Uint32 // whose HEADERS have been written last
 }
 
 func newWire(nc net.Conn, c *Conn) *wire {
-	return &wire{Conn: nc, c: c, out: frames{skip: prefaceLen}}
+	w := &wire{Conn: nc, c: c, out: frames{skip: prefaceLen}}
+	w.box.init(nc)
+	return w
 }
 
 // Read is called on x/net's reading goroutine, which holds no lock.
@@ -47,7 +50,10 @@ func telling(k frameKind) bool {
 
 func (w *wire) Write(p []byte) (int, error) {
 	w.out.follow(p, isHeaders, w.sent)
-	return w.Conn.Write(p)
+	if w.c.crowded() {
+		return w.box.hold(p)
+	}
+	return w.box.write(p)
 }
 
 func isHeaders(k frameKind) bool { return k == frameHeaders }
