@@ -103,7 +103,6 @@ func TestAnExchangeOverHTTP2FailsAsWithNetHTTP(t *testing.T) {
 			flush(w)
 			panic(http.ErrAbortHandler)
 		},
-		"closed at once": func(_ http.ResponseWriter, r *http.Request) { closeBelow(r) },
 		"closed within the body": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, "some")
 			flush(w)
