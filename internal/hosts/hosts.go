@@ -3,10 +3,12 @@
 package hosts
 
 import (
+	"maps"
 	"net"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Other is the Addr that stands for all servers beyond those that a [Table] tells apart.
@@ -50,9 +52,11 @@ type Table[V any] struct {
 	make  func(Name) V
 	other V // or the only one
 
-	mu      sync.RWMutex // guards the maps; make is called under it
+	// spelled is a shortcut that takes no lock: the map is replaced, never written to. It is bounded as well.
+	spelled atomic.Pointer[map[spelling]V]
+
+	mu      sync.Mutex // guards the map, and serializes replacing the other one; make is called under it
 	servers map[Name]V
-	spelled map[spelling]V // a shortcut, bounded as well
 }
 
 type spelling struct{ scheme, host string }
@@ -66,7 +70,8 @@ func New[V any](limit int, make func(Name) V) *Table[V] {
 		return t
 	}
 	t.other = make(Name{Addr: Other})
-	t.servers, t.spelled = map[Name]V{}, map[spelling]V{}
+	t.servers = map[Name]V{}
+	t.spelled.Store(&map[spelling]V{})
 	return t
 }
 
@@ -76,16 +81,13 @@ func (t *Table[V]) Of(scheme, host string) V {
 		return t.other
 	}
 	key := spelling{scheme, host}
-	t.mu.RLock()
-	v, known := t.spelled[key]
-	t.mu.RUnlock()
-	if known {
+	if v, known := (*t.spelled.Load())[key]; known {
 		return v
 	}
 	name := Parse(scheme, host)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v, known = t.servers[name]
+	v, known := t.servers[name]
 	if !known && len(t.servers) >= t.limit {
 		return t.other
 	}
@@ -93,20 +95,22 @@ func (t *Table[V]) Of(scheme, host string) V {
 		v = t.make(name)
 		t.servers[name] = v
 	}
-	if len(t.spelled) < 2*t.limit {
-		t.spelled[key] = v
+	if spelled := *t.spelled.Load(); len(spelled) < 2*t.limit {
+		spelled = maps.Clone(spelled)
+		spelled[key] = v
+		t.spelled.Store(&spelled)
 	}
 	return v
 }
 
 // Each calls f with every value, that for the others included. f may use the Table.
 func (t *Table[V]) Each(f func(V)) {
-	t.mu.RLock()
+	t.mu.Lock()
 	all := make([]V, 0, len(t.servers)+1)
 	for _, v := range t.servers {
 		all = append(all, v)
 	}
-	t.mu.RUnlock()
+	t.mu.Unlock()
 	for _, v := range append(all, t.other) {
 		f(v)
 	}

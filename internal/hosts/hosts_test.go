@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 )
 
@@ -40,7 +41,7 @@ func TestServersBeyondTheLimitAreOneOther(t *testing.T) {
 			}
 		}
 	}
-	if n := len(table.spelled); n > 4 {
+	if n := len(*table.spelled.Load()); n > 4 {
 		t.Errorf("%d spellings are remembered", n)
 	}
 	var all []Name
@@ -59,5 +60,31 @@ func TestATableWithoutALimitTellsNoneApart(t *testing.T) {
 	table.Each(func(n Name) { all = append(all, n) })
 	if len(all) != 1 {
 		t.Errorf("%v", all)
+	}
+}
+
+func TestATableIsSafeForConcurrentUse(t *testing.T) {
+	table := New(3, func(n Name) *Name { return &n })
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := range 200 {
+				host := fmt.Sprintf("%d.test", i%6)
+				if v := table.Of("http", host); v.Addr != host && v.Addr != Other {
+					t.Errorf("%s is %v", host, v)
+				}
+				if i%50 == 0 {
+					table.Each(func(*Name) {})
+				}
+			}
+		})
+	}
+	wg.Wait()
+	made := map[*Name]bool{}
+	for i := range 6 {
+		made[table.Of("http", fmt.Sprintf("%d.test", i))] = true
+	}
+	if len(made) != 4 {
+		t.Errorf("%d values for 3 servers and the others", len(made))
 	}
 }
