@@ -29,8 +29,6 @@ func (s *scene) streamFault(err error) {
 	if errors.As(err, &stream) {
 		s.note("stream error %v", stream.Code)
 	}
-	var goAway xhttp2.GoAwayError
-	s.note("GOAWAY %v", errors.As(err, &goAway))
 }
 
 func TestAResponseOverHTTP2LooksAsNetHTTPWouldHaveIt(t *testing.T) {
