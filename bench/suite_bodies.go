@@ -61,6 +61,8 @@ func bodyComparisons(short bool) []comparison {
 	for i, candidates := range [][]candidate{everyone, few, few, everyone} {
 		all[i].candidates, all[i].baseline, all[i].twin = candidates, netHTTP, again
 		all[i].metric, all[i].columns = "gibcpu", []string{"gibcpu", "gibwall", "gibbytes"}
+		// One connection may cost twice what another does for as long as it lives, so that each round takes another.
+		all[i].fresh = true
 	}
 	return all
 }

@@ -74,10 +74,13 @@ func requestComparison(name string, spec requestSpec, callers int, short bool) c
 		name: name, candidates: everyone, baseline: netHTTP, twin: again,
 		metric: "cpu", columns: []string{"cpu", "user", "sys", "rate", "allocs", "bytes"},
 		spec: callersSpec{spec, callers}, window: window,
+		// Where memory and threads came to lie stays with a process, and must not decide. A thousand handshakes
+		// before each measurement would take most of the time.
+		fresh: callers < 1000,
 	}
 }
 
-// requestWorker keeps its callers, and so their connections, from round to round.
+// requestWorker has its callers' connections open before it measures.
 type requestWorker struct {
 	client  client
 	callers crowd
