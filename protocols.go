@@ -36,7 +36,6 @@ func (t *Transport) speaksHTTP2() bool {
 	if t.TLSNextProto != nil {
 		return t.TLSNextProto[protoHTTP2] != nil
 	}
-	//lint:ignore SA1019 callers may still set Dial and DialTLS
 	dials := t.Dial != nil || t.DialContext != nil || t.DialTLS != nil || t.DialTLSContext != nil
 	return t.ForceAttemptHTTP2 || t.TLSClientConfig == nil && !dials
 }
