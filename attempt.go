@@ -37,19 +37,15 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 	ctx := orig.Context()
 	a := &attempt{t: t, peer: peer, number: 1, orig: orig, trace: httptrace.ContextClientTrace(ctx)}
 	a.Req, a.Ctx = req, ctx
-	//lint:ignore SA1019 callers may still set it, and http.Client does
-	cancel := orig.Cancel
-	if cancel != nil {
-		a.done = make(chan struct{})
-	}
 	if after == nil {
 		t.core.inflight.add(a)
 	} else {
 		a.number = after.number + 1
 		t.core.inflight.replace(after, a)
 	}
-	if cancel != nil {
-		go a.watchCancel(cancel, a.done)
+	//lint:ignore SA1019 callers may still set it, and http.Client does
+	if cancel := orig.Cancel; cancel != nil {
+		a.heed(cancel)
 	}
 	a.observeStart(after)
 	return a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // inflight lists the attempts of the requests under way, for CancelRequest.
@@ -20,7 +21,8 @@ type canceling struct {
 	stopWait   context.CancelCauseFunc // while it waits for a connection
 	active     condemnable             // its exchange, while there is one
 	returned   bool                    // the caller has the response
-	done       chan struct{}           // closed at its end; nil if nobody cares
+	listen     *time.Timer             // until somebody listens to Request.Cancel
+	done       chan struct{}           // closed at its end; nil if nobody listens
 }
 
 // condemnable is an exchange that can be ended from outside, in two steps: Condemn marks it, and if it returns true
@@ -59,8 +61,47 @@ func (f *inflight) removeLocked(a *attempt) {
 		a.next.prev = a.prev
 	}
 	a.prev, a.next, a.listed, a.active = nil, nil, false, nil
+	if a.listen != nil {
+		a.listen.Stop()
+	}
 	if a.done != nil {
 		close(a.done)
+	}
+}
+
+// heedAfter is how long a request goes on before anybody listens to its Cancel channel: most are over by then and
+// cost no goroutine.
+const heedAfter = 5 * time.Millisecond
+
+// heed ends the attempt when the request's old-fashioned Cancel channel is closed.
+func (a *attempt) heed(cancel <-chan struct{}) {
+	select {
+	case <-cancel:
+		a.cancel(oldCause(a.Ctx))
+		return
+	default:
+	}
+	f := &a.t.core.inflight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	a.listen = time.AfterFunc(heedAfter, func() { a.watchCancel(cancel) })
+}
+
+// watchCancel listens, on the goroutine of the timer, until the attempt ends.
+func (a *attempt) watchCancel(cancel <-chan struct{}) {
+	f := &a.t.core.inflight
+	f.mu.Lock()
+	if !a.listed {
+		f.mu.Unlock()
+		return
+	}
+	done := make(chan struct{})
+	a.done = done
+	f.mu.Unlock()
+	select {
+	case <-cancel:
+		a.cancel(oldCause(a.Ctx))
+	case <-done:
 	}
 }
 

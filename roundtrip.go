@@ -143,13 +143,3 @@ func oldCause(ctx context.Context) error {
 		return errCanceled
 	}
 }
-
-// watchCancel ends the attempt when the request's old-fashioned Cancel channel is closed. Its goroutine
-// belongs to the attempt and ends with it.
-func (a *attempt) watchCancel(cancel <-chan struct{}, done <-chan struct{}) {
-	select {
-	case <-cancel:
-		a.cancel(oldCause(a.Ctx))
-	case <-done:
-	}
-}
