@@ -48,11 +48,20 @@ func brief(d time.Duration) string {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", d/time.Second)
 	case d < time.Hour:
-		return fmt.Sprintf("%d min %02d s", d/time.Minute, d%time.Minute/time.Second)
+		return two(d, time.Minute, "min", time.Second, "s")
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)
+		return two(d, time.Hour, "h", time.Minute, "min")
 	}
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}
+
+// two writes a duration in two units, or in the larger one if that is all.
+func two(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
+	text := fmt.Sprintf("%d %s", d/large, largeName)
+	if rest := d % large / small; rest > 0 {
+		text += fmt.Sprintf(" %d %s", rest, smallName)
+	}
+	return text
 }
 
 // ago writes how long ago something was.

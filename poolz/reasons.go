@@ -14,7 +14,7 @@ var meanings = map[string]string{
 	"busy":             "every connection was in use",
 	"expired":          "an idle one had reached its limit",
 	"stale":            "an idle one turned out to be gone",
-	"fresh":            "a new one was asked for, as by a retry",
+	"fresh":            "a retry wanted a new one",
 	"unpooled":         "the peer opts out of pooling",
 	reasonNoConnection: "none could be had",
 
@@ -35,6 +35,8 @@ var meanings = map[string]string{
 	"request_unsent":   "the response came before the request's end",
 	"connection_auth":  "bound to somebody by NTLM or Negotiate",
 	"discarded":        "discarded by the program",
+	"error":            "the exchange failed",
+	"canceled":         "the request was given up",
 	"tunnel":           "it was a tunnel",
 	"unspecified":      "no reason was given",
 

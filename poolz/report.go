@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	eventsOnPage = 12
+	eventsOnPage = 6
 	connsOnPage  = 500
 )
 
