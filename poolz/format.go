@@ -71,6 +71,8 @@ func ago(d time.Duration) string {
 		return "now"
 	case d < time.Minute:
 		return fmt.Sprintf("%d s ago", d/time.Second)
+	case d < time.Hour:
+		return brief(d.Truncate(time.Minute)) + " ago"
 	}
-	return brief(d) + " ago"
+	return brief(d.Truncate(time.Hour)) + " ago"
 }

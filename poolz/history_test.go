@@ -103,6 +103,7 @@ func TestNumbersAndDurationsAreShort(t *testing.T) {
 		{brief(9990 * time.Millisecond), "9.9 s"}, {brief(59900 * time.Millisecond), "59 s"},
 		{brief(time.Minute), "1 min"}, {brief(61 * time.Second), "1 min 1 s"}, {brief(25*time.Hour + time.Minute), "25 h 1 min"},
 		{brief(72 * time.Hour), "3 days"}, {ago(0), "now"}, {ago(5 * time.Second), "5 s ago"},
+		{ago(99 * time.Second), "1 min ago"}, {ago(150 * time.Minute), "2 h ago"},
 		{number64(0.25), "0.2"}, {number64(12345.6), "12,346"}, {number64(roundUp(2100)), "5,000"},
 	} {
 		if c.got != c.want {
