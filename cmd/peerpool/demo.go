@@ -86,15 +86,27 @@ var contenders = []contender{
 type demonstration struct {
 	serverTLS, clientTLS *tls.Config
 	progress             *progress
+	watched              *peerpool.Transport // serves all phases, for a page to show; nil: each has its own
 }
 
 // demonstrate runs all phases with both clients, one after the other, and prints the table of what happened.
 func demonstrate(ctx context.Context, s streams, phases []phase) (int, error) {
-	d := demonstration{progress: &progress{w: s.err, live: s.live}}
-	var err error
-	if d.serverTLS, d.clientTLS, err = loopbackTLS(); err != nil {
+	d, err := newDemonstration(s)
+	if err != nil {
 		return 0, err
 	}
+	return d.present(ctx, s, phases)
+}
+
+func newDemonstration(s streams) (*demonstration, error) {
+	server, client, err := loopbackTLS()
+	if err != nil {
+		return nil, err
+	}
+	return &demonstration{serverTLS: server, clientTLS: client, progress: &progress{w: s.err, live: s.live}}, nil
+}
+
+func (d *demonstration) present(ctx context.Context, s streams, phases []phase) (int, error) {
 	rows, err := d.rows(ctx, phases)
 	if err != nil {
 		return 0, err
@@ -141,8 +153,12 @@ func (d *demonstration) row(ctx context.Context, ph phase, c contender) (row, er
 		return row{}, err
 	}
 	defer srv.close()
-	rt := c.make(&http.Transport{MaxIdleConnsPerHost: demoCallers, TLSClientConfig: d.clientTLS})
+	rt := c.make(d.settings())
+	if _, pooled := rt.(*peerpool.Transport); pooled && d.watched != nil {
+		rt = d.watched
+	}
 	defer rt.CloseIdleConnections()
+	before := statsOf(rt)
 
 	t, err := newTrial(srv.url())
 	if err != nil {
@@ -159,11 +175,37 @@ func (d *demonstration) row(ctx context.Context, ph phase, c contender) (row, er
 
 	r := t.row()
 	r.server, r.client, r.opened = ph.name, c.name, srv.opened.Load()
-	if pooled, ok := rt.(interface{ Stats() peerpool.Stats }); ok {
-		stats := pooled.Stats()
-		r.stats = &stats
-	}
+	r.stats = since(before, statsOf(rt))
 	return r, nil
+}
+
+// settings are those of both clients.
+func (d *demonstration) settings() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: demoCallers, TLSClientConfig: d.clientTLS}
+}
+
+// statsOf returns nil for a client that keeps none.
+func statsOf(rt transport) *peerpool.Stats {
+	pooled, ok := rt.(*peerpool.Transport)
+	if !ok {
+		return nil
+	}
+	stats := pooled.Stats()
+	return &stats
+}
+
+// since returns what the report needs of the difference between two snapshots.
+func since(before, after *peerpool.Stats) *peerpool.Stats {
+	if before == nil {
+		return nil
+	}
+	stats := *after
+	for reason, n := range before.Closes {
+		stats.Closes[reason] -= n
+	}
+	stats.UnexpectedData -= before.UnexpectedData
+	stats.Retries.Saved -= before.Retries.Saved
+	return &stats
 }
 
 // send sends the requests wave by wave.

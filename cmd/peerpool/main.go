@@ -28,9 +28,12 @@ const (
 
 const usage = `peerpool shows what the connection pool of package peerpool does.
 
-  peerpool
+  peerpool [-listen ADDR]
         sends some thousand requests to well-behaved and other servers, all of them in this process,
         through peerpool and through net/http, and prints what happened to each
+
+        -listen ADDR  show the pool meanwhile on a page at http://ADDR/debug/peerpool, and go on with
+                      a light load until Ctrl-C
 
   peerpool get [-n N] [-c C] [-json] [-k] [-H 'Name: value'] [-timeout D] URL...
         sends GET requests through one Transport and reports what they cost; redirects are not followed,
@@ -92,6 +95,9 @@ func run(ctx context.Context, args []string, s streams) int {
 func dispatch(ctx context.Context, args []string, s streams) (int, error) {
 	if len(args) == 0 {
 		return demonstrate(ctx, s, demoPhases())
+	}
+	if isListenFlag(args[0]) {
+		return demonstrateOnPage(ctx, args, s, demoPhases())
 	}
 	switch args[0] {
 	case "get":

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/poolz"
+	"github.com/peerpool/peerpool/prompool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	pagePath    = "/debug/peerpool"
+	metricsPath = "/metrics"
+)
+
+func isListenFlag(arg string) bool {
+	name, _, _ := strings.Cut(arg, "=")
+	return name == "-listen" || name == "--listen"
+}
+
+// parseListen reads the arguments of the demonstration, which are not none.
+func parseListen(args []string) (addr string, err error) {
+	set := flag.NewFlagSet("peerpool", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&addr, "listen", "", "")
+	if err := set.Parse(args); err != nil {
+		return "", flagError(err)
+	}
+	if set.NArg() > 0 {
+		return "", misuse(`%s is one argument too many: write "peerpool -listen 127.0.0.1:8080"`, shown(set.Arg(0)))
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return "", misuse(`-listen takes an address and a port: write "peerpool -listen 127.0.0.1:8080"`)
+	}
+	return addr, nil
+}
+
+// demonstrateOnPage is demonstrate with one Transport for all phases, whose pool is shown on a page. When the
+// phases are over the page goes on, with some load to look at, until ctx ends.
+func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []phase) (int, error) {
+	addr, err := parseListen(args)
+	if err != nil {
+		return 0, err
+	}
+	d, err := newDemonstration(s)
+	if err != nil {
+		return 0, err
+	}
+	d.watched = peerpool.FromHTTP(d.settings())
+	handler := watch(d.watched)
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return 0, fmt.Errorf("no page can be shown: %w", err)
+	}
+	srv := serveOn(ln, handler)
+	defer srv.Close()
+	_, _ = fmt.Fprintf(s.err, "The pool is at http://%[1]s%[2]s\nIts metrics are at http://%[1]s%[3]s\n", ln.Addr(), pagePath, metricsPath)
+
+	if code, err := d.present(ctx, s, phases); code != exitOK || err != nil {
+		return code, err
+	}
+	_, _ = fmt.Fprintf(s.err, "The page stays, with a light load. Ctrl-C ends it.\n")
+	v, err := d.invite()
+	if err != nil {
+		return 0, err
+	}
+	v.visit(ctx)
+	return exitOK, nil
+}
+
+// watch makes all that shows what a Transport does, which must not have been used before.
+func watch(t *peerpool.Transport) http.Handler {
+	page := poolz.New(t, poolz.AllowDrain())
+	t.Observer = page.Observer()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(prompool.NewCollector(t)) // adds to the Observer
+
+	mux := http.NewServeMux()
+	mux.Handle(pagePath, page)
+	mux.Handle(metricsPath, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /{$}", http.RedirectHandler(pagePath, http.StatusFound))
+	return mux
+}
+
+// serveOn serves until the server is closed. Its goroutine ends with that.
+func serveOn(ln net.Listener, handler http.Handler) *http.Server {
+	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			ln.Close() // who asks for the page is refused rather than left to wait
+		}
+	}()
+	return srv
+}

@@ -1,0 +1,125 @@
+package poolz
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// document is the report as JSON. Durations are in seconds, and the maps never null.
+type document struct {
+	At           time.Time                       `json:"at"`
+	Idle         int                             `json:"idle"`
+	Active       int                             `json:"active"`
+	Dialing      int                             `json:"dialing"`
+	Waiting      int                             `json:"waiting"`
+	Opened       uint64                          `json:"opened"`
+	Hijacked     uint64                          `json:"hijacked"`
+	Hits         uint64                          `json:"hits"`
+	Misses       map[peerpool.MissReason]uint64  `json:"misses"`
+	Dials        uint64                          `json:"dials"`
+	DialFailures uint64                          `json:"dial_failures"`
+	Closes       map[peerpool.CloseReason]uint64 `json:"closes"`
+	Retries      jsonRetries                     `json:"retries"`
+	Unexpected   uint64                          `json:"unexpected_data"`
+	Recent       jsonRecent                      `json:"recent"`
+	Known        int                             `json:"known_identities"` // all of them
+	Found        int                             `json:"found_identities"` // those that were searched for
+	Identities   []jsonIdentity                  `json:"identities"`       // those on this page of them
+	LastCloses   []jsonEvent                     `json:"last_closes"`      // the newest first
+	LastMisses   []jsonEvent                     `json:"last_misses"`
+	Drained      *drained                        `json:"drained,omitempty"`
+}
+
+type jsonRetries struct {
+	Stale       uint64 `json:"stale"`
+	Unsent      uint64 `json:"unsent"`
+	Misdirected uint64 `json:"misdirected"`
+	Refused     uint64 `json:"refused"`
+	Lost        uint64 `json:"lost"`
+	HTTP1       uint64 `json:"http1"`
+	Saved       uint64 `json:"saved"`
+	Failed      uint64 `json:"failed"`
+}
+
+// jsonRecent is what happened lately.
+type jsonRecent struct {
+	Seconds float64 `json:"seconds"`
+	Hits    uint64  `json:"hits"`
+	Misses  uint64  `json:"misses"`
+}
+
+type jsonIdentity struct {
+	ID           string     `json:"id"`
+	Identity     string     `json:"identity"`
+	Idle         int        `json:"idle"`
+	Active       int        `json:"active"`
+	Dialing      int        `json:"dialing"`
+	Waiting      int        `json:"waiting"`
+	Hits         uint64     `json:"hits"`
+	Misses       uint64     `json:"misses"`
+	Dials        uint64     `json:"dials"`
+	DialFailures uint64     `json:"dial_failures"`
+	Conns        []jsonConn `json:"conns"` // the oldest first
+}
+
+type jsonConn struct {
+	Age      float64 `json:"age_seconds"`
+	Idle     float64 `json:"idle_seconds"` // 0 while it is in use
+	Uses     uint64  `json:"uses"`
+	Leases   int     `json:"leases"`
+	Capacity int     `json:"capacity"`
+	Retired  string  `json:"retired,omitempty"`
+}
+
+type jsonEvent struct {
+	At       time.Time `json:"at"`
+	Reason   string    `json:"reason"`
+	Count    uint64    `json:"count"`
+	ID       string    `json:"id,omitempty"`
+	Identity string    `json:"identity,omitempty"`
+	Waited   float64   `json:"waited_seconds,omitempty"`
+	Failure  string    `json:"failure,omitempty"`
+}
+
+func (r *report) json() ([]byte, error) {
+	s := &r.Stats
+	text, err := json.MarshalIndent(document{
+		At: r.At, Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
+		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
+		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
+		Retries: jsonRetries(s.Retries), Unexpected: s.UnexpectedData,
+		Recent: jsonRecent{r.Recent.to.Sub(r.Recent.from).Seconds(), r.Recent.hits, r.Recent.misses},
+		Known:  len(s.Peers), Found: r.Pages.Found,
+		Identities: converted(r.Identities, jsonIdentityOf),
+		LastCloses: converted(r.Closes, jsonEventOf), LastMisses: converted(r.Misses, jsonEventOf),
+		Drained: r.Drained,
+	}, "", "  ")
+	return append(text, '\n'), err
+}
+
+func jsonIdentityOf(i identity) jsonIdentity {
+	return jsonIdentity{
+		ID: i.ID, Identity: i.Name, Idle: i.Idle, Active: i.Active, Dialing: i.Dialing, Waiting: i.Waiting,
+		Hits: i.Hits, Misses: i.Misses, Dials: i.Dials, DialFailures: i.DialFailures,
+		Conns: converted(i.Conns, jsonConnOf),
+	}
+}
+
+func jsonConnOf(c peerpool.ConnStats) jsonConn {
+	return jsonConn{c.Age.Seconds(), c.Idle.Seconds(), c.Uses, c.Leases, c.Capacity, string(c.Retired)}
+}
+
+func jsonEventOf(e entry) jsonEvent {
+	return jsonEvent{e.At, e.Reason, e.Count, e.ID, e.Name, e.Waited.Seconds(), e.Failure}
+}
+
+// converted is never nil, so that an empty list is [] rather than null.
+func converted[A, B any](all []A, convert func(A) B) []B {
+	to := make([]B, len(all))
+	for i, a := range all {
+		to[i] = convert(a)
+	}
+	return to
+}

@@ -1,0 +1,71 @@
+package poolz
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// logKept bounds the events that a log keeps.
+const logKept = 200
+
+// event is a close or a miss, or several of a kind about which no more is known.
+type event struct {
+	At       time.Time
+	Reason   string
+	identity peerpool.Identity // the zero one if it is not known
+	Count    uint64
+	Waited   time.Duration // of a miss: how long the request waited for its connection
+	Failure  string        // of a miss that ended without a connection: at which hop
+}
+
+// log is the latest events. Its zero value is empty, and safe for concurrent use.
+type log struct {
+	mu     sync.Mutex // guards what follows
+	events []event    // a ring once it is full
+	oldest int
+}
+
+func (l *log) add(e event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.events) < logKept {
+		l.events = append(l.events, e)
+		return
+	}
+	l.events[l.oldest] = e
+	l.oldest = (l.oldest + 1) % logKept
+}
+
+// latest returns the events that match, the newest first, at most n.
+func (l *log) latest(n int, match func(*event) bool) []event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []event
+	for i := range l.events {
+		newest := (l.oldest + len(l.events) - 1 - i) % len(l.events)
+		if len(found) == n {
+			break
+		}
+		if e := &l.events[newest]; match(e) {
+			found = append(found, *e)
+		}
+	}
+	return found
+}
+
+// addNew adds what two snapshots of the same counters differ in, in the order of the reasons.
+func addNew[R ~string](l *log, at time.Time, before, after map[R]uint64) {
+	var reasons []R
+	for reason, n := range after {
+		if n > before[reason] {
+			reasons = append(reasons, reason)
+		}
+	}
+	slices.Sort(reasons)
+	for _, reason := range reasons {
+		l.add(event{At: at, Reason: string(reason), Count: after[reason] - before[reason]})
+	}
+}

@@ -1,0 +1,95 @@
+package poolz
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// reasonNoConnection stands where a request got no connection at all; the pool's own reasons are for those that
+// got one.
+const reasonNoConnection = "no_connection"
+
+// watching is what a Page counts for itself while it observes.
+type watching struct {
+	on           atomic.Bool
+	hits, misses atomic.Uint64
+}
+
+func (w *watching) counts() (hits, misses uint64) { return w.hits.Load(), w.misses.Load() }
+
+// Observer returns the hooks by which the page learns of every close and miss, and of the hit ratio while nobody
+// looks. They are for the Transport of this page alone, which must have them from its first request on. A hit
+// costs two atomic operations and a look at the clock.
+func (p *Page) Observer() *peerpool.Observer {
+	if !p.watching.on.Swap(true) {
+		p.history.tick(time.Now(), p.watching.counts)
+	}
+	return &peerpool.Observer{Acquired: p.acquired, Closed: p.closed}
+}
+
+func (p *Page) acquired(_ context.Context, a peerpool.Acquired) {
+	now := time.Now()
+	if a.Err == nil && a.Miss == "" {
+		p.watching.hits.Add(1)
+	} else {
+		p.watching.misses.Add(1)
+		e := event{At: now, Reason: string(a.Miss), identity: a.Identity, Count: 1, Waited: a.Waited}
+		if a.Err != nil {
+			e.Reason, e.Failure = reasonNoConnection, failureOf(a.Err)
+		}
+		p.misses.add(e)
+	}
+	p.history.tick(now, p.watching.counts)
+}
+
+func (p *Page) closed(c peerpool.Closed) {
+	p.closes.add(event{At: time.Now(), Reason: string(c.Reason), identity: c.Identity, Count: 1})
+}
+
+// failureOf says in a word or two what kept a request from a connection. The error's own text may come from
+// anywhere, a function for proxies that quotes credentials included, and is not for a page.
+func failureOf(err error) string {
+	var dial *peerpool.DialError
+	switch {
+	case errors.As(err, &dial) && dial.Timeout():
+		return dial.Op + ", timed out"
+	case errors.As(err, &dial):
+		return dial.Op
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timed out"
+	case errors.Is(err, context.Canceled):
+		return "given up"
+	case errors.Is(err, peerpool.ErrClosed):
+		return "shut down"
+	}
+	return ""
+}
+
+// look takes a snapshot of the pool, and learns from it what no hook has told.
+func (p *Page) look(now time.Time) (peerpool.Stats, []span) {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	stats := p.pool.Stats()
+	hits, misses := stats.Hits, total(stats.Misses)
+	if p.watching.on.Load() {
+		hits, misses = p.watching.counts()
+	} else if p.last != nil { // what happened before the first look is in the totals
+		addNew(&p.closes, now, p.last.Closes, stats.Closes)
+		addNew(&p.misses, now, p.last.Misses, stats.Misses)
+	}
+	p.last = &stats
+	p.history.tick(now, func() (uint64, uint64) { return hits, misses })
+	return stats, p.history.spans(now, hits, misses)
+}
+
+func total[R ~string](counts map[R]uint64) uint64 {
+	var sum uint64
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}

@@ -1,0 +1,10 @@
+(() => {
+  const every = 1000 * document.documentElement.dataset.refresh;
+  if (!every) return;
+  const again = () => {
+    const typing = document.activeElement && document.activeElement.matches("input, button");
+    if (document.hidden || typing) setTimeout(again, 1000);
+    else location.reload();
+  };
+  setTimeout(again, every);
+})();

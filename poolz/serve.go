@@ -1,0 +1,107 @@
+package poolz
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// ServeHTTP answers GET with the page, or with JSON, and POST by draining an identity if that is allowed.
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin") // without any referrer a browser would not tell its origin either
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the query of the URL cannot be read")
+		return
+	}
+	q, err := parseQuery(values)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	switch {
+	case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		p.show(w, q)
+	case r.Method == http.MethodPost && p.drain:
+		p.serveDrain(w, r, q)
+	default:
+		p.refuseMethod(w, r.Method)
+	}
+}
+
+func (p *Page) refuseMethod(w http.ResponseWriter, method string) {
+	allowed, text := "GET, HEAD", "this page can only be looked at"
+	switch {
+	case p.drain:
+		allowed += ", POST"
+	case method == http.MethodPost:
+		text = "draining is not allowed here: that takes poolz.AllowDrain"
+	}
+	w.Header().Set("Allow", allowed)
+	refuse(w, http.StatusMethodNotAllowed, text)
+}
+
+// refuse says in one line what is wrong with a request.
+func refuse(w http.ResponseWriter, status int, text string) {
+	http.Error(w, "poolz: "+text, status)
+}
+
+func (p *Page) show(w http.ResponseWriter, q query) {
+	report := p.report(q, time.Now())
+	render, contentType := report.html, "text/html; charset=utf-8"
+	if q.JSON {
+		render, contentType = report.json, "application/json"
+	}
+	body, err := render()
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	if report.Gone() {
+		w.WriteHeader(http.StatusNotFound)
+	}
+	_, _ = w.Write(body) // whoever asked may have left
+}
+
+// maxForm bounds a form, which has one field, in bytes.
+const maxForm = 4 << 10
+
+// serveDrain drains the identity that a form names, and leads back to the overview.
+func (p *Page) serveDrain(w http.ResponseWriter, r *http.Request, q query) {
+	if err := p.crossing.Check(r); err != nil {
+		refuse(w, http.StatusForbidden, "this request comes from another site")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		refuse(w, http.StatusBadRequest, "the form cannot be read")
+		return
+	}
+	id := r.PostForm.Get("drain")
+	if id == "" {
+		refuse(w, http.StatusBadRequest, "the form does not say which identity to drain: give its id as drain")
+		return
+	}
+	q.ID, q.Search = id, ""
+	stats := p.pool.Stats()
+	switch found := p.identities(&stats, q); len(found) {
+	case 0:
+		refuse(w, http.StatusNotFound, "the pool does not know this identity, or no longer: it has no connections")
+		return
+	case 1:
+		n := p.pool.Drain(found[0].key)
+		p.drained.Store(&drained{At: time.Now(), Identity: found[0].Name, Connections: n})
+	default: // one in 2^64
+		refuse(w, http.StatusConflict, "two identities have this id")
+		return
+	}
+	// Relative to the URL that the browser knows: a prefix may have been stripped from the one here.
+	back, _ := parseQuery(r.URL.Query()) // it has been parsed before
+	w.Header().Set("Location", back.Overview())
+	w.WriteHeader(http.StatusSeeOther)
+}
