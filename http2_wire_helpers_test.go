@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -51,7 +52,8 @@ func frameTest(t *testing.T, tr *peerpool.Transport, test func(h *framed)) {
 // peer is the server's end of a connection, with verbs that fail the test.
 type peer struct {
 	*httptestutil.FrameConn
-	t testing.TB
+	t  testing.TB
+	nc net.Conn
 }
 
 // accept returns the next connection, which must have been dialed. The server has not said anything yet.
@@ -69,7 +71,7 @@ func (h *framed) accept() *peer {
 	if err := nc.SetDeadline(time.Now().Add(aWeek)); err != nil {
 		h.t.Fatal(err)
 	}
-	p := &peer{httptestutil.Frames(nc), h.t}
+	p := &peer{httptestutil.Frames(nc), h.t, nc}
 	h.peers = append(h.peers, p)
 	return p
 }

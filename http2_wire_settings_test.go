@@ -123,7 +123,7 @@ func TestAServerThatAllowsNoStreamsIsGivenUp(t *testing.T) {
 					h.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 						nc, err := dial(ctx, network, addr)
 						server, _ := h.ln.Accept()
-						p := &peer{httptestutil.Frames(server), h.t}
+						p := &peer{httptestutil.Frames(server), h.t, server}
 						if early {
 							p.MaxStreams(0)
 						}

@@ -22,15 +22,19 @@ type FrameConn struct {
 	// Mute has the client's PING frames go unanswered.
 	Mute bool
 
-	nc                net.Conn
-	r                 io.Reader
-	framer            *http2.Framer
-	encoder           *hpack.Encoder
-	block             bytes.Buffer      // what encoder writes to
-	started           bool              // the client's preface has been read
-	early             map[uint32][]byte // DATA read while looking for something else, by stream
-	ended             map[uint32]bool   // the streams that the client has ended
-	resets            map[uint32]http2.ErrCode
+	nc      net.Conn
+	r       io.Reader
+	framer  *http2.Framer
+	encoder *hpack.Encoder
+	block   bytes.Buffer // what encoder writes to
+	started bool         // the client's preface has been read
+
+	// What has been read, by stream.
+	requests []*FrameRequest // that ReadRequest has not returned
+	early    map[uint32][]byte
+	ended    map[uint32]bool
+	resets   map[uint32]http2.ErrCode
+
 	readErr, writeErr error
 	noted             func(error) error // told how reading ended; may be nil
 }
@@ -166,14 +170,28 @@ func (c *FrameConn) heed(s *http2.SettingsFrame) {
 	c.write(c.framer.WriteSettingsAck)
 }
 
-// Await returns the next frame of a type, on a stream; those before it are
-// gone, but for the bodies of requests and the ends of streams, which
-// ReadBody and AwaitReset find. nil if there is none.
-func (c *FrameConn) Await(kind http2.FrameType, stream uint32) *Frame {
-	for f := c.Next(); f != nil; f = c.Next() {
-		if f.Type == http2.FrameData && kind != http2.FrameData {
-			c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
+// step is Next for the methods that look for something: of what passes by,
+// they keep what others of them look for.
+func (c *FrameConn) step() *Frame {
+	f := c.Next()
+	if f == nil {
+		return nil
+	}
+	switch f.Type {
+	case http2.FrameData:
+		c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
+	case http2.FrameHeaders:
+		if req := requestOf(f); req.Method != "" { // else it is a trailer
+			c.requests = append(c.requests, req)
 		}
+	}
+	return f
+}
+
+// Await returns the next frame of a type, on a stream. Those that it reads
+// before are gone, but for what ReadRequest, ReadBody and AwaitReset look for.
+func (c *FrameConn) Await(kind http2.FrameType, stream uint32) *Frame {
+	for f := c.step(); f != nil; f = c.step() {
 		if f.Type == kind && f.Stream == stream {
 			return f
 		}
@@ -184,17 +202,14 @@ func (c *FrameConn) Await(kind http2.FrameType, stream uint32) *Frame {
 // ReadRequest returns the head of the next request; nil if there is none. Its
 // body is left to ReadBody.
 func (c *FrameConn) ReadRequest() *FrameRequest {
-	for f := c.Next(); f != nil; f = c.Next() {
-		switch f.Type {
-		case http2.FrameData:
-			c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
-		case http2.FrameHeaders:
-			if req := requestOf(f); req.Method != "" {
-				return req
-			}
+	for len(c.requests) == 0 {
+		if c.step() == nil {
+			return nil
 		}
 	}
-	return nil
+	req := c.requests[0]
+	c.requests = c.requests[1:]
+	return req
 }
 
 func requestOf(f *Frame) *FrameRequest {
@@ -216,14 +231,9 @@ func requestOf(f *Frame) *FrameRequest {
 // came.
 func (c *FrameConn) ReadBody(stream uint32) (body string, ok bool) {
 	for !c.ended[stream] {
-		if _, reset := c.resets[stream]; reset {
+		if _, reset := c.resets[stream]; reset || c.step() == nil {
 			return string(c.early[stream]), false
 		}
-		f := c.Next()
-		if f == nil {
-			return string(c.early[stream]), false
-		}
-		c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
 	}
 	return string(c.early[stream]), true
 }
@@ -232,7 +242,7 @@ func (c *FrameConn) ReadBody(stream uint32) (body string, ok bool) {
 // code; ok is false if it does not.
 func (c *FrameConn) AwaitReset(stream uint32) (code http2.ErrCode, ok bool) {
 	for {
-		if code, ok = c.resets[stream]; ok || c.Next() == nil {
+		if code, ok = c.resets[stream]; ok || c.step() == nil {
 			return code, ok
 		}
 	}

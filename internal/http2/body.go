@@ -4,8 +4,6 @@ import (
 	"io"
 	"net/http"
 	"reflect"
-	"sync"
-	"sync/atomic"
 
 	"github.com/peerpool/peerpool/internal/http1"
 )
@@ -75,63 +73,4 @@ func (b *body) end(how http1.End) {
 		how = http1.EndDiscarded
 	}
 	b.x.end(how)
-}
-
-// upload is the body of a request, which x/net closes in any case, and we only if it can no longer be sent again.
-type upload struct {
-	body    io.ReadCloser
-	touched atomic.Bool
-
-	mu     sync.Mutex // guards what follows; the body is not called under it
-	closed bool       // by x/net
-	kept   bool       // there is a response: the body will not be sent again
-	done   bool       // body has been closed
-	err    error      // that reading it ended with
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	u.touched.Store(true)
-	n, err := u.body.Read(p)
-	if err != nil && err != io.EOF {
-		u.mu.Lock()
-		if !u.closed { // otherwise it may be the closing that it complains about
-			u.err = err
-		}
-		u.mu.Unlock()
-	}
-	return n, err
-}
-
-func (u *upload) Close() error {
-	u.mu.Lock()
-	u.closed = true
-	u.mu.Unlock()
-	return u.tryClose()
-}
-
-// keep says that there is a response.
-func (u *upload) keep() {
-	u.mu.Lock()
-	u.kept = true
-	u.mu.Unlock()
-	u.tryClose()
-}
-
-// tryClose closes the body if that has been asked for and nobody will want to send it again.
-func (u *upload) tryClose() error {
-	u.mu.Lock()
-	now := u.closed && !u.done && (u.kept || u.touched.Load())
-	u.done = u.done || now
-	u.mu.Unlock()
-	if !now {
-		return nil
-	}
-	return u.body.Close()
-}
-
-// failed returns what reading the body has failed with.
-func (u *upload) failed() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.err
 }

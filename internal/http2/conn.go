@@ -23,7 +23,7 @@ const (
 	ReasonPeerClosed  Reason = "peer_closed"
 	ReasonGoAway      Reason = "goaway"       // the server said so
 	ReasonPingTimeout Reason = "ping_timeout" // the server did not answer
-	ReasonProtocol    Reason = "protocol"     // the server has reset a stream for a protocol error
+	ReasonProtocol    Reason = "protocol"     // the server has broken the protocol, or has reset a stream because we had
 	ReasonStreamIDs   Reason = "stream_ids"   // there are few left
 )
 

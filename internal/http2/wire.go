@@ -50,18 +50,25 @@ func telling(k frameKind) bool {
 
 func (w *wire) Write(p []byte) (int, error) {
 	w.out.follow(p, isHeaders, w.sent)
+	write := w.box.write
 	if w.c.crowded() {
-		return w.box.hold(p)
+		write = w.box.hold
 	}
-	return w.box.write(p)
+	n, err := write(p)
+	if err != nil {
+		w.c.over(ReasonPeerClosed)
+	}
+	return n, err
 }
 
 func isHeaders(k frameKind) bool { return k == frameHeaders }
 
 func (w *wire) sent(f frame) { w.lastStream.Store(f.stream) }
 
-// Close says goodbye where there is TLS, but not for long.
+// Close says goodbye where there is TLS, but not for long. Where nothing else has ended the connection, it is x/net that
+// closes it, as the server has broken the protocol.
 func (w *wire) Close() error {
+	w.c.over(ReasonProtocol)
 	if t, ok := w.Conn.(*tls.Conn); ok {
 		defer time.AfterFunc(closeWait, func() { t.NetConn().Close() }).Stop()
 	}
