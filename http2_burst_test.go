@@ -14,7 +14,7 @@ func TestAThousandRequestsAtOnceShareAnHTTP2Connection(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	const callers = 1000
 	o := http2Origin(t, callers, nil)
-	s := overHTTP2(t, o, &peerpool.Transport{})
+	s := onHTTP2(t, o, &peerpool.Transport{})
 	s.get(o.URL()) // the server says how many streams it allows
 	crowd(t, callers, func(int) error { return s.fetchHTTP2(o.URL()) })
 	if n := o.Conns(); n != 1 {
@@ -27,9 +27,9 @@ func TestAThousandRequestsAtOnceShareAnHTTP2Connection(t *testing.T) {
 
 func TestABurstToAnUnknownHTTP2ServerDialsAHandful(t *testing.T) {
 	httptestutil.CheckLeaks(t)
-	const burst, handful = 256, 4
+	const burst, handful = 256, 6 // four at first, and one for each hundred that come after their streams are taken
 	o := http2Origin(t, 250, nil)
-	s := overHTTP2(t, o, &peerpool.Transport{})
+	s := onHTTP2(t, o, &peerpool.Transport{})
 	crowd(t, burst, func(int) error { return s.fetchHTTP2(o.URL()) })
 	if n := o.Conns(); n > handful {
 		t.Errorf("%d connections to an unknown server, want at most %d; %+v", n, handful, s.Stats())
@@ -64,7 +64,7 @@ func TestABurstToAnHTTP1ServerThatMightSpeakHTTP2LosesNothing(t *testing.T) {
 			fmt.Fprint(w, r.Proto)
 		}),
 	})
-	s := overHTTP2(t, o, &peerpool.Transport{MaxIdleConnsPerHost: burst})
+	s := onHTTP2(t, o, &peerpool.Transport{MaxIdleConnsPerHost: burst})
 	crowd(t, burst, func(int) error {
 		body, err := s.try(newRequest(t, http.MethodGet, o.URL(), nil))
 		if err == nil && body != "HTTP/1.1" {
@@ -79,7 +79,7 @@ func TestABurstToAnHTTP1ServerThatMightSpeakHTTP2LosesNothing(t *testing.T) {
 
 func TestARepeatedBurstToAKnownHTTP1ServerDialsForEachAtOnce(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
-	s := overHTTP2(t, o, &peerpool.Transport{MaxIdleConnsPerHost: 64})
+	s := onHTTP2(t, o, &peerpool.Transport{MaxIdleConnsPerHost: 64})
 	s.get(o.URL())
 	s.CloseIdleConnections()
 	s.idleConns(o.URL(), 16)

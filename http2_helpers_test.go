@@ -12,30 +12,12 @@ import (
 
 // These helpers hold the Transport against Go's own HTTP/2 server.
 
-// versions are those protocols, by their names in ALPN; h2c is HTTP/2 without TLS.
-func versions(names ...string) *http.Protocols {
-	p := new(http.Protocols)
-	for _, name := range names {
-		switch name {
-		case "http/1.1":
-			p.SetHTTP1(true)
-		case "h2":
-			p.SetHTTP2(true)
-		case "h2c":
-			p.SetUnencryptedHTTP2(true)
-		default:
-			panic("no such protocol: " + name)
-		}
-	}
-	return p
-}
-
 // http2Origin starts an origin that speaks HTTP/2 and HTTP/1.1 over TLS, and allows so many streams.
 func http2Origin(t testing.TB, streams int, handler http.HandlerFunc) *httptestutil.Origin {
 	t.Helper()
 	opts := httptestutil.OriginOptions{
 		CA:        httptestutil.NewCA(t),
-		Protocols: versions("http/1.1", "h2"),
+		Protocols: versions(overHTTP1, overHTTP2),
 		Configure: func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams} },
 	}
 	if handler != nil {
@@ -44,8 +26,8 @@ func http2Origin(t testing.TB, streams int, handler http.HandlerFunc) *httptestu
 	return httptestutil.NewOrigin(t, opts)
 }
 
-// overHTTP2 puts tr to the test against an origin.
-func overHTTP2(t testing.TB, o *httptestutil.Origin, tr *peerpool.Transport) *subject {
+// onHTTP2 puts tr to the test against an origin.
+func onHTTP2(t testing.TB, o *httptestutil.Origin, tr *peerpool.Transport) *subject {
 	t.Helper()
 	tr.TLSClientConfig, tr.ForceAttemptHTTP2 = o.ClientTLS(), true
 	return observe(t, tr)
