@@ -54,10 +54,10 @@ type Conn struct {
 	mu       sync.Mutex
 	retire   func(Reason)
 	resize   func(int)
-	allowed  uint32       // streams, by the server
-	settled  bool         // its first SETTINGS have come
-	open     atomic.Int32 // exchanges
-	since    int64        // when open left zero
+	allowed  uint32 // streams, by the server
+	settled  bool   // its first SETTINGS have come
+	open     int    // exchanges
+	since    int64  // when open left zero
 	monitor  *time.Timer
 	watching bool      // monitor is armed, or at work
 	latest   *Exchange // head of the list of those open
@@ -137,9 +137,6 @@ func (c *Conn) Close() error {
 	c.mu.Unlock()
 	return c.cc.Close()
 }
-
-// crowded says that a write may wait for others: there are several exchanges, and nobody takes the time.
-func (c *Conn) crowded() bool { return c.open.Load() > 1 && !c.engine.timed }
 
 // now is the connection's clock, in nanoseconds.
 func (c *Conn) now() int64 { return int64(time.Since(c.born)) }

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// maxHeld is the length in bytes of the longest write that may wait for others: x/net's buffer. What is longer
-	// is the body of a request, which gains nothing from company.
+	// maxHeld is the length in bytes of the longest write that is held: x/net's buffer. What is longer is the body of
+	// a request, which gains nothing from company.
 	maxHeld = 4 << 10
 
-	// maxPending bounds what waits, in bytes: beyond it a write waits itself, as it would in front of a slow socket.
+	// maxPending bounds what is held, in bytes: beyond it a write waits, as it would in front of a slow socket.
 	maxPending = 64 << 10
 
 	// drainWait is how long a connection may be read from that can no longer be written to: what the server has
@@ -20,42 +20,31 @@ const (
 	drainWait = 250 * time.Millisecond
 )
 
-// outbox writes to a connection. Of small writes that are about to come at the same time, as when many responses have
-// come in one piece and their callers all go on to the next request, it makes one: one TLS record, one system call,
-// one wake-up of the server. Writes must not be concurrent, as x/net's are not.
+// outbox writes to a connection on a goroutine of its own. Writes that come at the same time, as when many responses
+// have come in one piece and their callers all go on to the next request, go out as one: one TLS record, one system
+// call, one wake-up of the server. Writes must not be concurrent, as x/net's are not.
 type outbox struct {
 	nc net.Conn
 
 	mu      sync.Mutex // guards what follows; nc is not called under it
-	done    sync.Cond  // writing has become false, or pending has become empty
-	pending *[]byte    // what flush has yet to write; nil: nothing
-	writing bool       // flush is at work
-	err     error      // what writing has failed with
+	more    sync.Cond  // pending is not nil, or closed is true
+	done    sync.Cond  // what was held is being written, or has been, or could not be
+	pending *[]byte    // what is held; nil: nothing
+	writing bool       // what was held is being written
+	running bool       // there is a goroutine: from the first hold on
+	closed  bool
+	err     error // what writing has failed with
 }
 
-// buffers holds the memory of pending writes: a connection that idles has none.
+// buffers holds the memory of what is held: a connection that idles has none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, maxHeld); return &b }}
 
 func (o *outbox) init(nc net.Conn) {
 	o.nc = nc
-	o.done.L = &o.mu
+	o.more.L, o.done.L = &o.mu, &o.mu
 }
 
-// write writes p after all that was held before it.
-func (o *outbox) write(p []byte) (int, error) {
-	o.mu.Lock()
-	for o.writing {
-		o.done.Wait()
-	}
-	err := o.err
-	o.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	return o.nc.Write(p)
-}
-
-// hold has p written soon. An error is that of an earlier write.
+// hold has p written soon, and returns what an earlier write has failed with.
 func (o *outbox) hold(p []byte) (int, error) {
 	if len(p) > maxHeld {
 		return o.write(p)
@@ -65,41 +54,90 @@ func (o *outbox) hold(p []byte) (int, error) {
 	for o.pending != nil && len(*o.pending)+len(p) > maxPending && o.err == nil {
 		o.done.Wait()
 	}
-	if o.err != nil {
-		return 0, o.err
+	if err := o.failedLocked(); err != nil {
+		return 0, err
 	}
 	if o.pending == nil {
 		o.pending = buffers.Get().(*[]byte)
 	}
 	*o.pending = append(*o.pending, p...)
-	if !o.writing {
-		o.writing = true
-		go o.flush()
+	if !o.running {
+		o.running = true
+		go o.run()
 	}
+	o.more.Signal()
 	return len(p), nil
 }
 
-// flush writes what is pending. Its goroutine ends when that is nothing, or with an error: at the latest when the
-// connection is closed.
-func (o *outbox) flush() {
+// write writes p after all that is held.
+func (o *outbox) write(p []byte) (int, error) {
+	o.mu.Lock()
+	o.drainLocked()
+	err := o.failedLocked()
+	o.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return o.nc.Write(p)
+}
+
+// close ends the goroutine, and returns when what was held has been written. nc must be closed before it returns if
+// that takes too long.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.more.Signal()
+	o.drainLocked()
+}
+
+func (o *outbox) drainLocked() {
+	for (o.pending != nil || o.writing) && o.err == nil {
+		o.done.Wait()
+	}
+}
+
+func (o *outbox) failedLocked() error {
+	if o.err == nil && o.closed {
+		return net.ErrClosed
+	}
+	return o.err
+}
+
+// run is the goroutine. It belongs to the connection, and ends when that is closed or a write fails.
+func (o *outbox) run() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.err == nil {
+		if o.pending != nil {
+			o.flushLocked()
+			continue
+		}
+		if o.closed {
+			return
+		}
+		o.more.Wait()
+	}
+}
+
+// flushLocked writes what is held. It lets go of the lock while it does.
+func (o *outbox) flushLocked() {
+	o.mu.Unlock()
 	runtime.Gosched() // those who are about to write go first
 	o.mu.Lock()
-	for o.pending != nil && o.err == nil {
-		batch := o.pending
-		o.pending = nil
-		o.done.Signal()
-		o.mu.Unlock()
-		_, err := o.nc.Write(*batch)
-		*batch = (*batch)[:0]
-		buffers.Put(batch)
-		o.mu.Lock()
-		o.err = err
-	}
-	o.writing = false
-	failed := o.err != nil
-	o.done.Signal()
+	batch := o.pending
+	o.pending, o.writing = nil, true
+	o.done.Broadcast()
 	o.mu.Unlock()
-	if failed { // nobody is told so but the reader
+
+	_, err := o.nc.Write(*batch)
+	*batch = (*batch)[:0]
+	buffers.Put(batch)
+	if err != nil { // x/net learns of it from its reader, or when it writes again
 		o.nc.SetReadDeadline(time.Now().Add(drainWait))
 	}
+
+	o.mu.Lock()
+	o.writing, o.err = false, err
+	o.done.Broadcast()
 }

@@ -31,7 +31,8 @@ func (c *Conn) began(x *Exchange) bool {
 
 // watchLocked counts an exchange, and arms the monitor.
 func (c *Conn) watchLocked() {
-	if c.open.Add(1) == 1 {
+	c.open++
+	if c.open == 1 {
 		c.since = c.now()
 	}
 	if c.watching || c.engine.pingAfter < 0 {
@@ -58,13 +59,13 @@ func (c *Conn) finished(x *Exchange) {
 		x.next.prev = x.prev
 	}
 	x.prev, x.next = nil, nil
-	c.open.Add(-1)
+	c.open--
 }
 
 // look is what the monitor's timer calls, on a goroutine that ends with this call.
 func (c *Conn) look() {
 	c.mu.Lock()
-	if c.open.Load() == 0 {
+	if c.open == 0 {
 		c.watching = false // the next exchange arms it again
 		c.mu.Unlock()
 		return

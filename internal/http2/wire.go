@@ -19,7 +19,7 @@ type wire struct {
 	c   *Conn
 	in  frames // touched by x/net's reader only
 	out frames // touched by x/net's writers, which take turns
-	box outbox
+	box outbox // what goes out
 
 	lastStream atomic.Uint32 // whose HEADERS have been written last
 }
@@ -48,11 +48,14 @@ func telling(k frameKind) bool {
 	return k == frameSettings || k == frameGoAway || k == frameRSTStream
 }
 
+// Write is called by x/net's writers. It returns before p is written, except for the first words of the connection,
+// whose failure is that of the dial, and where each write has a deadline.
 func (w *wire) Write(p []byte) (int, error) {
+	direct := w.out.skip > 0 || w.c.engine.timed
 	w.out.follow(p, isHeaders, w.sent)
-	write := w.box.write
-	if w.c.crowded() {
-		write = w.box.hold
+	write := w.box.hold
+	if direct {
+		write = w.box.write
 	}
 	n, err := write(p)
 	if err != nil {
@@ -65,13 +68,16 @@ func isHeaders(k frameKind) bool { return k == frameHeaders }
 
 func (w *wire) sent(f frame) { w.lastStream.Store(f.stream) }
 
-// Close says goodbye where there is TLS, but not for long. Where nothing else has ended the connection, it is x/net that
-// closes it, as the server has broken the protocol.
+// Close says goodbye, but not for long. Where nothing else has ended the connection, it is x/net that closes it, as the
+// server has broken the protocol.
 func (w *wire) Close() error {
 	w.c.over(ReasonProtocol)
-	if t, ok := w.Conn.(*tls.Conn); ok {
-		defer time.AfterFunc(closeWait, func() { t.NetConn().Close() }).Stop()
+	below := w.Conn
+	if t, ok := below.(*tls.Conn); ok {
+		below = t.NetConn()
 	}
+	defer time.AfterFunc(closeWait, func() { below.Close() }).Stop()
+	w.box.close()
 	return w.Conn.Close()
 }
 
