@@ -102,9 +102,18 @@ func (r *run) ExchangeDone(end http1.End) {
 // start runs an exchange up to the head of its response.
 func (b *bench) start(ctx context.Context, method string, body io.Reader) *run {
 	b.t.Helper()
+	return b.startWith(ctx, method, body, "")
+}
+
+// startWith is start with an expectation, if that is not empty.
+func (b *bench) startWith(ctx context.Context, method string, body io.Reader, expect string) *run {
+	b.t.Helper()
 	req, err := http.NewRequest(method, "http://example.test/", body)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if expect != "" {
+		req.Header.Set("Expect", expect)
 	}
 	r := &run{t: b.t, done: make(chan struct{})}
 	r.Exchange = b.NewExchange(ctx, req, r)
