@@ -19,11 +19,12 @@ type attempt struct {
 	orig   *http.Request // as the caller gave it; Req may have another body
 	trace  *httptrace.ClientTrace
 	fresh  bool // only a new connection will do
+	alone  bool // only one that nobody else uses
 	http1  bool // only HTTP/1.1 will do
 	// untouched says that the exchange ended before it did anything to its connection.
 	untouched bool
 	// These are what HTTP/2 tells besides, see outcome.
-	refused, lost, reset, wantsHTTP1 bool
+	refused, turnedOver, lost, reset, wantsHTTP1 bool
 
 	lease connLease
 	clock clock
@@ -108,6 +109,7 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	rt, terms := a.t.core, a.t.terms(a.peer)
 	terms.Fresh, terms.Expect = a.fresh, r.expect()
+	terms.Unpooled = terms.Unpooled || a.alone
 	var ok bool
 	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
 		preset.close()
@@ -204,7 +206,7 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 		wrote:    a.Wrote,
 		started:  a.Started,
 
-		refused: a.refused, lost: a.lost, reset: a.reset, wantsHTTP1: a.wantsHTTP1,
+		refused: a.refused, turnedOver: a.turnedOver, lost: a.lost, reset: a.reset, wantsHTTP1: a.wantsHTTP1,
 	}
 	if resp != nil {
 		o.status = resp.StatusCode
@@ -266,7 +268,7 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 		return nil, a.abandon(err)
 	}
 	next := newAttempt(a.t, a.orig, req, a.peer, a)
-	next.fresh = v.fresh(next.number)
+	next.fresh, next.alone = v.fresh(next.number), v.alone(next.number)
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
 }

@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 
@@ -10,6 +11,10 @@ import (
 	"github.com/peerpool/peerpool/pool"
 	"golang.org/x/net/http/httpguts"
 )
+
+// errTurnedOver is what the last of many attempts returns, each of which has come upon a connection that the server is
+// about to close.
+var errTurnedOver = errors.New("http2: the server closes the connection gracefully, with GOAWAY")
 
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
 type http2Conn struct {
@@ -57,17 +62,11 @@ func (c *http2Conn) giveBack(a *attempt, end http1.End) CloseReason {
 // exchange runs the attempt's request on a stream. A connection that has been quiet is asked first whether it is
 // still there.
 func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
-	if c.Quiet() {
-		ctx, done := a.waiting()
-		alive, err := c.Check(ctx)
-		done()
-		if !alive {
-			a.ExchangeDone(http1.EndError)
-			if err == nil {
-				err = http2.ErrLost
-			}
-			return nil, err
-		}
+	if err := c.check(a); err != nil {
+		a.refused = c.TurnedOver()
+		a.turnedOver = a.refused
+		a.ExchangeDone(http1.EndError)
+		return nil, err
 	}
 	if a.Req.Close || httpguts.HeaderValuesContainsToken(a.Req.Header["Connection"], "close") {
 		c.Retire(http2.Reason(http1.EndClose))
@@ -78,6 +77,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	a.Touched = x.Touched
 	if err != nil {
 		a.Wrote, a.Started = x.Wrote, x.Started
+		a.turnedOver = x.TurnedOver
 		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
 		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
 			c.learned.onlyHTTP1.Store(true)
@@ -89,6 +89,23 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		c.Retire(http2.Reason(http1.EndAuth))
 	}
 	return resp, nil
+}
+
+// check finds out whether the connection is still good, before anything is written to it.
+func (c *http2Conn) check(a *attempt) error {
+	if c.TurnedOver() { // since it was leased
+		return errTurnedOver
+	}
+	if !c.Quiet() {
+		return nil
+	}
+	ctx, done := a.waiting()
+	defer done()
+	alive, err := c.Check(ctx)
+	if !alive && err == nil {
+		err = http2.ErrLost
+	}
+	return err
 }
 
 // stream is how an exchange on a stream is canceled: without the connection.

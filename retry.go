@@ -11,6 +11,10 @@ import (
 // maxAttempts bounds how often one request is sent. A stale connection costs one: the next attempt dials.
 const maxAttempts = 3
 
+// maxTurns bounds how often a request is sent that a graceful GOAWAY has turned away each time. A server that closes its
+// connections after a few requests does that to all others that are on their way, and means no harm.
+const maxTurns = 8
+
 // outcome is what became of one attempt, as far as the verdict needs it.
 type outcome struct {
 	err      error
@@ -25,6 +29,7 @@ type outcome struct {
 	refused    bool // the server has said that it did not process the request
 	lost       bool // the connection did not answer a ping, or came to allow no requests
 	reset      bool // the server has ended the stream
+	turnedOver bool // refused with GOAWAY(NO_ERROR): the server closes the connection, as it does after a while
 	wantsHTTP1 bool // the server wants the request over HTTP/1.1
 }
 
@@ -51,6 +56,10 @@ const (
 // connection after the other. A server that has refused a request is alive, and has told what it has room for.
 func (v verdict) fresh(number int) bool { return v != retryRefused || number == maxAttempts }
 
+// alone says whether that attempt is made on a connection that nobody shares, as the last that a server could turn away
+// because of others.
+func (v verdict) alone(number int) bool { return v == retryRefused && number == maxTurns }
+
 // decide decides whether a request is sent again. It is the whole of the retry policy:
 //
 //	outcome of the attempt                                method          body         verdict
@@ -68,11 +77,11 @@ func (v verdict) fresh(number int) bool { return v != retryRefused || number == 
 //	something was written, connection reused              any other       any          give up
 //	something was written, new connection                 any             any          give up
 //
-// There are at most maxAttempts; see fresh for what they are made on. RFC 9110 section 9.2.2, RFC 9112 section 9.3.1
-// and RFC 9113 section 8.7 say when a client may do this.
+// There are at most maxAttempts, or maxTurns; see fresh and alone for what they are made on. RFC 9110 section 9.2.2,
+// RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may do this.
 func decide(o outcome, r replay, attempt int) verdict {
 	switch {
-	case attempt >= maxAttempts || !r.body:
+	case !r.body, attempt >= maxAttempts && !o.turnedOver, attempt >= maxTurns:
 		return giveUp
 	case o.status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected

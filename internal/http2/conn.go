@@ -125,6 +125,12 @@ func (c *Conn) Ended() Reason {
 	return ""
 }
 
+// TurnedOver says that the server, having served the connection for a while, has said that it takes no more streams.
+func (c *Conn) TurnedOver() bool {
+	away := c.goAway.Load()
+	return away != nil && away.code == codeNo && away.last > 0
+}
+
 // Retire has the connection take no new stream.
 func (c *Conn) Retire(why Reason) { c.over(why) }
 

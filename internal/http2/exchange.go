@@ -27,6 +27,7 @@ type Exchange struct {
 	Wrote         bool // the request's head was written, or may have been
 	Started       bool // a byte of the response arrived
 	Unprocessed   bool // the server has said that it did not process the request
+	TurnedOver    bool // that is because the connection has served its time, and nothing is wrong
 	Lost          bool // the server did not answer a ping
 	Stuck         bool // the server has come to allow no streams
 	HTTP1Required bool // the server wants the request over HTTP/1.1
@@ -127,6 +128,7 @@ func (x *Exchange) fail(err error) error {
 		x.HTTP1Required = away.code == codeHTTP11Required
 		// A server that turns the first request away has a quarrel with us, not with the connection.
 		x.Unprocessed = away.code == codeNo || id != 1
+		x.TurnedOver = x.c.TurnedOver()
 	}
 	if x.upload != nil {
 		x.Touched = x.upload.touched.Load()
