@@ -47,8 +47,13 @@ func (m *Meter) Pool() *peerpool.Transport { return m.pool }
 // RoundTrip implements http.RoundTripper.
 func (m *Meter) RoundTrip(req *http.Request) (*http.Response, error) {
 	m.requests.Add(1)
-	var attempts atomic.Int64
+	var tries atomic.Int64
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) {
+			if tries.Add(1) > 1 {
+				m.retries.Add(1)
+			}
+		},
 		ConnectDone: func(_, _ string, err error) {
 			if err == nil {
 				m.dials.Add(1)
@@ -58,9 +63,6 @@ func (m *Meter) RoundTrip(req *http.Request) (*http.Response, error) {
 			m.attempts.Add(1)
 			if info.Reused {
 				m.reused.Add(1)
-			}
-			if attempts.Add(1) > 1 {
-				m.retries.Add(1)
 			}
 		},
 	})
@@ -84,9 +86,9 @@ type Result struct {
 	Requests    int // that it was given
 	Failed      int // that it returned an error for
 	Connections int // opened
-	Attempts    int // that found a connection: one for each request, and one for each retry
+	Attempts    int // that got a connection
 	Reused      int // attempts on a connection that had served before
-	Retries     int // attempts after the first of their request
+	Retries     int // attempts after the first of their request, whether they got a connection or not
 	Took        time.Duration
 
 	// Pool is nil, but for peerpool.

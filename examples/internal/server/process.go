@@ -69,9 +69,13 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-// Stop asks the server to end, kills it if it does not within ten seconds, and returns when it has ended.
-func (p *Process) Stop() {
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+// Stop ends the server with SIGTERM, see [Process.StopWith].
+func (p *Process) Stop() { p.StopWith(syscall.SIGTERM) }
+
+// StopWith sends the server a signal to end by, kills it if it does not end within ten seconds, and returns when it
+// has ended.
+func (p *Process) StopWith(s os.Signal) {
+	if err := p.cmd.Process.Signal(s); err != nil {
 		_ = p.cmd.Process.Kill() // a system without signals, or it is gone already
 	}
 	giveUp := time.NewTimer(stopWithin)
@@ -83,9 +87,6 @@ func (p *Process) Stop() {
 		<-p.exited
 	}
 }
-
-// Signal sends the server a signal.
-func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
 // Output returns the end of what the server has printed.
 func (p *Process) Output() string { return p.output.String() }
