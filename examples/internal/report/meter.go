@@ -49,11 +49,6 @@ func (m *Meter) RoundTrip(req *http.Request) (*http.Response, error) {
 	m.requests.Add(1)
 	var tries atomic.Int64
 	ctx := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GetConn: func(string) {
-			if tries.Add(1) > 1 {
-				m.retries.Add(1)
-			}
-		},
 		ConnectDone: func(_, _ string, err error) {
 			if err == nil {
 				m.dials.Add(1)
@@ -61,6 +56,9 @@ func (m *Meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
 			m.attempts.Add(1)
+			if tries.Add(1) > 1 { // GetConn would tell of more, but net/http asks twice for some of HTTP/2
+				m.retries.Add(1)
+			}
 			if info.Reused {
 				m.reused.Add(1)
 			}
@@ -88,7 +86,7 @@ type Result struct {
 	Connections int // opened
 	Attempts    int // that got a connection
 	Reused      int // attempts on a connection that had served before
-	Retries     int // attempts after the first of their request, whether they got a connection or not
+	Retries     int // attempts after the first of their request
 	Took        time.Duration
 
 	// Pool is nil, but for peerpool.
