@@ -34,6 +34,7 @@ type Process struct {
 func Start(ctx context.Context, cmd *exec.Cmd, ready func(context.Context) error) (*Process, error) {
 	p := &Process{name: cmd.Args[0], cmd: cmd, exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
+	endWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

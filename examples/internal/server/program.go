@@ -23,16 +23,16 @@ type Program struct {
 	// Module is the path and the version that "go install" builds it from; "": it is not built from Go.
 	Module string
 
-	// Heavy programs take minutes to build: their absence is never a failure of a test.
-	Heavy bool
+	// Optional programs are dear to get: nobody demands them of a machine that runs the tests.
+	Optional bool
 }
 
 // The servers and the tools of the examples, in the versions that they were tried with.
 var (
-	Versitygw   = Program{Name: "versitygw", Module: "github.com/versity/versitygw/cmd/versitygw@v1.8.0", Heavy: true}
-	Extensions  = Program{Name: "apiextensions-apiserver", Module: "k8s.io/apiextensions-apiserver@v0.37.2", Heavy: true}
-	Conformance = Program{Name: "connectconformance", Module: "connectrpc.com/conformance/cmd/connectconformance@v1.0.7", Heavy: true}
-	Etcd        = Program{Name: "etcd", Package: "etcd-server"}
+	Versitygw   = Program{Name: "versitygw", Module: "github.com/versity/versitygw/cmd/versitygw@v1.8.0", Optional: true}
+	Extensions  = Program{Name: "apiextensions-apiserver", Module: "k8s.io/apiextensions-apiserver@v0.37.2", Optional: true}
+	Conformance = Program{Name: "connectconformance", Module: "connectrpc.com/conformance/cmd/connectconformance@v1.0.7", Optional: true}
+	Etcd        = Program{Name: "etcd", Package: "etcd-server", Optional: true}
 	Nginx       = Program{Name: "nginx", Package: "nginx-light"}
 	Wrk         = Program{Name: "wrk", Package: "wrk"}
 	Prometheus  = Program{Name: "prometheus", Package: "prometheus"}
