@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/peerpool/peerpool/examples/internal/report"
+)
+
+// within bounds the whole of a workload: a watch that has gone silent ends it.
+const within = 2 * time.Minute
+
+var (
+	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	words       = schema.GroupVersionResource{Group: "example.peerpool.dev", Version: "v1", Resource: "words"}
+)
+
+// workload is how many objects are made, by how many callers.
+type workload struct {
+	objects int // before the rotation, and as many after it
+	workers int
+}
+
+// prepare waits for the API server and makes the resource known to it, by a client that serves for nothing else.
+func prepare(ctx context.Context, cluster *cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	c := newNetHTTP(cluster.ca)
+	defer c.meter.CloseIdleConnections()
+	if err := c.rotate(1); err != nil {
+		return err
+	}
+	api, err := c.connect(cluster.url)
+	if err != nil {
+		return err
+	}
+	return define(ctx, api)
+}
+
+// run makes, reads and removes objects beside a watch, rotates the client's certificate, and does the same again. It
+// returns how many calls were made after the rotation, by their user.
+func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if err := c.rotate(1); err != nil {
+		return nil, err
+	}
+	api, err := c.connect(cluster.url)
+	if err != nil {
+		return nil, err
+	}
+	watching, err := api.Resource(words).Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer watching.Stop()
+
+	if err := l.shortCalls(ctx, api, watching, "before"); err != nil {
+		return nil, err
+	}
+	before, err := readAudit(cluster.audit)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.rotate(2); err != nil {
+		return nil, err
+	}
+	if err := l.shortCalls(ctx, api, watching, "after"); err != nil {
+		return nil, fmt.Errorf("after the rotation: %w", err)
+	}
+	all, err := readAudit(cluster.audit)
+	return all[len(before):].users(), err
+}
+
+// shortCalls makes, reads and removes the objects, and awaits that the watch, which must not have ended, has told of
+// each of them.
+func (l workload) shortCalls(ctx context.Context, api dynamic.Interface, watching watch.Interface, when string) error {
+	err := report.Each(ctx, l.workers, l.objects, func(ctx context.Context, i int) error {
+		return oneObject(ctx, api, fmt.Sprintf("%s-%d", when, i))
+	})
+	if err != nil {
+		return err
+	}
+	for gone := 0; gone < l.objects; {
+		select {
+		case event, ok := <-watching.ResultChan():
+			if !ok {
+				return errors.New("the watch has ended")
+			}
+			if event.Type == watch.Error {
+				return apierrors.FromObject(event.Object)
+			}
+			if event.Type == watch.Deleted {
+				gone++
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("the watch has told of %d objects of %d: %w", gone, l.objects, ctx.Err())
+		}
+	}
+	return nil
+}
+
+func oneObject(ctx context.Context, api dynamic.Interface, name string) error {
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": words.GroupVersion().String(), "kind": "Word",
+		"metadata": map[string]any{"name": name},
+		"text":     name,
+	}}
+	if _, err := api.Resource(words).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	got, err := api.Resource(words).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if text, _, _ := unstructured.NestedString(got.Object, "text"); text != name {
+		return fmt.Errorf("%s has the text %q", name, text)
+	}
+	return api.Resource(words).Delete(ctx, name, metav1.DeleteOptions{})
+}
+
+// define makes the resource known to the API server and awaits that it is served.
+func define(ctx context.Context, api dynamic.Interface) error {
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_, err := api.Resource(definitions).Create(ctx, definition(), metav1.CreateOptions{})
+		if err == nil || apierrors.IsAlreadyExists(err) {
+			_, err = api.Resource(words).List(ctx, metav1.ListOptions{})
+		}
+		if err == nil {
+			return nil
+		}
+		// A server that has just been started refuses calls until its storage is ready.
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+func definition() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		"metadata": map[string]any{"name": words.GroupResource().String()},
+		"spec": map[string]any{
+			"group": words.Group,
+			"scope": "Cluster",
+			"names": map[string]any{"plural": words.Resource, "singular": "word", "kind": "Word", "listKind": "WordList"},
+			"versions": []any{map[string]any{
+				"name": words.Version, "served": true, "storage": true,
+				"schema": map[string]any{"openAPIV3Schema": map[string]any{
+					"type":       "object",
+					"properties": map[string]any{"text": map[string]any{"type": "string"}},
+				}},
+			}},
+		},
+	}}
+}

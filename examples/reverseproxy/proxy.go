@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// front is the proxy, on a free port of loopback.
+type front struct {
+	*http.Server
+	url string
+}
+
+// serveProxy runs an httputil.ReverseProxy over rt in front of backends, which take turns, and counts on
+// elsewhere the requests that it sent to another one than the first it chose.
+func serveProxy(rt http.RoundTripper, backends []*url.URL, elsewhere *atomic.Int64) (*front, error) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	var turn atomic.Uint64
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(backends[turn.Add(1)%uint64(len(backends))])
+			r.SetXForwarded()
+		},
+		Transport: &failover{next: rt, backends: backends, elsewhere: elsewhere},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if r.Context().Err() == nil { // the client is still there
+				log.Printf("%s %s: %v", r.Method, r.URL, err)
+			}
+			w.WriteHeader(http.StatusBadGateway)
+		},
+	}
+	f := &front{
+		Server: &http.Server{Handler: proxy, ReadHeaderTimeout: time.Minute},
+		url:    "http://" + ln.Addr().String(),
+	}
+	go func() { // ends with Close
+		if err := f.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			log.Print(err)
+		}
+	}()
+	return f, nil
+}
+
+// failover sends a request that its backend has not answered to the others. What a pool cannot know, which server
+// could answer in place of another one, is for the program to say; on the same server peerpool has tried again.
+type failover struct {
+	next      http.RoundTripper
+	backends  []*url.URL
+	elsewhere *atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := f.next.RoundTrip(req)
+	if err == nil || !maySendElsewhere(req, err) {
+		return resp, err
+	}
+	f.elsewhere.Add(1)
+	for _, b := range f.backends {
+		if b.Host == req.URL.Host {
+			continue
+		}
+		again := req.Clone(req.Context())
+		again.URL.Host = b.Host
+		if resp, err = f.next.RoundTrip(again); err == nil {
+			return resp, nil
+		}
+	}
+	return nil, err
+}
+
+// maySendElsewhere says whether a request that failed may be sent to another server. It has no body that is gone,
+// and either its method is safe, or nothing of it was sent: the errors tell.
+func maySendElsewhere(req *http.Request, err error) bool {
+	if req.Context().Err() != nil || req.Body != nil && req.Body != http.NoBody {
+		return false
+	}
+	if req.Method == http.MethodGet || req.Method == http.MethodHead {
+		return true
+	}
+	var dial *peerpool.DialError
+	var exchange *peerpool.ExchangeError
+	return errors.As(err, &dial) || errors.As(err, &exchange) && !exchange.Wrote
+}
