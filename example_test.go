@@ -5,32 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"time"
 
 	"github.com/peerpool/peerpool"
 )
-
-// hello is the server that the examples talk to.
-func hello() *httptest.Server {
-	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "hello")
-	}))
-}
-
-func get(client *http.Client, url string) string {
-	resp, err := client.Get(url)
-	if err != nil {
-		return err.Error()
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err.Error()
-	}
-	return string(body)
-}
 
 // The one-word change: a Transport where an http.Transport was.
 func Example() {

@@ -1,0 +1,221 @@
+package peerpool_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strings"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/otelpool"
+	"github.com/peerpool/peerpool/prompool"
+	"github.com/prometheus/client_golang/prometheus"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+// Behind a load balancer: no connection stays on one of its members for long, and none is used until it breaks.
+func ExampleTransport_loadBalancer() {
+	server := hello()
+	defer server.Close()
+
+	transport := &peerpool.Transport{
+		MaxConnReuse:    2,                // three requests on each connection
+		MaxConnLifetime: 10 * time.Minute, // give or take 10 %
+		IdleConnTimeout: 50 * time.Second, // less than the 60 of the load balancer
+	}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for range 7 {
+		get(client, server.URL)
+	}
+	stats := transport.Stats()
+	fmt.Println("connections:", stats.Opened, "closes:", stats.Closes)
+	// Output: connections: 3 closes: map[max_reuse:2]
+}
+
+// What one request went through, with the hooks of net/http.
+func ExampleTransport_httptrace() {
+	server := hello()
+	defer server.Close()
+	transport := &peerpool.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+
+	trace := &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { fmt.Println("reused:", info.Reused) },
+	}
+	for range 2 {
+		ctx := httptrace.WithClientTrace(context.Background(), trace)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		do(client, req)
+	}
+	// Output:
+	// reused: false
+	// reused: true
+}
+
+// The span of a request, whoever has made it, learns how the request came to its connection.
+func ExampleTransport_openTelemetry() {
+	server := hello()
+	defer server.Close()
+
+	spans := tracetest.NewSpanRecorder()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithTracerProvider(provider))}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+
+	ctx, span := provider.Tracer("example").Start(context.Background(), "two requests")
+	for range 2 {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		do(client, req)
+	}
+	span.End()
+	for _, ended := range spans.Ended() {
+		if ended.Name() != "two requests" {
+			continue
+		}
+		for _, event := range ended.Events() {
+			for _, kv := range event.Attributes {
+				if kv.Key == "peerpool.acquire.outcome" {
+					fmt.Println(event.Name, kv.Value.AsString())
+				}
+			}
+		}
+	}
+	// Output:
+	// peerpool.acquire miss
+	// peerpool.acquire hit
+}
+
+// Counters with their reasons, for Prometheus.
+func ExampleTransport_prometheus() {
+	server := hello()
+	defer server.Close()
+
+	registry := prometheus.NewRegistry()
+	transport := &peerpool.Transport{}
+	registry.MustRegister(prompool.NewCollector(transport, prompool.WithName("api")))
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for range 3 {
+		get(client, server.URL)
+	}
+
+	families, err := registry.Gather() // promhttp does this for a scrape
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, family := range families {
+		if family.GetName() != "peerpool_acquires_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			if m.GetCounter().GetValue() > 0 {
+				fmt.Println(m.GetLabel()[0].GetValue(), m.GetCounter().GetValue())
+			}
+		}
+	}
+	// Output:
+	// hit 2
+	// miss 1
+}
+
+// A snapshot: what the pool holds, and what it has done.
+func ExampleTransport_Stats() {
+	server := hello()
+	defer server.Close()
+	transport := &peerpool.Transport{}
+	client := &http.Client{Transport: transport}
+	get(client, server.URL)
+	get(client, server.URL)
+
+	stats := transport.Stats()
+	fmt.Println("idle:", stats.Idle, "hits:", stats.Hits, "misses:", stats.Misses)
+	transport.CloseIdleConnections()
+	fmt.Println("closes:", transport.Stats().Closes)
+	// Output:
+	// idle: 1 hits: 1 misses: map[cold:1]
+	// closes: map[close_idle:1]
+}
+
+// In a test: that the code under test reads its responses to the end shows in its connections.
+func ExampleTransport_inTests() {
+	server := hello()
+	defer server.Close()
+	transport := &peerpool.Transport{}
+	defer transport.CloseIdleConnections()
+
+	// The code under test, with a Transport of its own.
+	codeUnderTest := func(client *http.Client) {
+		for range 2 {
+			resp, err := client.Get(server.URL)
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+	}
+	codeUnderTest(&http.Client{Transport: transport})
+
+	if opened := transport.Stats().Opened; opened != 1 {
+		fmt.Printf("opened %d connections, want 1\n", opened)
+	}
+	if active := transport.Stats().Active; active != 0 {
+		fmt.Printf("%d response bodies were never closed\n", active)
+	}
+	fmt.Println("done")
+	// Output: done
+}
+
+// A POST may have been processed by the server that went away: what is known about that is in the error.
+func ExampleExchangeError() {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler) // closes the connection without an answer
+	}))
+	defer server.Close()
+
+	transport := &peerpool.Transport{}
+	_, err := (&http.Client{Transport: transport}).Post(server.URL, "text/plain", strings.NewReader("order 1"))
+	if failed, ok := errors.AsType[*peerpool.ExchangeError](err); ok {
+		fmt.Println("cause:", failed.Err)
+		fmt.Println("reused:", failed.Reused, "wrote:", failed.Wrote, "started:", failed.Started)
+	}
+	// Output:
+	// cause: EOF
+	// reused: false wrote: true started: false
+}
+
+// Nothing new begins, what is under way ends, and nothing is left.
+func ExampleTransport_Shutdown() {
+	server := hello()
+	defer server.Close()
+	transport := &peerpool.Transport{}
+	client := &http.Client{Transport: transport}
+	get(client, server.URL)
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	fmt.Println(transport.Shutdown(ctx))
+	fmt.Println(get(client, server.URL))
+	// Output:
+	// <nil>
+	// peerpool: transport is shut down
+}
