@@ -8,6 +8,7 @@ import (
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/pool"
+	"golang.org/x/net/http/httpguts"
 )
 
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
@@ -68,7 +69,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	if a.Req.Close {
+	if a.Req.Close || httpguts.HeaderValuesContainsToken(a.Req.Header["Connection"], "close") {
 		c.Retire(http2.Reason(http1.EndClose))
 	}
 	x := c.NewExchange(a.Ctx, a.Req, a)
@@ -77,6 +78,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	a.Touched = x.Touched
 	if err != nil {
 		a.Wrote, a.Started = x.Wrote, x.Started
+		a.untouched = x.Unfit
 		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
 		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
 			c.learned.onlyHTTP1.Store(true)
