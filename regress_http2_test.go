@@ -58,4 +58,3 @@ func TestAConnectionThatARequestWantsClosedIsNotOfferedToOthers(t *testing.T) {
 		}
 	})
 }
-

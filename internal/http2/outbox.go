@@ -55,6 +55,13 @@ func (o *outbox) write(p []byte) (int, error) {
 	return o.nc.Write(p)
 }
 
+// failure returns what writing has failed with, behind the back of who wrote.
+func (o *outbox) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // hold has p written soon. An error is that of an earlier write.
 func (o *outbox) hold(p []byte) (int, error) {
 	if len(p) > maxHeld {
