@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
-	"sync/atomic"
 
 	"github.com/peerpool/peerpool/internal/http1"
 )
@@ -79,18 +78,22 @@ func (b *body) end(how http1.End) {
 
 // upload is the body of a request, which x/net closes in any case, and we only if it can no longer be sent again.
 type upload struct {
-	body    io.ReadCloser
-	touched atomic.Bool
+	body io.ReadCloser
 
-	mu     sync.Mutex // guards what follows; the body is not called under it
-	closed bool       // by x/net
-	kept   bool       // there is a response: the body will not be sent again
-	done   bool       // body has been closed
-	err    error      // that reading it ended with
+	mu      sync.Mutex // guards what follows; the body is not called under it
+	touched bool       // reading has begun
+	closed  bool       // by x/net
+	kept    bool       // there is a response: the body will not be sent again
+	done    bool       // body has been closed
+	err     error      // that reading it ended with
 }
 
+// Read reads from the body. Once it is closed it is left alone: x/net may still be about to read on behalf of an
+// exchange that has ended, when the body is already the caller's again or the next exchange's.
 func (u *upload) Read(p []byte) (int, error) {
-	u.touched.Store(true)
+	if !u.touch() {
+		return 0, errEnded
+	}
 	n, err := u.body.Read(p)
 	if err != nil && err != io.EOF {
 		u.mu.Lock()
@@ -100,6 +103,13 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.mu.Unlock()
 	}
 	return n, err
+}
+
+func (u *upload) touch() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.touched = u.touched || !u.closed
+	return !u.closed
 }
 
 func (u *upload) Close() error {
@@ -120,7 +130,7 @@ func (u *upload) keep() {
 // tryClose closes the body if that has been asked for and nobody will want to send it again.
 func (u *upload) tryClose() error {
 	u.mu.Lock()
-	now := u.closed && !u.done && (u.kept || u.touched.Load())
+	now := u.closed && !u.done && (u.kept || u.touched)
 	u.done = u.done || now
 	u.mu.Unlock()
 	if !now {
@@ -129,9 +139,9 @@ func (u *upload) tryClose() error {
 	return u.body.Close()
 }
 
-// failed returns what reading the body has failed with.
-func (u *upload) failed() error {
+// outcome says whether the body was read from, and what that has failed with.
+func (u *upload) outcome() (touched bool, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.err
+	return u.touched, u.err
 }

@@ -132,8 +132,8 @@ func (x *Exchange) fail(err error) error {
 		x.Unprocessed = away.code == codeNo || id != 1
 	}
 	if x.upload != nil {
-		x.Touched = x.upload.touched.Load()
-		if failed := x.upload.failed(); failed != nil {
+		var failed error
+		if x.Touched, failed = x.upload.outcome(); failed != nil {
 			err = &http1.BodyError{Err: failed}
 		}
 	}
