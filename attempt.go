@@ -109,7 +109,7 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	rt, terms := a.t.core, a.t.terms(a.peer)
 	terms.Fresh, terms.Expect = a.fresh, r.expect()
-	terms.Unpooled = terms.Unpooled || a.alone
+	terms.Unpooled = terms.Unpooled || a.alone || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.Req)
 	var ok bool
 	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
 		preset.close()
@@ -136,6 +136,10 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	}
 	return nil
 }
+
+// bindsConnection says that the server may take the request's credential for that of its connection, and so of
+// whoever shares that: there must be nobody.
+func bindsConnection(req *http.Request) bool { return http1.BindsConnection(req.Header, 0, nil) }
 
 // terms are what the Transport and the peer say about pooling.
 func (t *Transport) terms(p *Peer) pool.Terms {

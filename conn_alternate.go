@@ -38,11 +38,12 @@ func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc 
 // exchange leaves the request to the connection's new owner. There is no telling when its response ends.
 func (c *alternateConn) exchange(a *attempt) (*http.Response, error) {
 	resp, err := c.RoundTrip(a.Req)
+	a.Touched = a.Req.Body != nil // whatever came of it: the new owner closes it
 	end := http1.Reusable
 	if err != nil {
 		end = http1.EndError
 		var unused interface{ IsHTTP2NoCachedConnError() }
-		a.Touched, a.Wrote = a.Req.Body != nil, !errors.As(err, &unused)
+		a.Wrote = !errors.As(err, &unused)
 	} else {
 		a.Status = resp.StatusCode
 	}

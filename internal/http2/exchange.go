@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"github.com/peerpool/peerpool/internal/http1"
@@ -32,6 +33,7 @@ type Exchange struct {
 	Stuck         bool // the server has come to allow no streams
 	HTTP1Required bool // the server wants the request over HTTP/1.1
 	Reset         bool // the server has ended the stream, for whatever reason
+	Unfit         bool // the request cannot be written, on this connection or another like it
 
 	prev, next *Exchange     // among the open ones of the connection, guarded by Conn.mu
 	upload     *upload       // nil: no body
@@ -119,6 +121,7 @@ func (x *Exchange) fail(err error) error {
 	err = x.c.lossOf(err)
 	x.Lost = err == ErrLost
 	x.Stuck = cause == errNoStreams
+	x.Unfit = !x.Wrote && unfit(err)
 	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
 		x.Reset = true
 		x.Unprocessed = reset.Code == xhttp2.ErrCodeRefusedStream
@@ -131,13 +134,15 @@ func (x *Exchange) fail(err error) error {
 		x.TurnedOver = x.c.TurnedOver()
 	}
 	if x.upload != nil {
-		x.Touched = x.upload.touched.Load()
-		if failed := x.upload.failed(); failed != nil {
+		var failed error
+		if x.Touched, failed = x.upload.outcome(); failed != nil {
 			err = &http1.BodyError{Err: failed}
 		}
 	}
 	how := http1.EndError
 	switch {
+	case x.Unfit:
+		how = http1.EndUntouched
 	case x.Stuck:
 		err = errNoStreams
 	case cause != nil:
@@ -147,6 +152,12 @@ func (x *Exchange) fail(err error) error {
 	}
 	x.end(how)
 	return err
+}
+
+// unfit says that x/net could not make a header list of a request that was not written: the only errors of its own
+// that it wraps.
+func unfit(err error) bool {
+	return errors.Unwrap(err) != nil && strings.HasPrefix(err.Error(), "http2: ")
 }
 
 func isTimeout(err error) bool {
@@ -164,7 +175,7 @@ func (x *Exchange) end(how http1.End) {
 	}
 	c := x.c
 	c.finished(x)
-	if how != http1.Reusable {
+	if how != http1.Reusable && how != http1.EndUntouched {
 		if c.heard.Load() == x.heard {
 			c.suspect.Store(true) // nothing has come since the request began
 		}

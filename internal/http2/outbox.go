@@ -44,6 +44,13 @@ func (o *outbox) init(nc net.Conn) {
 	o.more.L, o.done.L = &o.mu, &o.mu
 }
 
+// failure returns what writing has failed with, behind the back of who wrote.
+func (o *outbox) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
 // hold has p written soon, and returns what an earlier write has failed with.
 func (o *outbox) hold(p []byte) (int, error) {
 	if len(p) > maxHeld {

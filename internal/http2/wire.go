@@ -39,6 +39,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		w.c.over(ReasonPeerClosed)
+		if failed := w.box.failure(); failed != nil && isTimeout(err) {
+			err = failed // the deadline is ours, see drainWait
+		}
 	}
 	return n, err
 }

@@ -1,0 +1,47 @@
+package peerpool_test
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+func TestABodyThatAnAlternateHasReadIsNotSentAgainEmpty(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(overHTTP1, overHTTP2)})
+	var bodies []string
+	tr := &peerpool.Transport{TLSClientConfig: o.ClientTLS()}
+	tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
+		"h2": func(string, *tls.Conn) http.RoundTripper {
+			return roundTripperFunc(func(req *http.Request) (*http.Response, error) {
+				var b []byte
+				if req.Body != nil {
+					b, _ = io.ReadAll(req.Body)
+					req.Body.Close()
+				}
+				bodies = append(bodies, string(b))
+				return &http.Response{StatusCode: 421, Body: http.NoBody, Request: req}, nil
+			})
+		},
+	}
+	s := observe(t, tr)
+	for range 2 {
+		req := newRequest(t, "POST", o.URL(), struct{ io.Reader }{strings.NewReader("body")})
+		resp, err := s.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if len(bodies) != 2 || bodies[0] != "body" || bodies[1] != "body" {
+		t.Errorf("sent %q, want each body once", bodies)
+	}
+}
+
+type roundTripperFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripperFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
