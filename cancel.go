@@ -17,10 +17,10 @@ type inflight struct {
 type canceling struct {
 	prev, next *attempt
 	listed     bool
+	returned   bool                    // the caller has the response
 	because    error                   // why the attempt was canceled
 	stopWait   context.CancelCauseFunc // while it waits for a connection
 	active     condemnable             // its exchange, while there is one
-	returned   bool                    // the caller has the response
 	listen     *time.Timer             // until somebody listens to Request.Cancel
 	done       chan struct{}           // closed at its end; nil if nobody listens
 }
