@@ -45,7 +45,7 @@ type Conn struct {
 	born   time.Time
 
 	heard   atomic.Int64 // when the last bytes came; see now
-	suspect atomic.Bool  // something went wrong, and nothing has come since
+	suspect atomic.Int64 // heard when something went wrong, plus one: while that stays, nothing has come since; 0: nothing did
 	lost    atomic.Bool  // the server did not answer a ping
 	ended   atomic.Pointer[Reason]
 	goAway  atomic.Pointer[goAway]

@@ -176,8 +176,8 @@ func (x *Exchange) end(how http1.End) {
 	c := x.c
 	c.finished(x)
 	if how != http1.Reusable && how != http1.EndUntouched {
-		if c.heard.Load() == x.heard {
-			c.suspect.Store(true) // nothing has come since the request began
+		if heard := c.heard.Load(); heard == x.heard {
+			c.suspect.Store(heard + 1) // nothing has come since the request began
 		}
 		x.Cancel(errEnded)
 	}

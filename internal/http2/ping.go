@@ -78,6 +78,8 @@ func (c *Conn) look() {
 	}
 	c.mu.Unlock()
 	if !c.ping(c.engine.pingTimeout) {
+		c.lost.Store(true)
+		c.Close()
 		return
 	}
 	c.mu.Lock()
@@ -85,18 +87,15 @@ func (c *Conn) look() {
 	c.mu.Unlock()
 }
 
-// ping returns true if the server has answered in time. Otherwise the connection is over, and is closed with all
-// that goes on there.
+// ping returns true if the server has answered in time. Otherwise the connection takes no new stream.
 func (c *Conn) ping(timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	if c.cc.Ping(ctx) == nil {
-		c.suspect.Store(false)
+		c.suspect.Store(0)
 		return true
 	}
-	c.lost.Store(true)
 	c.over(ReasonPingTimeout)
-	c.Close()
 	return false
 }
 
@@ -111,11 +110,13 @@ func (c *Conn) Quiet() bool {
 	if c.engine.pingAfter < 0 {
 		return false
 	}
-	return c.suspect.Load() || time.Duration(c.now()-c.heard.Load()) >= c.engine.pingAfter
+	heard := c.heard.Load()
+	return c.suspect.Load() == heard+1 || time.Duration(c.now()-heard) >= c.engine.pingAfter
 }
 
-// Check returns true if the server answers a ping soon. If it does not, the connection is closed. When ctx ends
-// first, Check returns its cause, and the ping goes on.
+// Check returns true if the server answers a ping soon. If it does not, the connection takes no new stream; those under
+// way have the time that the monitor gives them, as a server may well be slow. When ctx ends first, Check returns its
+// cause, and the ping goes on.
 func (c *Conn) Check(ctx context.Context) (bool, error) {
 	c.mu.Lock()
 	p := c.check
