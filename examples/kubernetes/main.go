@@ -68,7 +68,7 @@ type outcome struct {
 
 // compare gives the workload to client-go on net/http and on peerpool.
 func compare(ctx context.Context, w io.Writer, cluster *cluster, load workload) ([]outcome, error) {
-	if err := prepare(ctx, cluster); err != nil {
+	if err := prepare(ctx, cluster, load); err != nil {
 		return nil, err
 	}
 	theirs, ours := newNetHTTP(cluster.ca), newPeerpool(cluster.ca)

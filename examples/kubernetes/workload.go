@@ -30,8 +30,9 @@ type workload struct {
 	workers int
 }
 
-// prepare waits for the API server and makes the resource known to it, by a client that serves for nothing else.
-func prepare(ctx context.Context, cluster *cluster) error {
+// prepare waits for the API server, makes the resource known to it, and runs the workload once, by a client that
+// serves for nothing else: whoever came first would pay for what the server sets up then.
+func prepare(ctx context.Context, cluster *cluster, load workload) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	c := newNetHTTP(cluster.ca)
@@ -43,7 +44,11 @@ func prepare(ctx context.Context, cluster *cluster) error {
 	if err != nil {
 		return err
 	}
-	return define(ctx, api)
+	if err := define(ctx, api); err != nil {
+		return err
+	}
+	_, err = load.run(ctx, cluster, c)
+	return err
 }
 
 // run makes, reads and removes objects beside a watch, rotates the client's certificate, and does the same again. It
