@@ -22,7 +22,7 @@ import (
 
 func main() {
 	var load workload
-	flag.IntVar(&load.objects, "objects", 200, "how many objects to make before, and how many after the rotation")
+	flag.IntVar(&load.objects, "objects", 200, "how many objects to make around the rotation, and how many after it")
 	flag.IntVar(&load.workers, "workers", 8, "how many calls at a time")
 	flag.Parse()
 

@@ -26,7 +26,7 @@ var (
 
 // workload is how many objects are made, by how many callers.
 type workload struct {
-	objects int // before the rotation, and as many after it
+	objects int // around the rotation, and as many after it
 	workers int
 }
 
@@ -51,8 +51,8 @@ func prepare(ctx context.Context, cluster *cluster, load workload) error {
 	return err
 }
 
-// run makes, reads and removes objects beside a watch, rotates the client's certificate, and does the same again. It
-// returns how many calls were made after the rotation, by their user.
+// run makes, reads and removes objects beside a watch, rotates the client's certificate in the midst of it, and does
+// the same again. It returns how many calls were made the second time, by their user.
 func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -69,27 +69,37 @@ func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[str
 	}
 	defer watching.Stop()
 
-	if err := l.shortCalls(ctx, api, watching, "before"); err != nil {
+	err = l.shortCalls(ctx, api, watching, "before", func(i int) error {
+		if i == l.objects/2 { // with the calls of other workers under way
+			return c.rotate(2)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	before, err := readAudit(cluster.audit)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.rotate(2); err != nil {
-		return nil, err
-	}
-	if err := l.shortCalls(ctx, api, watching, "after"); err != nil {
+	err = l.shortCalls(ctx, api, watching, "after", func(int) error { return nil })
+	if err != nil {
 		return nil, fmt.Errorf("after the rotation: %w", err)
 	}
 	all, err := readAudit(cluster.audit)
-	return all[len(before):].users(), err
+	if err != nil {
+		return nil, err
+	}
+	return all[len(before):].users(), nil
 }
 
 // shortCalls makes, reads and removes the objects, and awaits that the watch, which must not have ended, has told of
-// each of them.
-func (l workload) shortCalls(ctx context.Context, api dynamic.Interface, watching watch.Interface, when string) error {
+// each of them. It calls begin with the number of each object before its first call.
+func (l workload) shortCalls(ctx context.Context, api dynamic.Interface, watching watch.Interface, when string, begin func(int) error) error {
 	err := report.Each(ctx, l.workers, l.objects, func(ctx context.Context, i int) error {
+		if err := begin(i); err != nil {
+			return err
+		}
 		return oneObject(ctx, api, fmt.Sprintf("%s-%d", when, i))
 	})
 	if err != nil {
