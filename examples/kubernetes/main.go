@@ -22,7 +22,7 @@ import (
 
 func main() {
 	var load workload
-	flag.IntVar(&load.objects, "objects", 200, "how many objects to make before, and how many after the rotation")
+	flag.IntVar(&load.objects, "objects", 200, "how many objects to make around the rotation, and how many after it")
 	flag.IntVar(&load.workers, "workers", 8, "how many calls at a time")
 	flag.Parse()
 
@@ -68,7 +68,7 @@ type outcome struct {
 
 // compare gives the workload to client-go on net/http and on peerpool.
 func compare(ctx context.Context, w io.Writer, cluster *cluster, load workload) ([]outcome, error) {
-	if err := prepare(ctx, cluster); err != nil {
+	if err := prepare(ctx, cluster, load); err != nil {
 		return nil, err
 	}
 	theirs, ours := newNetHTTP(cluster.ca), newPeerpool(cluster.ca)

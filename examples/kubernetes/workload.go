@@ -26,12 +26,13 @@ var (
 
 // workload is how many objects are made, by how many callers.
 type workload struct {
-	objects int // before the rotation, and as many after it
+	objects int // around the rotation, and as many after it
 	workers int
 }
 
-// prepare waits for the API server and makes the resource known to it, by a client that serves for nothing else.
-func prepare(ctx context.Context, cluster *cluster) error {
+// prepare waits for the API server, makes the resource known to it, and runs the workload once, by a client that
+// serves for nothing else: whoever came first would pay for what the server sets up then.
+func prepare(ctx context.Context, cluster *cluster, load workload) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	c := newNetHTTP(cluster.ca)
@@ -43,11 +44,15 @@ func prepare(ctx context.Context, cluster *cluster) error {
 	if err != nil {
 		return err
 	}
-	return define(ctx, api)
+	if err := define(ctx, api); err != nil {
+		return err
+	}
+	_, err = load.run(ctx, cluster, c)
+	return err
 }
 
-// run makes, reads and removes objects beside a watch, rotates the client's certificate, and does the same again. It
-// returns how many calls were made after the rotation, by their user.
+// run makes, reads and removes objects beside a watch, rotates the client's certificate in the midst of it, and does
+// the same again. It returns how many calls were made the second time, by their user.
 func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -64,27 +69,37 @@ func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[str
 	}
 	defer watching.Stop()
 
-	if err := l.shortCalls(ctx, api, watching, "before"); err != nil {
+	err = l.shortCalls(ctx, api, watching, "before", func(i int) error {
+		if i == l.objects/2 { // with the calls of other workers under way
+			return c.rotate(2)
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	before, err := readAudit(cluster.audit)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.rotate(2); err != nil {
-		return nil, err
-	}
-	if err := l.shortCalls(ctx, api, watching, "after"); err != nil {
+	err = l.shortCalls(ctx, api, watching, "after", func(int) error { return nil })
+	if err != nil {
 		return nil, fmt.Errorf("after the rotation: %w", err)
 	}
 	all, err := readAudit(cluster.audit)
-	return all[len(before):].users(), err
+	if err != nil {
+		return nil, err
+	}
+	return all[len(before):].users(), nil
 }
 
 // shortCalls makes, reads and removes the objects, and awaits that the watch, which must not have ended, has told of
-// each of them.
-func (l workload) shortCalls(ctx context.Context, api dynamic.Interface, watching watch.Interface, when string) error {
+// each of them. It calls begin with the number of each object before its first call.
+func (l workload) shortCalls(ctx context.Context, api dynamic.Interface, watching watch.Interface, when string, begin func(int) error) error {
 	err := report.Each(ctx, l.workers, l.objects, func(ctx context.Context, i int) error {
+		if err := begin(i); err != nil {
+			return err
+		}
 		return oneObject(ctx, api, fmt.Sprintf("%s-%d", when, i))
 	})
 	if err != nil {
