@@ -17,8 +17,8 @@ import (
 //
 // It returns a *[DialError] if there is no connection, an *[ExchangeError] if there is one but no response, the
 // cause of the request's context if that has ended, and a plain error for a request that cannot be sent. A
-// request is sent again, without the caller noticing, where that is safe: see retry.go. The request's body is
-// closed in every case, possibly after RoundTrip has returned.
+// request is sent again, without the caller noticing, where that is safe: the package documentation says when. The
+// request's body is closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	orig := req
 	if err := checkForm(req); err != nil {

@@ -1,14 +1,3 @@
-// Package peerpool is an HTTP client transport that pools connections by the full identity of the peer
-// they were opened to. [Transport] has every field and method of [net/http.Transport], so that
-//
-//	client := &http.Client{Transport: &peerpool.Transport{}}
-//
-// is all there is to switching.
-//
-// The walk of a request is the files in order: transport.go (Transport), roundtrip.go (RoundTrip, the
-// whole walk), route.go (request -> [Identity]), the pool package (Identity -> lease), dialer.go (a new
-// connection, hop by hop), attempt.go (lease -> response, and the end of the lease), retry.go (outcome ->
-// verdict).
 package peerpool
 
 import (

@@ -8,7 +8,7 @@
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
 // Of each message only the first few of a second are written; the next one that is says how many were not. No
-// message holds a secret: an [peerpool.Identity] hides its own, and the URL of a request is never written.
+// message holds a secret: a [peerpool.Identity] hides its own, and the URL of a request is never written.
 package logpool
 
 import (

@@ -1,0 +1,43 @@
+// Package peerpool is an HTTP client transport that pools connections by the full identity of the peer they
+// were opened to. [Transport] has every field and method of [net/http.Transport], so that
+//
+//	client := &http.Client{Transport: &peerpool.Transport{}}
+//
+// is all there is to switching. [FromHTTP] carries an existing configuration over.
+//
+// # Peers
+//
+// A connection serves a request only if their identities are equal: address, scheme, SNI, client certificate,
+// verification settings, trust roots, proxy, group, and the rest that [Identity] lists. So one Transport serves any
+// number of tenants, certificates and proxies. Requests say how their peer differs from the Transport's settings
+// by a [Peer], which [WithPeer] puts into their context, or [Transport.PeerFor] chooses:
+//
+//	peer, err := peerpool.NewPeer(peerpool.PeerOptions{ClientCertificate: &certificate})
+//	...
+//	req = req.WithContext(peerpool.WithPeer(req.Context(), peer))
+//
+// # How long connections live
+//
+// A connection is kept after a response that was read to its end, and closed on any doubt. Limits are on how long it
+// idles, how old it gets, how often it is reused, and on how many there are, in total and of one identity; see the
+// fields of [Transport] and [PeerOptions]. A peer whose IdleTimeout is zero is never pooled.
+//
+// # When connections break
+//
+// A request that fails because a reused connection was gone is sent again on a new one if that cannot do harm: if
+// nothing of it was written, if it is idempotent (RFC 9110 section 9.2.2) and no byte of a response has arrived, or if
+// an HTTP/2 server says that it did not process it (RFC 9113 section 8.7). Its body must be replayable: there is none,
+// it has not been read from, or the request has a GetBody. All else returns a *[DialError] or an *[ExchangeError],
+// which say how far it got.
+//
+// # Watching
+//
+// [Transport.Stats] is a snapshot, an [Observer] is told what happens, and [net/http/httptrace] works. The packages
+// otelpool, prompool, logpool and poolz bring OpenTelemetry, Prometheus, log/slog and a page for the browser.
+//
+// # Reading the code
+//
+// The walk of a request is the files in order: transport.go (Transport), roundtrip.go (RoundTrip, the whole walk),
+// route.go (request -> Identity), the pool package (Identity -> lease), dialer.go (a new connection, hop by hop),
+// attempt.go (lease -> response, and the end of the lease), retry.go (outcome -> verdict).
+package peerpool
