@@ -89,6 +89,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 	if !c.partitioned && http1.BindsConnection(a.Req.Header, resp.StatusCode, resp.Header) {
 		c.Retire(http2.Reason(http1.EndAuth))
 	}
+	x.HandOver()
 	return resp, nil
 }
 

@@ -96,6 +96,7 @@ func (c *Conn) canceler(e *Exchange) func() {
 			err := context.Cause(e.Ctx)
 			AwaitClient(e.Req, err)
 			c.Abort(err)
+			e.interrupt()
 		}
 	}
 	return c.cancel

@@ -97,6 +97,7 @@ type Exchange struct {
 	mu      sync.Mutex
 	headed  bool        // the final head has arrived
 	ended   bool        // ExchangeDone has been or is being called
+	handed  bool        // the caller has the response, and the exchange ends with its body or its context
 	sendErr error       // why the request could not be written
 	timer   *time.Timer // for the head
 }
@@ -137,6 +138,30 @@ func (e *Exchange) unheed() bool {
 	return true
 }
 
+// handOver says that the response is the caller's, who may lose interest in it: from now on the end of the context is
+// that of the exchange, also if nobody reads or closes the body any more. What has arrived of it can still be read.
+func (e *Exchange) handOver() {
+	if e.stop == nil {
+		return
+	}
+	e.mu.Lock()
+	e.handed = true
+	e.mu.Unlock()
+	if e.Ctx.Err() != nil {
+		e.interrupt()
+	}
+}
+
+// interrupt ends the exchange if it has been handed over.
+func (e *Exchange) interrupt() {
+	e.mu.Lock()
+	handed := e.handed
+	e.mu.Unlock()
+	if handed {
+		e.end(EndCanceled)
+	}
+}
+
 // clientWait is how long a request that is out of time waits for its client to notice.
 const clientWait = 5 * time.Millisecond
 
@@ -168,11 +193,15 @@ func (e *Exchange) receivedAll(after End) {
 	e.end(after)
 }
 
-// end ends the exchange.
+// end ends the exchange, once.
 func (e *Exchange) end(how End) {
 	e.mu.Lock()
+	over := e.ended
 	e.ended = true
 	e.mu.Unlock()
+	if over {
+		return
+	}
 	if !e.unheed() && how == Reusable {
 		how = EndCanceled
 	}

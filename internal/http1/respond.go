@@ -132,6 +132,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if e.gzip && isGzip(h.header) {
 		e.ungzip()
 	}
+	e.handOver()
 	return &e.resp, nil
 }
 

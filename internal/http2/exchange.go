@@ -38,6 +38,7 @@ type Exchange struct {
 	prev, next *Exchange     // among the open ones of the connection, guarded by Conn.mu
 	upload     *upload       // nil: no body
 	body       body          // of the response
+	unheed     func() bool   // stops heeding the context once the response is the caller's; nil: it is not heeded
 	heard      int64         // Conn.heard when it began
 	stream     atomic.Uint32 // 0: its HEADERS have not been written
 	headed     atomic.Bool   // a byte of the response has come
@@ -170,6 +171,23 @@ func isTimeout(err error) bool {
 
 // end ends the exchange, once.
 func (x *Exchange) end(how http1.End) {
+	if x.unheed != nil {
+		x.unheed()
+	}
+	x.finish(how)
+}
+
+// HandOver says that the response is about to be the caller's, who may lose interest in it: from now on the end of the
+// context is that of the exchange, also if nobody reads or closes the body any more. It is called after Run, if at all.
+func (x *Exchange) HandOver() {
+	if x.body.x != nil && x.ctx.Done() != nil {
+		x.unheed = context.AfterFunc(x.ctx.Context, x.abandoned)
+	}
+}
+
+func (x *Exchange) abandoned() { x.finish(http1.EndCanceled) }
+
+func (x *Exchange) finish(how http1.End) {
 	if x.ended.Swap(true) {
 		return
 	}
