@@ -24,11 +24,11 @@
 //
 // # When connections break
 //
-// A request that fails because a reused connection was gone is sent again on a new one if that cannot do harm: if
-// nothing of it was written, if it is idempotent (RFC 9110 section 9.2.2) and no byte of a response has arrived, or if
-// an HTTP/2 server says that it did not process it (RFC 9113 section 8.7). Its body must be replayable: there is none,
-// it has not been read from, or the request has a GetBody. All else returns a *[DialError] or an *[ExchangeError],
-// which say how far it got.
+// A request whose connection breaks is sent again, on a new one, if that cannot do harm: if nothing of it was written;
+// if the connection was a reused one, no byte of a response has arrived, and the request is idempotent (RFC 9110
+// section 9.2.2); or if an HTTP/2 server says that it did not process it (RFC 9113 section 8.7). Its body must be
+// replayable: there is none, it has not been read from, or the request has a GetBody. All else returns a
+// *[DialError] or an *[ExchangeError], which say how far it got. docs/retries.md has the whole table.
 //
 // # Watching
 //

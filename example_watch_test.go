@@ -13,6 +13,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	"github.com/peerpool/peerpool/otelpool"
+	"github.com/peerpool/peerpool/poolz"
 	"github.com/peerpool/peerpool/prompool"
 	"github.com/prometheus/client_golang/prometheus"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -152,6 +153,55 @@ func ExampleTransport_Stats() {
 	// Output:
 	// idle: 1 hits: 1 misses: map[cold:1]
 	// closes: map[close_idle:1]
+}
+
+// The pool on a page, and as JSON. Serve it where only operators get: it tells whom a program talks to.
+func ExampleTransport_page() {
+	server := hello()
+	defer server.Close()
+	transport := &peerpool.Transport{}
+	page := poolz.New(transport)
+	transport.Observer = page.Observer() // before the first request: see Observers for more than one
+	defer transport.CloseIdleConnections()
+	get(&http.Client{Transport: transport}, server.URL)
+
+	mux := http.NewServeMux()
+	mux.Handle("/debug/peerpool", page)
+	for _, path := range []string{"/debug/peerpool", "/debug/peerpool?format=json"} {
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		fmt.Println(answer.Code, answer.Header().Get("Content-Type"))
+	}
+	// Output:
+	// 200 text/html; charset=utf-8
+	// 200 application/json
+}
+
+// Out of service with one peer's connections, and with no other's.
+func ExampleTransport_Drain() {
+	server := hello()
+	defer server.Close()
+	transport := &peerpool.Transport{}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for _, group := range []string{"blue", "green"} {
+		peer, err := peerpool.NewPeer(peerpool.PeerOptions{Group: group})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		getAs(client, peer, server.URL)
+	}
+
+	for identity := range transport.Stats().Peers {
+		if identity.Group() == "blue" {
+			fmt.Println("drained:", transport.Drain(identity))
+		}
+	}
+	fmt.Println("idle:", transport.Stats().Idle)
+	// Output:
+	// drained: 1
+	// idle: 1
 }
 
 // In a test: that the code under test reads its responses to the end shows in its connections.

@@ -48,8 +48,8 @@ type PeerOptions struct {
 	// Proxy is the proxy to go through: http, https, socks5 or socks5h. Nil: what Transport.Proxy says.
 	Proxy *url.URL
 
-	// LocalAddr is the local IP address to connect from. The zero Addr: the system chooses. A Transport with
-	// dial functions of its own, which it could not reach, fails the request.
+	// LocalAddr is the local IP address to connect from. The zero Addr: the system chooses. Dial functions of the
+	// Transport would not know of it, so a request with both fails.
 	LocalAddr netip.Addr
 
 	// Group sets the connections of some requests apart from all others that are equal to them, for
@@ -71,7 +71,8 @@ type PeerOptions struct {
 }
 
 // Peer is a checked, immutable set of [PeerOptions], safe for concurrent use by any number of requests and
-// Transports. Make one per peer and keep it: its address is part of the key that routes are remembered by.
+// Transports. Make one per peer and keep it: requests with two Peers made of the same options share connections, but
+// each Peer costs the finding of a route.
 type Peer struct {
 	opts    PeerOptions
 	network string // of opts.Addr: "", "tcp" or "unix"

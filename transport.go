@@ -29,7 +29,7 @@ type Resolver interface {
 // first use, nor should its fields be changed then.
 //
 // The fields that net/http's Transport has too mean the same here; the comments below tell what differs. The
-// others are ours, and zero turns each of them off.
+// others, from MaxConnReuse on, are ours.
 type Transport struct {
 	// Proxy returns the proxy for a request; nil: none. Besides http and https it may be a socks5 or
 	// socks5h proxy, both of which resolve names themselves.
@@ -131,7 +131,7 @@ type Transport struct {
 	// *Peer: not at all. An error fails the request.
 	PeerFor func(*http.Request) (*Peer, error)
 
-	// Observer watches; nil: nobody does.
+	// Observer is told what happens; nil: nobody is. Observers makes one of several.
 	Observer *Observer
 
 	// Resolver resolves names; nil: [net.DefaultResolver].

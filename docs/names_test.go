@@ -8,8 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/peerpool/peerpool"
 )
 
 var qualified = regexp.MustCompile("`([A-Za-z]\\w*)\\.([A-Z]\\w*)")
@@ -144,20 +142,4 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 			}
 		}
 	}
-}
-
-// The pages that list reasons list all of them.
-func TestTheRetryTableHasEveryReason(t *testing.T) {
-	for _, doc := range documents(t) {
-		if doc.path != "docs/retries.md" {
-			continue
-		}
-		for _, reason := range peerpool.RetryReasons() {
-			if !strings.Contains(doc.prose, "| `"+reason+"` |") {
-				t.Errorf("%s: no row for %q", doc.path, reason)
-			}
-		}
-		return
-	}
-	t.Error("there is no docs/retries.md")
 }
