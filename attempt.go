@@ -272,7 +272,7 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 		return nil, a.abandon(err)
 	}
 	next := newAttempt(a.t, a.orig, req, a.peer, a)
-	next.fresh, next.alone = v.fresh(next.number), v.alone(next.number)
+	next.fresh, next.alone = v.fresh(next.number, a.lease.Conn().telling(cause)), v.alone(next.number)
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
 }

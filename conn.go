@@ -16,6 +16,8 @@ type conn interface {
 	// exchange runs the attempt's request. It tells the attempt once, by ExchangeDone, when the exchange has ended:
 	// with the body of the response, or before it returns an error.
 	exchange(a *attempt) (*http.Response, error)
+	// telling says whether connections of this kind tell by themselves when they fail like this.
+	telling(failure error) bool
 	// giveBack ends the attempt's lease after an exchange that has ended like this. It returns why the connection
 	// serves no further one, or "".
 	giveBack(a *attempt, end http1.End) CloseReason

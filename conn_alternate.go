@@ -68,6 +68,9 @@ func (c *alternateConn) Close() error {
 // NetConn returns the connection below.
 func (c *alternateConn) NetConn() net.Conn { return c.nc }
 
+// telling is false: nothing is known.
+func (c *alternateConn) telling(error) bool { return false }
+
 // giveBack discards the connection whatever has gone wrong: its owner has dealt with what could be dealt with.
 func (c *alternateConn) giveBack(a *attempt, end http1.End) CloseReason {
 	if end == http1.Reusable {

@@ -55,6 +55,9 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
 	return a.Run()
 }
 
+// telling is false: a connection that idles is not read from, and the watcher may be late.
+func (c *http1Conn) telling(error) bool { return false }
+
 // giveBack discards the connection whatever has gone wrong.
 func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
 	switch end {

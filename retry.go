@@ -53,8 +53,18 @@ const (
 )
 
 // fresh says whether the attempt of that number must be made on a new connection: so that nobody tries one dead
-// connection after the other. A server that has refused a request is alive, and has told what it has room for.
-func (v verdict) fresh(number int) bool { return v != retryRefused || number == maxAttempts }
+// connection after the other. A server that has refused a request is alive, and has told what it has room for. Where
+// the connections tell by themselves that they are gone, as those of HTTP/2 do, which are always read from, the ones
+// that are left are as good as new, and have been opened for others that were sent again.
+func (v verdict) fresh(number int, telling bool) bool {
+	switch {
+	case number >= maxAttempts:
+		return true
+	case v == retryStale || v == retryUnsent:
+		return !telling
+	}
+	return v != retryRefused
+}
 
 // alone says whether that attempt is made on a connection that nobody shares, as the last that a server could turn away
 // because of others.

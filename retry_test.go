@@ -172,3 +172,26 @@ func TestRewindTakesAnotherBodyOnlyWhenTheFirstWasTouched(t *testing.T) {
 		}
 	}
 }
+
+func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testing.T) {
+	for _, c := range []struct {
+		v       verdict
+		number  int
+		telling bool
+		fresh   bool
+	}{
+		{retryStale, 2, false, true},
+		{retryUnsent, 2, false, true},
+		{retryStale, 2, true, false},
+		{retryUnsent, 2, true, false},
+		{retryStale, maxAttempts, true, true}, // the last one takes no risk
+		{retryLost, 2, true, true},            // whoever is silent once may be so on other connections
+		{retryMisdirected, 2, true, true},
+		{retryRefused, 2, true, false},
+		{retryRefused, maxAttempts, true, true},
+	} {
+		if got := c.v.fresh(c.number, c.telling); got != c.fresh {
+			t.Errorf("%s, attempt %d, telling %v: fresh is %v", c.v, c.number, c.telling, got)
+		}
+	}
+}
