@@ -45,3 +45,18 @@ func TestABodyThatAnAlternateHasReadIsNotSentAgainEmpty(t *testing.T) {
 type roundTripperFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripperFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestABodyThatARegisteredProtocolHasClosedIsNotClosedAgain(t *testing.T) {
+	s := observe(t, &peerpool.Transport{})
+	s.RegisterProtocol("http", roundTripperFunc(func(req *http.Request) (*http.Response, error) {
+		req.Body.Close()
+		return nil, http.ErrSkipAltProtocol
+	}))
+	body := trackBody(strings.NewReader("body"))
+	if _, err := s.RoundTrip(newRequest(t, "POST", "http://example.test/", body)); err == nil {
+		t.Error("a body that is gone was sent")
+	}
+	if n := body.closings(); n != 1 {
+		t.Errorf("closed %d times", n)
+	}
+}
