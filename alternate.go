@@ -36,7 +36,9 @@ func roundTripAlternate(alt http.RoundTripper, req *http.Request) (resp *http.Re
 	if !body.used.Load() {
 		return nil, req, nil
 	}
-	closeBody(req)
+	if !body.closed.Load() {
+		closeBody(req)
+	}
 	if req.GetBody == nil {
 		return nil, nil, errCannotRewind
 	}
@@ -47,7 +49,7 @@ func roundTripAlternate(alt http.RoundTripper, req *http.Request) (resp *http.Re
 // usedBody is a request body that knows whether it has been read from or closed, on whatever goroutine.
 type usedBody struct {
 	io.ReadCloser
-	used atomic.Bool
+	used, closed atomic.Bool
 }
 
 func (b *usedBody) Read(p []byte) (int, error) {
@@ -57,5 +59,6 @@ func (b *usedBody) Read(p []byte) (int, error) {
 
 func (b *usedBody) Close() error {
 	b.used.Store(true)
+	b.closed.Store(true)
 	return b.ReadCloser.Close()
 }

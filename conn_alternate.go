@@ -35,6 +35,12 @@ func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc 
 	return &alternateConn{RoundTripper: rt, facts: newFacts(r.key.host, protocol), nc: tc}, nil
 }
 
+// isStub recognizes the function that net/http, since Go 1.27, puts into TLSNextProto as a sign that it speaks HTTP/2. It
+// comes here with the configuration of a Transport that has been used; the connection is as it was.
+func isStub(err error) bool {
+	return err != nil && err.Error() == "unexpected use of stub RoundTripper"
+}
+
 // exchange leaves the request to the connection's new owner. There is no telling when its response ends.
 func (c *alternateConn) exchange(a *attempt) (*http.Response, error) {
 	resp, err := c.RoundTrip(a.Req)

@@ -215,7 +215,9 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 	if state != nil && state.NegotiatedProtocol != "" {
 		tc, ok := nc.(*tls.Conn)
 		if next := r.t.TLSNextProto[state.NegotiatedProtocol]; ok && next != nil {
-			return r.newAlternate(next, tc)
+			if c, err := r.newAlternate(next, tc); !isStub(err) {
+				return c, err
+			}
 		}
 	}
 	if r.identity.priorHTTP2 || state != nil && state.NegotiatedProtocol == protoHTTP2 {

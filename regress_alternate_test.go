@@ -2,6 +2,7 @@ package peerpool_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -45,3 +46,45 @@ func TestABodyThatAnAlternateHasReadIsNotSentAgainEmpty(t *testing.T) {
 type roundTripperFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripperFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestABodyThatARegisteredProtocolHasClosedIsNotClosedAgain(t *testing.T) {
+	s := observe(t, &peerpool.Transport{})
+	s.RegisterProtocol("http", roundTripperFunc(func(req *http.Request) (*http.Response, error) {
+		req.Body.Close()
+		return nil, http.ErrSkipAltProtocol
+	}))
+	body := trackBody(strings.NewReader("body"))
+	if _, err := s.RoundTrip(newRequest(t, "POST", "http://example.test/", body)); err == nil {
+		t.Error("a body that is gone was sent")
+	}
+	if n := body.closings(); n != 1 {
+		t.Errorf("closed %d times", n)
+	}
+}
+
+// erring is what net/http's functions in TLSNextProto return in place of an error.
+type erring struct{ err error }
+
+func (e erring) RoundTripErr() error { return e.err }
+
+func (e erring) RoundTrip(*http.Request) (*http.Response, error) { return nil, e.err }
+
+func TestTheSignThatNetHTTPSpeaksHTTP2IsNotTakenForAFunction(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(overHTTP1, overHTTP2)})
+	s := observe(t, &peerpool.Transport{
+		TLSClientConfig: o.ClientTLS(),
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{
+			"h2": func(string, *tls.Conn) http.RoundTripper {
+				return erring{errors.New("unexpected use of stub RoundTripper")}
+			},
+		},
+	})
+	resp, err := s.RoundTrip(newRequest(t, "GET", o.URL(), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.ProtoMajor != 2 {
+		t.Errorf("served over %s", resp.Proto)
+	}
+}

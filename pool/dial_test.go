@@ -193,7 +193,7 @@ func TestADialerThatDoesNotReturnIsAnErrorToItsAsker(t *testing.T) {
 		{"panic with a value", func() (*fakeConn, error) { panic("boom") }, "pool: the Dialer panicked: boom"},
 		{"panic with an error", func() (*fakeConn, error) { panic(boom) }, "pool: the Dialer panicked: boom"},
 		{"panic with nil", func() (*fakeConn, error) { panic(nil) },
-			"pool: the Dialer panicked: panic called with nil argument"},
+			"pool: the Dialer panicked: " + new(runtime.PanicNilError).Error()},
 		{"goexit", func() (*fakeConn, error) { runtime.Goexit(); return nil, nil },
 			"pool: the Dialer ended its goroutine instead of returning"},
 		{"nothing", func() (*fakeConn, error) { return nil, nil },
