@@ -35,7 +35,7 @@ http {
 }
 `
 
-// pause is the time from the beginning of one restart to that of the next.
+// pause is the time from the end of one restart to the beginning of the next.
 const pause = 250 * time.Millisecond
 
 // backend is an nginx with a folder and an address of its own, which it keeps over restarts.
@@ -95,7 +95,7 @@ func (b *backends) urls() []*url.URL {
 // restartInTurn restarts one after the other until ctx is done, and returns how often. It pauses in between, as a
 // rolling restart does: were all of them away, no pool could help.
 func (b *backends) restartInTurn(ctx context.Context) (times int, err error) {
-	next := time.NewTicker(pause)
+	next := time.NewTimer(pause)
 	defer next.Stop()
 	for {
 		select {
@@ -108,6 +108,7 @@ func (b *backends) restartInTurn(ctx context.Context) (times int, err error) {
 			return times, err
 		}
 		times++
+		next.Reset(pause)
 	}
 }
 

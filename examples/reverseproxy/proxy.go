@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,7 @@ func serveProxy(rt http.RoundTripper, backends []*url.URL, elsewhere *atomic.Int
 	return f, nil
 }
 
-// failover sends a request that its backend has not answered to the others. What a pool cannot know, which server
+// failover sends a request that its backend has not answered to the others in turn. What a pool cannot know, which server
 // could answer in place of another one, is for the program to say; on the same server peerpool has tried again.
 type failover struct {
 	next      http.RoundTripper
@@ -67,18 +68,19 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	f.elsewhere.Add(1)
-	for _, b := range f.backends {
-		if b.Host == req.URL.Host {
-			continue
-		}
+	first := slices.IndexFunc(f.backends, func(b *url.URL) bool { return b.Host == req.URL.Host })
+	for n := range rounds * len(f.backends) {
 		again := req.Clone(req.Context())
-		again.URL.Host = b.Host
-		if resp, err = f.next.RoundTrip(again); err == nil {
-			return resp, nil
+		again.URL.Host = f.backends[(first+1+n)%len(f.backends)].Host
+		if resp, err = f.next.RoundTrip(again); err == nil || !maySendElsewhere(req, err) {
+			break
 		}
 	}
-	return nil, err
+	return resp, err
 }
+
+// rounds is how often all backends are tried, the first one included, which may be back.
+const rounds = 2
 
 // maySendElsewhere says whether a request that failed may be sent to another server. It has no body that is gone,
 // and either its method is safe, or nothing of it was sent: the errors tell.
