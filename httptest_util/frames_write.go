@@ -87,6 +87,11 @@ func (c *FrameConn) GoAway(last uint32, code http2.ErrCode) {
 	c.write(func() error { return c.framer.WriteGoAway(last, code, nil) })
 }
 
+// Window writes a WINDOW_UPDATE frame, for the connection if stream is 0.
+func (c *FrameConn) Window(stream, n uint32) {
+	c.write(func() error { return c.framer.WriteWindowUpdate(stream, n) })
+}
+
 // Raw writes a frame of any type, with any payload.
 func (c *FrameConn) Raw(kind http2.FrameType, flags http2.Flags, stream uint32, payload []byte) {
 	c.write(func() error { return c.framer.WriteRawFrame(kind, flags, stream, payload) })

@@ -44,9 +44,10 @@ func (t *traced) observe(x *Exchange) {
 	}
 }
 
-// wroteHeaders is called by x/net while it holds the right to write: the last stream is that of this request.
+// wroteHeaders is called by x/net while it holds the right to write, also after a failure: the last stream is that of
+// this request, or none.
 func (x *Exchange) wroteHeaders() {
-	id := x.c.wire.lastStream.Load()
+	id := x.c.wire.lastStream.Swap(0)
 	x.stream.Store(id)
 	if id > maxStreamID {
 		x.c.over(ReasonStreamIDs)

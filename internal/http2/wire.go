@@ -21,7 +21,7 @@ type wire struct {
 	out frames // touched by x/net's writers, which take turns
 	box outbox // what goes out
 
-	lastStream atomic.Uint32 // whose HEADERS have been written last
+	lastStream atomic.Uint32 // whose HEADERS have been written last; 0: that is known already, see wroteHeaders
 }
 
 func newWire(nc net.Conn, c *Conn) *wire {
@@ -55,12 +55,12 @@ func telling(k frameKind) bool {
 // whose failure is that of the dial, and where each write has a deadline.
 func (w *wire) Write(p []byte) (int, error) {
 	direct := w.out.skip > 0 || w.c.engine.timed
-	w.out.follow(p, isHeaders, w.sent)
 	write := w.box.hold
 	if direct {
 		write = w.box.write
 	}
 	n, err := write(p)
+	w.out.follow(p[:n], isHeaders, w.sent) // what has not been written is on no stream
 	if err != nil {
 		w.c.over(ReasonPeerClosed)
 	}
