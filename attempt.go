@@ -128,6 +128,12 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	} else {
 		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
 	}
+	for range maxAttempts - 1 { // an HTTP/2 server may go away a moment earlier than it could refuse the request
+		if !errors.Is(err, pool.ErrRetired) {
+			break
+		}
+		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
+	}
 	if err != nil {
 		if !rt.pool.Knows(r.id) {
 			rt.routes.drop(r) // nobody else will
