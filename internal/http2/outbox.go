@@ -85,7 +85,11 @@ func (o *outbox) write(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return o.nc.Write(p)
+	n, err := o.nc.Write(p)
+	if err != nil && !isTimeout(err) {
+		o.nc.SetReadDeadline(time.Now().Add(drainWait))
+	}
+	return n, err
 }
 
 // close ends the goroutine, and returns when what was held has been written. nc must be closed before it returns if
