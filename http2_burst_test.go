@@ -27,7 +27,7 @@ func TestAThousandRequestsAtOnceShareAnHTTP2Connection(t *testing.T) {
 
 func TestABurstToAnUnknownHTTP2ServerDialsAHandful(t *testing.T) {
 	httptestutil.CheckLeaks(t)
-	const burst, handful = 256, 6 // four at first, and one for each hundred that come after their streams are taken
+	const burst, handful = 256, 4
 	o := http2Origin(t, 250, nil)
 	s := onHTTP2(t, o, &peerpool.Transport{})
 	crowd(t, burst, func(int) error { return s.fetchHTTP2(o.URL()) })

@@ -188,7 +188,10 @@ func TestTheQueueGoesOnWhenAConnectionIsLostAsWithNetHTTP(t *testing.T) {
 		for range 4 {
 			<-answers
 		}
-		s.note("%d connections", w.Conns())
+		s.note("all have ended") // over how many connections is a matter of how far each came
+		if w.Conns() == 0 {
+			s.Error("nobody has connected")
+		}
 	})
 }
 

@@ -10,7 +10,7 @@ const ExpectUnknown = -1
 
 // unknownDials bounds the dials that wants of an unknown key begin for themselves. One would do if none ever failed
 // or was slow; what turns out to be one too many is closed, or idles if it is exclusive, until it is needed.
-const unknownDials = 4
+const unknownDials = 3
 
 // forever is the deadline of what has none.
 const forever time.Duration = math.MaxInt64
