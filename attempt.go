@@ -13,14 +13,15 @@ import (
 // response and its body live in it, so that a request costs one allocation of ours.
 type attempt struct {
 	http1.Exchange
-	t      *Transport
-	peer   *Peer
-	number int           // 1 for the first
-	orig   *http.Request // as the caller gave it; Req may have another body
-	trace  *httptrace.ClientTrace
-	fresh  bool // only a new connection will do
-	alone  bool // only one that nobody else uses
-	http1  bool // only HTTP/1.1 will do
+	t       *Transport
+	peer    *Peer
+	number  int           // 1 for the first
+	redials int           // for connections that retired before anybody could use them, of this attempt and those before it
+	orig    *http.Request // as the caller gave it; Req may have another body
+	trace   *httptrace.ClientTrace
+	fresh   bool // only a new connection will do
+	alone   bool // only one that nobody else uses
+	http1   bool // only HTTP/1.1 will do
 	// untouched says that the exchange ended before it did anything to its connection.
 	untouched bool
 	// These are what HTTP/2 tells besides, see outcome.
@@ -41,7 +42,7 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 	if after == nil {
 		t.core.inflight.add(a)
 	} else {
-		a.number = after.number + 1
+		a.number, a.redials = after.number+1, after.redials
 		t.core.inflight.replace(after, a)
 	}
 	//lint:ignore SA1019 callers may still set it, and http.Client does
@@ -128,10 +129,8 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	} else {
 		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
 	}
-	for range maxAttempts - 1 { // an HTTP/2 server may go away a moment earlier than it could refuse the request
-		if !errors.Is(err, pool.ErrRetired) {
-			break
-		}
+	// An HTTP/2 server may go away a moment earlier than it could refuse the request.
+	for ; errors.Is(err, pool.ErrRetired) && a.tries() < maxAttempts; a.redials++ {
 		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
 	}
 	if err != nil {
@@ -142,6 +141,9 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	}
 	return nil
 }
+
+// tries is what maxAttempts bounds.
+func (a *attempt) tries() int { return a.number + a.redials }
 
 // bindsConnection says that the server may take the request's credential for that of its connection, and so of
 // whoever shares that: there must be nobody.
@@ -278,7 +280,7 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 		return nil, a.abandon(err)
 	}
 	next := newAttempt(a.t, a.orig, req, a.peer, a)
-	next.fresh, next.alone = v.fresh(next.number, a.lease.Conn().telling(cause)), v.alone(next.number)
+	next.fresh, next.alone = v.fresh(next.tries(), a.lease.Conn().telling(cause)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
 }

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/peerpool/peerpool"
 )
@@ -45,5 +49,29 @@ func TestAWriteThatFailsBehindAnHTTP2RequestIsNoTimeout(t *testing.T) {
 		p = h.welcome() // for the second, whose connection had served before
 		p.answer()
 		second.gets("/second")
+	})
+}
+
+func TestAWriteOfItsOwnThatFailsIsNoTimeoutForThoseWhoRead(t *testing.T) {
+	tr := &peerpool.Transport{HTTP2: &http.HTTP2Config{WriteByteTimeout: time.Hour}}
+	frameTest(t, tr, func(h *framed) {
+		var conn *muzzled
+		dial := h.DialContext
+		h.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := dial(ctx, network, addr)
+			conn = &muzzled{Conn: nc}
+			return conn, err
+		}
+		call := h.fetch("x")
+		p := h.welcome()
+		stream := p.request().Stream
+		p.Head(stream, 200, false)
+		synctest.Wait()
+		conn.mute.Store(true)
+		p.Data(stream, strings.Repeat("x", 16<<10), false) // whose reader gives back the window, and does not learn that it can't
+		call.ended()
+		if !errors.Is(call.err, errMuzzled) {
+			t.Errorf("%v, want what writing has failed with", call.err)
+		}
 	})
 }

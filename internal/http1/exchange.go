@@ -148,6 +148,7 @@ func (e *Exchange) handOver() {
 	e.handed = true
 	e.mu.Unlock()
 	if e.Ctx.Err() != nil {
+		e.Conn.Abort(context.Cause(e.Ctx)) // which is then stopped from doing so
 		e.interrupt()
 	}
 }

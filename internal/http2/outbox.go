@@ -88,6 +88,9 @@ func (o *outbox) write(p []byte) (int, error) {
 	n, err := o.nc.Write(p)
 	if err != nil && !isTimeout(err) {
 		o.nc.SetReadDeadline(time.Now().Add(drainWait))
+		o.mu.Lock()
+		o.err = err
+		o.mu.Unlock()
 	}
 	return n, err
 }
