@@ -60,7 +60,7 @@ func (w *wire) Write(p []byte) (int, error) {
 		write = w.box.write
 	}
 	n, err := write(p)
-	w.out.follow(p[:n], isHeaders, w.sent) // what has not been written is on no stream
+	w.out.follow(p[:n], isHeaders, w.sent)         // what has not been written is on no stream
 	if err != nil && (n == 0 || !isTimeout(err)) { // x/net goes on after a timeout as long as there is progress
 		w.c.over(ReasonPeerClosed)
 	}
