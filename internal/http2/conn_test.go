@@ -136,6 +136,7 @@ func TestARequestThatFindsNoStreamsAllowedFailsUntouched(t *testing.T) {
 func TestRequestsThatWaitForAStreamFailWhenNoneIsAllowed(t *testing.T) {
 	connTest(t, Config{}, func(b *bench) {
 		b.server.MaxStreams(1)
+		synctest.Wait()
 		first := b.start(b.t.Context(), "GET", nil)
 		stream := b.request()
 		body := text("body")

@@ -183,7 +183,9 @@ func TestAnUploadIsClosedOnce(t *testing.T) {
 				b.server.Settings()
 				body := text(strings.Repeat("more than a window ", 10_000))
 				r := b.start(b.t.Context(), "POST", body)
-				respond(b, b.request())
+				stream := b.request()
+				synctest.Wait() // until the window is full: a body that is not read from is not closed either
+				respond(b, stream)
 				<-r.done
 				synctest.Wait()
 				body.closed(t, 1)
