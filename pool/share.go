@@ -115,8 +115,15 @@ func (e *entry[K, C]) surplus() bool {
 	if e.inGroup.linked() {
 		others--
 	}
-	rested := e.group.idle.first()
-	return others > 0 || rested != nil && rested.shared()
+	if others > 0 {
+		return true
+	}
+	for rested := e.group.idle.first(); rested != nil; rested = rested.inGroup.next.owner {
+		if rested.shared() { // others may lie above it, of a server that has spoken another protocol
+			return true
+		}
+	}
+	return false
 }
 
 // leastLoaded is the shared connection with room that has the fewest leases, or nil.
