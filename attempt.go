@@ -15,8 +15,8 @@ type attempt struct {
 	http1.Exchange
 	t       *Transport
 	peer    *Peer
-	number  int           // 1 for the first
-	redials int           // for connections that retired before anybody could use them, of this attempt and those before it
+	number  int32         // 1 for the first
+	redials int32         // for connections that retired before anybody could use them, of this attempt and those before it
 	orig    *http.Request // as the caller gave it; Req may have another body
 	trace   *httptrace.ClientTrace
 	fresh   bool // only a new connection will do
@@ -143,7 +143,7 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 }
 
 // tries is what maxAttempts bounds.
-func (a *attempt) tries() int { return a.number + a.redials }
+func (a *attempt) tries() int { return int(a.number + a.redials) }
 
 // bindsConnection says that the server may take the request's credential for that of its connection, and so of
 // whoever shares that: there must be nobody.

@@ -111,7 +111,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	if id.scheme == "" { // there is no route
 		id.scheme = a.Req.URL.Scheme
 	}
-	e := Acquired{Identity: id, Host: a.Req.URL.Host, Attempt: a.number, Err: err}
+	e := Acquired{Identity: id, Host: a.Req.URL.Host, Attempt: int(a.number), Err: err}
 	if err == nil {
 		c, l := a.lease.Conn().about(), &a.lease
 		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
@@ -147,7 +147,7 @@ func (a *attempt) observeDone(left int, reason CloseReason) {
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		c := a.lease.Conn().about()
 		o.Done(a.Ctx, Done{
-			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Attempt: a.number,
+			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Attempt: int(a.number),
 			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
 			Status: a.Status, Close: reason, Duration: sinceThen(a.clock.begun),
 		})
@@ -158,7 +158,7 @@ func (a *attempt) observeRetried(v verdict, cause error) {
 	if o := a.t.Observer; o != nil && o.Retried != nil {
 		o.Retried(a.Ctx, Retried{
 			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Conn: a.lease.Conn().about().number,
-			Attempt: a.number, Reason: string(v), Err: cause,
+			Attempt: int(a.number), Reason: string(v), Err: cause,
 		})
 	}
 }
@@ -171,7 +171,7 @@ func (a *attempt) observeEnd(err error) {
 	}
 	e := Ended{
 		Host: a.Req.URL.Host, Scheme: a.Req.URL.Scheme, Method: methodOf(a.Req),
-		Attempts: a.number, Err: err, Duration: sinceThen(a.clock.first),
+		Attempts: int(a.number), Err: err, Duration: sinceThen(a.clock.first),
 	}
 	if err == nil {
 		e.Status = a.Status

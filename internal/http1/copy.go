@@ -62,7 +62,9 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 	}
 	if w == io.Discard && b.kind != byChunks && b.e.Conn.canSkip() {
 		skipped, err := b.skip()
-		return n + skipped, nil, err
+		if n += skipped; err != errors.ErrUnsupported {
+			return n, nil, err
+		}
 	}
 	p := bulks.Get().(*bulk)
 	defer bulks.Put(p)

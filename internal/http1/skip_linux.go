@@ -1,13 +1,18 @@
 package http1
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
+
+// cannotSkip says that the system has refused to, as one that only resembles Linux may.
+var cannotSkip atomic.Bool
 
 // skipStep is how many bytes are asked to be skipped at a time.
 const skipStep = 1 << 20
@@ -32,6 +37,8 @@ var skippers = sync.Pool{New: func() any {
 				continue
 			case unix.EAGAIN:
 				return false // wait
+			case unix.EFAULT, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
+				s.n, s.err = 0, errors.ErrUnsupported
 			default:
 				s.n, s.err = 0, os.NewSyscallError("recvfrom", errno)
 			}
@@ -44,16 +51,20 @@ var skippers = sync.Pool{New: func() any {
 // canSkip says whether the system can throw away what the connection receives.
 func (c *Conn) canSkip() bool {
 	_, ok := c.nc.(*net.TCPConn)
-	return ok && c.raw != nil
+	return ok && c.raw != nil && !cannotSkip.Load()
 }
 
 // skip throws away up to max bytes, after waiting for the first of them. It is for a connection that canSkip, when
-// nothing is buffered.
+// nothing is buffered. [errors.ErrUnsupported] says that nothing was thrown away and nothing will be.
 func (c *Conn) skip(max int64) (int64, error) {
 	s := skippers.Get().(*skipper)
 	defer skippers.Put(s)
 	s.max = int(min(max, skipStep))
 	err := c.raw.Read(s.fn)
+	if err == nil && s.err == errors.ErrUnsupported {
+		cannotSkip.Store(true)
+		return 0, s.err
+	}
 	if err == nil && s.err != nil {
 		err = &net.OpError{Op: "read", Net: c.nc.LocalAddr().Network(), Source: c.nc.LocalAddr(), Addr: c.nc.RemoteAddr(), Err: s.err}
 	}
