@@ -134,6 +134,9 @@ func (c *Conn) explain(err error) error {
 
 // Read reads what the peer sent, first of all the byte that a pending read ahead may have got.
 func (c *Conn) Read(p []byte) (int, error) {
+	if cause := c.aborted(); cause != nil {
+		return 0, cause // whether or not closing a connection of a custom dialer ends its reads
+	}
 	var n int
 	var err error
 	c.decrypted = false
