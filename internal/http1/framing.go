@@ -51,6 +51,9 @@ func (h *head) frame(method string) (framing, error) {
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
 		f.kind, f.length = switchProtocol, 0
+		if method == http.MethodHead {
+			f.length = length // as with any answer to HEAD
+		}
 	case method == http.MethodHead:
 		f.length = length
 	case h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified:

@@ -65,6 +65,9 @@ func byUs(data []byte, method string, piece, size int) (*received, End, error) {
 	}
 	body, err := readBy(resp.Body, size)
 	resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols { // what follows belongs to the other protocol
+		return newReceived(resp, nil, len(body)), e.Owner.(*owner).end, err
+	}
 	return newReceived(resp, body, len(nc.data)), e.Owner.(*owner).end, err
 }
 
