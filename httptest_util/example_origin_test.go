@@ -124,3 +124,22 @@ func ExampleOrigin_Stop() {
 	// failed
 	// answered
 }
+
+// An origin that prefers HTTP/2, which TLS agrees on.
+func ExampleOriginOptions_http2() {
+	runExample(func(t testing.TB) {
+		var both http.Protocols
+		both.SetHTTP1(true)
+		both.SetHTTP2(true)
+		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: &both})
+		transport := &http.Transport{TLSClientConfig: origin.ClientTLS(), Protocols: &both}
+		defer transport.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: transport}).Get(origin.URL())
+		if err != nil {
+			t.Fatalf("GET: %v", err)
+		}
+		seen := httptestutil.ReadSeen(t, resp)
+		fmt.Println(seen.Proto, seen.ALPN)
+	})
+	// Output: HTTP/2.0 h2
+}

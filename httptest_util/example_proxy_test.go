@@ -127,3 +127,23 @@ func ExampleFaultExtra() {
 	// failed
 	// requests at the origin: 0
 }
+
+// A proxy that closes its connections, and with them their tunnels.
+func ExampleProxy_CloseConns() {
+	runExample(func(t testing.TB) {
+		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
+		proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+		transport := &peerpool.Transport{Proxy: http.ProxyURL(proxy.URL()), TLSClientConfig: origin.ClientTLS()}
+		defer transport.CloseIdleConnections()
+		client := &http.Client{Transport: transport}
+		fmt.Println(outcome(client, origin.URL()))
+		proxy.CloseConns()
+		origin.WaitOpenConns(0)
+		fmt.Println(outcome(client, origin.URL()))
+		fmt.Println("tunnels:", proxy.Granted())
+	})
+	// Output:
+	// answered
+	// answered
+	// tunnels: 2
+}
