@@ -265,7 +265,7 @@ func TestWithoutAPeekAnIdleConnectionTimesOut(t *testing.T) {
 		if st := s.Stats(); st.Idle != 1 {
 			t.Errorf("before the timeout: %+v", st)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if st := s.Stats(); st.Idle != 0 || st.Closes["idle_timeout"] != 1 || wire.OpenConns() != 0 {
 			t.Errorf("after the timeout: %+v", st)
