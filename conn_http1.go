@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/http1"
@@ -100,10 +99,11 @@ func (a *attempt) putIdle(reason CloseReason) {
 	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
 }
 
-// Attach is the pool's.
+// Attach is the pool's. Where no socket can be looked into, all connections are read ahead while they idle, and what
+// ends that read is as good as a watcher.
 func (c *http1Conn) Attach(retire func(pool.Reason)) {
 	c.retire = retire
-	if _, watchable := c.Socket().(syscall.Conn); !watchable {
+	if _, err := c.SyscallConn(); err != nil {
 		c.IdleEnded = c.idleEnded
 	}
 }
