@@ -30,7 +30,7 @@ func (e *DialError) Error() string { return e.Err.Error() }
 func (e *DialError) Unwrap() error { return e.Err }
 
 // Timeout says whether the dial ran out of time.
-func (e *DialError) Timeout() bool { return isTimeout(e.Err) }
+func (e *DialError) Timeout() bool { return http1.IsTimeout(e.Err) }
 
 // Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
 func (e *DialError) Temporary() bool { return isTemporary(e.Err) }
@@ -61,7 +61,7 @@ func (e *ExchangeError) Error() string {
 func (e *ExchangeError) Unwrap() error { return e.Err }
 
 // Timeout says whether the exchange ran out of time.
-func (e *ExchangeError) Timeout() bool { return isTimeout(e.Err) }
+func (e *ExchangeError) Timeout() bool { return http1.IsTimeout(e.Err) }
 
 // Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
 func (e *ExchangeError) Temporary() bool { return isTemporary(e.Err) }
@@ -70,11 +70,6 @@ var (
 	_ net.Error = (*DialError)(nil)
 	_ net.Error = (*ExchangeError)(nil)
 )
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
-}
 
 func isTemporary(err error) bool {
 	var t interface{ Temporary() bool }

@@ -71,3 +71,17 @@ func TestAListOfReasonsIsTheCallers(t *testing.T) {
 		t.Error("the list is shared")
 	}
 }
+
+func TestRetriesByReasonHaveEveryReason(t *testing.T) {
+	got := peerpool.Retries{Stale: 1, Unsent: 2, Misdirected: 3, Refused: 4, Lost: 5, HTTP1: 6, Saved: 7, Failed: 8}.ByReason()
+	var sum uint64
+	for _, reason := range peerpool.RetryReasons() {
+		if got[reason] == 0 {
+			t.Errorf("%q is missing", reason)
+		}
+		sum += got[reason]
+	}
+	if len(got) != len(peerpool.RetryReasons()) || sum != 1+2+3+4+5+6 {
+		t.Errorf("%v", got)
+	}
+}

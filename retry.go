@@ -95,7 +95,7 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return giveUp
 	case o.status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected
-	case o.err == nil, o.canceled, o.unfit, o.started, isTimeout(o.err), ownFault(o.err):
+	case o.err == nil, o.canceled, o.unfit, o.started, http1.IsTimeout(o.err), ownFault(o.err):
 		return giveUp
 	case o.wantsHTTP1:
 		return retryHTTP1

@@ -52,6 +52,15 @@ type Retries struct {
 	Failed      uint64 // retried requests that did not
 }
 
+// ByReason returns the requests that were sent again by the reasons of [RetryReasons], each of which is there. The map
+// belongs to the caller.
+func (r Retries) ByReason() map[string]uint64 {
+	return map[string]uint64{
+		string(retryStale): r.Stale, string(retryUnsent): r.Unsent, string(retryMisdirected): r.Misdirected,
+		string(retryRefused): r.Refused, string(retryLost): r.Lost, string(retryHTTP1): r.HTTP1,
+	}
+}
+
 // counters are what the pool does not count. They are only ever added to.
 type counters struct {
 	stale, unsent, misdirected, refused, lost, http1, saved, failed atomic.Uint64

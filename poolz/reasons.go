@@ -76,12 +76,16 @@ func shares[R ~string](counts map[R]uint64) []share {
 
 // retryShares lists the retries by cause and by outcome; none if there were none.
 func retryShares(r peerpool.Retries) []share {
-	all := []share{
-		{Name: "stale", Count: r.Stale}, {Name: "unsent", Count: r.Unsent}, {Name: "misdirected", Count: r.Misdirected},
-		{Name: "refused", Count: r.Refused}, {Name: "lost", Count: r.Lost}, {Name: "http1", Count: r.HTTP1},
-		{Name: "saved", Count: r.Saved}, {Name: "failed", Count: r.Failed},
+	var all []share
+	causes := r.ByReason()
+	for _, reason := range peerpool.RetryReasons() {
+		all = append(all, share{Name: reason, Count: causes[reason]})
 	}
-	most := max(r.Stale, r.Unsent, r.Misdirected, r.Refused, r.Lost, r.HTTP1, r.Saved, r.Failed)
+	all = append(all, share{Name: "saved", Count: r.Saved}, share{Name: "failed", Count: r.Failed})
+	var most uint64
+	for _, one := range all {
+		most = max(most, one.Count)
+	}
 	if most == 0 {
 		return nil
 	}

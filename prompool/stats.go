@@ -70,21 +70,9 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
 	}
 	counter(d.dials, s.Dials)
 	counter(d.dialFailures, s.DialFailures)
-	for reason, n := range retriesOf(s.Retries) {
+	for reason, n := range s.Retries.ByReason() {
 		counter(d.retries, n, reason)
 	}
 	counter(d.retried, s.Retries.Saved, "saved")
 	counter(d.retried, s.Retries.Failed, "failed")
-}
-
-// retriesOf returns the retries by the reasons of RetryReasons.
-func retriesOf(r peerpool.Retries) map[string]uint64 {
-	return map[string]uint64{
-		"stale":       r.Stale,
-		"unsent":      r.Unsent,
-		"misdirected": r.Misdirected,
-		"refused":     r.Refused,
-		"lost":        r.Lost,
-		"http1":       r.HTTP1,
-	}
 }

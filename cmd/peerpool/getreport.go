@@ -169,11 +169,7 @@ func (r retryReport) text() string {
 		return "none"
 	}
 	return fmt.Sprintf("%s; %d saved, %d failed",
-		countsText(map[string]uint64{
-			"stale": r.Stale, "unsent": r.Unsent, "misdirected": r.Misdirected,
-			"refused": r.Refused, "lost": r.Lost, "http1": r.HTTP1,
-		}),
-		r.Saved, r.Failed)
+		countsText(peerpool.Retries(r).ByReason()), r.Saved, r.Failed)
 }
 
 // errorsText lists the errors; nothing if there were none.

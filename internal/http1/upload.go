@@ -137,7 +137,7 @@ func (e *Exchange) probeBody() io.Reader {
 		defer close(p.got)
 		defer func() {
 			if v := recover(); v != nil {
-				p.err = panicked(v)
+				p.err = Panicked(v)
 			}
 		}()
 		for p.n == 0 && p.err == nil {
@@ -189,7 +189,7 @@ func (b *onceBody) Close() (err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicked(v)
+			err = Panicked(v)
 		}
 	}()
 	return b.closer.Close()
@@ -256,7 +256,7 @@ func (u *upload) run() {
 func (u *upload) send() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &BodyError{panicked(v)}
+			err = &BodyError{Panicked(v)}
 		}
 	}()
 	if u.head != nil {
@@ -388,7 +388,8 @@ type BodyError struct{ Err error }
 func (e *BodyError) Error() string { return e.Err.Error() }
 func (e *BodyError) Unwrap() error { return e.Err }
 
-func panicked(v any) error { return fmt.Errorf("peerpool: request body panicked: %v", v) }
+// Panicked is the error of a request body that has panicked with v.
+func Panicked(v any) error { return fmt.Errorf("peerpool: request body panicked: %v", v) }
 
 // kernelCopies says whether the kernel can copy a file into the connection.
 func (c *Conn) kernelCopies() bool {

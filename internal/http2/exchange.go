@@ -148,7 +148,7 @@ func (x *Exchange) fail(err error) error {
 		err = errNoStreams
 	case cause != nil:
 		how = http1.EndCanceled
-	case isTimeout(err):
+	case http1.IsTimeout(err):
 		how = http1.EndTimeout
 	}
 	x.end(how)
@@ -159,14 +159,6 @@ func (x *Exchange) fail(err error) error {
 // that it wraps.
 func unfit(err error) bool {
 	return errors.Unwrap(err) != nil && strings.HasPrefix(err.Error(), "http2: ")
-}
-
-func isTimeout(err error) bool {
-	t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return ok && t.Timeout()
 }
 
 // end ends the exchange, once.

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/http1"
 )
 
 const (
@@ -86,7 +88,7 @@ func (o *outbox) write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := o.nc.Write(p)
-	if err != nil && !isTimeout(err) {
+	if err != nil && !http1.IsTimeout(err) {
 		o.nc.SetReadDeadline(time.Now().Add(drainWait))
 		o.mu.Lock()
 		o.err = err

@@ -25,16 +25,16 @@ func (c *Conn) began(x *Exchange) bool {
 		x.next.prev = x
 	}
 	c.latest = x
-	c.watchLocked()
-	return !c.noneLocked()
-}
-
-// watchLocked counts an exchange, and arms the monitor.
-func (c *Conn) watchLocked() {
 	c.open++
 	if c.open == 1 {
 		c.since = c.now()
 	}
+	c.armLocked()
+	return !c.noneLocked()
+}
+
+// armLocked arms the monitor, if it is not armed.
+func (c *Conn) armLocked() {
 	if c.watching || c.engine.pingAfter < 0 {
 		return
 	}

@@ -1,9 +1,10 @@
 package http2
 
 import (
-	"fmt"
 	"io"
 	"sync"
+
+	"github.com/peerpool/peerpool/internal/http1"
 )
 
 // upload is the body of a request, which x/net closes in any case, and we only if it can no longer be sent again.
@@ -27,7 +28,7 @@ func (u *upload) Read(p []byte) (n int, err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			n, err = 0, fmt.Errorf("peerpool: request body panicked: %v", v)
+			n, err = 0, http1.Panicked(v)
 		}
 		if err != nil && err != io.EOF {
 			u.note(err)
