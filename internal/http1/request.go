@@ -145,12 +145,13 @@ func appendTarget(b []byte, req *http.Request, host string, proxied bool) []byte
 }
 
 func appendPath(b []byte, u *url.URL) []byte {
-	path := u.EscapedPath()
-	if asterisk := path == "*" && b[len(b)-1] == ' '; !asterisk && !strings.HasPrefix(path, "/") {
+	path, query := u.EscapedPath(), u.ForceQuery || u.RawQuery != ""
+	// The asterisk is a target alone, with no authority before it and no query after (RFC 9112 section 3.2.4).
+	if asterisk := path == "*" && b[len(b)-1] == ' ' && !query; !asterisk && !strings.HasPrefix(path, "/") {
 		b = append(b, '/') // or the path would pass for a part of the host
 	}
 	b = append(b, path...)
-	if u.ForceQuery || u.RawQuery != "" {
+	if query {
 		b = append(append(b, '?'), u.RawQuery...)
 	}
 	return b

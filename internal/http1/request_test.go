@@ -102,6 +102,20 @@ func TestAPathWithoutASlashIsNotPartOfTheHost(t *testing.T) {
 	}
 }
 
+// TestAnAsteriskWithAQueryIsAPath: the asterisk-form has no query, and no server reads one.
+func TestAnAsteriskWithAQueryIsAPath(t *testing.T) {
+	for query, want := range map[string]string{"?": "/*?", "?a=b": "/*?a=b", "": "*"} {
+		req := get(t)
+		var err error
+		if req.URL, err = url.Parse("*" + query); err != nil {
+			t.Fatal(err)
+		}
+		if got := sent(t, req, Options{}); !strings.HasPrefix(got, "GET "+want+" HTTP/1.1\r\n") {
+			t.Errorf("for *%s a server is sent %s", query, got)
+		}
+	}
+}
+
 func TestATraceIsToldAboutEveryFieldInOrder(t *testing.T) {
 	req := request(t, http.MethodPost, "http://example.test/", strings.NewReader("hello"))
 	req.Header.Set("X-A", "1")
