@@ -123,13 +123,16 @@ func (c *http1Conn) watch(found http1.Condition) pool.Reason {
 	}
 	if !c.watching {
 		c.watching = true
-		c.watched, _ = c.watcher.Add(c.Conn, c)
+		c.watched, c.Watched = c.watcher.Add(c.Conn, c)
 	}
 	return ""
 }
 
 // PeerClosed is called by the watcher.
-func (c *http1Conn) PeerClosed() { c.retire(pool.ReasonPeerClosed) }
+func (c *http1Conn) PeerClosed() {
+	c.Rouse()
+	c.retire(pool.ReasonPeerClosed)
+}
 
 // idleEnded is called for a connection that the watcher cannot watch.
 func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(reasonOf(found)) }

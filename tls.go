@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
 
@@ -181,7 +182,7 @@ func (errHandshakeTimeout) Temporary() bool { return true }
 
 // handshake makes a TLS connection over nc, which it closes if it fails.
 func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (*tls.Conn, error) {
-	return r.finishHandshake(ctx, tls.Client(nc, cfg))
+	return r.finishHandshake(ctx, tls.Client(http1.UnderTLS(nc), cfg))
 }
 
 // finishHandshake completes the handshake of a connection that we, or a custom dialer, have made.

@@ -78,7 +78,7 @@ func TestAProbeAllocatesNothing(t *testing.T) {
 		}
 		carry(t, c)
 		allowed := 0.
-		if c.tls != nil {
+		if c.tls() != nil {
 			allowed = tlsProbeAllocs
 		}
 		wantAllocs(t, allowed, func() { wantCondition(t, c, Quiet) })

@@ -23,14 +23,17 @@ type Conn struct {
 	IdleEnded func(Condition)
 
 	nc    net.Conn        // what is read and written: the socket, or TLS over it
-	tls   *tls.Conn       // nc, if it is TLS made by crypto/tls
+	under *records        // what we have put under nc, if that is TLS; nil: nothing
 	raw   syscall.RawConn // of the socket, if it is one; nil: opaque, see probe.go
 	ahead *readAhead      // a read left pending while an opaque connection idles
 	in    *input          // nil between exchanges, so that an idle connection is small
 
-	exchanges uint32 // completed exchanges
-	kernel    bool   // the socket is one: the kernel takes small writes even while nobody reads
-	decrypted bool   // no record has been read from the socket since tls was last found to hold none
+	// Watched says that somebody calls Rouse when the peer closes. Set it between exchanges.
+	Watched   bool
+	used      bool         // an exchange has been completed
+	kernel    bool         // the socket is one: the kernel takes small writes even while nobody reads
+	decrypted bool         // TLS is known to hold nothing that was sent before the last Read
+	asking    atomic.Int32 // calm, underWay or roused: see ask
 
 	cause atomic.Pointer[error] // why Abort was called, first call wins
 
@@ -41,7 +44,12 @@ type Conn struct {
 // NewConn returns a Conn over nc. The socket underneath is found by itself when nc is a *tls.Conn.
 func NewConn(nc net.Conn) *Conn {
 	c := &Conn{nc: nc}
-	c.tls, _ = nc.(*tls.Conn)
+	if t := c.tls(); t != nil {
+		if under, ok := t.NetConn().(*records); ok {
+			c.under, under.conn = under, c
+			under.exact = t.ConnectionState().Version == tls.VersionTLS13
+		}
+	}
 	s, ok := c.Socket().(syscall.Conn)
 	c.kernel = ok
 	if ok && canPeek {
@@ -55,10 +63,19 @@ func NewConn(nc net.Conn) *Conn {
 // NetConn returns the connection that requests are written to.
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
+// tls returns nc if it is TLS made by crypto/tls, or nil.
+func (c *Conn) tls() *tls.Conn {
+	t, _ := c.nc.(*tls.Conn)
+	return t
+}
+
 // Socket returns the innermost connection: what lies below TLS.
 func (c *Conn) Socket() net.Conn {
-	if c.tls != nil {
-		return c.tls.NetConn()
+	if c.under != nil {
+		return c.under.TCPConn
+	}
+	if t := c.tls(); t != nil {
+		return t.NetConn()
 	}
 	return c.nc
 }
@@ -139,12 +156,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	var n int
 	var err error
-	c.decrypted = false
 	if c.ahead != nil && len(p) > 0 {
 		n, err = c.ahead.take(p)
-		c.ahead = nil
+		c.ahead, c.decrypted = nil, false
 	} else {
 		n, err = c.nc.Read(p)
+		c.decrypted = c.under.drained() && n < len(p)
 	}
 	return n, c.explain(err)
 }
@@ -162,14 +179,24 @@ func (c *Conn) ReadFrom(src io.Reader) (int64, error) {
 	return n, c.explain(err)
 }
 
-// input is the read buffer of the exchange under way.
+// input is the read buffer of the exchange under way, and what Conn.ask needs besides.
 type input struct {
 	buf  []byte
 	r, w int // unread bytes are buf[r:w]
+
+	attend func(fd uintptr) (done bool) // the method ask, bound once
+	out    []byte                       // to be sent
+	asked  bool                         // that has been tried
+	sent   int                          // bytes of it; -1: none, because of failed
+	failed error                        // else: why nothing could be received
 }
 
 // inputs holds inputs of DefaultBufferSize.
-var inputs = sync.Pool{New: func() any { return &input{buf: make([]byte, DefaultBufferSize)} }}
+var inputs = sync.Pool{New: func() any {
+	in := &input{buf: make([]byte, DefaultBufferSize)}
+	in.attend = in.ask
+	return in
+}}
 
 func (in *input) buffered() int {
 	if in == nil {
@@ -194,7 +221,7 @@ func (c *Conn) giveInput() {
 	in := c.in
 	c.in = nil
 	if in != nil && len(in.buf) == DefaultBufferSize {
-		in.r, in.w = 0, 0
+		in.r, in.w, in.failed = 0, 0, nil
 		inputs.Put(in)
 	}
 }
@@ -210,6 +237,9 @@ func (c *Conn) fill() error {
 	}
 	if in.w == len(in.buf) {
 		in.grow()
+	}
+	if err := in.failure(); err != nil {
+		return c.explain(err)
 	}
 	n, err := c.Read(in.buf[in.w:])
 	in.w += n

@@ -21,6 +21,9 @@ func TestAConnectionKnowsItsSocket(t *testing.T) {
 		if over, is := under.(*tls.Conn); is {
 			under = over.NetConn()
 		}
+		if layer, is := under.(*records); is {
+			under = layer.TCPConn
+		}
 		if c.Socket() != under {
 			t.Errorf("the socket is a %T", c.Socket())
 		}

@@ -9,6 +9,8 @@
 //
 //	conn.go      Conn: a connection, its bytes in and out, how it is interrupted and closed
 //	probe.go     Conn.Rest, Conn.Probe: has an idle connection been closed, or does it hold bytes nobody asked for
+//	ask.go       Conn.ask: the request written and the answer waited for in one go, where that is possible
+//	records.go   what lies between crypto/tls and its socket to that end
 //	exchange.go  Exchange.Run: one request and its response; who ends it, exactly once
 //	send.go      its first half: writing the request, and the clock for the answer
 //	request.go   the head of the request
@@ -21,5 +23,6 @@
 //	chunked.go   the chunked coding, both ways
 //
 // One way only exists to interrupt an exchange: [Conn.Abort] closes the connection underneath, which
-// every net.Conn supports, and its cause becomes the error that the blocked call returns.
+// every net.Conn supports, and its cause becomes the error that the blocked call returns. [Conn.Rouse] only has
+// one that waits look again.
 package http1

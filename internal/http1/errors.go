@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 )
 
@@ -73,4 +74,10 @@ func IsTimeout(err error) bool {
 
 func errHeaderTooLong(limit int64) error {
 	return &ProtocolError{fmt.Sprintf("net/http: server response headers exceeded %d bytes; aborted", limit)}
+}
+
+// opError is an error of a connection as the standard library words it.
+func opError(op string, nc net.Conn, err error) error {
+	local := nc.LocalAddr()
+	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: nc.RemoteAddr(), Err: err}
 }

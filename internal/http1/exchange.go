@@ -211,7 +211,7 @@ func (e *Exchange) end(how End) {
 	}
 	switch {
 	case how == Reusable:
-		e.Conn.exchanges++
+		e.Conn.used = true
 	case how != EndUpgrade && e.up != nil:
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
 		e.body.Close()

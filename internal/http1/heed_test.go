@@ -46,7 +46,10 @@ func TestEveryExchangeHeedsItsOwnContext(t *testing.T) {
 		cancelFirst(errors.New("too late"))
 		req, cancelSecond := cancelable(get(t))
 		e := exchange(c, req)
-		go cancelSecond(errReason)
+		go func() {
+			synctest.Wait() // until the server has the request
+			cancelSecond(errReason)
+		}()
 		if err := runFails(t, e); err != errReason {
 			t.Errorf("the error is %v, want %v", err, errReason)
 		}

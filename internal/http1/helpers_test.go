@@ -158,7 +158,7 @@ func (p *peer) head() *http.Request {
 	req, err := http.ReadRequest(p.br)
 	if err != nil {
 		p.t.Errorf("the server reads a request: %v", err)
-		return get(p.t)
+		return request(p.t, http.MethodGet, "http://example.test/", http.NoBody)
 	}
 	return req
 }

@@ -33,7 +33,7 @@ func (c *Conn) Probe() Condition {
 	if cond := c.Rest(); cond != Quiet || c.raw == nil {
 		return cond
 	}
-	if c.tls == nil {
+	if c.tls() == nil {
 		return c.probePlain()
 	}
 	return c.probeTLS()
@@ -50,7 +50,7 @@ func (c *Conn) Rest() Condition {
 		return Unexpected
 	case c.raw == nil:
 		return c.probeOpaque()
-	case c.tls != nil && c.exchanges > 0 && !c.decrypted: // before the first exchange session tickets may lie there
+	case c.used && !c.decrypted && c.tls() != nil: // before the first exchange session tickets may lie there
 		return c.probeRecords()
 	}
 	return Quiet
@@ -82,7 +82,7 @@ func (c *Conn) probeTLS() Condition {
 	switch {
 	case err != nil || n == 0:
 		return PeerClosed
-	case n < 0 || c.exchanges == 0:
+	case n < 0 || !c.used:
 		return Quiet
 	case isAlertRecord(b[:n]):
 		return PeerClosed
@@ -93,21 +93,25 @@ func (c *Conn) probeTLS() Condition {
 // probeRecords finds what crypto/tls has read from the socket together with the last response, which is
 // looked for once: nothing is added while nobody reads. A passed deadline stops it before it reads the socket, and a timeout leaves it usable.
 func (c *Conn) probeRecords() Condition {
-	if err := c.tls.SetReadDeadline(longAgo); err != nil {
+	t := c.tls()
+	if err := t.SetReadDeadline(longAgo); err != nil {
 		return PeerClosed
 	}
 	var one [1]byte
-	n, err := c.tls.Read(one[:])
+	n, err := t.Read(one[:])
 	if n > 0 {
 		return Unexpected
 	}
 	if ne, ok := err.(net.Error); !(ok && ne.Timeout()) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return PeerClosed
 	}
-	if err := c.tls.SetReadDeadline(time.Time{}); err != nil {
+	if err := t.SetReadDeadline(time.Time{}); err != nil {
 		return PeerClosed
 	}
 	c.decrypted = true // and so it stays until somebody reads
+	if c.under != nil {
+		c.under.ahead = false
+	}
 	return Quiet
 }
 

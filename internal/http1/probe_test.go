@@ -44,14 +44,20 @@ func eventually(t *testing.T, c *Conn, want Condition) {
 // hidden is a connection that does not show its socket.
 type hidden struct{ net.Conn }
 
-// kinds are the connections that probing has to deal with, each over a socket.
-var kinds = map[string]struct {
+type connKind struct {
 	tls  uint16 // version; 0: none
 	hide bool
-}{
+	ask  bool // watched, and TLS over what UnderTLS returns
+}
+
+// kinds are the connections that probing has to deal with, each over a socket.
+var kinds = map[string]connKind{
 	"plain":          {},
+	"asked":          {ask: true},
 	"TLS 1.2":        {tls: tls.VersionTLS12},
+	"asked TLS 1.2":  {tls: tls.VersionTLS12, ask: true},
 	"TLS 1.3":        {tls: tls.VersionTLS13},
+	"asked TLS 1.3":  {tls: tls.VersionTLS13, ask: true},
 	"hidden":         {hide: true},
 	"hidden TLS 1.3": {tls: tls.VersionTLS13, hide: true},
 }
@@ -61,25 +67,36 @@ func probed(t *testing.T, script httptestutil.Script, test func(*testing.T, *Con
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			httptestutil.CheckLeaks(t, ours)
-			opts := httptestutil.WireOptions{}
-			if kind.tls != 0 {
-				opts.TLS = &tls.Config{MinVersion: kind.tls, MaxVersion: kind.tls}
-			}
-			w := httptestutil.NewWireWith(t, opts, script)
-			nc, err := net.Dial("tcp", w.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { nc.Close() })
-			if kind.hide {
-				nc = hidden{nc}
-			}
-			if kind.tls != 0 {
-				nc = handshake(t, nc, w.ClientTLS())
-			}
-			test(t, NewConn(nc))
+			test(t, kind.dial(t, script))
 		})
 	}
+}
+
+// dial connects to a server that plays script.
+func (k connKind) dial(t *testing.T, script httptestutil.Script) *Conn {
+	t.Helper()
+	opts := httptestutil.WireOptions{}
+	if k.tls != 0 {
+		opts.TLS = &tls.Config{MinVersion: k.tls, MaxVersion: k.tls}
+	}
+	w := httptestutil.NewWireWith(t, opts, script)
+	nc, err := net.Dial("tcp", w.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	if k.hide {
+		nc = hidden{nc}
+	}
+	if k.ask && k.tls != 0 {
+		nc = UnderTLS(nc)
+	}
+	if k.tls != 0 {
+		nc = handshake(t, nc, w.ClientTLS())
+	}
+	c := NewConn(nc)
+	c.Watched = k.ask
+	return c
 }
 
 // handshake puts TLS over nc, with session tickets.
@@ -162,7 +179,7 @@ func TestAProbeFindsBytesThatCameWithTheAnswer(t *testing.T) {
 	probed(t, httptestutil.ReplyWithExtra(hello, evil), func(t *testing.T, c *Conn) {
 		e := exchange(c, get(t))
 		wantBody(t, run(t, e), "hello")
-		if c.tls == nil {
+		if c.tls() == nil {
 			wantEnd(t, e, EndUnexpected)
 			return
 		}

@@ -10,8 +10,10 @@ import (
 // receive reads up to the head of the final response.
 func (e *Exchange) receive() (head, framing, error) {
 	e.Conn.takeInput(e.Opts.ReadBuffer)
-	if err := e.Conn.fill(); err != nil {
-		return head{}, framing{}, e.noAnswer(err)
+	if e.Conn.in.buffered() == 0 {
+		if err := e.Conn.fill(); err != nil {
+			return head{}, framing{}, e.noAnswer(err)
+		}
 	}
 	e.Started = true
 	if t := e.Opts.Trace; t != nil && t.GotFirstResponseByte != nil {

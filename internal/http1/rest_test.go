@@ -36,7 +36,7 @@ func TestRestFindsBytesThatCameWithAnyAnswer(t *testing.T) {
 			}
 			e := exchange(c, get(t))
 			wantBody(t, run(t, e), "hello")
-			if c.tls == nil {
+			if c.tls() == nil {
 				wantEnd(t, e, EndUnexpected)
 				return
 			}

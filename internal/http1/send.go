@@ -26,6 +26,8 @@ func (e *Exchange) send() error {
 	case err != nil:
 	case len(b) > maxDirect || out.inline && !e.Conn.kernel:
 		e.startUpload(out, slices.Clone(b))
+	case e.asks(&out):
+		e.ask(&out, b)
 	default:
 		e.Conn.claim()
 		n, werr := e.Conn.Write(b)
@@ -34,6 +36,27 @@ func (e *Exchange) send() error {
 	}
 	putBuffer(buf)
 	return err
+}
+
+// asks says whether the request is written and its answer waited for in one go: not if a part of it is still to come,
+// nor if somebody wants to hear of the moment between the two.
+func (e *Exchange) asks(out *outgoing) bool {
+	return e.Conn.canAsk() && e.Opts.Trace == nil && (out.body == nil || out.inline)
+}
+
+// ask does so. b is the whole request.
+func (e *Exchange) ask(out *outgoing, b []byte) {
+	if out.inline {
+		e.body.Close()
+	}
+	e.awaitHead()
+	e.Conn.takeInput(e.Opts.ReadBuffer)
+	n, err := e.Conn.ask(b)
+	e.Wrote = n > 0
+	if err != nil {
+		e.sendErr = err
+		e.abortAfter(earlyAnswerWait, err)
+	}
 }
 
 func (e *Exchange) traceHead() {
@@ -136,7 +159,7 @@ func (e *Exchange) awaitHead() {
 func (e *Exchange) abortAfter(d time.Duration, cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.headed && !e.ended {
+	if !e.headed && !e.ended && e.stopTimer() {
 		e.timer = time.AfterFunc(d, func() { e.Conn.Abort(cause) })
 	}
 }

@@ -66,7 +66,7 @@ func (c *Conn) skip(max int64) (int64, error) {
 		return 0, s.err
 	}
 	if err == nil && s.err != nil {
-		err = &net.OpError{Op: "read", Net: c.nc.LocalAddr().Network(), Source: c.nc.LocalAddr(), Addr: c.nc.RemoteAddr(), Err: s.err}
+		err = opError("read", c.nc, s.err)
 	}
 	if err != nil {
 		return 0, c.explain(err)

@@ -394,5 +394,5 @@ func Panicked(v any) error { return fmt.Errorf("peerpool: request body panicked:
 // kernelCopies says whether the kernel can copy a file into the connection.
 func (c *Conn) kernelCopies() bool {
 	_, ok := c.nc.(io.ReaderFrom)
-	return ok && c.tls == nil
+	return ok && c.tls() == nil
 }
