@@ -73,7 +73,7 @@ func (a *attempt) acquire() error {
 			a.acquired(identityIn(err), err)
 			return err
 		}
-		if r.learned.onlyHTTP1.Load() && !to.key.http1 {
+		if !to.key.http1 && r.learned.wantsHTTP1() {
 			preset.close()
 			to.key.http1 = true
 			continue

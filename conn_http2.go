@@ -84,7 +84,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		a.untouched = x.Unfit
 		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
 		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
-			c.learned.onlyHTTP1.Store(true)
+			c.learned.wantHTTP1()
 		}
 		return nil, err
 	}

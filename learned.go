@@ -3,6 +3,7 @@ package peerpool
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 	"unique"
 
 	"github.com/peerpool/peerpool/pool"
@@ -14,9 +15,22 @@ const maxLearned = 1024
 
 // learned is what the connections of one identity have shown. It is safe for concurrent use.
 type learned struct {
-	protocol  atomic.Int32 // a speaks
-	streams   atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
-	onlyHTTP1 atomic.Bool  // the server wants HTTP/1.1, although it offers HTTP/2
+	protocol   atomic.Int32 // a speaks
+	streams    atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
+	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
+}
+
+// http1Memory is how long a server gets HTTP/1.1 that has asked for it although it offers HTTP/2. What it asked for
+// may have been a matter of one resource or of one configuration, and finding out costs one request sent twice.
+const http1Memory = 10 * time.Minute
+
+// wantHTTP1 notes that the server wants HTTP/1.1 (RFC 9113 section 7, HTTP_1_1_REQUIRED).
+func (l *learned) wantHTTP1() { l.http1Until.Store(int64(time.Since(started) + http1Memory)) }
+
+// wantsHTTP1 says whether it has said so lately.
+func (l *learned) wantsHTTP1() bool {
+	until := l.http1Until.Load()
+	return until != 0 && int64(time.Since(started)) < until
 }
 
 // speaks is a protocol that a connection speaks.

@@ -3,6 +3,8 @@ package peerpool
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 	"unique"
 )
 
@@ -31,4 +33,22 @@ func TestWhatIsLearnedOfTheLatestIdentitiesIsKeptAndNoMore(t *testing.T) {
 			t.Fatalf("one that is asked for all the time was forgotten after %d others", i+1)
 		}
 	}
+}
+
+func TestAServerThatWantedHTTP1IsAskedForHTTP2AgainSomeTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := new(learned)
+		if l.wantsHTTP1() {
+			t.Error("a server that has said nothing gets HTTP/1.1")
+		}
+		l.wantHTTP1()
+		time.Sleep(http1Memory - 1)
+		if !l.wantsHTTP1() {
+			t.Error("forgotten too early")
+		}
+		time.Sleep(1)
+		if l.wantsHTTP1() {
+			t.Error("remembered for ever")
+		}
+	})
 }
