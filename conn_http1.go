@@ -11,36 +11,34 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// http1Conn is a connection that speaks HTTP/1.1.
+// http1Conn is a connection that speaks HTTP/1.1. There are many that idle: all of it that is needed then is one object,
+// and what all connections of a route have in common is the route's.
 type http1Conn struct {
-	*http1.Conn
-	facts
-	tls         *tls.ConnectionState // nil without TLS
-	proxied     bool                 // requests on it name their target in full, for a proxy
-	proxyHeader http.Header          // sent to that proxy with each request
-	partitioned bool                 // its identity has a Group
+	http1.Conn
+	route  *route               // that it was dialed for
+	*facts                      // nil without an Observer
+	tls    *tls.ConnectionState // nil without TLS
 
 	retire   func(pool.Reason) // set once by the pool, before the first lease
-	watcher  *watch.Watcher
 	watched  watch.Registration
 	watching bool // Add has been tried
 }
 
 var (
-	_ conn           = (*http1Conn)(nil)
-	_ pool.Retirer   = (*http1Conn)(nil)
-	_ pool.Rester    = (*http1Conn)(nil)
-	_ watch.Notified = (*http1Conn)(nil)
+	_ conn         = (*http1Conn)(nil)
+	_ pool.Retirer = (*http1Conn)(nil)
+	_ pool.Rester  = (*http1Conn)(nil)
+	_ watch.Socket = (*http1Conn)(nil)
 )
 
 // exchange runs the exchange that the attempt carries.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
 	t := a.t
-	a.Conn, a.TLS, a.Owner = c.Conn, c.tls, a
+	a.Conn, a.TLS, a.Owner = &c.Conn, c.tls, a
 	a.Opts = http1.Options{
 		Trace:          a.trace,
-		ProxyHeader:    c.proxyHeader,
-		Proxied:        c.proxied,
+		ProxyHeader:    c.route.proxyHeader,
+		Proxied:        c.route.proxied,
 		Gzip:           !t.DisableCompression,
 		Close:          a.Req.Close || t.DisableKeepAlives && len(a.Req.Header["Upgrade"]) == 0,
 		ExpectTimeout:  t.ExpectContinueTimeout,
@@ -48,9 +46,9 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
 		MaxHeaderBytes: t.MaxResponseHeaderBytes,
 		ReadBuffer:     t.ReadBufferSize,
 		WriteBuffer:    t.WriteBufferSize,
-		Partitioned:    c.partitioned,
+		Partitioned:    c.route.identity.group != "",
 	}
-	a.running(c.Conn)
+	a.running(&c.Conn)
 	return a.Run()
 }
 
@@ -123,7 +121,7 @@ func (c *http1Conn) watch(found http1.Condition) pool.Reason {
 	}
 	if !c.watching {
 		c.watching = true
-		c.watched, c.Watched = c.watcher.Add(c.Conn, c)
+		c.watched, c.Watched = c.route.t.core.watcher.Add(c)
 	}
 	return ""
 }
@@ -155,5 +153,5 @@ func (c *http1Conn) Close() error {
 
 // unwatch is for a connection that becomes its caller's, too.
 func (c *http1Conn) unwatch() {
-	c.watcher.Remove(c.watched)
+	c.route.t.core.watcher.Remove(c.watched)
 }

@@ -19,7 +19,7 @@ var errTurnedOver = errors.New("http2: the server closes the connection graceful
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
 type http2Conn struct {
 	*http2.Conn
-	facts
+	*facts      // nil without an Observer
 	learned     *learned
 	partitioned bool // its identity has a Group
 	http1       bool // HTTP/1.1 would do as well
@@ -135,7 +135,7 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 		return nil, err
 	}
 	return &http2Conn{
-		Conn: c, facts: newFacts(r.key.host, nameHTTP2), learned: r.learned,
+		Conn: c, facts: r.newFacts(nameHTTP2), learned: r.learned,
 		partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
 	}, nil
 }

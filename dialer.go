@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/resolve"
 )
 
@@ -243,15 +242,7 @@ func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
 }
 
 func (r *route) newHTTP1(nc net.Conn, state *tls.ConnectionState) *http1Conn {
-	c := &http1Conn{
-		Conn:        http1.NewConn(nc),
-		facts:       newFacts(r.key.host, nameHTTP1),
-		watcher:     &r.t.core.watcher,
-		partitioned: r.identity.group != "",
-		tls:         state,
-	}
-	if r.via != nil && r.identity.target == "" {
-		c.proxied, c.proxyHeader = true, r.via.requestHeader()
-	}
+	c := &http1Conn{route: r, facts: r.newFacts(nameHTTP1), tls: state}
+	c.Init(nc)
 	return c
 }

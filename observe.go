@@ -31,14 +31,17 @@ type facts struct {
 	protocol string
 	opened   time.Duration // since started
 
-	// Counted only while there is an Observer.
 	requests atomic.Int64 // on it now
 	uses     atomic.Int64 // requests so far
 	spoiled  atomic.Bool  // by a request, which has it closed
 }
 
-func newFacts(host, protocol string) facts {
-	return facts{number: lastConn.Add(1), host: host, protocol: protocol, opened: time.Since(started)}
+// newFacts returns what there is to tell of a new connection, and nil if there is nobody to tell.
+func (r *route) newFacts(protocol string) *facts {
+	if r.t.Observer == nil {
+		return nil
+	}
+	return &facts{number: lastConn.Add(1), host: r.key.host, protocol: protocol, opened: time.Since(started)}
 }
 
 func (f *facts) obituary(id Identity, reason CloseReason) Closed {
@@ -49,7 +52,13 @@ func (f *facts) obituary(id Identity, reason CloseReason) Closed {
 	}
 }
 
-func (f *facts) about() *facts { return f }
+// about returns f. Nothing is known of a connection that was dialed before there was an Observer.
+func (f *facts) about() *facts {
+	if f == nil {
+		return new(facts)
+	}
+	return f
+}
 
 // enter counts a request, and returns how many are on the connection now.
 func (f *facts) enter() int {
@@ -138,7 +147,9 @@ func (a *attempt) leaving() int {
 
 // discard ends the lease with the connection.
 func (a *attempt) discard(end http1.End) CloseReason {
-	a.lease.Conn().about().spoiled.Store(true)
+	if a.t.Observer != nil {
+		a.lease.Conn().about().spoiled.Store(true)
+	}
 	a.lease.Discard(CloseReason(end))
 	return CloseReason(end)
 }

@@ -44,6 +44,9 @@ type route struct {
 	learned   *learned    // of the identity
 	authority string      // host:port of the URL, or of the peer
 
+	proxied     bool        // requests name their target in full, for a proxy
+	proxyHeader http.Header // sent to that proxy with each request
+
 	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
 	candidates atomic.Int32   // addresses that the host has
 	version    uint64         // of the answer that listed addr
@@ -167,6 +170,9 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	r.learned = r.t.core.memory.of(r.id)
 	if r.tls != nil {
 		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, id.sessionPrefix())
+	}
+	if r.via != nil && id.target == "" {
+		r.proxied, r.proxyHeader = true, r.via.requestHeader()
 	}
 	if preset != nil {
 		preset.route = r

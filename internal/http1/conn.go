@@ -43,7 +43,14 @@ type Conn struct {
 
 // NewConn returns a Conn over nc. The socket underneath is found by itself when nc is a *tls.Conn.
 func NewConn(nc net.Conn) *Conn {
-	c := &Conn{nc: nc}
+	c := new(Conn)
+	c.Init(nc)
+	return c
+}
+
+// Init is NewConn for a Conn that is part of something else.
+func (c *Conn) Init(nc net.Conn) {
+	c.nc = nc
 	if t := c.tls(); t != nil {
 		if under, ok := t.NetConn().(*records); ok {
 			c.under, under.conn = under, c
@@ -57,7 +64,6 @@ func NewConn(nc net.Conn) *Conn {
 			c.raw = raw
 		}
 	}
-	return c
 }
 
 // NetConn returns the connection that requests are written to.

@@ -66,9 +66,9 @@ type calling func()
 func (f calling) PeerClosed() { f() }
 
 // add watches conn until the test's end at the latest.
-func add(t testing.TB, w *Watcher, conn syscall.Conn, to Notified) Registration {
+func add(t testing.TB, w *Watcher, conn syscall.Conn, to notified) Registration {
 	t.Helper()
-	r, ok := w.Add(conn, to)
+	r, ok := w.Add(telling{conn, to})
 	if !ok {
 		t.Fatal("a socket is not watched")
 	}

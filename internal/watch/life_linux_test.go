@@ -54,7 +54,7 @@ func TestNothingRemainsWhenThereIsNothingToWatch(t *testing.T) {
 func TestAWatcherThatIsDroppedIsCollectedWhileItsSocketsLive(t *testing.T) {
 	ours, _ := listen(t).pair()
 	w := new(Watcher)
-	r, ok := w.Add(ours, silent{t})
+	r, ok := w.Add(telling{ours, silent{t}})
 	if !ok {
 		t.Fatal("a socket is not watched")
 	}
@@ -81,7 +81,7 @@ func TestNoDescriptorsLeftMeansNotWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	var w Watcher
-	_, ok := w.Add(ours, silent{t})
+	_, ok := w.Add(telling{ours, silent{t}})
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}

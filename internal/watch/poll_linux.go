@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -65,27 +66,45 @@ func fetchEvents(fd int, events []unix.EpollEvent) int {
 // errNotAsked is the result where a connection did not call what it was given.
 var errNotAsked = errors.New("watch: the connection does not show its descriptor")
 
+// change is one change of a set. Its closure is made once, so that neither adding nor removing a socket allocates
+// anything; and as a change takes but a moment, few serve any number of sockets.
+type change struct {
+	set   int // the descriptor
+	op    int
+	event unix.EpollEvent
+	err   error
+	apply func(fd uintptr)
+}
+
+var changes = sync.Pool{New: func() any {
+	c := new(change)
+	c.apply = func(fd uintptr) { c.err = unix.EpollCtl(c.set, c.op, int(fd), &c.event) }
+	return c
+}}
+
+func (p *poller) change(raw syscall.RawConn, op int, event unix.EpollEvent) error {
+	c := changes.Get().(*change)
+	defer changes.Put(c)
+	c.set, c.op, c.event, c.err = p.fd, op, event, errNotAsked
+	if err := raw.Control(c.apply); err != nil {
+		return err
+	}
+	return c.err
+}
+
 // add watches the socket, edge-triggered: once in the set it costs nothing until its state changes,
 // and a state that it has already counts as a change.
 func (p *poller) add(raw syscall.RawConn, token uint64) error {
 	const gone = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLET
-	event := unix.EpollEvent{Events: gone, Fd: int32(token), Pad: int32(token >> 32)}
-	result := errNotAsked
-	err := raw.Control(func(fd uintptr) {
-		result = unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, int(fd), &event)
-	})
-	if err != nil {
-		return err
-	}
-	return result
+	return p.change(raw, unix.EPOLL_CTL_ADD, unix.EpollEvent{Events: gone, Fd: int32(token), Pad: int32(token >> 32)})
 }
 
 // remove stops watching the socket. One that is closed has left the set by itself, and its descriptor
 // may be another socket's by now: Control fails then.
-func (p *poller) remove(raw syscall.RawConn) {
-	_ = raw.Control(func(fd uintptr) {
-		_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil)
-	})
+func (p *poller) remove(socket syscall.Conn) {
+	if raw, err := socket.SyscallConn(); err == nil {
+		_ = p.change(raw, unix.EPOLL_CTL_DEL, unix.EpollEvent{})
+	}
 }
 
 // wait blocks until sockets have events, and returns the tokens of some. It fails once closed.

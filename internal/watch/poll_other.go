@@ -19,7 +19,7 @@ func newPoller() (*poller, error) { return nil, errors.ErrUnsupported }
 
 func (*poller) add(syscall.RawConn, uint64) error { return errors.ErrUnsupported }
 
-func (*poller) remove(syscall.RawConn) {}
+func (*poller) remove(syscall.Conn) {}
 
 func (*poller) wait(*[batch]uint64) (int, error) { return 0, errors.ErrUnsupported }
 

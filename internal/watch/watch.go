@@ -11,9 +11,11 @@ import (
 	"syscall"
 )
 
-// Notified is told of the close of a peer. An interface rather than a function, so that a connection
-// can stand for itself without a closure.
-type Notified interface {
+// Socket is a connection that can be watched, and is told of the close of its peer. An interface rather than a function,
+// so that a connection can stand for itself without a closure.
+type Socket interface {
+	// Conn shows the socket: SyscallConn is called by Add, and again when the watch ends.
+	syscall.Conn
 	// PeerClosed is called at most once for each Add, on the goroutine of the Watcher: it must not
 	// block, and the sockets watched beside this one wait for it. It holds no lock of the Watcher
 	// and may call its methods.
@@ -29,51 +31,56 @@ type Watcher struct {
 
 // Registration stands for one successful [Watcher.Add]. It is never used again for another, even if
 // the descriptor of the socket is. The zero Registration stands for none.
-type Registration struct{ entry *entry }
+type Registration struct {
+	set   *set
+	token uint64
+}
 
-// Add calls to.PeerClosed once when the peer closes or resets conn or closes its sending half, or when
-// conn is shut down on this side. A peer that closed before is noticed too, so the call may come before
+// Add calls PeerClosed once when the peer closes or resets the socket or closes its sending half, or when
+// the socket is shut down on this side. A peer that closed before is noticed too, so the call may come before
 // Add has returned. Data arriving has no effect.
 //
-// It returns false, and will not call, where conn cannot be watched: it is no socket, it is closed or
+// It returns false, and will not call, where the connection cannot be watched: it is no socket, it is closed or
 // watched already, the process has no descriptors left, or the system is not Linux.
 //
-// Who closes conn removes its registration first: closing alone is not noticed, and keeps the Watcher
+// Who closes the socket removes its registration first: closing alone is not noticed, and keeps the Watcher
 // waiting for a socket that is gone.
-func (w *Watcher) Add(conn syscall.Conn, to Notified) (Registration, bool) {
-	if !supported || conn == nil {
+func (w *Watcher) Add(socket Socket) (Registration, bool) {
+	if !supported {
 		return Registration{}, false
 	}
-	raw, err := conn.SyscallConn()
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return Registration{}, false
 	}
-	e := &entry{raw: raw, to: to}
-	if err := w.enroll(e); err != nil {
+	r, err := w.enroll(socket)
+	if err != nil {
 		return Registration{}, false
 	}
-	if err := e.set.poller.add(raw, e.token); err != nil {
-		e.set.drop(e)
+	if err := r.set.poller.add(raw, r.token); err != nil {
+		r.set.drop(r.token)
 		return Registration{}, false
 	}
-	return Registration{e}, true
+	return r, true
 }
 
-// enroll gives e a token in the current set, or in a new one if that is retired.
-func (w *Watcher) enroll(e *entry) error {
+// enroll gives the socket a place in the current set, or in a new one if that is retired.
+func (w *Watcher) enroll(socket Socket) (Registration, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.set != nil && w.set.enroll(e) {
-		return nil
+	if w.set != nil {
+		if token, ok := w.set.enroll(socket); ok {
+			return Registration{w.set, token}, nil
+		}
 	}
 	p, err := newPoller()
 	if err != nil {
-		return err
+		return Registration{}, err
 	}
-	w.set = &set{poller: p, entries: make(map[uint64]*entry)}
-	w.set.enroll(e)
+	w.set = &set{poller: p}
+	token, _ := w.set.enroll(socket)
 	go w.set.run()
-	return nil
+	return Registration{w.set, token}, nil
 }
 
 // Remove ends what Add began and reports whether it came before the peer's close was noticed. If so,
@@ -82,11 +89,14 @@ func (w *Watcher) enroll(e *entry) error {
 // under locks that PeerClosed needs. It also returns false if the registration was removed before, and
 // for the zero Registration.
 func (w *Watcher) Remove(r Registration) bool {
-	e := r.entry
-	if e == nil || e.set.take(e.token) == nil {
+	if r.set == nil {
 		return false
 	}
-	e.set.poller.remove(e.raw)
-	e.set.drop(e)
+	socket := r.set.take(r.token)
+	if socket == nil {
+		return false
+	}
+	r.set.poller.remove(socket)
+	r.set.drop(r.token)
 	return true
 }

@@ -138,7 +138,7 @@ func TestASocketIsWatchedOnceAtATime(t *testing.T) {
 	ours, peer := l.pair()
 	e := newEar()
 	add(t, &w, ours, e)
-	if _, ok := w.Add(ours, silent{t}); ok {
+	if _, ok := w.Add(telling{ours, silent{t}}); ok {
 		t.Error("the same socket is watched twice")
 	}
 	peer.Close()
@@ -152,7 +152,7 @@ func TestWhatIsClosedOrIsAFileIsNotWatched(t *testing.T) {
 	var w Watcher
 	ours, _ := listen(t).pair()
 	ours.Close()
-	if _, ok := w.Add(ours, silent{t}); ok {
+	if _, ok := w.Add(telling{ours, silent{t}}); ok {
 		t.Error("a closed socket is watched")
 	}
 	file, err := os.Create(filepath.Join(t.TempDir(), "f"))
@@ -160,7 +160,7 @@ func TestWhatIsClosedOrIsAFileIsNotWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, ok := w.Add(file, silent{t}); ok {
+	if _, ok := w.Add(telling{file, silent{t}}); ok {
 		t.Error("a file is watched")
 	}
 	awaitRest()
@@ -192,7 +192,7 @@ func TestAnEventForARecycledDescriptorReachesNobodyElse(t *testing.T) {
 		t.Fatal("a registration was given out twice")
 	}
 	w.Remove(stale)
-	stale.entry.set.closed(stale.entry.token) // an event that was on its way
+	stale.set.closed(stale.token) // an event that was on its way
 	if n := e.calls.Load(); n != 0 {
 		t.Fatalf("the old registration called the new one %d times", n)
 	}

@@ -20,7 +20,7 @@ func TestNothingIsWatchedHere(t *testing.T) {
 	}
 	defer conn.Close()
 	var w Watcher
-	if _, ok := w.Add(conn.(syscall.Conn), silent{t}); ok {
+	if _, ok := w.Add(telling{conn.(syscall.Conn), silent{t}}); ok {
 		t.Error("a socket is watched on a system that cannot")
 	}
 }

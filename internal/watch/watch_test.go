@@ -6,6 +6,14 @@ import (
 	"testing"
 )
 
+// telling is a connection whose peer's close is told to somebody else.
+type telling struct {
+	syscall.Conn
+	notified
+}
+
+type notified interface{ PeerClosed() }
+
 // silent fails the test when it is told anything.
 type silent struct{ t *testing.T }
 
@@ -24,8 +32,8 @@ func (c noSocket) Write(func(uintptr) bool) error        { return c.control }
 
 func TestAConnectionWithoutADescriptorIsNotWatched(t *testing.T) {
 	var w Watcher
-	for _, conn := range []syscall.Conn{nil, noSocket{}, noSocket{err: errors.New("no")}, noSocket{control: errors.New("no")}} {
-		r, ok := w.Add(conn, silent{t})
+	for _, conn := range []syscall.Conn{noSocket{}, noSocket{err: errors.New("no")}, noSocket{control: errors.New("no")}} {
+		r, ok := w.Add(telling{conn, silent{t}})
 		if ok || r != (Registration{}) {
 			t.Errorf("%v is watched", conn)
 		}
