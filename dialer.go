@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// dialTimeout bounds the first hop, racing addresses included; maxDial bounds a whole dial, which
-	// does not end with the request that asked for it.
+	// dialTimeout bounds the first hop, racing addresses included; maxDial bounds a whole dial, or what follows a
+	// first hop that dialTimeout has bounded. A dial does not end with the request that asked for it.
 	dialTimeout = 30 * time.Second
 	maxDial     = 2 * time.Minute
 
@@ -57,21 +57,17 @@ func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil
 // dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
 // done already; work says how long that, and what came before it, took.
 func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxDial)
-	defer cancel()
 	d := dial{route: r, report: Dialed{Identity: r.identity, Host: r.key.host}}
 	d.start(work)
-	nc, err := d.hop(opConnect, &d.report.Connect, func() (net.Conn, error) {
-		if first != nil {
-			return first, nil
-		}
-		return r.firstHop(ctx)
-	})
-	if err == nil && r.via != nil {
-		nc, err = d.hop(opProxy, &d.report.Proxy, func() (net.Conn, error) { return r.via.open(ctx, r, nc) })
+	nc, err := first, error(nil)
+	if nc == nil && r.settled() { // its limit is dialTimeout, and a second one around it would cost as much
+		nc, err = d.firstHop(ctx)
 	}
-	if err == nil && r.identity.scheme == "https" {
-		nc, err = d.hop(opTLS, &d.report.TLS, func() (net.Conn, error) { return r.lastHop(ctx, nc) })
+	if err == nil && (nc == nil || r.furtherHops()) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, maxDial)
+		defer cancel()
+		nc, err = d.hops(ctx, nc)
 	}
 	var c conn
 	if err == nil {
@@ -79,6 +75,14 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	}
 	d.end(ctx, nc, c, err)
 	return c, err
+}
+
+// settled says that the first hop is a connection that we make to an address that we know.
+func (r *route) settled() bool { return r.dialer == ourDialer && r.addr.IsValid() }
+
+// furtherHops says that something is exchanged with somebody before a connection is ready.
+func (r *route) furtherHops() bool {
+	return r.via != nil || r.identity.scheme == "https" || r.identity.priorHTTP2
 }
 
 // dial measures a dial for the observer.
@@ -94,6 +98,26 @@ func (d *dial) start(work groundwork) {
 	if !work.start.IsZero() {
 		d.report.Start, d.report.Resolve, d.report.Connect = work.start, work.resolve, work.connect
 	}
+}
+
+func (d *dial) firstHop(ctx context.Context) (net.Conn, error) {
+	return d.hop(opConnect, &d.report.Connect, func() (net.Conn, error) { return d.route.firstHop(ctx) })
+}
+
+// hops makes those that are left, behind nc if that is not nil.
+func (d *dial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
+	r := d.route
+	var err error
+	if nc == nil {
+		nc, err = d.firstHop(ctx)
+	}
+	if err == nil && r.via != nil {
+		nc, err = d.hop(opProxy, &d.report.Proxy, func() (net.Conn, error) { return r.via.open(ctx, r, nc) })
+	}
+	if err == nil && r.identity.scheme == "https" {
+		nc, err = d.hop(opTLS, &d.report.TLS, func() (net.Conn, error) { return r.lastHop(ctx, nc) })
+	}
+	return nc, err
 }
 
 // hop makes one hop and names it in the error.
@@ -137,8 +161,8 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 		return r.customTLS(ctx)
 	case r.dialer == plainDialer:
 		return r.custom(ctx)
-	case r.addr.IsValid():
-		return r.connect(ctx, r.addr)
+	case r.addr.IsValid(): // and the identity's
+		return r.netDialer().DialContext(ctx, "tcp", r.identity.address)
 	case r.identity.network == "unix" && r.via == nil:
 		return r.netDialer().DialContext(ctx, "unix", r.identity.address)
 	}
@@ -155,12 +179,17 @@ func (r *route) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, err
 	return r.netDialer().DialContext(ctx, "tcp", addr.String())
 }
 
+// tcpDialer is for all that needs no other.
+var tcpDialer = net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
+
 func (r *route) netDialer() *net.Dialer {
-	d := &net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
-	if local := r.peer.LocalAddr; local.IsValid() && r.identity.network != "unix" {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
+	local := r.peer.LocalAddr
+	if !local.IsValid() || r.identity.network == "unix" {
+		return &tcpDialer
 	}
-	return d
+	d := tcpDialer
+	d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
+	return &d
 }
 
 // custom dials through DialContext or Dial.

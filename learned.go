@@ -18,6 +18,8 @@ type learned struct {
 	protocol   atomic.Int32 // a speaks
 	streams    atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
 	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
+
+	sessions atomic.Pointer[string] // see sessionPrefix
 }
 
 // http1Memory is how long a server gets HTTP/1.1 that has asked for it although it offers HTTP/2. What it asked for
@@ -53,6 +55,17 @@ func (l *learned) expect() int {
 		}
 	}
 	return pool.ExpectUnknown
+}
+
+// sessionPrefix is that of the identity, which takes longer to make than all else that a new route needs.
+func (l *learned) sessionPrefix(id Identity) string {
+	prefix := l.sessions.Load()
+	if prefix == nil {
+		made := id.sessionPrefix()
+		prefix = &made
+		l.sessions.Store(prefix)
+	}
+	return *prefix
 }
 
 // allows notes how many streams the server allows.

@@ -169,7 +169,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	r.id = unique.Make(id)
 	r.learned = r.t.core.memory.of(r.id)
 	if r.tls != nil {
-		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, id.sessionPrefix())
+		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, r.learned.sessionPrefix(id))
 	}
 	if r.via != nil && id.target == "" {
 		r.proxied, r.proxyHeader = true, r.via.requestHeader()
