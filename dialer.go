@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// dialTimeout bounds the first hop, racing addresses included; maxDial bounds a whole dial, or what follows a
-	// first hop that dialTimeout has bounded. A dial does not end with the request that asked for it.
+	// dialTimeout bounds the first hop, racing addresses included; maxDial bounds a whole dial, which
+	// does not end with the request that asked for it.
 	dialTimeout = 30 * time.Second
 	maxDial     = 2 * time.Minute
 
@@ -65,7 +65,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	}
 	if err == nil && (nc == nil || r.furtherHops()) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, maxDial)
+		ctx, cancel = context.WithDeadline(ctx, d.begun.Add(maxDial))
 		defer cancel()
 		nc, err = d.hops(ctx, nc)
 	}
@@ -87,14 +87,14 @@ func (r *route) furtherHops() bool {
 
 // dial measures a dial for the observer.
 type dial struct {
-	route  *route
-	report Dialed
-	last   time.Time
+	route       *route
+	report      Dialed
+	begun, last time.Time
 }
 
 func (d *dial) start(work groundwork) {
-	d.last = time.Now()
-	d.report.Start = d.last
+	d.begun = time.Now()
+	d.last, d.report.Start = d.begun, d.begun
 	if !work.start.IsZero() {
 		d.report.Start, d.report.Resolve, d.report.Connect = work.start, work.resolve, work.connect
 	}
