@@ -70,7 +70,7 @@ func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int, todo *after[K, C]) b
 		return false
 	}
 	for g.active+g.dialing+g.idle.len >= maxConns {
-		p.close(g.idle.last(), ReasonMakeRoom, todo)
+		p.close(g.idle.last, ReasonMakeRoom, todo)
 	}
 	return true
 }
@@ -124,13 +124,12 @@ func (p *Pool[K, C]) run(d *dial[K, C]) {
 // open makes the entry of a connection and tells the connection how to retire.
 func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 	e := &entry[K, C]{
-		conn: conn, group: d.group, order: d.order, jitter: p.draw(),
+		conn: conn, group: d.group, order: d.order, jitter: uint16(p.draw()),
 		maxUses: math.MaxUint64, expires: forever,
 	}
-	e.inGroup.owner, e.inPool.owner, e.inAll.owner = e, e, e
 	sharer, shares := any(conn).(Sharer)
 	if shares {
-		e.leases = make(map[uint64]struct{}) // before anybody can retire or resize it
+		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it
 	}
 	if retirer, ok := any(conn).(Retirer); ok {
 		retirer.Attach(func(reason Reason) { p.retire(e, reason) })
@@ -188,10 +187,7 @@ func (p *Pool[K, C]) admit(
 	e.group.active++
 	p.active++
 	p.tally.opened++
-	e.asker = d.want
-	reason := p.settle(e, found, now, todo)
-	e.asker = nil
-	return reason
+	return p.settle(e, d.want, found, now, todo)
 }
 
 // panicError is the error of a dial that did not return; cause is nil where it ended its goroutine.

@@ -93,9 +93,8 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	if !l.underWay() {
 		return
 	}
-	if idle > 0 && (e.peerIdle == 0 || idle < e.peerIdle) {
-		e.peerIdle = idle
-	}
+	e.peerIdle = shorter(e.peerIdle, idle)
+	e.idleFor = shorter(e.idleFor, e.peerIdle)
 	if reuse >= 0 {
 		e.maxUses = min(e.maxUses, l.number+uint64(reuse))
 	}

@@ -76,8 +76,8 @@ type Pool[K comparable, C Conn] struct {
 	// when they have unlocked. Sending on a want's channel is allowed, for it never blocks.
 	mu        sync.Mutex
 	groups    map[K]*group[K, C]
-	crowd     int               // the most groups since the map was made
-	idle      list[entry[K, C]] // of all keys: the most recently released first
+	crowd     int         // the most groups since the map was made
+	idle      chain[K, C] // of all keys: the most recently released first
 	active    int
 	dials     int    // under way
 	waiting   int    // wants
@@ -103,7 +103,7 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 		tally:  newTally(),
 	}
 	p.dialContext, p.cancelDials = context.WithCancelCause(context.Background())
-	p.idle.init()
+	p.idle.kind = inPool
 	return p
 }
 
@@ -203,7 +203,7 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 	if g == nil || r.terms.ownDial() {
 		return claim[K, C]{}
 	}
-	for e := g.idle.first(); e != nil; e = g.idle.first() {
+	for e := g.idle.first; e != nil; e = g.idle.first {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
 			p.unpark(e)
@@ -245,7 +245,7 @@ func (p *Pool[K, C]) CloseIdle() {
 	var todo after[K, C]
 	p.mu.Lock()
 	p.closeIdle = true
-	for e := p.idle.last(); e != nil; e = p.idle.last() {
+	for e := p.idle.last; e != nil; e = p.idle.last {
 		p.close(e, ReasonCloseIdle, &todo)
 		p.tend(e.group, &todo)
 	}
@@ -292,7 +292,7 @@ func (p *Pool[K, C]) shut(g *group[K, C], todo *after[K, C]) {
 			p.deliver(w, delivery[K, C]{err: ErrClosed})
 		}
 	}
-	for e := g.idle.last(); e != nil; e = g.idle.last() {
+	for e := g.idle.last; e != nil; e = g.idle.last {
 		p.close(e, ReasonShutdown, todo)
 	}
 	p.tend(g, todo)

@@ -63,11 +63,11 @@ func (p *Pool[K, C]) reap() {
 
 // sweep is one step of the reaper, and nothing but arithmetic: which idle connections have reached a deadline
 // by now, when the next one does (forever: none has one), and until when not to sweep again.
-func sweep[K comparable, C Conn](all *list[entry[K, C]], now time.Duration) (
+func sweep[K comparable, C Conn](all *chain[K, C], now time.Duration) (
 	spent []doomed[K, C], next, quiet time.Duration,
 ) {
 	next = forever
-	for e := all.last(); e != nil; e = e.inPool.prev.owner {
+	for e := all.last; e != nil; e = e.in[inPool].prev {
 		if reason := e.spent(&anyTerms, now); reason != "" {
 			spent = append(spent, doomed[K, C]{e, reason})
 		} else {

@@ -63,7 +63,7 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, b
 	if owed && reason == "" {
 		reason = p.probeOwed(c.entry)
 	}
-	reason = p.settle(c.entry, reason, now, &todo)
+	reason = p.settle(c.entry, nil, reason, now, &todo)
 	p.tend(c.entry.group, &todo)
 	p.mu.Unlock()
 	p.act(&todo)
@@ -76,24 +76,26 @@ func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 	var todo after[K, C]
 	p.mu.Lock()
 	c.void()
-	p.settle(c.entry, "", now, &todo)
+	p.settle(c.entry, nil, "", now, &todo)
 	p.tend(c.entry.group, &todo)
 	p.mu.Unlock()
 	p.act(&todo)
 }
 
 // settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
-// next want's, idle, or closed. It is the only way back to idle. The reason given is that of its probe; settle
-// returns "" or why the connection takes no further lease.
-func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, todo *after[K, C]) Reason {
-	if e.retired != "" {
-		reason = e.retired
+// next want's, idle, or closed. It is the only way back to idle. The asker, or nil, is the want that asked for the dial
+// that brings it; the reason given is that of its probe. settle returns "" or why the connection takes no further lease.
+func (p *Pool[K, C]) settle(
+	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration, todo *after[K, C],
+) Reason {
+	if e.retired != nil {
+		reason = *e.retired
 	}
 	if reason == "" {
-		reason = p.refusal(e, now)
+		reason = p.refusal(e, asker, now)
 	}
 	if reason == "" {
-		reason = p.pass(e, now, todo)
+		reason = p.pass(e, asker, now, todo)
 	}
 	if reason != "" {
 		p.end(e, reason, todo)
@@ -101,13 +103,16 @@ func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, to
 	return reason
 }
 
-// pass hands the connection to its heir, or to as many heirs as a shared one has room for, or to idle, or says why
-// it can do neither.
-func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
+// pass hands the connection to its asker, else to its heir, or to as many heirs as a shared one has room for, or to
+// idle, or says why it can do neither.
+func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration, todo *after[K, C]) Reason {
 	for e.group.waiting() > 0 && e.room() {
-		heir := e.group.heir(e)
-		if e.asker == nil && p.owesRoom(e, heir) {
-			return ReasonMakeRoom
+		heir := asker
+		if asker == nil {
+			heir = e.group.heir(e)
+			if p.owesRoom(e, heir) {
+				return ReasonMakeRoom
+			}
 		}
 		if heir == nil {
 			break
@@ -115,7 +120,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 		if reason := e.spent(&heir.terms, now); reason != "" {
 			return reason
 		}
-		e.asker = nil
+		asker = nil
 		p.deliver(heir, delivery[K, C]{claim: e.take(&heir.terms)})
 		if !e.shared() {
 			return ""
@@ -132,10 +137,10 @@ func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 // the last of them has gone.
 func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	if e.shared() {
-		reason = e.retired.or(reason)
+		reason = e.whyRetired().or(reason)
 	}
 	if e.load() > 0 {
-		e.retired = reason
+		e.retire(reason)
 		e.unlist()
 		return
 	}
@@ -164,11 +169,11 @@ func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
 }
 
 // refusal says why the connection can serve nobody any more.
-func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
+func (p *Pool[K, C]) refusal(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
 	switch {
 	case p.closed:
 		return ReasonShutdown
-	case e.unpooled && e.asker == nil: // only who asked for it may have it
+	case e.unpooled && asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
 	case e.shared() && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
 		return ReasonNoCapacity
@@ -193,7 +198,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
 	}
 	if total > 0 && p.idle.len >= total {
-		p.evict(p.idle.last(), ReasonIdleLimit, todo)
+		p.evict(p.idle.last, ReasonIdleLimit, todo)
 	}
 	if e.shared() {
 		e.unlist()
@@ -201,9 +206,9 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	e.become(idle)
 	p.active--
 	g.active--
-	e.rest(now)
-	g.idle.pushFront(&e.inGroup)
-	p.idle.pushFront(&e.inPool)
+	e.idleSince = now
+	g.idle.pushFront(e)
+	p.idle.pushFront(e)
 	if at := e.deadline(); at != forever {
 		p.reaper.timed++
 		p.arm(at, now)
@@ -213,8 +218,8 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 
 // unpark takes an idle connection out of the lists.
 func (p *Pool[K, C]) unpark(e *entry[K, C]) {
-	e.group.idle.remove(&e.inGroup)
-	p.idle.remove(&e.inPool)
+	e.group.idle.remove(e)
+	p.idle.remove(e)
 	if e.deadline() != forever {
 		p.reaper.timed--
 	}
@@ -292,7 +297,7 @@ func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, 
 		p.close(e, reason, todo)
 		return true
 	case opening, active:
-		e.retired = e.retired.or(reason)
+		e.retire(reason)
 		e.unlist()
 	}
 	return false
