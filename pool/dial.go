@@ -132,7 +132,7 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it
 	}
 	if retirer, ok := any(conn).(Retirer); ok {
-		retirer.Attach(func(reason Reason) { p.retire(e, reason) })
+		retirer.Attach(func(reason Reason) { e.group.pool.retire(e, reason) }) // holds e alone: it lives as long
 	}
 	if shares {
 		p.share(e, sharer)

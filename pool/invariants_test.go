@@ -102,6 +102,9 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 
 // checkWants looks at the queues of one key.
 func checkWants[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
+	if (g.wants == p.nobody) != (g.waiting() == 0) || p.nobody.waiting()+p.nobody.unasked.len > 0 {
+		broken("rule 8: %d wants of %v wait among those of all keys, or room is kept for nobody", g.waiting(), g.key)
+	}
 	unasked := 0
 	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
 		n, last := 0, uint64(0)

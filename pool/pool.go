@@ -70,6 +70,7 @@ type Pool[K comparable, C Conn] struct {
 	dialContext context.Context // of all dials; only Shutdown ends it
 	cancelDials context.CancelCauseFunc
 	draw        func() time.Duration // a connection's jitter, in thousandths; fixed by tests
+	nobody      *wants[K, C]         // of every key for which nobody waits; empty
 
 	// mu guards all that follows, every group and the marked fields of every entry. It is never held while
 	// calling a Conn, a Dialer or a hook: methods note in an after what to close, start and report, and do it
@@ -98,6 +99,7 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 		config: config,
 		epoch:  time.Now(),
 		draw:   func() time.Duration { return 900 + rand.N[time.Duration](201) },
+		nobody: newWants[K, C](),
 		groups: make(map[K]*group[K, C]),
 		reaper: reaper{wake: forever},
 		tally:  newTally(),

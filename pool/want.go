@@ -71,6 +71,9 @@ func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], er
 		group: g, caller: *r.caller, terms: *r.terms, order: p.joined,
 		ready: make(chan delivery[K, C], 1),
 	}
+	if g.wants == p.nobody {
+		g.wants = newWants[K, C]()
+	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
 	g.queue(&w.terms).pushBack(&w.inQueue)
 	if w.terms.Unpooled {
@@ -101,10 +104,13 @@ func (w *want[K, C]) settle() *dial[K, C] {
 	d := w.dial
 	if d == nil {
 		g.unasked.remove(&w.inUnasked)
-		return nil
+	} else {
+		d.want, w.dial = nil, nil
+		g.cover(d, -1)
 	}
-	d.want, w.dial = nil, nil
-	g.cover(d, -1)
+	if g.waiting() == 0 {
+		g.wants = g.pool.nobody
+	}
 	return d
 }
 
