@@ -70,9 +70,13 @@ type entry[K comparable, C Conn] struct {
 // become changes the state; a step that the diagram does not have is a broken pool.
 func (e *entry[K, C]) become(next state) {
 	if !e.state.mayBecome(next) {
-		panic(fmt.Sprintf("pool: a connection that is %v cannot become %v", e.state, next))
+		panicState(e.state, next)
 	}
 	e.state = next
+}
+
+func panicState(from, to state) {
+	panic(fmt.Sprintf("pool: a connection that is %v cannot become %v", from, to))
 }
 
 // bind lowers the connection's caps to those of terms and takes over what holds for the next release.
@@ -96,8 +100,9 @@ func (e *entry[K, C]) expiry(terms *Terms) time.Duration {
 // spent says why the connection can take no lease under terms at this moment: the reason of the first limit
 // that it has reached, its own or that of terms.
 func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
+	uses := e.uses()
 	switch {
-	case e.used() && e.uses() >= min(e.maxUses, terms.maxUses()):
+	case uses > 0 && uses >= min(e.maxUses, terms.maxUses()):
 		return ReasonMaxReuse
 	case now >= min(e.expires, e.expiry(terms)):
 		return ReasonMaxLifetime

@@ -19,11 +19,14 @@ type reaper struct {
 
 // arm makes sure that a scan comes at that moment at the latest, or when the reaper is next allowed one.
 func (p *Pool[K, C]) arm(at, now time.Duration) {
-	r := &p.reaper
-	at = max(at, r.quiet)
-	if at >= r.wake {
-		return
+	if at = max(at, p.reaper.quiet); at < p.reaper.wake {
+		p.wakeReaper(at, now)
 	}
+}
+
+// wakeReaper sets the timer.
+func (p *Pool[K, C]) wakeReaper(at, now time.Duration) {
+	r := &p.reaper
 	r.wake = at
 	if r.timer == nil {
 		r.timer = time.AfterFunc(at-now, p.reap)

@@ -18,9 +18,15 @@ type doomed[K comparable, C Conn] struct {
 	reason Reason
 }
 
-// act does what was decided: the closes first, so that a dial finds the room that they make. The lock is not
-// held.
+// act does what was decided, which is mostly nothing. The lock is not held.
 func (p *Pool[K, C]) act(todo *after[K, C]) {
+	if len(todo.closes)+len(todo.dials)+len(todo.forgotten) > 0 {
+		p.carryOut(todo)
+	}
+}
+
+// carryOut begins with the closes, so that a dial finds the room that they make.
+func (p *Pool[K, C]) carryOut(todo *after[K, C]) {
 	if len(todo.closes) > 0 {
 		p.closeAll(todo.closes)
 	}
