@@ -50,12 +50,8 @@ func (e *entry[K, C]) stats(now time.Duration) ConnStats {
 // ReasonUnspecified.
 func (p *Pool[K, C]) Drain(key K, reason Reason) int {
 	reason = reason.orUnspecified()
-	var todo after[K, C]
 	p.mu.Lock()
-	defer func() {
-		p.mu.Unlock()
-		p.act(&todo)
-	}()
+	defer p.unlock()
 	g := p.groups[key]
 	if g == nil {
 		return 0
@@ -65,10 +61,10 @@ func (p *Pool[K, C]) Drain(key K, reason Reason) int {
 		next := e.in[inAll].next
 		if e.retired == nil {
 			drained++
-			p.retireLocked(e, reason, &todo)
+			p.retireLocked(e, reason)
 		}
 		e = next
 	}
-	p.tend(g, &todo)
+	p.tend(g)
 	return drained
 }

@@ -13,6 +13,9 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 	var errs []error
 	broken := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
+	if !p.todo.nothing() {
+		broken("rule 4: what was decided has not been done: %+v", p.todo)
+	}
 	checkIdle(p, broken)
 	sum := struct{ idle, active, dialing, waiting int }{}
 	for key, g := range p.groups {

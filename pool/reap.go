@@ -46,22 +46,20 @@ func (p *Pool[K, C]) disarm() {
 // reap is what the timer calls, on a goroutine that ends with this call.
 func (p *Pool[K, C]) reap() {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	p.reaper.wake = forever
 	spent, next, quiet := sweep(&p.idle, now)
 	p.reaper.quiet = quiet
 	for _, d := range spent {
-		p.close(d.entry, d.reason, &todo)
+		p.close(d.entry, d.reason)
 	}
 	for _, d := range spent { // not before all are closed: this may close idle ones itself
-		p.tend(d.entry.group, &todo)
+		p.tend(d.entry.group)
 	}
 	if next != forever {
 		p.arm(next, now)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // sweep is one step of the reaper, and nothing but arithmetic: which idle connections have reached a deadline

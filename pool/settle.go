@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// after is what a method has decided under the lock and does without it. It lives on the stack, and allocates
-// only when there is something to do.
+// after is what has been decided under the lock and is done without it, as soon as that is free.
 type after[K comparable, C Conn] struct {
 	closes    []doomed[K, C]
 	dials     []*dial[K, C]
@@ -18,15 +17,28 @@ type doomed[K comparable, C Conn] struct {
 	reason Reason
 }
 
-// act does what was decided, which is mostly nothing. The lock is not held.
-func (p *Pool[K, C]) act(todo *after[K, C]) {
-	if len(todo.closes)+len(todo.dials)+len(todo.forgotten) > 0 {
-		p.carryOut(todo)
+// unlock lets go of the lock and does what was decided meanwhile, which is mostly nothing.
+func (p *Pool[K, C]) unlock() {
+	if p.todo.nothing() {
+		p.mu.Unlock()
+		return
 	}
+	todo := p.decided()
+	p.mu.Unlock()
+	p.act(&todo)
 }
 
-// carryOut begins with the closes, so that a dial finds the room that they make.
-func (p *Pool[K, C]) carryOut(todo *after[K, C]) {
+// decided is what the caller has to do when it has let go of the lock.
+func (p *Pool[K, C]) decided() after[K, C] {
+	todo := p.todo
+	p.todo = after[K, C]{}
+	return todo
+}
+
+func (a *after[K, C]) nothing() bool { return len(a.closes)+len(a.dials)+len(a.forgotten) == 0 }
+
+// act begins with the closes, so that a dial finds the room that they make. The lock is not held.
+func (p *Pool[K, C]) act(todo *after[K, C]) {
 	if len(todo.closes) > 0 {
 		p.closeAll(todo.closes)
 	}
@@ -60,7 +72,6 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 // probed. putBack returns false where the claim was given back before.
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, bool) {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	if c.entry.shared() && !c.drop() {
 		p.mu.Unlock()
@@ -69,30 +80,27 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, b
 	if owed && reason == "" {
 		reason = p.probeOwed(c.entry)
 	}
-	reason = p.settle(c.entry, nil, reason, now, &todo)
-	p.tend(c.entry.group, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	reason = p.settle(c.entry, nil, reason, now)
+	p.tend(c.entry.group)
+	p.unlock()
 	return reason, true
 }
 
 // giveBack is putBack for a claim that no lease has come of.
 func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	c.void()
-	p.settle(c.entry, nil, "", now, &todo)
-	p.tend(c.entry.group, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	p.settle(c.entry, nil, "", now)
+	p.tend(c.entry.group)
+	p.unlock()
 }
 
 // settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
 // next want's, idle, or closed. It is the only way back to idle. The asker, or nil, is the want that asked for the dial
 // that brings it; the reason given is that of its probe. settle returns "" or why the connection takes no further lease.
 func (p *Pool[K, C]) settle(
-	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration, todo *after[K, C],
+	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration,
 ) Reason {
 	if e.retired != nil {
 		reason = *e.retired
@@ -101,17 +109,17 @@ func (p *Pool[K, C]) settle(
 		reason = p.refusal(e, asker, now)
 	}
 	if reason == "" {
-		reason = p.pass(e, asker, now, todo)
+		reason = p.pass(e, asker, now)
 	}
 	if reason != "" {
-		p.end(e, reason, todo)
+		p.end(e, reason)
 	}
 	return reason
 }
 
 // pass hands the connection to its asker, else to its heir, or to as many heirs as a shared one has room for, or to
 // idle, or says why it can do neither.
-func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration, todo *after[K, C]) Reason {
+func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
 	for e.group.waiting() > 0 && e.room() {
 		heir := asker
 		if asker == nil {
@@ -133,7 +141,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration, 
 		}
 	}
 	if e.load() == 0 {
-		return p.park(e, now, todo)
+		return p.park(e, now)
 	}
 	e.list()
 	return ""
@@ -141,7 +149,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration, 
 
 // end sees to it that the connection serves nobody any more: it is closed, or, where others share it, retired until
 // the last of them has gone.
-func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
+func (p *Pool[K, C]) end(e *entry[K, C], reason Reason) {
 	if e.shared() {
 		reason = e.whyRetired().or(reason)
 	}
@@ -150,7 +158,7 @@ func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
 		e.unlist()
 		return
 	}
-	p.close(e, reason, todo)
+	p.close(e, reason)
 }
 
 // owesRoom says that the connection has to go, because one less would let a want dial that has waited longer than the
@@ -188,7 +196,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], asker *want[K, C], now time.Duratio
 }
 
 // park makes the connection idle and keeps to the limits, or says why it cannot.
-func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
+func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	g := e.group
 	perKey, total := p.config.MaxIdlePerKey, p.config.MaxIdle
 	switch {
@@ -204,7 +212,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
 	}
 	if total > 0 && p.idle.len >= total {
-		p.evict(p.idle.last, ReasonIdleLimit, todo)
+		p.evict(p.idle.last, ReasonIdleLimit)
 	}
 	if e.shared() {
 		e.unlist()
@@ -232,14 +240,14 @@ func (p *Pool[K, C]) unpark(e *entry[K, C]) {
 }
 
 // evict closes an idle connection of any group.
-func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason, todo *after[K, C]) {
-	p.close(e, reason, todo)
-	p.tend(e.group, todo)
+func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason) {
+	p.close(e, reason)
+	p.tend(e.group)
 }
 
 // close takes a connection, idle or active, out of the pool and notes that it is to be closed. The caller tends
 // its group afterwards.
-func (p *Pool[K, C]) close(e *entry[K, C], reason Reason, todo *after[K, C]) {
+func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	if e.state == idle {
 		p.unpark(e)
 	} else {
@@ -251,17 +259,17 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	e.group.dismiss(e)
 	p.tally.closes[reason]++
 	p.closing++
-	todo.closes = append(todo.closes, doomed[K, C]{e, reason})
+	p.todo.closes = append(p.todo.closes, doomed[K, C]{e, reason})
 }
 
 // tend leaves a group in order after any change that could have made room for a dial, or left nothing.
-func (p *Pool[K, C]) tend(g *group[K, C], todo *after[K, C]) {
+func (p *Pool[K, C]) tend(g *group[K, C]) {
 	if g.unasked.len > 0 {
-		p.startDials(g, todo)
+		p.startDials(g)
 	}
 	if g.empty() && p.groups[g.key] == g {
 		p.forget(g)
-		todo.forgotten = append(todo.forgotten, g.key)
+		p.todo.forgotten = append(p.todo.forgotten, g.key)
 	}
 	if p.reaper.timed == 0 {
 		p.disarm()
@@ -287,20 +295,18 @@ func (p *Pool[K, C]) forget(g *group[K, C]) {
 
 // retire is what a Retirer is given: no new lease for this connection.
 func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
-	var todo after[K, C]
 	p.mu.Lock()
-	if p.retireLocked(e, reason.orUnspecified(), &todo) {
-		p.tend(e.group, &todo)
+	if p.retireLocked(e, reason.orUnspecified()) {
+		p.tend(e.group)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // retireLocked returns true if that has closed the connection. The caller tends its group afterwards.
-func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) bool {
+func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason) bool {
 	switch e.state {
 	case idle:
-		p.close(e, reason, todo)
+		p.close(e, reason)
 		return true
 	case opening, active:
 		e.retire(reason)

@@ -169,21 +169,19 @@ func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
 // resize is what a Sharer is given: as many leases at once from now on.
 func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	e.capacity, e.resized = capacity, true
 	if e.state == idle || e.state == active {
 		e.group.learn(e)
 		switch {
 		case e.state == idle && capacity <= 0:
-			p.close(e, ReasonNoCapacity, &todo)
+			p.close(e, ReasonNoCapacity)
 		case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
-			p.settle(e, nil, "", now, &todo)
+			p.settle(e, nil, "", now)
 		}
-		p.tend(e.group, &todo) // also where dials now cover fewer wants
+		p.tend(e.group) // also where dials now cover fewer wants
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // admit notes a connection that has just been opened, and what it shows of its key.

@@ -149,15 +149,13 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
 // leave settles the want whose context has ended, or returns what it was delivered just before. Its dial no longer
 // counts for others, which may have to start theirs.
 func (p *Pool[K, C]) leave(w *want[K, C]) (got delivery[K, C]) {
-	var todo after[K, C]
 	p.mu.Lock()
 	if w.settled {
 		got = <-w.ready
 	} else {
 		w.settle()
-		p.tend(w.group, &todo)
+		p.tend(w.group)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 	return got
 }
