@@ -39,7 +39,7 @@ func (d detached) Value(key any) any {
 // startDials starts a dial of its own for every want, as far as the limits allow, the oldest want first. A want
 // that its own MaxConns holds back does not hold back those with a higher one. Dials whose want has left, or was
 // served otherwise, do not count for anybody else: one of them may hang, and nobody should depend on it.
-func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
+func (p *Pool[K, C]) startDials(g *group[K, C]) {
 	roof := 0
 	for w := g.unasked.first(); w != nil; {
 		if p.dialsFull(g) || g.active+g.dialing >= g.roof {
@@ -47,8 +47,8 @@ func (p *Pool[K, C]) startDials(g *group[K, C], todo *after[K, C]) {
 		}
 		next := w.inUnasked.next.owner
 		switch {
-		case !g.covers(w) && p.makeRoom(g, w.terms.maxConns(), todo):
-			p.startDial(g, w, todo)
+		case !g.covers(w) && p.makeRoom(g, w.terms.maxConns()):
+			p.startDial(g, w)
 		case !g.mixed && g.covers(w):
 			return // so it is for all of them
 		default:
@@ -65,17 +65,17 @@ func (p *Pool[K, C]) dialsFull(g *group[K, C]) bool {
 
 // makeRoom says whether the key may have one connection more under a want's MaxConns, and closes idle ones that
 // are in the way: the want would have taken one of them if it could use any.
-func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int, todo *after[K, C]) bool {
+func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int) bool {
 	if g.active+g.dialing >= maxConns {
 		return false
 	}
 	for g.active+g.dialing+g.idle.len >= maxConns {
-		p.close(g.idle.last(), ReasonMakeRoom, todo)
+		p.close(g.idle.last, ReasonMakeRoom)
 	}
 	return true
 }
 
-func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C]) {
+func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C]) {
 	w.dial = &dial[K, C]{
 		group: g, dialer: w.caller.dialer, terms: w.terms, order: p.joined, want: w,
 		ctx: detached{p.dialContext, context.WithoutCancel(w.caller.ctx)},
@@ -86,7 +86,7 @@ func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C], todo *after[K, C])
 	g.dials++
 	p.dials++
 	p.tally.dials++
-	todo.dials = append(todo.dials, w.dial)
+	p.todo.dials = append(p.todo.dials, w.dial)
 }
 
 // run calls the Dialer and lands what it returns, also when it panics or ends its goroutine.
@@ -124,16 +124,15 @@ func (p *Pool[K, C]) run(d *dial[K, C]) {
 // open makes the entry of a connection and tells the connection how to retire.
 func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 	e := &entry[K, C]{
-		conn: conn, group: d.group, order: d.order, jitter: p.draw(),
+		conn: conn, group: d.group, order: d.order, jitter: uint16(p.draw()),
 		maxUses: math.MaxUint64, expires: forever,
 	}
-	e.inGroup.owner, e.inPool.owner, e.inAll.owner = e, e, e
 	sharer, shares := any(conn).(Sharer)
 	if shares {
-		e.leases = make(map[uint64]struct{}) // before anybody can retire or resize it
+		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it
 	}
 	if retirer, ok := any(conn).(Retirer); ok {
-		retirer.Attach(func(reason Reason) { p.retire(e, reason) })
+		retirer.Attach(func(reason Reason) { e.group.pool.retire(e, reason) }) // holds e alone: it lives as long
 	}
 	if shares {
 		p.share(e, sharer)
@@ -154,7 +153,6 @@ func (p *Pool[K, C]) orphaned(d *dial[K, C]) bool {
 func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error) {
 	now := p.now()
 	g := d.group
-	var todo after[K, C]
 	p.mu.Lock()
 	g.dialing--
 	p.dials--
@@ -165,21 +163,20 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	if err != nil {
 		g.dialFailures++
 		p.tally.dialFailures++
-	} else if reason := p.admit(e, d, found, now, &todo); reason != "" {
+	} else if reason := p.admit(e, d, found, now); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
 	}
 	if err != nil && d.want != nil {
 		p.deliver(d.want, delivery[K, C]{err: err})
 	}
-	p.tend(g, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	p.tend(g)
+	p.unlock()
 }
 
 // admit counts a new connection among the pool's and settles it. Its asker, if it still waits, would have taken
 // it: where it is closed instead, it has retired already.
 func (p *Pool[K, C]) admit(
-	e *entry[K, C], d *dial[K, C], found Reason, now time.Duration, todo *after[K, C],
+	e *entry[K, C], d *dial[K, C], found Reason, now time.Duration,
 ) Reason {
 	e.born = now
 	e.bind(&d.terms)
@@ -188,10 +185,7 @@ func (p *Pool[K, C]) admit(
 	e.group.active++
 	p.active++
 	p.tally.opened++
-	e.asker = d.want
-	reason := p.settle(e, found, now, todo)
-	e.asker = nil
-	return reason
+	return p.settle(e, d.want, found, now)
 }
 
 // panicError is the error of a dial that did not return; cause is nil where it ended its goroutine.

@@ -8,45 +8,52 @@ type group[K comparable, C Conn] struct {
 	pool *Pool[K, C] // set once
 	key  K           // set once
 
-	all     list[entry[K, C]] // every connection, the oldest first
-	idle    list[entry[K, C]] // a stack: the most recently released first
-	spare   list[entry[K, C]] // shared, in use, and with room for more
-	active  int               // connections in use
-	dialing int               // dials under way
-	covered int               // dials under way that a want still waits for, and that may bring what others can share
-	share   int               // the capacity that the latest connection has shown; 0: none has been seen
-	alone   int               // wants that are Unpooled
-	mixed   bool              // wants in unasked may differ in what covers them
+	all     chain[K, C] // every connection, the oldest first
+	idle    chain[K, C] // a stack: the most recently released first
+	spare   chain[K, C] // shared, in use, and with room for more
+	active  int         // connections in use
+	dialing int         // dials under way
+	share   int         // the capacity that the latest connection has shown; 0: none has been seen
 
-	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
-	// one. A want for which no dial of its own is under way is also in unasked.
-	plain, own, unasked list[want[K, C]]
-	roof                int // at least the highest MaxConns in unasked: at this height nobody there may dial
+	*wants[K, C] // of the key; Pool.nobody while it has none
 
 	hits                        atomic.Uint64 // counted when a probe has succeeded, thus without the lock
 	misses, dials, dialFailures uint64
 }
 
+// wants are those who wait for a connection of a key. Most keys have none: a group has room for them only while it
+// needs it.
+type wants[K comparable, C Conn] struct {
+	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
+	// one. A want for which no dial of its own is under way is also in unasked.
+	plain, own, unasked list[want[K, C]]
+
+	alone   int  // wants that are Unpooled
+	covered int  // dials under way that a want still waits for, and that may bring what others can share
+	mixed   bool // wants in unasked may differ in what covers them
+	roof    int  // at least the highest MaxConns in unasked: at this height nobody there may dial
+}
+
 func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
-	g := &group[K, C]{pool: p, key: key}
-	g.all.init()
-	g.idle.init()
-	g.spare.init()
-	g.plain.init()
-	g.own.init()
-	g.unasked.init()
+	g := &group[K, C]{pool: p, key: key, wants: p.nobody}
+	g.all.kind, g.idle.kind, g.spare.kind = inAll, inGroup, inGroup
 	return g
 }
 
-func (g *group[K, C]) waiting() int { return g.plain.len + g.own.len }
+func newWants[K comparable, C Conn]() *wants[K, C] {
+	ws := new(wants[K, C])
+	ws.plain.init()
+	ws.own.init()
+	ws.unasked.init()
+	return ws
+}
 
-// heir is the want that gets the connection: the one that asked for its dial, else the oldest that may have it.
+func (ws *wants[K, C]) waiting() int { return ws.plain.len + ws.own.len }
+
+// heir is the oldest want that may have the connection.
 func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
-	if e.asker != nil {
-		return e.asker
-	}
 	plain := g.plain.first()
-	if e.uses > 0 && !e.shared() {
+	if e.used() && !e.shared() {
 		return plain
 	}
 	own := g.own.first()

@@ -22,14 +22,14 @@ func (p *Pool[K, C]) Conns(key K) []ConnStats {
 		return nil
 	}
 	conns := make([]ConnStats, 0, g.all.len)
-	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
+	for e := g.all.first; e != nil; e = e.in[inAll].next {
 		conns = append(conns, e.stats(now))
 	}
 	return conns
 }
 
 func (e *entry[K, C]) stats(now time.Duration) ConnStats {
-	s := ConnStats{Age: max(0, now-e.born), Uses: e.ended.Load(), Capacity: 1, Retired: e.retired}
+	s := ConnStats{Age: max(0, now-e.born), Uses: e.ended.Load(), Capacity: 1, Retired: e.whyRetired()}
 	switch {
 	case e.state == idle:
 		s.Idle = max(0, now-e.idleSince)
@@ -50,25 +50,21 @@ func (e *entry[K, C]) stats(now time.Duration) ConnStats {
 // ReasonUnspecified.
 func (p *Pool[K, C]) Drain(key K, reason Reason) int {
 	reason = reason.orUnspecified()
-	var todo after[K, C]
 	p.mu.Lock()
-	defer func() {
-		p.mu.Unlock()
-		p.act(&todo)
-	}()
+	defer p.unlock()
 	g := p.groups[key]
 	if g == nil {
 		return 0
 	}
 	drained := 0
-	for e := g.all.first(); e != nil; {
-		next := e.inAll.next.owner
-		if e.retired == "" {
+	for e := g.all.first; e != nil; {
+		next := e.in[inAll].next
+		if e.retired == nil {
 			drained++
-			p.retireLocked(e, reason, &todo)
+			p.retireLocked(e, reason)
 		}
 		e = next
 	}
-	p.tend(g, &todo)
+	p.tend(g)
 	return drained
 }

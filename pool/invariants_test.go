@@ -13,6 +13,9 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 	var errs []error
 	broken := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
+	if !p.todo.nothing() {
+		broken("rule 4: what was decided has not been done: %+v", p.todo)
+	}
 	checkIdle(p, broken)
 	sum := struct{ idle, active, dialing, waiting int }{}
 	for key, g := range p.groups {
@@ -44,20 +47,17 @@ func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any))
 		broken("rule 6: %d connections are idle, MaxIdle is %d", p.idle.len, limit)
 	}
 	n, timed, earliest := 0, 0, forever
-	for e := p.idle.first(); e != nil; e = e.inPool.next.owner {
+	for e := p.idle.first; e != nil; e = e.in[inPool].next {
 		n++
 		switch {
 		case e.state != idle:
 			broken("rule 1: a connection in the idle list is %v", e.state)
-		case p.groups[e.group.key] != e.group || !e.inGroup.linked():
+		case p.groups[e.group.key] != e.group || !e.group.idle.has(e):
 			broken("rule 1: an idle connection of %v is not in its group", e.group.key)
-		case e.ended.Load() != e.uses:
+		case e.load() > 0:
 			broken("rule 3: an idle connection of %v is leased", e.group.key)
-		case e.retired != "" || e.unpooled || e.uses > 0 && e.uses >= e.maxUses:
-			broken("rule 2: idle although retired=%q unpooled=%v uses=%d of %d", e.retired, e.unpooled, e.uses, e.maxUses)
-		}
-		if e.asker != nil {
-			broken("rule 5: an idle connection of %v is still somebody's own", e.group.key)
+		case e.retired != nil || e.unpooled || e.used() && e.uses() >= e.maxUses:
+			broken("rule 2: idle although retired=%q unpooled=%v uses=%d of %d", e.whyRetired(), e.unpooled, e.uses(), e.maxUses)
 		}
 		if at := e.deadline(); at != forever {
 			timed++
@@ -84,8 +84,8 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 		broken("rule 6: %d connections of %v are idle, MaxIdlePerKey is %d", g.idle.len, g.key, limit)
 	}
 	// The stack must be what is left of the whole list when the other keys are taken out.
-	e := g.idle.first()
-	for all := p.idle.first(); all != nil; all = all.inPool.next.owner {
+	e := g.idle.first
+	for all := p.idle.first; all != nil; all = all.in[inPool].next {
 		if all.group != g {
 			continue
 		}
@@ -93,7 +93,7 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 			broken("rule 6: the stack of %v has another order than the idle list", g.key)
 			return
 		}
-		e = e.inGroup.next.owner
+		e = e.in[inGroup].next
 	}
 	if e != nil {
 		broken("rule 1: %v has an idle connection that the idle list does not have", g.key)
@@ -105,6 +105,9 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 
 // checkWants looks at the queues of one key.
 func checkWants[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
+	if (g.wants == p.nobody) != (g.waiting() == 0) || p.nobody.waiting()+p.nobody.unasked.len > 0 {
+		broken("rule 8: %d wants of %v wait among those of all keys, or room is kept for nobody", g.waiting(), g.key)
+	}
 	unasked := 0
 	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
 		n, last := 0, uint64(0)
@@ -161,22 +164,26 @@ func checkUnasked[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken fu
 // checkShared looks at the connections of one key, at their leases, and at what the dials under way are for.
 func checkShared[K comparable, C Conn](g *group[K, C], broken func(string, ...any)) {
 	spare := 0
-	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
+	for e := g.all.first; e != nil; e = e.in[inAll].next {
 		if e.group != g || e.state != idle && e.state != active {
 			broken("rule 1: %v has a connection that is %v", g.key, e.state)
 		}
 		if !e.shared() {
 			continue
 		}
-		if (e.load() > 0) != (e.state == active) || e.ended.Load()+uint64(e.load()) != e.uses {
-			broken("rule 3: %d leases of %d have ended, %d are under way on a connection that is %v",
-				e.ended.Load(), e.uses, e.load(), e.state)
+		if (e.load() > 0) != (e.state == active) {
+			broken("rule 3: %d leases are under way on a connection that is %v", e.load(), e.state)
+		}
+		for number := range e.leases {
+			if number > e.uses() {
+				broken("rule 3: lease %d is under way on a connection that has had %d", number, e.uses())
+			}
 		}
 		if e.unpooled && e.load() > 1 {
 			broken("rule 3: an unpooled connection of %v has %d leases", g.key, e.load())
 		}
-		if e.state == active && e.inGroup.linked() != e.room() {
-			broken("rule 5: a connection of %v has room %v and is listed so %v", g.key, e.room(), e.inGroup.linked())
+		if e.state == active && g.spare.has(e) != e.room() {
+			broken("rule 5: a connection of %v has room %v and is listed so %v", g.key, e.room(), g.spare.has(e))
 		}
 		if e.state == active && e.room() {
 			spare++

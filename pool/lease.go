@@ -93,9 +93,8 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	if !l.underWay() {
 		return
 	}
-	if idle > 0 && (e.peerIdle == 0 || idle < e.peerIdle) {
-		e.peerIdle = idle
-	}
+	e.peerIdle = shorter(e.peerIdle, idle)
+	e.idleFor = shorter(e.idleFor, e.peerIdle)
 	if reuse >= 0 {
 		e.maxUses = min(e.maxUses, l.number+uint64(reuse))
 	}
@@ -123,16 +122,14 @@ func (l Lease[K, C]) Release() Reason {
 func (l Lease[K, C]) Discard(reason Reason) {
 	e := l.end("Discard")
 	p := e.group.pool
-	var todo after[K, C]
 	p.mu.Lock()
 	if !(claim[K, C]{entry: e, number: l.number}).drop() {
 		p.mu.Unlock()
 		endedTwice("Discard")
 	}
-	p.end(e, reason.orUnspecified(), &todo)
-	p.tend(e.group, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	p.end(e, reason.orUnspecified())
+	p.tend(e.group)
+	p.unlock()
 }
 
 // Hijack ends the lease and takes the connection out of the pool for good: it is the caller's, who closes it.
@@ -143,16 +140,14 @@ func (l Lease[K, C]) Hijack() {
 	}
 	e := l.end("Hijack")
 	p := e.group.pool
-	var todo after[K, C]
 	p.mu.Lock()
 	e.become(hijacked)
 	e.group.dismiss(e)
 	p.active--
 	e.group.active--
 	p.hijacked++
-	p.tend(e.group, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	p.tend(e.group)
+	p.unlock()
 }
 
 // end claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else. The

@@ -21,8 +21,7 @@ func (l *list[T]) init() {
 func (l *list[T]) first() *T { return l.root.next.owner }
 func (l *list[T]) last() *T  { return l.root.prev.owner }
 
-func (l *list[T]) pushFront(n *node[T]) { l.insertBefore(n, l.root.next) }
-func (l *list[T]) pushBack(n *node[T])  { l.insertBefore(n, &l.root) }
+func (l *list[T]) pushBack(n *node[T]) { l.insertBefore(n, &l.root) }
 
 func (l *list[T]) insertBefore(n, mark *node[T]) {
 	n.prev, n.next = mark.prev, mark

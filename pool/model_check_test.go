@@ -103,7 +103,7 @@ func (m *machine) checkConns(rt *rapid.T) {
 	var order, want []int
 	m.world.pool.mu.Lock()
 	defer m.world.pool.mu.Unlock()
-	for e := m.world.pool.idle.last(); e != nil; e = e.inPool.prev.owner {
+	for e := m.world.pool.idle.last; e != nil; e = e.in[inPool].prev {
 		order = append(order, e.conn.fake().id)
 	}
 	for _, c := range m.ref.idle {

@@ -70,14 +70,15 @@ type Pool[K comparable, C Conn] struct {
 	dialContext context.Context // of all dials; only Shutdown ends it
 	cancelDials context.CancelCauseFunc
 	draw        func() time.Duration // a connection's jitter, in thousandths; fixed by tests
+	nobody      *wants[K, C]         // of every key for which nobody waits; empty
 
 	// mu guards all that follows, every group and the marked fields of every entry. It is never held while
-	// calling a Conn, a Dialer or a hook: methods note in an after what to close, start and report, and do it
-	// when they have unlocked. Sending on a want's channel is allowed, for it never blocks.
+	// calling a Conn, a Dialer or a hook: methods note in todo what to close, start and report, and unlock does it
+	// when it has let go. Sending on a want's channel is allowed, for it never blocks.
 	mu        sync.Mutex
 	groups    map[K]*group[K, C]
-	crowd     int               // the most groups since the map was made
-	idle      list[entry[K, C]] // of all keys: the most recently released first
+	crowd     int         // the most groups since the map was made
+	idle      chain[K, C] // of all keys: the most recently released first
 	active    int
 	dials     int    // under way
 	waiting   int    // wants
@@ -89,6 +90,7 @@ type Pool[K comparable, C Conn] struct {
 	reaper    reaper
 	tally     tally
 	hijacked  uint64
+	todo      after[K, C] // what whoever holds mu has decided; empty while nobody does
 }
 
 // New returns an empty pool. It starts no goroutine; a pool needs no closing if its connections may just time
@@ -98,12 +100,13 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 		config: config,
 		epoch:  time.Now(),
 		draw:   func() time.Duration { return 900 + rand.N[time.Duration](201) },
+		nobody: newWants[K, C](),
 		groups: make(map[K]*group[K, C]),
 		reaper: reaper{wake: forever},
 		tally:  newTally(),
 	}
 	p.dialContext, p.cancelDials = context.WithCancelCause(context.Background())
-	p.idle.init()
+	p.idle.kind = inPool
 	return p
 }
 
@@ -170,18 +173,17 @@ func (p *Pool[K, C]) checkout(key K, r *request[C]) (claim[K, C], *want[K, C], e
 func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reason) (
 	c claim[K, C], w *want[K, C], err error,
 ) {
-	var todo after[K, C]
 	p.mu.Lock()
 	if sick.entry != nil {
 		sick.void()
-		p.end(sick.entry, reason, &todo)
+		p.end(sick.entry, reason)
 	}
 	g := p.groups[key]
 	if p.closed {
 		err = ErrClosed
 	} else {
 		p.closeIdle = false
-		c = p.candidate(g, r, &todo)
+		c = p.candidate(g, r)
 		if c.entry == nil && r.caller != nil {
 			w, err = p.join(g, key, r)
 		}
@@ -190,20 +192,19 @@ func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reaso
 		g = w.group
 	}
 	if g != nil && (c.entry == nil || sick.entry != nil) {
-		p.tend(g, &todo)
+		p.tend(g)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 	return c, w, err
 }
 
 // candidate takes the first idle connection of the group that is not spent, and closes those before it. Where none
 // idles it takes a place on the shared connection that has the fewest leases.
-func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C]) claim[K, C] {
+func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C]) claim[K, C] {
 	if g == nil || r.terms.ownDial() {
 		return claim[K, C]{}
 	}
-	for e := g.idle.first(); e != nil; e = g.idle.first() {
+	for e := g.idle.first; e != nil; e = g.idle.first {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
 			p.unpark(e)
@@ -216,24 +217,24 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C], todo *after[K, C])
 			}
 			return claim[K, C]{entry: e}
 		}
-		p.close(e, reason, todo)
+		p.close(e, reason)
 		r.found = max(r.found, expired)
 	}
 	if g.spare.len == 0 {
 		return claim[K, C]{}
 	}
-	return p.place(g, r, todo)
+	return p.place(g, r)
 }
 
 // place takes a place on the shared connection that has the fewest leases, and retires those before it that are spent.
-func (p *Pool[K, C]) place(g *group[K, C], r *request[C], todo *after[K, C]) claim[K, C] {
+func (p *Pool[K, C]) place(g *group[K, C], r *request[C]) claim[K, C] {
 	for e := g.leastLoaded(); e != nil; e = g.leastLoaded() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
 			r.rested = 0
 			return e.take(r.terms)
 		}
-		p.end(e, reason, todo)
+		p.end(e, reason)
 		r.found = max(r.found, expired)
 	}
 	return claim[K, C]{}
@@ -242,15 +243,13 @@ func (p *Pool[K, C]) place(g *group[K, C], r *request[C], todo *after[K, C]) cla
 // CloseIdle closes every idle connection. Until something is acquired again, those that come back from a lease
 // or a dial are closed too, unless a want is there to take them.
 func (p *Pool[K, C]) CloseIdle() {
-	var todo after[K, C]
 	p.mu.Lock()
 	p.closeIdle = true
-	for e := p.idle.last(); e != nil; e = p.idle.last() {
-		p.close(e, ReasonCloseIdle, &todo)
-		p.tend(e.group, &todo)
+	for e := p.idle.last; e != nil; e = p.idle.last {
+		p.close(e, ReasonCloseIdle)
+		p.tend(e.group)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // Shutdown ends the pool: nothing new is leased, waiting Acquires return ErrClosed, idle connections are closed
@@ -258,16 +257,16 @@ func (p *Pool[K, C]) CloseIdle() {
 // closed. If ctx ends before, it returns context.Cause(ctx), and the rest is closed as its leases end. It may be
 // called more than once, but not from within a Close or a hook, which it would wait for.
 func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
-	var todo after[K, C]
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
 		p.drained = make(chan struct{})
 		for _, g := range p.groups {
-			p.shut(g, &todo)
+			p.shut(g)
 		}
 	}
 	p.signal()
+	todo := p.decided()
 	p.mu.Unlock()
 	p.cancelDials(ErrClosed)
 	p.act(&todo)
@@ -286,16 +285,16 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 }
 
 // shut sends the group's wants away and closes its idle connections.
-func (p *Pool[K, C]) shut(g *group[K, C], todo *after[K, C]) {
+func (p *Pool[K, C]) shut(g *group[K, C]) {
 	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
 		for w := queue.first(); w != nil; w = queue.first() {
 			p.deliver(w, delivery[K, C]{err: ErrClosed})
 		}
 	}
-	for e := g.idle.last(); e != nil; e = g.idle.last() {
-		p.close(e, ReasonShutdown, todo)
+	for e := g.idle.last; e != nil; e = g.idle.last {
+		p.close(e, ReasonShutdown)
 	}
-	p.tend(g, todo)
+	p.tend(g)
 }
 
 // signal wakes Shutdown when there is nothing left to wait for.

@@ -19,11 +19,14 @@ type reaper struct {
 
 // arm makes sure that a scan comes at that moment at the latest, or when the reaper is next allowed one.
 func (p *Pool[K, C]) arm(at, now time.Duration) {
-	r := &p.reaper
-	at = max(at, r.quiet)
-	if at >= r.wake {
-		return
+	if at = max(at, p.reaper.quiet); at < p.reaper.wake {
+		p.wakeReaper(at, now)
 	}
+}
+
+// wakeReaper sets the timer.
+func (p *Pool[K, C]) wakeReaper(at, now time.Duration) {
+	r := &p.reaper
 	r.wake = at
 	if r.timer == nil {
 		r.timer = time.AfterFunc(at-now, p.reap)
@@ -43,31 +46,29 @@ func (p *Pool[K, C]) disarm() {
 // reap is what the timer calls, on a goroutine that ends with this call.
 func (p *Pool[K, C]) reap() {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	p.reaper.wake = forever
 	spent, next, quiet := sweep(&p.idle, now)
 	p.reaper.quiet = quiet
 	for _, d := range spent {
-		p.close(d.entry, d.reason, &todo)
+		p.close(d.entry, d.reason)
 	}
 	for _, d := range spent { // not before all are closed: this may close idle ones itself
-		p.tend(d.entry.group, &todo)
+		p.tend(d.entry.group)
 	}
 	if next != forever {
 		p.arm(next, now)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // sweep is one step of the reaper, and nothing but arithmetic: which idle connections have reached a deadline
 // by now, when the next one does (forever: none has one), and until when not to sweep again.
-func sweep[K comparable, C Conn](all *list[entry[K, C]], now time.Duration) (
+func sweep[K comparable, C Conn](all *chain[K, C], now time.Duration) (
 	spent []doomed[K, C], next, quiet time.Duration,
 ) {
 	next = forever
-	for e := all.last(); e != nil; e = e.inPool.prev.owner {
+	for e := all.last; e != nil; e = e.in[inPool].prev {
 		if reason := e.spent(&anyTerms, now); reason != "" {
 			spent = append(spent, doomed[K, C]{e, reason})
 		} else {

@@ -161,13 +161,10 @@ func TestTheReaperLeavesManyIdleConnectionsAloneForAWhileAfterAScan(t *testing.T
 }
 
 // entriesAt makes an idle list with the given deadlines.
-func entriesAt(deadlines ...time.Duration) *list[entry[string, *plainConn]] {
-	all := new(list[entry[string, *plainConn]])
-	all.init()
+func entriesAt(deadlines ...time.Duration) *chain[string, *plainConn] {
+	all := &chain[string, *plainConn]{kind: inPool}
 	for _, at := range deadlines {
-		e := &entry[string, *plainConn]{state: idle, idleUntil: at, expires: forever, maxUses: 1}
-		e.inPool.owner = e
-		all.pushFront(&e.inPool)
+		all.pushFront(&entry[string, *plainConn]{state: idle, idleFor: at, expires: forever, maxUses: 1})
 	}
 	return all
 }

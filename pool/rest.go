@@ -20,7 +20,7 @@ func (e *entry[K, C]) restOrProbe() (reason Reason, owed bool) {
 // probeOwed makes up for the Probe that a rest has left out, if a want is about to get the connection. It is called
 // with the lock held, and lets go of it meanwhile.
 func (p *Pool[K, C]) probeOwed(e *entry[K, C]) Reason {
-	if e.retired != "" || e.group.heir(e) == nil {
+	if e.retired != nil || e.group.heir(e) == nil {
 		return ""
 	}
 	p.mu.Unlock()

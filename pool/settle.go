@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// after is what a method has decided under the lock and does without it. It lives on the stack, and allocates
-// only when there is something to do.
+// after is what has been decided under the lock and is done without it, as soon as that is free.
 type after[K comparable, C Conn] struct {
 	closes    []doomed[K, C]
 	dials     []*dial[K, C]
@@ -18,8 +17,27 @@ type doomed[K comparable, C Conn] struct {
 	reason Reason
 }
 
-// act does what was decided: the closes first, so that a dial finds the room that they make. The lock is not
-// held.
+// unlock lets go of the lock and does what was decided meanwhile, which is mostly nothing.
+func (p *Pool[K, C]) unlock() {
+	if p.todo.nothing() {
+		p.mu.Unlock()
+		return
+	}
+	todo := p.decided()
+	p.mu.Unlock()
+	p.act(&todo)
+}
+
+// decided is what the caller has to do when it has let go of the lock.
+func (p *Pool[K, C]) decided() after[K, C] {
+	todo := p.todo
+	p.todo = after[K, C]{}
+	return todo
+}
+
+func (a *after[K, C]) nothing() bool { return len(a.closes)+len(a.dials)+len(a.forgotten) == 0 }
+
+// act begins with the closes, so that a dial finds the room that they make. The lock is not held.
 func (p *Pool[K, C]) act(todo *after[K, C]) {
 	if len(todo.closes) > 0 {
 		p.closeAll(todo.closes)
@@ -54,7 +72,6 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 // probed. putBack returns false where the claim was given back before.
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, bool) {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	if c.entry.shared() && !c.drop() {
 		p.mu.Unlock()
@@ -63,51 +80,53 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, b
 	if owed && reason == "" {
 		reason = p.probeOwed(c.entry)
 	}
-	reason = p.settle(c.entry, reason, now, &todo)
-	p.tend(c.entry.group, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	reason = p.settle(c.entry, nil, reason, now)
+	p.tend(c.entry.group)
+	p.unlock()
 	return reason, true
 }
 
 // giveBack is putBack for a claim that no lease has come of.
 func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	c.void()
-	p.settle(c.entry, "", now, &todo)
-	p.tend(c.entry.group, &todo)
-	p.mu.Unlock()
-	p.act(&todo)
+	p.settle(c.entry, nil, "", now)
+	p.tend(c.entry.group)
+	p.unlock()
 }
 
 // settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
-// next want's, idle, or closed. It is the only way back to idle. The reason given is that of its probe; settle
-// returns "" or why the connection takes no further lease.
-func (p *Pool[K, C]) settle(e *entry[K, C], reason Reason, now time.Duration, todo *after[K, C]) Reason {
-	if e.retired != "" {
-		reason = e.retired
+// next want's, idle, or closed. It is the only way back to idle. The asker, or nil, is the want that asked for the dial
+// that brings it; the reason given is that of its probe. settle returns "" or why the connection takes no further lease.
+func (p *Pool[K, C]) settle(
+	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration,
+) Reason {
+	if e.retired != nil {
+		reason = *e.retired
 	}
 	if reason == "" {
-		reason = p.refusal(e, now)
+		reason = p.refusal(e, asker, now)
 	}
 	if reason == "" {
-		reason = p.pass(e, now, todo)
+		reason = p.pass(e, asker, now)
 	}
 	if reason != "" {
-		p.end(e, reason, todo)
+		p.end(e, reason)
 	}
 	return reason
 }
 
-// pass hands the connection to its heir, or to as many heirs as a shared one has room for, or to idle, or says why
-// it can do neither.
-func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
+// pass hands the connection to its asker, else to its heir, or to as many heirs as a shared one has room for, or to
+// idle, or says why it can do neither.
+func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
 	for e.group.waiting() > 0 && e.room() {
-		heir := e.group.heir(e)
-		if e.asker == nil && p.owesRoom(e, heir) {
-			return ReasonMakeRoom
+		heir := asker
+		if asker == nil {
+			heir = e.group.heir(e)
+			if p.owesRoom(e, heir) {
+				return ReasonMakeRoom
+			}
 		}
 		if heir == nil {
 			break
@@ -115,14 +134,14 @@ func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 		if reason := e.spent(&heir.terms, now); reason != "" {
 			return reason
 		}
-		e.asker = nil
+		asker = nil
 		p.deliver(heir, delivery[K, C]{claim: e.take(&heir.terms)})
 		if !e.shared() {
 			return ""
 		}
 	}
 	if e.load() == 0 {
-		return p.park(e, now, todo)
+		return p.park(e, now)
 	}
 	e.list()
 	return ""
@@ -130,16 +149,16 @@ func (p *Pool[K, C]) pass(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 
 // end sees to it that the connection serves nobody any more: it is closed, or, where others share it, retired until
 // the last of them has gone.
-func (p *Pool[K, C]) end(e *entry[K, C], reason Reason, todo *after[K, C]) {
+func (p *Pool[K, C]) end(e *entry[K, C], reason Reason) {
 	if e.shared() {
-		reason = e.retired.or(reason)
+		reason = e.whyRetired().or(reason)
 	}
 	if e.load() > 0 {
-		e.retired = reason
+		e.retire(reason)
 		e.unlist()
 		return
 	}
-	p.close(e, reason, todo)
+	p.close(e, reason)
 }
 
 // owesRoom says that the connection has to go, because one less would let a want dial that has waited longer than the
@@ -164,11 +183,11 @@ func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
 }
 
 // refusal says why the connection can serve nobody any more.
-func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
+func (p *Pool[K, C]) refusal(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
 	switch {
 	case p.closed:
 		return ReasonShutdown
-	case e.unpooled && e.asker == nil: // only who asked for it may have it
+	case e.unpooled && asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
 	case e.shared() && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
 		return ReasonNoCapacity
@@ -177,7 +196,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], now time.Duration) Reason {
 }
 
 // park makes the connection idle and keeps to the limits, or says why it cannot.
-func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) Reason {
+func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	g := e.group
 	perKey, total := p.config.MaxIdlePerKey, p.config.MaxIdle
 	switch {
@@ -193,7 +212,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
 	}
 	if total > 0 && p.idle.len >= total {
-		p.evict(p.idle.last(), ReasonIdleLimit, todo)
+		p.evict(p.idle.last, ReasonIdleLimit)
 	}
 	if e.shared() {
 		e.unlist()
@@ -201,9 +220,9 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 	e.become(idle)
 	p.active--
 	g.active--
-	e.rest(now)
-	g.idle.pushFront(&e.inGroup)
-	p.idle.pushFront(&e.inPool)
+	e.idleSince = now
+	g.idle.pushFront(e)
+	p.idle.pushFront(e)
 	if at := e.deadline(); at != forever {
 		p.reaper.timed++
 		p.arm(at, now)
@@ -213,22 +232,22 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration, todo *after[K, C]) 
 
 // unpark takes an idle connection out of the lists.
 func (p *Pool[K, C]) unpark(e *entry[K, C]) {
-	e.group.idle.remove(&e.inGroup)
-	p.idle.remove(&e.inPool)
+	e.group.idle.remove(e)
+	p.idle.remove(e)
 	if e.deadline() != forever {
 		p.reaper.timed--
 	}
 }
 
 // evict closes an idle connection of any group.
-func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason, todo *after[K, C]) {
-	p.close(e, reason, todo)
-	p.tend(e.group, todo)
+func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason) {
+	p.close(e, reason)
+	p.tend(e.group)
 }
 
 // close takes a connection, idle or active, out of the pool and notes that it is to be closed. The caller tends
 // its group afterwards.
-func (p *Pool[K, C]) close(e *entry[K, C], reason Reason, todo *after[K, C]) {
+func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	if e.state == idle {
 		p.unpark(e)
 	} else {
@@ -240,17 +259,17 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason, todo *after[K, C]) {
 	e.group.dismiss(e)
 	p.tally.closes[reason]++
 	p.closing++
-	todo.closes = append(todo.closes, doomed[K, C]{e, reason})
+	p.todo.closes = append(p.todo.closes, doomed[K, C]{e, reason})
 }
 
 // tend leaves a group in order after any change that could have made room for a dial, or left nothing.
-func (p *Pool[K, C]) tend(g *group[K, C], todo *after[K, C]) {
+func (p *Pool[K, C]) tend(g *group[K, C]) {
 	if g.unasked.len > 0 {
-		p.startDials(g, todo)
+		p.startDials(g)
 	}
 	if g.empty() && p.groups[g.key] == g {
 		p.forget(g)
-		todo.forgotten = append(todo.forgotten, g.key)
+		p.todo.forgotten = append(p.todo.forgotten, g.key)
 	}
 	if p.reaper.timed == 0 {
 		p.disarm()
@@ -276,23 +295,21 @@ func (p *Pool[K, C]) forget(g *group[K, C]) {
 
 // retire is what a Retirer is given: no new lease for this connection.
 func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
-	var todo after[K, C]
 	p.mu.Lock()
-	if p.retireLocked(e, reason.orUnspecified(), &todo) {
-		p.tend(e.group, &todo)
+	if p.retireLocked(e, reason.orUnspecified()) {
+		p.tend(e.group)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // retireLocked returns true if that has closed the connection. The caller tends its group afterwards.
-func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason, todo *after[K, C]) bool {
+func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason) bool {
 	switch e.state {
 	case idle:
-		p.close(e, reason, todo)
+		p.close(e, reason)
 		return true
 	case opening, active:
-		e.retired = e.retired.or(reason)
+		e.retire(reason)
 		e.unlist()
 	}
 	return false

@@ -11,13 +11,19 @@ type claim[K comparable, C Conn] struct {
 	number uint64 // of the lease on a shared connection; 0: the connection is the claimer's alone
 }
 
+// sharing is what only a shared connection has. Guarded by Pool.mu.
+type sharing struct {
+	leases   map[uint64]struct{} // the numbers of those under way
+	capacity int                 // leases at once
+	resized  bool                // capacity has been set by resize, which goes before what Share returns
+}
+
 // begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.
 func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
 	e := c.entry
 	if c.number == 0 {
 		e.bind(terms)
-		e.uses++
-		c.number = e.uses
+		c.number = e.ended.Load() + 1
 	}
 	return Lease[K, C]{entry: e, number: c.number, span: max(0, span), found: found}
 }
@@ -26,12 +32,10 @@ func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Leas
 // made since: then it counts as a lease.
 func (c claim[K, C]) void() {
 	e := c.entry
-	switch {
-	case !e.shared():
+	if !e.shared() {
 		return
-	case c.number == e.uses:
-		e.uses--
-	default:
+	}
+	if c.number < e.uses() {
 		e.ended.Add(1)
 	}
 	delete(e.leases, c.number)
@@ -51,17 +55,22 @@ func (c claim[K, C]) drop() bool {
 	return true
 }
 
-func (e *entry[K, C]) shared() bool { return e.leases != nil }
+func (e *entry[K, C]) shared() bool { return e.sharing != nil }
 
 // load is the number of leases that would go on if the connection were given back now.
-func (e *entry[K, C]) load() int { return len(e.leases) }
+func (e *entry[K, C]) load() int {
+	if !e.shared() {
+		return 0
+	}
+	return len(e.leases)
+}
 
 // room says whether the connection, active or about to be, can serve one lease more.
 func (e *entry[K, C]) room() bool {
 	switch {
 	case !e.shared():
 		return true
-	case e.retired != "" || e.unpooled && e.load() > 0:
+	case e.retired != nil || e.unpooled && e.load() > 0:
 		return false
 	}
 	return e.load() < e.capacity
@@ -73,10 +82,10 @@ func (e *entry[K, C]) take(terms *Terms) claim[K, C] {
 		return claim[K, C]{entry: e}
 	}
 	e.bind(terms)
-	e.uses++
-	e.leases[e.uses] = struct{}{}
+	number := e.uses() + 1
+	e.leases[number] = struct{}{}
 	e.list()
-	return claim[K, C]{entry: e, number: e.uses}
+	return claim[K, C]{entry: e, number: number}
 }
 
 // list puts an active connection with room among the spare ones of its group, and takes one without away.
@@ -85,21 +94,21 @@ func (e *entry[K, C]) list() {
 	case !e.shared() || e.state != active:
 	case !e.room():
 		e.unlist()
-	case !e.inGroup.linked():
-		e.group.spare.pushBack(&e.inGroup)
+	case !e.group.spare.has(e):
+		e.group.spare.pushBack(e)
 	}
 }
 
 func (e *entry[K, C]) unlist() {
-	if e.shared() && e.state == active && e.inGroup.linked() {
-		e.group.spare.remove(&e.inGroup)
+	if e.shared() && e.state == active && e.group.spare.has(e) {
+		e.group.spare.remove(e)
 	}
 }
 
 // newTo says whether the connection is one that an own want may have: unused, or shared and opened since the want
 // joined.
 func (e *entry[K, C]) newTo(w *want[K, C]) bool {
-	if w.terms.Unpooled && e.uses > 0 {
+	if w.terms.Unpooled && e.used() {
 		return false
 	}
 	return !w.terms.Fresh || w.order <= e.order
@@ -108,17 +117,17 @@ func (e *entry[K, C]) newTo(w *want[K, C]) bool {
 // surplus says that the connection came too late to be of use: it has served nobody, and another one of its group has
 // room. It would have to idle until it times out.
 func (e *entry[K, C]) surplus() bool {
-	if !e.shared() || e.uses > 0 {
+	if !e.shared() || e.used() {
 		return false
 	}
 	others := e.group.spare.len
-	if e.inGroup.linked() {
+	if e.group.spare.has(e) {
 		others--
 	}
 	if others > 0 {
 		return true
 	}
-	for rested := e.group.idle.first(); rested != nil; rested = rested.inGroup.next.owner {
+	for rested := e.group.idle.first; rested != nil; rested = rested.in[inGroup].next {
 		if rested.shared() { // others may lie above it, of a server that has spoken another protocol
 			return true
 		}
@@ -128,8 +137,8 @@ func (e *entry[K, C]) surplus() bool {
 
 // leastLoaded is the shared connection with room that has the fewest leases, or nil.
 func (g *group[K, C]) leastLoaded() *entry[K, C] {
-	least := g.spare.first()
-	for e := least; e != nil; e = e.inGroup.next.owner {
+	least := g.spare.first
+	for e := least; e != nil; e = e.in[inGroup].next {
 		if e.load() < least.load() {
 			least = e
 		}
@@ -139,8 +148,8 @@ func (g *group[K, C]) leastLoaded() *entry[K, C] {
 
 // leaving is the number of shared connections in use that are retired, and so make room when their last lease ends.
 func (g *group[K, C]) leaving() (n int) {
-	for e := g.all.first(); e != nil; e = e.inAll.next.owner {
-		if e.shared() && e.state == active && e.retired != "" {
+	for e := g.all.first; e != nil; e = e.in[inAll].next {
+		if e.shared() && e.state == active && e.retired != nil {
 			n++
 		}
 	}
@@ -160,26 +169,24 @@ func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
 // resize is what a Sharer is given: as many leases at once from now on.
 func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	now := p.now()
-	var todo after[K, C]
 	p.mu.Lock()
 	e.capacity, e.resized = capacity, true
 	if e.state == idle || e.state == active {
 		e.group.learn(e)
 		switch {
 		case e.state == idle && capacity <= 0:
-			p.close(e, ReasonNoCapacity, &todo)
+			p.close(e, ReasonNoCapacity)
 		case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
-			p.settle(e, "", now, &todo)
+			p.settle(e, nil, "", now)
 		}
-		p.tend(e.group, &todo) // also where dials now cover fewer wants
+		p.tend(e.group) // also where dials now cover fewer wants
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 }
 
 // admit notes a connection that has just been opened, and what it shows of its key.
 func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
-	g.all.pushBack(&e.inAll)
+	g.all.pushBack(e)
 	if e.shared() {
 		e.order = joined
 	}
@@ -192,13 +199,13 @@ func (g *group[K, C]) learn(e *entry[K, C]) {
 	switch {
 	case !e.shared():
 		g.share = 1
-	case e.capacity > 0 && e.retired == "":
+	case e.capacity > 0 && e.retired == nil:
 		g.share = e.capacity
 	}
 }
 
 // dismiss forgets a connection that is closed or hijacked.
-func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(&e.inAll) }
+func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(e) }
 
 // cover counts a dial that brings a connection for others too, as long as a want waits for it: nobody should count
 // on one that its asker has given up, as it may hang.

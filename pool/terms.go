@@ -79,6 +79,14 @@ func (t *Terms) maxConns() int {
 	return t.MaxConns
 }
 
+// shorter is the lower of two limits, of which those of zero and less set none.
+func shorter(a, b time.Duration) time.Duration {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
 // deadline is the moment d after start: never, where d sets no limit or lies beyond what a Duration holds.
 func deadline(start, d time.Duration) time.Duration {
 	if d <= 0 || d > forever-start {

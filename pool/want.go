@@ -71,6 +71,9 @@ func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], er
 		group: g, caller: *r.caller, terms: *r.terms, order: p.joined,
 		ready: make(chan delivery[K, C], 1),
 	}
+	if g.wants == p.nobody {
+		g.wants = newWants[K, C]()
+	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
 	g.queue(&w.terms).pushBack(&w.inQueue)
 	if w.terms.Unpooled {
@@ -101,10 +104,13 @@ func (w *want[K, C]) settle() *dial[K, C] {
 	d := w.dial
 	if d == nil {
 		g.unasked.remove(&w.inUnasked)
-		return nil
+	} else {
+		d.want, w.dial = nil, nil
+		g.cover(d, -1)
 	}
-	d.want, w.dial = nil, nil
-	g.cover(d, -1)
+	if g.waiting() == 0 {
+		g.wants = g.pool.nobody
+	}
 	return d
 }
 
@@ -143,15 +149,13 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
 // leave settles the want whose context has ended, or returns what it was delivered just before. Its dial no longer
 // counts for others, which may have to start theirs.
 func (p *Pool[K, C]) leave(w *want[K, C]) (got delivery[K, C]) {
-	var todo after[K, C]
 	p.mu.Lock()
 	if w.settled {
 		got = <-w.ready
 	} else {
 		w.settle()
-		p.tend(w.group, &todo)
+		p.tend(w.group)
 	}
-	p.mu.Unlock()
-	p.act(&todo)
+	p.unlock()
 	return got
 }
