@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/http1"
@@ -15,10 +16,8 @@ import (
 type http1Conn struct {
 	*http1.Conn
 	facts
-	tls         *tls.ConnectionState // nil without TLS
-	proxied     bool                 // requests on it name their target in full, for a proxy
-	proxyHeader http.Header          // sent to that proxy with each request
-	partitioned bool                 // its identity has a Group
+	tls  *tls.ConnectionState // nil without TLS
+	opts *http1.Options       // of the exchanges on it
 
 	retire   func(pool.Reason) // set once by the pool, before the first lease
 	watcher  *watch.Watcher
@@ -35,23 +34,51 @@ var (
 
 // exchange runs the exchange that the attempt carries.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
-	t := a.t
-	a.Conn, a.TLS, a.Owner = c.Conn, c.tls, a
-	a.Opts = http1.Options{
-		Trace:          a.trace,
-		ProxyHeader:    c.proxyHeader,
-		Proxied:        c.proxied,
+	a.Conn, a.Opts, a.Owner = c.Conn, c.opts, a
+	a.running(c.Conn)
+	resp, err := a.Run()
+	if resp != nil {
+		resp.TLS = c.tls
+	}
+	return resp, err
+}
+
+// exchangeOptions are what the exchanges of a Transport have in common: those on connections that belong to one Group,
+// and those on others. They are made for the first connection that speaks HTTP/1.1.
+type exchangeOptions struct {
+	once             sync.Once
+	open, ofOneGroup http1.Options
+}
+
+func (o *exchangeOptions) make(t *Transport) {
+	o.open = http1.Options{
 		Gzip:           !t.DisableCompression,
-		Close:          a.Req.Close || t.DisableKeepAlives && len(a.Req.Header["Upgrade"]) == 0,
+		Close:          t.DisableKeepAlives,
 		ExpectTimeout:  t.ExpectContinueTimeout,
 		HeaderTimeout:  t.ResponseHeaderTimeout,
 		MaxHeaderBytes: t.MaxResponseHeaderBytes,
 		ReadBuffer:     t.ReadBufferSize,
 		WriteBuffer:    t.WriteBufferSize,
-		Partitioned:    c.partitioned,
 	}
-	a.running(c.Conn)
-	return a.Run()
+	o.ofOneGroup = o.open
+	o.ofOneGroup.Partitioned = true
+}
+
+// exchangeOptions returns those for a connection of the route, which names its targets in full where it leads to a
+// proxy.
+func (r *route) exchangeOptions() *http1.Options {
+	all := &r.t.core.exchanges
+	all.once.Do(func() { all.make(r.t) })
+	opts := &all.open
+	if r.identity.group != "" {
+		opts = &all.ofOneGroup
+	}
+	if r.via != nil && r.identity.target == "" {
+		proxied := *opts
+		proxied.Proxied, proxied.ProxyHeader = true, r.via.requestHeader()
+		opts = &proxied
+	}
+	return opts
 }
 
 // telling is false: a connection that idles is not read from, and the watcher may be late.
@@ -84,19 +111,19 @@ func (a *attempt) heedKeepAlive() {
 		if ka.Timeout >= 0 {
 			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
 		}
-		a.lease.Limit(idle, ka.Max)
+		a.lease.Limit(idle, int(ka.Max))
 	}
 }
 
 func (a *attempt) putIdle(reason CloseReason) {
-	if a.trace == nil || a.trace.PutIdleConn == nil {
+	if a.Trace == nil || a.Trace.PutIdleConn == nil {
 		return
 	}
 	if reason == "" {
-		a.trace.PutIdleConn(nil)
+		a.Trace.PutIdleConn(nil)
 		return
 	}
-	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
+	a.Trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
 }
 
 // Attach is the pool's. Where no socket can be looked into, all connections are read ahead while they idle, and what

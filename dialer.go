@@ -243,15 +243,11 @@ func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
 }
 
 func (r *route) newHTTP1(nc net.Conn, state *tls.ConnectionState) *http1Conn {
-	c := &http1Conn{
-		Conn:        http1.NewConn(nc),
-		facts:       newFacts(r.key.host, nameHTTP1),
-		watcher:     &r.t.core.watcher,
-		partitioned: r.identity.group != "",
-		tls:         state,
+	return &http1Conn{
+		Conn:    http1.NewConn(nc),
+		facts:   newFacts(r.key.host, nameHTTP1),
+		watcher: &r.t.core.watcher,
+		opts:    r.exchangeOptions(),
+		tls:     state,
 	}
-	if r.via != nil && r.identity.target == "" {
-		c.proxied, c.proxyHeader = true, r.via.requestHeader()
-	}
-	return c
 }

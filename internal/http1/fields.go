@@ -66,13 +66,16 @@ func (f *fieldParser) parse() error {
 // wrong returns what is wrong with the line that begins at index at, if that is whole.
 func (f *fieldParser) wrong(at int) error {
 	line, _, whole := cutLine(f.b[at:])
+	colon := bytes.IndexByte(line, ':')
 	switch {
 	case !whole:
 		return nil
 	case at == 0 && isBlank(f.b[0]):
 		return malformed("malformed MIME header initial line:", line)
-	case bytes.IndexByte(line, ':') < 0:
+	case colon < 0:
 		return malformed("malformed MIME header: missing colon:", line)
+	case tokenEnd(line, 0) == colon:
+		canonicalize(line[:colon]) // as net/http shows it
 	}
 	return malformed("malformed MIME header line:", line)
 }
@@ -98,7 +101,7 @@ func (f *fieldParser) keep(fields []field) {
 	for i := range fields {
 		l := &fields[i]
 		if l.name == "" {
-			l.name = appendText(&text, f.b[l.start:l.colon])
+			l.name = appendText(&text, canonicalize(f.b[l.start:l.colon]))
 		}
 		f.add(l.name, appendText(&text, f.b[l.from:l.until]))
 		l.name = ""
@@ -135,7 +138,7 @@ func (l *field) scan(b []byte, at int) (next int, more bool) {
 	l.start = at
 	l.name, l.colon = commonName(b[at:])
 	if l.colon += at; l.name == "" {
-		l.colon = canonicalize(b, at)
+		l.colon = tokenEnd(b, at)
 	}
 	if l.colon == at || l.colon == len(b) || b[l.colon] != ':' {
 		return 0, true
@@ -175,21 +178,25 @@ var canonical = func() (forms [2][256]byte) {
 	return forms
 }()
 
-// canonicalize puts the token that begins at index at into canonical form (RFC 9110 section 5.1), and returns its end.
-func canonicalize(b []byte, at int) int {
+// tokenEnd returns the end of the token that begins at index at.
+func tokenEnd(b []byte, at int) int {
+	for at < len(b) && canonical[0][b[at]] != 0 {
+		at++
+	}
+	return at
+}
+
+// canonicalize puts a token into canonical form (RFC 9110 section 5.1), in place.
+func canonicalize(token []byte) []byte {
 	forms := &canonical[0]
-	for i, c := range b[at:] {
-		c = forms[c]
-		if c == 0 {
-			return at + i
-		}
-		b[at+i] = c
+	for i, c := range token {
+		token[i] = forms[c]
 		forms = &canonical[1]
 		if c == '-' {
 			forms = &canonical[0]
 		}
 	}
-	return len(b)
+	return token
 }
 
 // textEnd returns the index of the first control character from index at on, or the length of b. HTAB is none

@@ -38,10 +38,10 @@ func TestAHeadReadsTheSameHoweverItArrives(t *testing.T) {
 // TestAMalformedHeadIsTheSameErrorHoweverItArrives, and also behind fields that are kept already.
 func TestAMalformedHeadIsTheSameErrorHoweverItArrives(t *testing.T) {
 	for line, want := range map[string]string{
-		"Content-Length 5": `malformed MIME header: missing colon: "Content-Length 5"`,
+		"content-length 5": `malformed MIME header: missing colon: "content-length 5"`,
 		"X-a: 1\x00":       `malformed MIME header line: "X-A: 1\x00"`,
 		"X-A: 1\r2":        `malformed MIME header line: "X-A: 1\r2"`,
-		"X-A : 1":          `malformed MIME header line: "X-A : 1"`,
+		"x-a : 1":          `malformed MIME header line: "x-a : 1"`,
 		"Date : 1":         `malformed MIME header line: "Date : 1"`,
 		": 1":              `malformed MIME header line: ": 1"`,
 		"\xc3\xa4: 1":      `malformed MIME header line: "ä: 1"`,

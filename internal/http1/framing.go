@@ -177,8 +177,8 @@ func forbiddenTrailer(name string) bool {
 
 // KeepAlive is what a server says about how long it keeps an idle connection.
 type KeepAlive struct {
-	Timeout int // seconds; -1: not said
-	Max     int // further requests; -1: not said
+	Timeout int32 // seconds; -1: not said
+	Max     int32 // further requests; -1: not said
 }
 
 // noHint is what a server says that does not speak of it.
@@ -200,9 +200,9 @@ func keepAlive(header http.Header) KeepAlive {
 			}
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "timeout":
-				ka.Timeout = min(n, maxHint)
+				ka.Timeout = int32(min(n, maxHint))
 			case "max":
-				ka.Max = min(n, maxHint)
+				ka.Max = int32(min(n, maxHint))
 			}
 		}
 	}

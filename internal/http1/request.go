@@ -35,8 +35,8 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 		return nil, err
 	}
 	w := headWriter{b: b}
-	if e.Opts.Trace != nil {
-		w.wrote = e.Opts.Trace.WroteHeaderField
+	if e.Trace != nil {
+		w.wrote = e.Trace.WroteHeaderField
 	}
 	w.b = append(append(w.b, method(req)...), ' ')
 	target := len(w.b)
@@ -54,7 +54,7 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	if agent, given := userAgent(req.Header); agent != "" || !given {
 		w.field("User-Agent", agent)
 	}
-	if err := w.framing(req, out, e.Opts.Close); err != nil {
+	if err := w.framing(req, out, e.closing()); err != nil {
 		return nil, err
 	}
 	w.fields(req.Header)

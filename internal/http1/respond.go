@@ -3,6 +3,7 @@ package http1
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -16,18 +17,14 @@ func (e *Exchange) receive() (head, framing, error) {
 		}
 	}
 	e.Started = true
-	if t := e.Opts.Trace; t != nil && t.GotFirstResponseByte != nil {
+	if t := e.Trace; t != nil && t.GotFirstResponseByte != nil {
 		t.GotFirstResponseByte()
 	}
 	h, err := e.finalHead()
 	if err != nil {
 		return head{}, framing{}, unexpectedEOF(err)
 	}
-	e.mu.Lock()
-	e.headed = true
-	inTime := e.stopTimer()
-	e.mu.Unlock()
-	if !inTime {
+	if !e.headArrived() {
 		return head{}, framing{}, e.timedOut()
 	}
 	f, err := h.frame(e.Req.Method)
@@ -44,16 +41,16 @@ func (e *Exchange) timedOut() error {
 func (e *Exchange) noAnswer(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sendErr != nil && e.Conn.aborted() == nil {
-		return e.sendErr
+	if e.body != nil && e.body.err != nil && e.Conn.aborted() == nil {
+		return e.body.err
 	}
 	return err
 }
 
 // finalHead reads heads until one is not interim (RFC 9110 section 15.2).
 func (e *Exchange) finalHead() (head, error) {
-	trace := e.Opts.Trace
-	limit := e.Opts.MaxHeaderBytes
+	trace := e.Trace
+	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
 	for interim := 0; ; interim++ {
 		h, size, err := e.Conn.readHead(limit, room)
@@ -75,7 +72,7 @@ func (e *Exchange) finalHead() (head, error) {
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
 				return head{}, err
 			}
-			interim, limit = -1, e.Opts.MaxHeaderBytes
+			interim, limit = -1, e.Opts.maxHeaderBytes()
 			continue
 		}
 		limit -= size
@@ -86,11 +83,11 @@ func (e *Exchange) finalHead() (head, error) {
 }
 
 func (e *Exchange) proceed() {
-	if t := e.Opts.Trace; t != nil && t.Got100Continue != nil {
+	if t := e.Trace; t != nil && t.Got100Continue != nil {
 		t.Got100Continue()
 	}
-	if e.up != nil {
-		e.up.answered(true)
+	if up := e.up(); up != nil {
+		up.answered(true)
 	}
 }
 
@@ -101,13 +98,13 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if err != nil {
 		return nil, e.fail(err)
 	}
-	if e.up != nil {
-		e.up.answered(f.persist)
-	} else if e.body != nil {
+	if up := e.up(); up != nil {
+		up.answered(f.persist)
+	} else if e.body != nil && e.body.closer != nil {
 		e.Touched = true
 		e.body.Close() // sent, or not wanted any more
 	}
-	e.Status, e.KeepAlive = h.code, noHint
+	e.Status, e.KeepAlive = int32(h.code), noHint
 	if h.get("Keep-Alive") != nil {
 		e.KeepAlive = keepAlive(h.header)
 	}
@@ -116,7 +113,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor,
 		Header: h.header, Trailer: trailer,
 		ContentLength: f.length, Close: !f.persist,
-		Request: e.Req, TLS: e.TLS,
+		Request: e.Req,
 	}
 	if f.chunked {
 		e.resp.TransferEncoding = chunkedOnly
@@ -124,13 +121,14 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if f.kind == switchProtocol {
 		return e.upgrade()
 	}
-	e.in = body{e: e, kind: f.kind, left: f.length, after: e.afterResponse(h, f)}
+	after := e.afterResponse(h, f)
 	if f.kind == noBody {
 		e.resp.Body = http.NoBody
-		e.receivedAll(e.in.after)
+		e.receivedAll(after)
 		return &e.resp, nil
 	}
-	e.resp.Body = &e.in
+	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
+	e.resp.Body = (*body)(e)
 	if e.gzip && isGzip(h.header) {
 		e.ungzip()
 	}
@@ -140,11 +138,14 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 
 var chunkedOnly = []string{"chunked"}
 
+// ends are what afterResponse may say.
+var ends = [...]End{Reusable, EndClose, EndTunnel, EndAmbiguous, EndAuth}
+
 // afterResponse says what the connection is good for once the response has been read, as far as the
 // heads of both messages tell (RFC 9112 section 9.3).
 func (e *Exchange) afterResponse(h head, f framing) End {
 	switch {
-	case !f.persist || e.Opts.Close || e.Req.Close ||
+	case !f.persist || e.closing() ||
 		httpguts.HeaderValuesContainsToken(e.Req.Header["Connection"], "close"):
 		return EndClose
 	case e.Opts.Proxied && httpguts.HeaderValuesContainsToken(h.header["Proxy-Connection"], "close"):
