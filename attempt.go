@@ -18,9 +18,10 @@ type attempt struct {
 	number  int32         // 1 for the first
 	redials int32         // for connections that retired before anybody could use them, of this attempt and those before it
 	orig    *http.Request // as the caller gave it; Req may have another body
-	fresh   bool          // only a new connection will do
-	alone   bool          // only one that nobody else uses
-	http1   bool          // only HTTP/1.1 will do
+	trace   *httptrace.ClientTrace
+	fresh   bool // only a new connection will do
+	alone   bool // only one that nobody else uses
+	http1   bool // only HTTP/1.1 will do
 	// untouched says that the exchange ended before it did anything to its connection.
 	untouched bool
 	// These are what HTTP/2 tells besides, see outcome.
@@ -36,8 +37,8 @@ type attempt struct {
 // the body to send.
 func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attempt) *attempt {
 	ctx := orig.Context()
-	a := &attempt{t: t, peer: peer, number: 1, orig: orig}
-	a.Req, a.Ctx, a.Trace = req, ctx, httptrace.ContextClientTrace(ctx)
+	a := &attempt{t: t, peer: peer, number: 1, orig: orig, trace: httptrace.ContextClientTrace(ctx)}
+	a.Req, a.Ctx = req, ctx
 	if after == nil {
 		t.core.inflight.add(a)
 	} else {
@@ -61,8 +62,8 @@ func (a *attempt) acquire() error {
 		a.acquired(identityIn(err), err)
 		return err
 	}
-	if a.Trace != nil && a.Trace.GetConn != nil {
-		a.Trace.GetConn(to.hostPort(a.Req.URL))
+	if a.trace != nil && a.trace.GetConn != nil {
+		a.trace.GetConn(to.hostPort(a.Req.URL))
 	}
 	var avoid []string
 	for {
@@ -188,8 +189,8 @@ func identityIn(err error) Identity {
 // acquired tells trace and observer.
 func (a *attempt) acquired(id Identity, err error) {
 	a.observeAcquired(id, err)
-	if err == nil && a.Trace != nil && a.Trace.GotConn != nil {
-		a.Trace.GotConn(httptrace.GotConnInfo{
+	if err == nil && a.trace != nil && a.trace.GotConn != nil {
+		a.trace.GotConn(httptrace.GotConnInfo{
 			Conn:     a.lease.Conn().NetConn(),
 			Reused:   a.lease.Reused(),
 			WasIdle:  a.lease.Miss() == "",

@@ -51,7 +51,7 @@ func (c *alternateConn) exchange(a *attempt) (*http.Response, error) {
 		var unused interface{ IsHTTP2NoCachedConnError() }
 		a.Wrote = !errors.As(err, &unused)
 	} else {
-		a.Status = int32(resp.StatusCode)
+		a.Status = resp.StatusCode
 	}
 	a.ExchangeDone(end)
 	return resp, err

@@ -34,7 +34,7 @@ var (
 
 // exchange runs the exchange that the attempt carries.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
-	a.Conn, a.Opts, a.Owner = c.Conn, c.opts, a
+	a.Conn, a.Opts, a.Trace, a.Owner = c.Conn, c.opts, a.trace, a
 	a.running(c.Conn)
 	resp, err := a.Run()
 	if resp != nil {
@@ -116,14 +116,14 @@ func (a *attempt) heedKeepAlive() {
 }
 
 func (a *attempt) putIdle(reason CloseReason) {
-	if a.Trace == nil || a.Trace.PutIdleConn == nil {
+	if a.trace == nil || a.trace.PutIdleConn == nil {
 		return
 	}
 	if reason == "" {
-		a.Trace.PutIdleConn(nil)
+		a.trace.PutIdleConn(nil)
 		return
 	}
-	a.Trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
+	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
 }
 
 // Attach is the pool's. Where no socket can be looked into, all connections are read ahead while they idle, and what

@@ -88,7 +88,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	a.Status = int32(resp.StatusCode)
+	a.Status = resp.StatusCode
 	if !c.partitioned && http1.BindsConnection(a.Req.Header, resp.StatusCode, resp.Header) {
 		c.Retire(http2.Reason(http1.EndAuth))
 	}

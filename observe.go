@@ -149,7 +149,7 @@ func (a *attempt) observeDone(left int, reason CloseReason) {
 		o.Done(a.Ctx, Done{
 			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Attempt: int(a.number),
 			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
-			Status: int(a.Status), Close: reason, Duration: sinceThen(a.clock.begun),
+			Status: a.Status, Close: reason, Duration: sinceThen(a.clock.begun),
 		})
 	}
 }
@@ -174,7 +174,7 @@ func (a *attempt) observeEnd(err error) {
 		Attempts: int(a.number), Err: err, Duration: sinceThen(a.clock.first),
 	}
 	if err == nil {
-		e.Status = int(a.Status)
+		e.Status = a.Status
 	}
 	o.Ended(a.Ctx, e)
 }

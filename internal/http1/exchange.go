@@ -88,11 +88,11 @@ type Exchange struct {
 	Owner Owner
 
 	// What became of it; valid after Run.
-	Wrote     bool  // a byte of the request was written
-	Touched   bool  // the request's body was read from, or closed
-	Started   bool  // a byte of the response arrived
-	gzip      bool  // asked for
-	Status    int32 // of the response; 0: none
+	Wrote     bool // a byte of the request was written
+	Touched   bool // the request's body was read from, or closed
+	Started   bool // a byte of the response arrived
+	gzip      bool // asked for
+	Status    int  // of the response; 0: none
 	KeepAlive KeepAlive
 
 	body *sending // of the request

@@ -104,7 +104,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		e.Touched = true
 		e.body.Close() // sent, or not wanted any more
 	}
-	e.Status, e.KeepAlive = int32(h.code), noHint
+	e.Status, e.KeepAlive = h.code, noHint
 	if h.get("Keep-Alive") != nil {
 		e.KeepAlive = keepAlive(h.header)
 	}
