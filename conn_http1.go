@@ -50,7 +50,7 @@ type exchangeOptions struct {
 	open, ofOneGroup http1.Options
 }
 
-func (o *exchangeOptions) make(t *Transport) {
+func (o *exchangeOptions) fill(t *Transport) {
 	o.open = http1.Options{
 		Gzip:           !t.DisableCompression,
 		Close:          t.DisableKeepAlives,
@@ -68,7 +68,7 @@ func (o *exchangeOptions) make(t *Transport) {
 // proxy.
 func (r *route) exchangeOptions() *http1.Options {
 	all := &r.t.core.exchanges
-	all.once.Do(func() { all.make(r.t) })
+	all.once.Do(func() { all.fill(r.t) })
 	opts := &all.open
 	if r.identity.group != "" {
 		opts = &all.ofOneGroup

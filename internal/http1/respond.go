@@ -108,32 +108,28 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if h.get("Keep-Alive") != nil {
 		e.KeepAlive = keepAlive(h.header)
 	}
-	e.resp = http.Response{
-		Status: h.status, StatusCode: h.code,
-		Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor,
-		Header: h.header, Trailer: trailer,
-		ContentLength: f.length, Close: !f.persist,
-		Request: e.Req,
-	}
+	r := &e.resp // written to in place: most of it stays as it is
+	r.Status, r.StatusCode, r.Proto, r.ProtoMajor, r.ProtoMinor = h.status, h.code, h.proto, 1, h.minor
+	r.Header, r.ContentLength, r.Close, r.Request = h.header, f.length, !f.persist, e.Req
 	if f.chunked {
-		e.resp.TransferEncoding = chunkedOnly
+		r.Trailer, r.TransferEncoding = trailer, chunkedOnly
 	}
 	if f.kind == switchProtocol {
 		return e.upgrade()
 	}
 	after := e.afterResponse(h, f)
 	if f.kind == noBody {
-		e.resp.Body = http.NoBody
+		r.Body = http.NoBody
 		e.receivedAll(after)
-		return &e.resp, nil
+		return r, nil
 	}
 	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
-	e.resp.Body = (*body)(e)
+	r.Body = (*body)(e)
 	if e.gzip && isGzip(h.header) {
 		e.ungzip()
 	}
 	e.handOver()
-	return &e.resp, nil
+	return r, nil
 }
 
 var chunkedOnly = []string{"chunked"}
