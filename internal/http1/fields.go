@@ -104,7 +104,6 @@ func (f *fieldParser) keep(fields []field) {
 			l.name = appendText(&text, canonicalize(f.b[l.start:l.colon]))
 		}
 		f.add(l.name, appendText(&text, f.b[l.from:l.until]))
-		l.name = ""
 	}
 }
 

@@ -58,6 +58,30 @@ func TestAMalformedHeadIsTheSameErrorHoweverItArrives(t *testing.T) {
 	}
 }
 
+// TestABlankBeforeTheFirstFieldIsItsOwnError, as with net/http.
+func TestABlankBeforeTheFirstFieldIsItsOwnError(t *testing.T) {
+	for _, blank := range []string{" ", "\t"} {
+		_, err := inPieces(t, ok+blank+"X-A: 1\r\n\r\n", 1<<10)
+		want := fmt.Sprintf("malformed MIME header initial line: %q", blank+"X-A: 1")
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestTheLinesOfABodyAreNoFields, not even where they arrive together with a head of many fields.
+func TestTheLinesOfABodyAreNoFields(t *testing.T) {
+	text, want := fields(batch+1, "v")
+	body := strings.Repeat("\n", maxFields)
+	want.Set("Content-Length", fmt.Sprint(len(body)))
+	answer := ok + text + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + body
+	e := exchange(NewConn(&pieces{data: []byte(answer), piece: len(answer)}), get(t))
+	e.Opts.ReadBuffer = 2 * len(answer)
+	resp := run(t, e)
+	wantHeader(t, "the header", resp.Header, want)
+	wantBody(t, resp, body)
+}
+
 // TestACommonFieldNameReadsTheSameHoweverItIsSpelled, and is no other for what follows it.
 func TestACommonFieldNameReadsTheSameHoweverItIsSpelled(t *testing.T) {
 	for _, names := range common {
