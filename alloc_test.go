@@ -18,7 +18,7 @@ import (
 const (
 	maxAllocs = 4
 	ctxAllocs = 2
-	maxBytes  = 1320
+	maxBytes  = 1100
 )
 
 // frugal answers every request on one connection, and allocates nothing for it.

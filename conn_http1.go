@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/http1"
@@ -33,23 +34,51 @@ var (
 
 // exchange runs the exchange that the attempt carries.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
-	t := a.t
-	a.Conn, a.TLS, a.Owner = &c.Conn, c.tls, a
-	a.Opts = http1.Options{
-		Trace:          a.trace,
-		ProxyHeader:    c.route.proxyHeader,
-		Proxied:        c.route.proxied,
+	a.Conn, a.Opts, a.Trace, a.Owner = &c.Conn, c.route.exchanges, a.trace, a
+	a.running(&c.Conn)
+	resp, err := a.Run()
+	if resp != nil {
+		resp.TLS = c.tls
+	}
+	return resp, err
+}
+
+// exchangeOptions are what the exchanges of a Transport have in common: those on connections that belong to one Group,
+// and those on others. They are made for the first route.
+type exchangeOptions struct {
+	once             sync.Once
+	open, ofOneGroup http1.Options
+}
+
+func (o *exchangeOptions) fill(t *Transport) {
+	o.open = http1.Options{
 		Gzip:           !t.DisableCompression,
-		Close:          a.Req.Close || t.DisableKeepAlives && len(a.Req.Header["Upgrade"]) == 0,
+		Close:          t.DisableKeepAlives,
 		ExpectTimeout:  t.ExpectContinueTimeout,
 		HeaderTimeout:  t.ResponseHeaderTimeout,
 		MaxHeaderBytes: t.MaxResponseHeaderBytes,
 		ReadBuffer:     t.ReadBufferSize,
 		WriteBuffer:    t.WriteBufferSize,
-		Partitioned:    c.route.identity.group != "",
 	}
-	a.running(&c.Conn)
-	return a.Run()
+	o.ofOneGroup = o.open
+	o.ofOneGroup.Partitioned = true
+}
+
+// exchangeOptions returns those for the connections of the route, whose requests name their targets in full where it
+// leads to a proxy.
+func (r *route) exchangeOptions() *http1.Options {
+	all := &r.t.core.exchanges
+	all.once.Do(func() { all.fill(r.t) })
+	opts := &all.open
+	if r.identity.group != "" {
+		opts = &all.ofOneGroup
+	}
+	if r.via != nil && r.identity.target == "" {
+		proxied := *opts
+		proxied.Proxied, proxied.ProxyHeader = true, r.via.requestHeader()
+		opts = &proxied
+	}
+	return opts
 }
 
 // telling is false: a connection that idles is not read from, and the watcher may be late.
@@ -82,7 +111,7 @@ func (a *attempt) heedKeepAlive() {
 		if ka.Timeout >= 0 {
 			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
 		}
-		a.lease.Limit(idle, ka.Max)
+		a.lease.Limit(idle, int(ka.Max))
 	}
 }
 

@@ -25,16 +25,17 @@ const maxSessions = 512
 // core is what a Transport works with once it has been used. Nothing in it runs, and nothing outlives the
 // Transport, but while there are connections, dials or look-ups.
 type core struct {
-	pool     *connPool
-	routes   routes
-	settler  settler
-	names    resolve.Cache
-	watcher  watch.Watcher
-	sessions tls.ClientSessionCache
-	inflight inflight
-	counters counters
-	memory   memory
-	http2    func() (*http2.Engine, error) // made at first use
+	pool      *connPool
+	routes    routes
+	settler   settler
+	names     resolve.Cache
+	watcher   watch.Watcher
+	sessions  tls.ClientSessionCache
+	inflight  inflight
+	counters  counters
+	exchanges exchangeOptions
+	memory    memory
+	http2     func() (*http2.Engine, error) // made at first use
 
 	altMu sync.Mutex                                   // serializes RegisterProtocol
 	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to

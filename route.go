@@ -14,6 +14,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/resolve"
 	"golang.org/x/net/idna"
 )
@@ -43,9 +44,7 @@ type route struct {
 	via       *proxyHop   // nil: direct
 	learned   *learned    // of the identity
 	authority string      // host:port of the URL, or of the peer
-
-	proxied     bool        // requests name their target in full, for a proxy
-	proxyHeader http.Header // sent to that proxy with each request
+	exchanges *http1.Options
 
 	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
 	candidates atomic.Int32   // addresses that the host has
@@ -171,9 +170,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	if r.tls != nil {
 		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, r.learned.sessionPrefix(id))
 	}
-	if r.via != nil && id.target == "" {
-		r.proxied, r.proxyHeader = true, r.via.requestHeader()
-	}
+	r.exchanges = r.exchangeOptions()
 	if preset != nil {
 		preset.route = r
 	}

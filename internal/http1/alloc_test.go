@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -41,6 +43,46 @@ func TestAnExchangeAllocatesLittle(t *testing.T) {
 	countable(t)
 	c, req, buf := NewConn(newCanned()), get(t), make([]byte, 4096)
 	wantAllocs(t, exchangeAllocs, func() { roundTrip(t, c, req, buf) })
+}
+
+// exchangeBytes is what they are together: 416, 48, 352 and 64, and a bit for a pool that has forgotten.
+const exchangeBytes = 896
+
+func TestAnExchangeTakesLittleMemory(t *testing.T) {
+	countable(t)
+	c, req, buf := NewConn(newCanned()), get(t), make([]byte, 4096)
+	roundTrip(t, c, req, buf)
+	const runs = 5000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		roundTrip(t, c, req, buf)
+	}
+	runtime.ReadMemStats(&after)
+	got := (after.TotalAlloc - before.TotalAlloc) / runs
+	t.Logf("%d bytes", got)
+	if got > exchangeBytes {
+		t.Errorf("an exchange takes %d bytes, want at most %d", got, exchangeBytes)
+	}
+}
+
+// TestTheTextOfAHeaderIsNoLongerThanItNeedsToBe: without names that are common, and without white space.
+func TestTheTextOfAHeaderIsNoLongerThanItNeedsToBe(t *testing.T) {
+	countable(t)
+	head := []byte(ok + "Date: \t " + strings.Repeat("x", 32) + "\t\r\nServer:" + strings.Repeat("y", 32) + "\r\n\r\n")
+	room := make([]string, fewFields)
+	const runs, want = 5000, 64 + 48 + 352 // the text; the header's map and the table in it
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		if _, size, err := parseHead(head, room); err != nil || size != len(head) {
+			t.Fatal(size, err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) / runs; got > want {
+		t.Errorf("a head takes %d bytes, want at most %d", got, want)
+	}
 }
 
 // watchAllocs is what context.AfterFunc allocates.

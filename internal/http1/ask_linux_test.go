@@ -327,7 +327,7 @@ func TestATraceHearsOfTheRequestBeforeTheAnswer(t *testing.T) {
 	}
 	asked(t, script, func(t *testing.T, c *Conn) {
 		e := exchange(c, get(t))
-		e.Opts.Trace = &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- struct{}{} }}
+		e.Trace = &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- struct{}{} }}
 		wantBody(t, run(t, e), "hello")
 	})
 }

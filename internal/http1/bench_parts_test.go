@@ -60,12 +60,12 @@ func BenchmarkRequestWriter(b *testing.B) {
 				if _, err := source.Seek(0, io.SeekStart); err != nil {
 					b.Fatal(err)
 				}
-				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Owner: noOwner{}}
+				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Opts: &noOptions, Owner: noOwner{}}
 				if c.body > 0 {
-					e.body = &onceBody{closer: req.Body}
+					e.more().closer = req.Body
 				}
-				if err := e.send(); err != nil || !e.Wrote || e.up != nil {
-					b.Fatal(err, e.Wrote, e.up)
+				if err := e.send(); err != nil || !e.Wrote || e.up() != nil {
+					b.Fatal(err, e.Wrote, e.up())
 				}
 			}
 		})
@@ -91,8 +91,7 @@ func BenchmarkResponseReader(b *testing.B) {
 			b.SetBytes(int64(len(c.response)))
 			b.ReportAllocs()
 			for b.Loop() {
-				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Owner: noOwner{}}
-				e.Opts.MaxHeaderBytes = defaultMaxHeader
+				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Opts: &noOptions, Owner: noOwner{}}
 				h, f, err := e.receive()
 				if err != nil {
 					b.Fatal(err)

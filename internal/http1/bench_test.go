@@ -119,7 +119,7 @@ func BenchmarkHead(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		copy(head, benchHead)
-		if h, err := parseHead(head, make([]string, fewFields)); err != nil || h.code != http.StatusOK {
+		if h, _, err := parseHead(head, make([]string, fewFields)); err != nil || h.code != http.StatusOK {
 			b.Fatal(h, err)
 		}
 	}

@@ -2,7 +2,7 @@ package http1
 
 import (
 	"io"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,30 +11,32 @@ const (
 	drainWait = 50 * time.Millisecond
 )
 
-// body is the body of a response. It owns the connection until its end: EOF, an error, or Close.
+// body is an exchange as the body of its response. It owns the connection until its end: EOF, an error, or Close.
 //
 // Read and Close may be called at the same time; Close then interrupts the Read.
-type body struct {
-	e     *Exchange
-	after End   // what the connection is good for after the last byte
-	left  int64 // byLength: bytes to come
-	chunk chunks
-	kind  kind
+type body Exchange
 
-	// mu guards what follows. It is not held while reading: reading says that somebody does, and
-	// whoever finds the other at work leaves the end to it.
-	mu        sync.Mutex
-	reading   bool
-	closed    bool
-	discarded bool
-	err       error // sticky, io.EOF included
-}
+// bodyState says who is at work on a body. Whoever sets bodyReading, or bodyClosed while nobody reads, has
+// what else there is of the body to itself, until that is taken back. Whoever finds another at work leaves the end to it.
+type bodyState struct{ atomic.Uint32 }
+
+const (
+	bodyReading   = 1 << iota
+	bodyClosed    // by Close
+	bodyDiscarded // by Discard
+	bodyOver      // it has come to its end, which is in Exchange.err
+)
+
+func (s *bodyState) has(bit uint32) bool { return s.Load()&bit != 0 }
+
+// set returns what was there before.
+func (s *bodyState) set(bit uint32) (before uint32) { return s.Or(bit) }
 
 // Read reads the next bytes of the body. At the end, io.EOF; a body that ends before its framing says
 // so is io.ErrUnexpectedEOF (RFC 9112 section 8).
 func (b *body) Read(p []byte) (int, error) {
 	if IsDiscard(p) {
-		b.discard()
+		b.state.set(bodyDiscarded)
 		return 0, nil
 	}
 	if err := b.begin(); err != nil {
@@ -51,28 +53,32 @@ func (b *body) Read(p []byte) (int, error) {
 
 // begin claims the body for reading; or the error to return for it.
 func (b *body) begin() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.closed:
-		return ErrBodyReadAfterClose
-	case b.reading:
-		return errConcurrentRead
-	case b.err != nil:
-		return b.err
+	for {
+		was := b.state.Load()
+		switch {
+		case was&bodyClosed != 0:
+			return ErrBodyReadAfterClose
+		case was&bodyReading != 0:
+			return errConcurrentRead
+		case was&bodyOver != 0:
+			return *b.err
+		case b.state.CompareAndSwap(was, was|bodyReading):
+			return nil
+		}
 	}
-	b.reading = true
-	return nil
 }
 
 // done ends what begin began. err is the end of the body, nil if there is more to come.
 func (b *body) done(err error) {
-	b.mu.Lock()
-	b.reading = false
-	b.err = err
-	interrupted := b.closed
-	b.mu.Unlock()
-	if interrupted {
+	change := uint32(bodyReading)
+	if err != nil {
+		b.err, change = pointer(err), bodyReading|bodyOver
+	}
+	was := b.state.Load()
+	for !b.state.CompareAndSwap(was, was^change) {
+		was = b.state.Load()
+	}
+	if was&bodyClosed != 0 {
 		// Close closes the connection, now or in a moment, even if this was the end of the body.
 		b.finish(ErrBodyReadAfterClose, true)
 	} else if err != nil {
@@ -80,9 +86,17 @@ func (b *body) done(err error) {
 	}
 }
 
+func pointer(err error) *error {
+	if err == io.EOF {
+		return &io.EOF // the usual one need not be allocated
+	}
+	other := err
+	return &other
+}
+
 // read reads according to the framing; io.EOF is only ever the proper end.
 func (b *body) read(p []byte) (int, error) {
-	c := b.e.Conn
+	c := b.Conn
 	switch b.kind {
 	case byLength:
 		n, err := c.readData(p[:min(int64(len(p)), b.left)])
@@ -92,8 +106,9 @@ func (b *body) read(p []byte) (int, error) {
 		}
 		return n, unexpectedEOF(err)
 	case byChunks:
-		n, err := b.chunk.read(c, p)
-		if b.chunk.last && (err == nil && c.trailerArrived() || err == io.EOF) {
+		chunk := &c.in.chunk
+		n, err := chunk.read(c, p)
+		if chunk.last && (err == nil && c.trailerArrived() || err == io.EOF) {
 			return n, b.trailer()
 		}
 		return n, unexpectedEOF(err)
@@ -104,11 +119,11 @@ func (b *body) read(p []byte) (int, error) {
 
 // trailer reads the trailer section into the response; io.EOF: well done.
 func (b *body) trailer() error {
-	fields, err := b.e.Conn.readTrailer(b.e.Opts.MaxHeaderBytes)
+	fields, err := b.Conn.readTrailer(b.Opts.maxHeaderBytes())
 	if err != nil {
 		return unexpectedEOF(err)
 	}
-	resp := &b.e.resp
+	resp := &b.resp
 	if resp.Trailer == nil {
 		resp.Trailer = fields
 	} else {
@@ -121,52 +136,40 @@ func (b *body) trailer() error {
 
 // finish ends the exchange; it is reached once, by whoever ended the body.
 func (b *body) finish(err error, interrupted bool) {
-	b.mu.Lock()
-	discarded := b.discarded
-	b.mu.Unlock()
+	e := (*Exchange)(b)
 	switch {
-	case discarded:
-		b.e.receivedAll(EndDiscarded)
+	case b.state.has(bodyDiscarded):
+		e.receivedAll(EndDiscarded)
 	case err == io.EOF:
-		b.e.receivedAll(b.after)
+		e.receivedAll(ends[b.after])
 	case interrupted:
-		b.e.receivedAll(EndUnread)
-	case b.e.stop != nil && b.e.Ctx.Err() != nil:
-		b.e.receivedAll(EndCanceled)
+		e.receivedAll(EndUnread)
+	case e.stop != nil && e.Ctx.Err() != nil:
+		e.receivedAll(EndCanceled)
 	default:
-		b.e.receivedAll(endOf(err))
+		e.receivedAll(endOf(err))
 	}
 }
 
 // Close ends the exchange. If little of the body is left, it is read, for at most 50 milliseconds and
 // 256 KiB, so that the connection survives; else the connection is closed. Closing twice is harmless.
 func (b *body) Close() error {
-	b.mu.Lock()
-	if b.closed || b.err != nil {
-		b.closed = true
-		b.mu.Unlock()
-		return nil
-	}
-	b.closed = true
-	reading := b.reading
-	discarded := b.discarded
-	b.mu.Unlock()
-	if reading {
-		b.e.Conn.Abort(ErrBodyReadAfterClose) // the Read that is under way ends, and ends the exchange
-		return nil
-	}
-	if discarded {
+	switch was := b.state.set(bodyClosed); {
+	case was&(bodyClosed|bodyOver) != 0:
+	case was&bodyReading != 0:
+		b.Conn.Abort(ErrBodyReadAfterClose) // the Read that is under way ends, and ends the exchange
+	case was&bodyDiscarded != 0:
 		b.finish(errNotDrained, true)
-		return nil
+	default:
+		b.finish(b.drain(), true)
 	}
-	b.finish(b.drain(), true)
 	return nil
 }
 
 // drain reads what is left if that is little; io.EOF: the whole body has been read.
 func (b *body) drain() error {
-	c := b.e.Conn
-	if b.after != Reusable || b.kind == untilClose || b.kind == byLength && b.left > maxDrain {
+	c := b.Conn
+	if ends[b.after] != Reusable || b.kind == untilClose || b.kind == byLength && b.left > maxDrain {
 		return errNotDrained
 	}
 	if b.kind != byLength || int64(c.in.buffered()) < b.left {

@@ -88,7 +88,7 @@ func (k *chunks) next(c *Conn) error {
 // follow (RFC 9112 section 7.1.1).
 func parseChunkSize(line []byte) (int64, error) {
 	digits, ext, found := bytes.Cut(line, []byte{';'})
-	if found && !validValue(ext) {
+	if found && !validText(ext) {
 		return 0, errChunkedEncoding
 	}
 	digits = bytes.TrimRight(digits, " \t")
@@ -157,13 +157,16 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 	if n > maxFields {
 		return nil, errTooManyFields
 	}
-	fields, _, err := parseFields(section, n, nil)
-	for name := range fields {
+	f := fieldParser{b: section}
+	if err := f.parse(); err != nil {
+		return nil, err
+	}
+	for name := range f.header {
 		if forbiddenTrailer(name) {
-			delete(fields, name)
+			delete(f.header, name)
 		}
 	}
-	return fields, err
+	return f.header, nil
 }
 
 var crlf = []byte("\r\n")

@@ -195,6 +195,8 @@ type input struct {
 	asked  bool                         // that has been tried
 	sent   int                          // bytes of it; -1: none, because of failed
 	failed error                        // else: why nothing could be received
+
+	chunk chunks // of the body that is read through it
 }
 
 // inputs holds inputs of DefaultBufferSize.
@@ -227,7 +229,7 @@ func (c *Conn) giveInput() {
 	in := c.in
 	c.in = nil
 	if in != nil && len(in.buf) == DefaultBufferSize {
-		in.r, in.w, in.failed = 0, 0, nil
+		in.r, in.w, in.failed, in.chunk = 0, 0, nil, chunks{}
 		inputs.Put(in)
 	}
 }

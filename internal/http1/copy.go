@@ -60,7 +60,7 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
 		return n, werr, b.endOfLength()
 	}
-	if w == io.Discard && b.kind != byChunks && b.e.Conn.canSkip() {
+	if w == io.Discard && b.kind != byChunks && b.Conn.canSkip() {
 		skipped, err := b.skip()
 		if n += skipped; err != errors.ErrUnsupported {
 			return n, nil, err
@@ -87,7 +87,7 @@ func (b *body) skip() (n int64, err error) {
 			limit = b.left
 		}
 		var skipped int64
-		skipped, err = b.e.Conn.skip(limit)
+		skipped, err = b.Conn.skip(limit)
 		n += skipped
 		if b.kind == byLength {
 			b.left -= skipped
@@ -102,7 +102,7 @@ func (b *body) skip() (n int64, err error) {
 
 // flush writes what has been read ahead of a body that is not chunked.
 func (b *body) flush(w io.Writer) (int64, error) {
-	in := b.e.Conn.in
+	in := b.Conn.in
 	if b.kind == byChunks || in.buffered() == 0 {
 		return 0, nil
 	}
@@ -140,7 +140,7 @@ func write(w io.Writer, p []byte) (int, error) {
 // systemCopies says whether w can take bytes from the connection without their passing through this process, and
 // whether they are enough to be worth it.
 func (b *body) systemCopies(w io.Writer) bool {
-	c := b.e.Conn
+	c := b.Conn
 	switch w.(type) {
 	case *net.TCPConn, *os.File:
 	default:
@@ -159,7 +159,7 @@ func (b *body) splice(w io.Writer, from io.ReaderFrom) (n int64, werr, err error
 	if n, werr = b.flush(w); werr != nil {
 		return n, werr, b.endOfLength()
 	}
-	c := b.e.Conn
+	c := b.Conn
 	var src io.Reader = c.nc
 	if b.kind == byLength {
 		src = &io.LimitedReader{R: c.nc, N: b.left}

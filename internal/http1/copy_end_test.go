@@ -60,7 +60,7 @@ func TestACopyCanBeInterrupted(t *testing.T) {
 					_, err := io.Copy(target.Writer, resp.Body)
 					failed <- err
 				}()
-				for !e.in.isReading() {
+				for !e.state.has(bodyReading) {
 					runtime.Gosched()
 				}
 				if want == errReason {
@@ -77,13 +77,6 @@ func TestACopyCanBeInterrupted(t *testing.T) {
 			})
 		}
 	}
-}
-
-// isReading says whether somebody reads or copies the body.
-func (b *body) isReading() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.reading
 }
 
 func TestAWriterThatFailsLeavesTheRestOfTheBody(t *testing.T) {

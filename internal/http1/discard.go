@@ -16,10 +16,3 @@ func IsDiscard(p []byte) bool {
 func Discard(body io.Reader) {
 	body.Read(discardMark[:0])
 }
-
-// discard is what Discard comes to.
-func (b *body) discard() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.discarded = true
-}

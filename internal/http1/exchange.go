@@ -2,7 +2,6 @@ package http1
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -23,19 +22,28 @@ const (
 	defaultMaxHeader = 10 << 20 // bytes
 )
 
-// Options are what a Transport adds to a request. Zero times and sizes mean none, or the default.
+// Options are what a Transport adds to the requests on a connection. Any number of exchanges may share them, and
+// nobody may change them then. Zero times and sizes mean none, or the default.
 type Options struct {
-	Trace          *httptrace.ClientTrace
 	ProxyHeader    http.Header   // sent besides the request's own header
 	Proxied        bool          // absolute-form target, for a proxy
 	Gzip           bool          // ask for gzip if the request doesn't say otherwise, and decode it
-	Close          bool          // ask the server to close
+	Close          bool          // ask the server to close, unless the request is for an upgrade
 	Partitioned    bool          // the connection belongs to one credential: NTLM and Negotiate may bind it
 	ExpectTimeout  time.Duration // how long to wait for 100 Continue; 0: not at all
 	HeaderTimeout  time.Duration // from the end of the request to the head of the response; 0: none
 	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer; 0: 10 MiB
 	ReadBuffer     int           // bytes; 0: DefaultBufferSize
 	WriteBuffer    int
+}
+
+var noOptions Options
+
+func (o *Options) maxHeaderBytes() int64 {
+	if o.MaxHeaderBytes <= 0 {
+		return defaultMaxHeader
+	}
+	return o.MaxHeaderBytes
 }
 
 // End says how an exchange left its connection. The empty End means that it can serve another one;
@@ -67,53 +75,92 @@ type Owner interface {
 }
 
 // Exchange is one request and its response. Fill the exported fields, then call Run once.
+//
+// There is one for every request, it is kept for as long as the response is, and most of them are for a request
+// without a body. So it is small: what few exchanges need is in body, and what is of the connection or of the
+// Transport is in Conn and Opts.
 type Exchange struct {
 	Conn  *Conn
 	Req   *http.Request
 	Ctx   context.Context
-	TLS   *tls.ConnectionState
-	Opts  Options
+	Opts  *Options // nil: none
+	Trace *httptrace.ClientTrace
 	Owner Owner
 
 	// What became of it; valid after Run.
 	Wrote     bool // a byte of the request was written
 	Touched   bool // the request's body was read from, or closed
 	Started   bool // a byte of the response arrived
-	gzip      bool
-	Status    int // of the response; 0: none
+	gzip      bool // asked for
+	Status    int  // of the response; 0: none
 	KeepAlive KeepAlive
 
-	body *onceBody // of the request
+	body *sending // of the request
 	resp http.Response
-	in   body // of the response
 	// values are those of the response's header, if they are few. They are never used for another exchange, since
 	// the caller may keep the header for as long as it likes.
 	values [fewFields]string
 	stop   func() bool
-	up     *upload
 
-	// mu guards what follows, which the goroutine of an upload shares. Nothing that blocks and no
-	// hook may be called under it.
-	mu      sync.Mutex
-	headed  bool        // the final head has arrived
-	ended   bool        // ExchangeDone has been or is being called
-	handed  bool        // the caller has the response, and the exchange ends with its body or its context
-	sendErr error       // why the request could not be written
-	timer   *time.Timer // for the head
+	// The response's body; see body.
+	err   *error // why it is over, io.EOF included; valid once it is
+	left  int64  // byLength: bytes to come
+	state bodyState
+	kind  kind
+	after uint8 // what the connection is good for after the last byte, of ends
+
+	// mu guards ended and handed, which the goroutine of an upload and the context share, and what sending says.
+	// Nothing that blocks and no hook may be called under it.
+	ended  bool // ExchangeDone has been or is being called
+	handed bool // the caller has the response, and the exchange ends with its body or its context
+	mu     sync.Mutex
+}
+
+// sending is what becomes of the request, where it has a body, cannot be written, or is not waited for as long as it
+// takes.
+type sending struct {
+	onceBody
+	up *upload
+
+	// Guarded by Exchange.mu.
+	err    error       // why the request could not be written
+	headed bool        // the final head has arrived
+	timer  *time.Timer // for the head
+}
+
+// more returns body, made if it is not there yet.
+func (e *Exchange) more() *sending {
+	if e.body == nil {
+		e.body = new(sending)
+	}
+	return e.body
+}
+
+// up returns the upload of the request's body, if there is one.
+func (e *Exchange) up() *upload {
+	if e.body == nil {
+		return nil
+	}
+	return e.body.up
+}
+
+// closing says whether the server is asked to close the connection.
+func (e *Exchange) closing() bool {
+	return e.Req.Close || e.Opts.Close && len(e.Req.Header["Upgrade"]) == 0
 }
 
 // Run writes the request and reads the head of the response. On success the exchange ends with the
 // body of the response; on failure it has ended already. Then the request's body is closed if it
 // was touched, and left to the caller, who may send it again, if it was not.
 func (e *Exchange) Run() (*http.Response, error) {
-	if e.Opts.MaxHeaderBytes <= 0 {
-		e.Opts.MaxHeaderBytes = defaultMaxHeader
+	if e.Opts == nil {
+		e.Opts = &noOptions
 	}
 	if e.Ctx.Done() != nil {
 		e.stop = context.AfterFunc(e.Ctx, e.Conn.canceler(e))
 	}
 	if e.Req.Body != nil && e.Req.Body != http.NoBody {
-		e.body = &onceBody{closer: e.Req.Body}
+		e.more().closer = e.Req.Body
 	}
 	e.gzip = e.Opts.Gzip && wantsGzip(e.Req)
 	if err := e.send(); err != nil {
@@ -212,7 +259,7 @@ func (e *Exchange) end(how End) {
 	switch {
 	case how == Reusable:
 		e.Conn.used = true
-	case how != EndUpgrade && e.up != nil:
+	case how != EndUpgrade && e.up() != nil:
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
 		e.body.Close()
 	}
@@ -221,12 +268,13 @@ func (e *Exchange) end(how End) {
 
 // wrote says whether a byte of the request was written. While an upload has the head, nobody can tell.
 func (e *Exchange) wrote() bool {
-	if e.up == nil || e.up.head == nil {
+	up := e.up()
+	if up == nil || up.head == nil {
 		return e.Wrote
 	}
 	select {
-	case <-e.up.done:
-		return e.up.wrote
+	case <-up.done:
+		return up.wrote
 	default:
 		return true
 	}
@@ -250,8 +298,8 @@ func (e *Exchange) fail(err error) error {
 		e.Conn.Abort(err)
 	}
 	e.Conn.giveInput()
-	if e.up != nil {
-		e.up.answered(false)
+	if up := e.up(); up != nil {
+		up.answered(false)
 	}
 	if e.Touched {
 		e.body.Close()

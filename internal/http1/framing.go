@@ -36,18 +36,18 @@ func (h *head) frame(method string) (framing, error) {
 	if err != nil {
 		return framing{}, err
 	}
-	length, err := h.contentLength()
+	length, repeated, err := h.contentLength()
 	if err != nil {
 		return framing{}, err
 	}
 	f := framing{length: -1, chunked: chunked, persist: h.persists()}
-	if h.transfer != nil {
+	if chunked {
 		delete(h.header, "Transfer-Encoding")
 	}
 	if !f.persist && h.minor > 0 {
 		delete(h.header, "Connection") // http.Response.Close says it
 	}
-	f.ambiguous = chunked && length >= 0 || len(h.contentLen) > 1
+	f.ambiguous = chunked && length >= 0 || repeated
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
 		f.kind, f.length = switchProtocol, 0
@@ -78,41 +78,44 @@ func (h *head) frame(method string) (framing, error) {
 // chunked says whether the body is chunked. Any other transfer coding is an error: no request of ours
 // announces one with TE (RFC 9112 section 7.4). HTTP/1.0 has none (section 6.1).
 func (h *head) chunked() (bool, error) {
-	if len(h.transfer) == 0 {
+	codings := h.get("Transfer-Encoding")
+	if len(codings) == 0 {
 		return false, nil
 	}
-	if len(h.transfer) > 1 {
-		return false, contradictory("too many transfer encodings:", h.transfer)
+	if len(codings) > 1 {
+		return false, contradictory("too many transfer encodings:", codings)
 	}
-	if !strings.EqualFold(h.transfer[0], "chunked") {
-		return false, malformed("unsupported transfer encoding:", h.transfer[0])
+	if !strings.EqualFold(codings[0], "chunked") {
+		return false, malformed("unsupported transfer encoding:", codings[0])
 	}
 	if h.minor == 0 {
-		return false, malformed("transfer encoding in an HTTP/1.0 response:", h.transfer[0])
+		return false, malformed("transfer encoding in an HTTP/1.0 response:", codings[0])
 	}
 	return true, nil
 }
 
 // contentLength returns the length given, or -1. Differing or malformed lengths are errors; a length
 // that is said twice is not, but see framing.ambiguous.
-func (h *head) contentLength() (int64, error) {
-	if len(h.contentLen) == 0 {
-		return -1, nil
+func (h *head) contentLength() (n int64, repeated bool, err error) {
+	said := h.get("Content-Length")
+	if len(said) == 0 {
+		return -1, false, nil
 	}
-	first := h.contentLen[0]
-	for _, other := range h.contentLen[1:] {
+	first := said[0]
+	for _, other := range said[1:] {
 		if other != first {
-			return 0, contradictory("http: message cannot contain multiple Content-Length headers; got", h.contentLen)
+			return 0, true, contradictory("http: message cannot contain multiple Content-Length headers; got", said)
 		}
+		repeated = true
 	}
-	if len(h.contentLen) > 1 {
-		h.header["Content-Length"] = h.contentLen[:1:1]
+	if repeated {
+		h.header["Content-Length"] = said[:1:1]
 	}
-	n, err := strconv.ParseUint(first, 10, 63)
+	length, err := strconv.ParseUint(first, 10, 63)
 	if err != nil || first[0] == '+' {
-		return 0, malformed("bad Content-Length", first)
+		return 0, repeated, malformed("bad Content-Length", first)
 	}
-	return int64(n), nil
+	return int64(length), repeated, nil
 }
 
 // persists reads the Connection field of the response (RFC 9112 section 9.3). As with net/http, a close is taken out
@@ -174,8 +177,8 @@ func forbiddenTrailer(name string) bool {
 
 // KeepAlive is what a server says about how long it keeps an idle connection.
 type KeepAlive struct {
-	Timeout int // seconds; -1: not said
-	Max     int // further requests; -1: not said
+	Timeout int32 // seconds; -1: not said
+	Max     int32 // further requests; -1: not said
 }
 
 // noHint is what a server says that does not speak of it.
@@ -197,9 +200,9 @@ func keepAlive(header http.Header) KeepAlive {
 			}
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case "timeout":
-				ka.Timeout = min(n, maxHint)
+				ka.Timeout = int32(min(n, maxHint))
 			case "max":
-				ka.Max = min(n, maxHint)
+				ka.Max = int32(min(n, maxHint))
 			}
 		}
 	}

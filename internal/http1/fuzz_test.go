@@ -211,7 +211,7 @@ func FuzzKeepAlive(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, value string) {
 		ka := keepAlive(http.Header{"Keep-Alive": {value}})
-		for _, n := range []int{ka.Timeout, ka.Max} {
+		for _, n := range []int32{ka.Timeout, ka.Max} {
 			if n < -1 || n > maxHint {
 				t.Errorf("%q is %+v", value, ka)
 			}

@@ -18,7 +18,7 @@ func (e *Exchange) ungzip() {
 	e.resp.Header.Del("Content-Length")
 	e.resp.ContentLength = -1
 	e.resp.Uncompressed = true
-	e.resp.Body = &gzipBody{body: &e.in}
+	e.resp.Body = &gzipBody{body: (*body)(e)}
 }
 
 // gzipBody decodes a body that the caller did not ask to be encoded. The decoder is made at the first
@@ -36,7 +36,7 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.body.isClosed() { // what is decoded already must not be read either
+	if g.body.state.has(bodyClosed) { // what is decoded already must not be read either
 		return 0, ErrBodyReadAfterClose
 	}
 	if g.zr == nil && g.err == nil {
@@ -53,9 +53,3 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 }
 
 func (g *gzipBody) Close() error { return g.body.Close() }
-
-func (b *body) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
-}

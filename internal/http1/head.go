@@ -14,14 +14,12 @@ const maxFields = 8192
 
 // head is the parsed head of a response: status line and header fields (RFC 9112 sections 4 and 5).
 type head struct {
-	status     string // "200 OK"
-	code       int
-	proto      string
-	minor      int // of HTTP/1.minor
-	header     http.Header
-	lengths    lengthSet // of the names in header
-	contentLen []string  // values of Content-Length, as sent
-	transfer   []string  // values of Transfer-Encoding, as sent
+	status  string // "200 OK"
+	code    int
+	proto   string
+	minor   int // of HTTP/1.minor
+	header  http.Header
+	lengths lengthSet // of the names in header
 }
 
 // fewFields is how many fields of a response find room for their values in the exchange itself.
@@ -41,31 +39,43 @@ func (h *head) get(name string) []string {
 	return h.header[name]
 }
 
-// readHead reads until a whole head is in the buffer and parses it. limit counts bytes. See parseFields for room.
-func (c *Conn) readHead(limit int64, room []string) (h head, size int64, err error) {
-	end := 0 // length of the head, with its empty line
-	for scanned := 0; ; {
-		b := c.in.buf[c.in.r:c.in.w]
-		if end = headEnd(b, scanned); end > 0 {
-			break
+// readHead reads a whole head, which may take limit bytes. See fieldParser for room.
+func (c *Conn) readHead(limit int64, room []string) (head, int64, error) {
+	h, end, err := parseHead(c.in.buf[c.in.r:c.in.w], room) // most of them arrive in one piece
+	if end == 0 {
+		if end, err = c.awaitHead(limit); err != nil {
+			return head{}, 0, err
 		}
-		if bad := badStart(b); bad != nil {
-			return head{}, 0, bad
-		}
-		scanned = max(0, len(b)-3)
-		if int64(len(b)) > limit {
-			return head{}, 0, errHeaderTooLong(limit)
-		}
-		if err := c.fill(); err != nil {
-			return head{}, 0, endedWithin(b, err)
-		}
+		h, _, err = parseHead(c.in.buf[c.in.r:c.in.r+end], room)
 	}
 	if int64(end) > limit {
 		return head{}, 0, errHeaderTooLong(limit)
 	}
-	h, err = parseHead(c.in.buf[c.in.r:c.in.r+end], room)
 	c.in.r += end
 	return h, int64(end), err
+}
+
+// awaitHead reads until a whole head is in the buffer, and returns its length.
+func (c *Conn) awaitHead(limit int64) (int, error) {
+	for scanned := 0; ; {
+		b := c.in.buf[c.in.r:c.in.w]
+		if end := headEnd(b, scanned); end > 0 {
+			if int64(end) > limit {
+				return 0, errHeaderTooLong(limit)
+			}
+			return end, nil
+		}
+		if bad := badStart(b); bad != nil {
+			return 0, bad
+		}
+		scanned = max(0, len(b)-3)
+		if int64(len(b)) > limit {
+			return 0, errHeaderTooLong(limit)
+		}
+		if err := c.fill(); err != nil {
+			return 0, endedWithin(b, err)
+		}
+	}
 }
 
 // headEnd returns the length of the head at the start of b, or 0 when its empty line is not there
@@ -114,36 +124,35 @@ func endedWithin(b []byte, err error) error {
 	return err
 }
 
-// parseHead parses a head whose last line is empty. It writes into b: field names become canonical
-// in place, so that the one string made of the head serves all names and values.
-func parseHead(b []byte, room []string) (head, error) {
-	var h head
-	line, rest := cutLine(b)
+// parseHead parses the head at the start of b, and returns its length; 0 if it is malformed, or not whole. What is
+// wrong with one that is not whole yet may be nothing, and is not to be told. Field names become canonical in b.
+func parseHead(b []byte, room []string) (h head, size int, err error) {
+	line, rest, whole := cutLine(b)
+	if !whole {
+		return head{}, 0, nil
+	}
 	if err := h.parseStatusLine(line); err != nil {
-		return head{}, err
+		return head{}, 0, err
 	}
-	n := bytes.Count(rest, []byte{'\n'}) - 1
-	if n > maxFields {
-		return head{}, errTooManyFields
+	f := fieldParser{b: rest, room: room}
+	if err := f.parse(); err != nil || f.size == 0 {
+		return head{}, 0, err
 	}
-	var err error
-	h.header, h.lengths, err = parseFields(rest, n, room)
-	if err != nil {
-		return head{}, err
-	}
-	h.contentLen = h.get("Content-Length")
-	h.transfer = h.get("Transfer-Encoding")
-	return h, nil
+	h.header, h.lengths = f.header, f.lengths
+	return h, len(b) - len(rest) + f.size, nil
 }
 
 // cutLine cuts the first line off b, without its line end.
-func cutLine(b []byte) (line, rest []byte) {
+func cutLine(b []byte) (line, rest []byte, whole bool) {
 	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		return nil, b, false
+	}
 	line, rest = b[:i], b[i+1:]
 	if i > 0 && line[i-1] == '\r' {
 		line = line[:i-1]
 	}
-	return line, rest
+	return line, rest, true
 }
 
 // commonStatus saves the allocation of the usual status line.
@@ -188,102 +197,4 @@ func parseStatusCode(s string) (int, bool) {
 		code = code*10 + int(s[i]-'0')
 	}
 	return code, code >= 100
-}
-
-// parseFields parses header or trailer fields up to the empty line that ends b. n is how many lines
-// there are before it. The values take room, if that is enough, and then belong to whoever has the header.
-func parseFields(b []byte, n int, room []string) (header http.Header, lengths lengthSet, err error) {
-	header = make(http.Header, n)
-	if n == 0 {
-		return header, 0, nil
-	}
-	if b[0] == ' ' || b[0] == '\t' {
-		line, _ := cutLine(b)
-		return nil, 0, malformed("malformed MIME header initial line:", line)
-	}
-	if err := canonicalize(b); err != nil {
-		return nil, 0, err
-	}
-	text := string(b)
-	values := room // one backing array for the usual single values
-	if n > len(values) {
-		values = make([]string, n)
-	}
-	for {
-		end := strings.IndexByte(text, '\n')
-		line := strings.TrimSuffix(text[:end], "\r")
-		text = text[end+1:]
-		if line == "" {
-			return header, lengths, nil
-		}
-		colon := strings.IndexByte(line, ':')
-		name, value := line[:colon], trimSpace(line[colon+1:])
-		length := lengthOf(name)
-		if lengths&length != 0 && header[name] != nil {
-			header[name] = append(header[name], value)
-			continue
-		}
-		lengths |= length
-		values[0] = value
-		header[name], values = values[:1:1], values[1:]
-	}
-}
-
-// canonicalize checks every field line of b and puts its name into canonical form in place
-// (RFC 9110 section 5.1, RFC 9112 section 5). Obsolete line folding, spaces before the colon, and
-// control characters are errors.
-func canonicalize(b []byte) error {
-	for {
-		line, rest := cutLine(b)
-		if len(line) == 0 {
-			return nil
-		}
-		colon := bytes.IndexByte(line, ':')
-		if colon < 0 {
-			return malformed("malformed MIME header: missing colon:", line)
-		}
-		if colon == 0 || !canonicalName(line[:colon]) || !validValue(line[colon+1:]) {
-			return malformed("malformed MIME header line:", line)
-		}
-		b = rest
-	}
-}
-
-// canonicalName puts a field name into canonical form and says whether it is a token.
-func canonicalName(name []byte) bool {
-	upper := true
-	for i, c := range name {
-		if !httpguts.IsTokenRune(rune(c)) || c >= 0x80 {
-			return false
-		}
-		switch {
-		case upper && 'a' <= c && c <= 'z':
-			name[i] = c - ('a' - 'A')
-		case !upper && 'A' <= c && c <= 'Z':
-			name[i] = c + ('a' - 'A')
-		}
-		upper = c == '-'
-	}
-	return true
-}
-
-// validValue refuses control characters other than HTAB: NUL and bare CR above all.
-func validValue(v []byte) bool {
-	for _, c := range v {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// trimSpace trims the optional white space of RFC 9110 section 5.6.3.
-func trimSpace(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
 }

@@ -34,7 +34,7 @@ func (o *owner) ExchangeDone(end End) {
 
 // exchange returns one that is ready to run.
 func exchange(c *Conn, req *http.Request) *Exchange {
-	return &Exchange{Conn: c, Req: req, Ctx: req.Context(), Owner: newOwner()}
+	return &Exchange{Conn: c, Req: req, Ctx: req.Context(), Opts: new(Options), Owner: newOwner()}
 }
 
 // endOfExchange waits until e has ended, and says how.

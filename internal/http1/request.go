@@ -35,8 +35,8 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 		return nil, err
 	}
 	w := headWriter{b: b}
-	if e.Opts.Trace != nil {
-		w.wrote = e.Opts.Trace.WroteHeaderField
+	if e.Trace != nil {
+		w.wrote = e.Trace.WroteHeaderField
 	}
 	w.b = append(append(w.b, method(req)...), ' ')
 	target := len(w.b)
@@ -44,9 +44,10 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	switch {
 	case len(w.b) == target:
 		return nil, errMissingHost // CONNECT to nowhere
-	case slices.ContainsFunc(w.b[target:], isControl):
-		return nil, errTarget
-	case bytes.IndexByte(w.b[target:], ' ') >= 0: // url.Parse lets it into a query
+	case firstBelow(w.b, target, ' '+1) == len(w.b):
+	case firstBelow(w.b, target, ' ') < len(w.b):
+		return nil, errTarget // a control character
+	default: // url.Parse lets a space into a query
 		w.b = append(w.b[:target], bytes.ReplaceAll(w.b[target:], []byte(" "), []byte("%20"))...)
 	}
 	w.b = append(w.b, " HTTP/1.1\r\n"...)
@@ -54,7 +55,7 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	if agent, given := userAgent(req.Header); agent != "" || !given {
 		w.field("User-Agent", agent)
 	}
-	if err := w.framing(req, out, e.Opts.Close); err != nil {
+	if err := w.framing(req, out, e.closing()); err != nil {
 		return nil, err
 	}
 	w.fields(req.Header)
@@ -64,8 +65,6 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	w.fields(e.Opts.ProxyHeader)
 	return append(w.b, "\r\n"...), nil
 }
-
-func isControl(c byte) bool { return c < ' ' || c == 0x7f }
 
 func method(req *http.Request) string {
 	if req.Method == "" {
@@ -95,6 +94,9 @@ func hostHeader(req *http.Request, proxied bool) (string, error) {
 		}
 		host = req.URL.Host
 	}
+	if plainHost(host) {
+		return host, nil
+	}
 	host, err := httpguts.PunycodeHostPort(host)
 	if err != nil {
 		return "", err
@@ -108,6 +110,17 @@ func hostHeader(req *http.Request, proxied bool) (string, error) {
 		host = ""
 	}
 	return removeZone(host), nil
+}
+
+// plainHost says that host is made of letters, digits, and what stands between them in a name, an IPv4 address, or
+// before a port. Most hosts are, and can be sent as they are.
+func plainHost(host string) bool {
+	for i := range len(host) {
+		if c := host[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '-' || c > ':' || c == '/') {
+			return false
+		}
+	}
+	return true
 }
 
 // removeZone removes the IPv6 zone, which has a meaning on this host only (RFC 6874 section 1).
@@ -191,21 +204,29 @@ func checkTrailer(name string) error {
 	return nil
 }
 
-// framingFields decide where a request ends and who gets it; a second one would be another opinion.
-var framingFields = [...]string{"Host", "Content-Length", "Transfer-Encoding", "Trailer"}
-
-// ownField says that the exchange writes the field itself.
+// ownField says that the exchange writes the field itself. But for User-Agent they decide where a request ends and who
+// gets it; a second one would be another opinion.
 func ownField(name string) bool {
-	for _, own := range framingFields {
-		if strings.EqualFold(name, own) {
-			return true
-		}
+	switch len(name) {
+	case len("Host"):
+		return strings.EqualFold(name, "Host")
+	case len("Trailer"):
+		return strings.EqualFold(name, "Trailer")
+	case len("User-Agent"):
+		return name == "User-Agent"
+	case len("Content-Length"):
+		return strings.EqualFold(name, "Content-Length")
+	case len("Transfer-Encoding"):
+		return strings.EqualFold(name, "Transfer-Encoding")
 	}
-	return name == "User-Agent"
+	return false
 }
 
 // fields writes header in the order of its names, so that equal requests are equal bytes.
 func (w *headWriter) fields(header http.Header) {
+	if len(header) == 0 {
+		return
+	}
 	var few [24]string
 	names := few[:0]
 	for name := range header {
@@ -235,10 +256,12 @@ func (w *headWriter) field(name, value string) {
 // checked before a connection was acquired; a line end that slipped through becomes a space.
 func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)
-	if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
-		value = lineEnds.Replace(value)
+	start := len(w.b)
+	w.b = append(w.b, trimSpace(value)...)
+	if textEnd(w.b, start) < len(w.b) {
+		w.b = append(w.b[:start], trimSpace(lineEnds.Replace(value))...)
 	}
-	w.b = append(append(w.b, trimSpace(value)...), "\r\n"...)
+	w.b = append(w.b, "\r\n"...)
 }
 
 var lineEnds = strings.NewReplacer("\n", " ", "\r", " ")

@@ -142,7 +142,7 @@ func written(t *testing.T, req *http.Request, opts Options) string {
 		}
 	}()
 	e := exchange(NewConn(near), req)
-	e.Opts = opts
+	e.Opts = &opts
 	if _, err := e.Run(); err != nil {
 		t.Errorf("no response: %v", err)
 	}

@@ -19,7 +19,7 @@ func sent(t testing.TB, req *http.Request, opts Options) string {
 	t.Helper()
 	nc := &pieces{data: []byte(hello), piece: len(hello)}
 	e := exchange(likeSocket(nc), req)
-	e.Opts = opts
+	e.Opts = &opts
 	resp, err := e.Run()
 	if err != nil {
 		t.Fatalf("%s %v: %v", req.Method, req.URL, err)
@@ -120,9 +120,12 @@ func TestATraceIsToldAboutEveryFieldInOrder(t *testing.T) {
 	req := request(t, http.MethodPost, "http://example.test/", strings.NewReader("hello"))
 	req.Header.Set("X-A", "1")
 	var told []string
-	sent(t, req, Options{Gzip: true, Trace: &httptrace.ClientTrace{
+	e := exchange(likeSocket(&pieces{data: []byte(hello), piece: len(hello)}), req)
+	e.Opts.Gzip = true
+	e.Trace = &httptrace.ClientTrace{
 		WroteHeaderField: func(key string, value []string) { told = append(told, key+": "+strings.Join(value, ", ")) },
-	}})
+	}
+	run(t, e).Body.Close()
 	want := []string{"Host: example.test", "User-Agent: Go-http-client/1.1", "Content-Length: 5", "X-A: 1", "Accept-Encoding: gzip"}
 	if !reflect.DeepEqual(told, want) {
 		t.Errorf("told %q, want %q", told, want)

@@ -3,6 +3,7 @@ package http1
 import (
 	"net/http"
 	"net/textproto"
+	"slices"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -16,18 +17,14 @@ func (e *Exchange) receive() (head, framing, error) {
 		}
 	}
 	e.Started = true
-	if t := e.Opts.Trace; t != nil && t.GotFirstResponseByte != nil {
+	if t := e.Trace; t != nil && t.GotFirstResponseByte != nil {
 		t.GotFirstResponseByte()
 	}
 	h, err := e.finalHead()
 	if err != nil {
 		return head{}, framing{}, unexpectedEOF(err)
 	}
-	e.mu.Lock()
-	e.headed = true
-	inTime := e.stopTimer()
-	e.mu.Unlock()
-	if !inTime {
+	if !e.headArrived() {
 		return head{}, framing{}, e.timedOut()
 	}
 	f, err := h.frame(e.Req.Method)
@@ -44,16 +41,16 @@ func (e *Exchange) timedOut() error {
 func (e *Exchange) noAnswer(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sendErr != nil && e.Conn.aborted() == nil {
-		return e.sendErr
+	if e.body != nil && e.body.err != nil && e.Conn.aborted() == nil {
+		return e.body.err
 	}
 	return err
 }
 
 // finalHead reads heads until one is not interim (RFC 9110 section 15.2).
 func (e *Exchange) finalHead() (head, error) {
-	trace := e.Opts.Trace
-	limit := e.Opts.MaxHeaderBytes
+	trace := e.Trace
+	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
 	for interim := 0; ; interim++ {
 		h, size, err := e.Conn.readHead(limit, room)
@@ -75,7 +72,7 @@ func (e *Exchange) finalHead() (head, error) {
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
 				return head{}, err
 			}
-			interim, limit = -1, e.Opts.MaxHeaderBytes
+			interim, limit = -1, e.Opts.maxHeaderBytes()
 			continue
 		}
 		limit -= size
@@ -86,11 +83,11 @@ func (e *Exchange) finalHead() (head, error) {
 }
 
 func (e *Exchange) proceed() {
-	if t := e.Opts.Trace; t != nil && t.Got100Continue != nil {
+	if t := e.Trace; t != nil && t.Got100Continue != nil {
 		t.Got100Continue()
 	}
-	if e.up != nil {
-		e.up.answered(true)
+	if up := e.up(); up != nil {
+		up.answered(true)
 	}
 }
 
@@ -101,9 +98,9 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if err != nil {
 		return nil, e.fail(err)
 	}
-	if e.up != nil {
-		e.up.answered(f.persist)
-	} else if e.body != nil {
+	if up := e.up(); up != nil {
+		up.answered(f.persist)
+	} else if e.body != nil && e.body.closer != nil {
 		e.Touched = true
 		e.body.Close() // sent, or not wanted any more
 	}
@@ -111,40 +108,40 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if h.get("Keep-Alive") != nil {
 		e.KeepAlive = keepAlive(h.header)
 	}
-	e.resp = http.Response{
-		Status: h.status, StatusCode: h.code,
-		Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor,
-		Header: h.header, Trailer: trailer,
-		ContentLength: f.length, Close: !f.persist,
-		Request: e.Req, TLS: e.TLS,
-	}
+	r := &e.resp // written to in place: most of it stays as it is
+	r.Status, r.StatusCode, r.Proto, r.ProtoMajor, r.ProtoMinor = h.status, h.code, h.proto, 1, h.minor
+	r.Header, r.ContentLength, r.Close, r.Request = h.header, f.length, !f.persist, e.Req
 	if f.chunked {
-		e.resp.TransferEncoding = chunkedOnly
+		r.Trailer, r.TransferEncoding = trailer, chunkedOnly
 	}
 	if f.kind == switchProtocol {
 		return e.upgrade()
 	}
-	e.in = body{e: e, kind: f.kind, left: f.length, after: e.afterResponse(h, f)}
+	after := e.afterResponse(h, f)
 	if f.kind == noBody {
-		e.resp.Body = http.NoBody
-		e.receivedAll(e.in.after)
-		return &e.resp, nil
+		r.Body = http.NoBody
+		e.receivedAll(after)
+		return r, nil
 	}
-	e.resp.Body = &e.in
+	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
+	r.Body = (*body)(e)
 	if e.gzip && isGzip(h.header) {
 		e.ungzip()
 	}
 	e.handOver()
-	return &e.resp, nil
+	return r, nil
 }
 
 var chunkedOnly = []string{"chunked"}
+
+// ends are what afterResponse may say.
+var ends = [...]End{Reusable, EndClose, EndTunnel, EndAmbiguous, EndAuth}
 
 // afterResponse says what the connection is good for once the response has been read, as far as the
 // heads of both messages tell (RFC 9112 section 9.3).
 func (e *Exchange) afterResponse(h head, f framing) End {
 	switch {
-	case !f.persist || e.Opts.Close || e.Req.Close ||
+	case !f.persist || e.closing() ||
 		httpguts.HeaderValuesContainsToken(e.Req.Header["Connection"], "close"):
 		return EndClose
 	case e.Opts.Proxied && httpguts.HeaderValuesContainsToken(h.header["Proxy-Connection"], "close"):

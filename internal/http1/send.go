@@ -41,7 +41,7 @@ func (e *Exchange) send() error {
 // asks says whether the request is written and its answer waited for in one go: not if a part of it is still to come,
 // nor if somebody wants to hear of the moment between the two.
 func (e *Exchange) asks(out *outgoing) bool {
-	return e.Conn.canAsk() && e.Opts.Trace == nil && (out.body == nil || out.inline)
+	return e.Conn.canAsk() && e.Trace == nil && (out.body == nil || out.inline)
 }
 
 // ask does so. b is the whole request.
@@ -54,13 +54,13 @@ func (e *Exchange) ask(out *outgoing, b []byte) {
 	n, err := e.Conn.ask(b)
 	e.Wrote = n > 0
 	if err != nil {
-		e.sendErr = err
+		e.more().err = err
 		e.abortAfter(earlyAnswerWait, err)
 	}
 }
 
 func (e *Exchange) traceHead() {
-	if t := e.Opts.Trace; t != nil && t.WroteHeaders != nil {
+	if t := e.Trace; t != nil && t.WroteHeaders != nil {
 		t.WroteHeaders()
 	}
 }
@@ -79,7 +79,7 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 	}
 	e.wroteRequest(werr)
 	if werr != nil {
-		e.sendErr = werr
+		e.more().err = werr
 		e.abortAfter(earlyAnswerWait, werr)
 	} else {
 		e.awaitHead()
@@ -95,16 +95,17 @@ func (e *Exchange) startUpload(out outgoing, head []byte) {
 			out.body = nil // it stands behind the head
 		}
 	}
-	if out.expect && e.Opts.Trace != nil && e.Opts.Trace.Wait100Continue != nil {
-		e.Opts.Trace.Wait100Continue()
+	if out.expect && e.Trace != nil && e.Trace.Wait100Continue != nil {
+		e.Trace.Wait100Continue()
 	}
 	e.Touched = true
-	e.up = &upload{e: e, head: head, out: out, answer: make(chan bool, 1), done: make(chan struct{})}
-	go e.up.run()
+	up := &upload{e: e, head: head, out: out, answer: make(chan bool, 1), done: make(chan struct{})}
+	e.more().up = up
+	go up.run()
 }
 
 func (e *Exchange) wroteRequest(err error) {
-	if t := e.Opts.Trace; t != nil && t.WroteRequest != nil {
+	if t := e.Trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
 }
@@ -116,7 +117,7 @@ func (e *Exchange) uploaded(err error) {
 		e.Conn.Abort(err) // the request can't be completed, so no answer to it is wanted
 	}
 	e.mu.Lock()
-	e.sendErr = err
+	e.body.err = err
 	e.mu.Unlock()
 	if err == nil {
 		e.awaitHead()
@@ -134,18 +135,21 @@ func (e *Exchange) bodyFailed(err error) bool {
 // sent says whether the whole request has been written, for which it waits a little: a server may answer
 // as soon as it has the last byte, while the upload still returns from writing it.
 func (e *Exchange) sent() bool {
-	if e.up != nil {
+	if e.body == nil {
+		return true
+	}
+	if e.body.up != nil {
 		timer := time.NewTimer(uploadWait)
 		defer timer.Stop()
 		select {
-		case <-e.up.done:
+		case <-e.body.up.done:
 		case <-timer.C:
 			return false
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.sendErr == nil
+	return e.body.err == nil
 }
 
 // awaitHead starts the clock for the response's head.
@@ -159,15 +163,29 @@ func (e *Exchange) awaitHead() {
 func (e *Exchange) abortAfter(d time.Duration, cause error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.headed && !e.ended && e.stopTimer() {
-		e.timer = time.AfterFunc(d, func() { e.Conn.Abort(cause) })
+	if b := e.more(); !b.headed && !e.ended && e.stopTimer() {
+		b.timer = time.AfterFunc(d, func() { e.Conn.Abort(cause) })
 	}
+}
+
+// headArrived ends the waiting for the head; false: too late, the connection is being closed.
+func (e *Exchange) headArrived() bool {
+	if e.body == nil {
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.body.headed = true
+	return e.stopTimer()
 }
 
 // stopTimer stops the timer; false: too late, the connection is being closed. Call with mu held.
 func (e *Exchange) stopTimer() bool {
-	t := e.timer
-	e.timer = nil
+	if e.body == nil {
+		return true
+	}
+	t := e.body.timer
+	e.body.timer = nil
 	return t == nil || t.Stop()
 }
 

@@ -61,7 +61,7 @@ func TestATraceFollowsAnExchange(t *testing.T) {
 	with(t, 0, answers(early+hello), func(t *testing.T, c *Conn) {
 		var book notebook
 		e := exchange(c, get(t))
-		e.Opts.Trace = book.trace()
+		e.Trace = book.trace()
 		wantBody(t, run(t, e), "hello")
 		book.want(t, 0, "wrote head", "wrote request", "first byte", "103</style.css>")
 	})
@@ -77,7 +77,7 @@ func TestATraceFollowsAnExchangeThatWaitsForContinue(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		var book notebook
 		e, _ := expecting(t, c)
-		e.Opts.Trace = book.trace()
+		e.Trace = book.trace()
 		wantBody(t, run(t, e), "hello")
 		wantEnd(t, e, Reusable)
 		book.want(t, 2, "wrote head", "waiting", "first byte", "continue", "100", "wrote request")
@@ -88,7 +88,7 @@ func TestATraceHearsOfAFailureToWrite(t *testing.T) {
 	with(t, 0, func(p *peer) { p.untilClosed() }, func(t *testing.T, c *Conn) {
 		var book notebook
 		e := exchange(NewConn(&mute{c.NetConn(), 0}), get(t))
-		e.Opts.Trace = book.trace()
+		e.Trace = book.trace()
 		runFails(t, e)
 		book.want(t, 0, "failed")
 	})
@@ -103,7 +103,7 @@ func TestWhoeverWatchesInterimResponsesLimitsThem(t *testing.T) {
 			seen := 0
 			e := exchange(c, get(t))
 			e.Opts.MaxHeaderBytes = 1000 // far less than all of them together
-			e.Opts.Trace = &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+			e.Trace = &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
 				if seen++; seen == limit {
 					return enough
 				}

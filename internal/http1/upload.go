@@ -184,7 +184,7 @@ type onceBody struct {
 }
 
 func (b *onceBody) Close() (err error) {
-	if b == nil || b.closed.Swap(true) {
+	if b.closer == nil || b.closed.Swap(true) {
 		return nil
 	}
 	defer func() {

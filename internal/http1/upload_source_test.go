@@ -86,7 +86,7 @@ func TestABodyThatBlocksStopsWithTheExchange(t *testing.T) {
 				synctest.Wait()
 				body.wantClosedOnce(t)
 				select {
-				case <-e.up.done:
+				case <-e.up().done:
 				default:
 					t.Error("the upload goes on")
 				}

@@ -165,7 +165,7 @@ func (c *uploadCase) exchange(t *testing.T, conn *Conn) {
 	req.ContentLength = c.length
 	e := exchange(conn, req)
 	told := make(chan error, 2)
-	e.Opts.Trace = &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) { told <- info.Err }}
+	e.Trace = &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) { told <- info.Err }}
 	if c.alter != nil {
 		c.alter(e)
 	}

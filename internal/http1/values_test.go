@@ -38,7 +38,7 @@ func TestAnInterimHeaderStaysAsItWasShown(t *testing.T) {
 		with(t, 0, answers(answer), func(t *testing.T, c *Conn) {
 			var shown []http.Header
 			e := exchange(c, get(t))
-			e.Opts.Trace = &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+			e.Trace = &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
 				shown = append(shown, http.Header(h))
 				return nil
 			}}

@@ -1,0 +1,124 @@
+package http1
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// inPieces reads a head that arrives so many bytes at a time, and whose exchange ends before its body.
+func inPieces(t *testing.T, text string, piece int) (*http.Response, error) {
+	t.Helper()
+	resp, err := exchange(NewConn(&pieces{data: []byte(text), piece: piece}), get(t)).Run()
+	if err == nil {
+		resp.Body.Close()
+	}
+	return resp, err
+}
+
+// TestAHeadReadsTheSameHoweverItArrives, with as many fields as are kept together, and with more.
+func TestAHeadReadsTheSameHoweverItArrives(t *testing.T) {
+	for _, n := range []int{0, 1, fewFields + 1, batch - 1, batch, batch + 1, 3*batch + 1} {
+		text, want := fields(n, "v")
+		for _, end := range []string{"\r\n", "\n"} {
+			head := strings.ReplaceAll("HTTP/1.1 204 No Content\r\n"+text+"\r\n", "\r\n", end)
+			for _, piece := range []int{1, 7, len(head) - 1, len(head)} {
+				resp, err := inPieces(t, head, piece)
+				if err != nil {
+					t.Fatalf("%d fields, %d bytes at a time: %v", n, piece, err)
+				}
+				wantHeader(t, fmt.Sprintf("the header of %d fields, %d bytes at a time,", n, piece), resp.Header, want)
+			}
+		}
+	}
+}
+
+// TestAMalformedHeadIsTheSameErrorHoweverItArrives, and also behind fields that are kept already.
+func TestAMalformedHeadIsTheSameErrorHoweverItArrives(t *testing.T) {
+	for line, want := range map[string]string{
+		"content-length 5": `malformed MIME header: missing colon: "content-length 5"`,
+		"X-a: 1\x00":       `malformed MIME header line: "X-A: 1\x00"`,
+		"X-A: 1\r2":        `malformed MIME header line: "X-A: 1\r2"`,
+		"x-a : 1":          `malformed MIME header line: "x-a : 1"`,
+		"Date : 1":         `malformed MIME header line: "Date : 1"`,
+		": 1":              `malformed MIME header line: ": 1"`,
+		"\xc3\xa4: 1":      `malformed MIME header line: "ä: 1"`,
+	} {
+		for _, n := range []int{0, 1, batch, 2 * batch} {
+			text, _ := fields(n, "v")
+			head := ok + text + line + "\r\nX-Z: last\r\n\r\n"
+			for _, piece := range []int{1, len(ok) + len(text) + len(line), len(head)} {
+				if _, err := inPieces(t, head, piece); err == nil || err.Error() != want {
+					t.Errorf("%q behind %d fields, %d bytes at a time: %v, want %s", line, n, piece, err, want)
+				}
+			}
+		}
+	}
+}
+
+// TestABlankBeforeTheFirstFieldIsItsOwnError, as with net/http.
+func TestABlankBeforeTheFirstFieldIsItsOwnError(t *testing.T) {
+	for _, blank := range []string{" ", "\t"} {
+		_, err := inPieces(t, ok+blank+"X-A: 1\r\n\r\n", 1<<10)
+		want := fmt.Sprintf("malformed MIME header initial line: %q", blank+"X-A: 1")
+		if err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// TestTheLinesOfABodyAreNoFields, not even where they arrive together with a head of many fields.
+func TestTheLinesOfABodyAreNoFields(t *testing.T) {
+	text, want := fields(batch+1, "v")
+	body := strings.Repeat("\n", maxFields)
+	want.Set("Content-Length", fmt.Sprint(len(body)))
+	head := ok + text + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))
+	h, size, err := parseHead([]byte(head+body), nil)
+	if err != nil || size != len(head) {
+		t.Fatalf("%d bytes, %v", size, err)
+	}
+	wantHeader(t, "the header", h.header, want)
+}
+
+// TestACommonFieldNameReadsTheSameHoweverItIsSpelled, and is no other for what follows it.
+func TestACommonFieldNameReadsTheSameHoweverItIsSpelled(t *testing.T) {
+	for _, names := range common {
+		for _, c := range names {
+			for _, sent := range []string{c.sent, strings.ToLower(c.sent), strings.ToUpper(c.sent)} {
+				for _, more := range []string{"", "x", "-x"} {
+					f := fieldParser{b: []byte(sent + more + ": 1\r\n\r\n"), room: make([]string, fewFields)}
+					if err := f.parse(); err != nil {
+						t.Fatal(err)
+					}
+					wantHeader(t, sent+more, f.header, http.Header{http.CanonicalHeaderKey(sent + more): {"1"}})
+				}
+			}
+		}
+	}
+}
+
+// TestEveryByteIsToldApartWhereverItStands: they are looked at eight at a time.
+func TestEveryByteIsToldApartWhereverItStands(t *testing.T) {
+	const size = 19
+	for c := range 256 {
+		for at := range size {
+			for from := range at + 1 {
+				for _, rest := range []string{"\x80", "~", "\x00\x1f\x7f"} { // what stands behind it
+					text := slices.Concat([]byte(strings.Repeat("\xff \t", size)[:at]), []byte{byte(c)}, []byte(strings.Repeat(rest, size)[:size]))
+					want := at
+					if c >= ' ' && c != 0x7f || c == '\t' {
+						want = len(text)
+						if rest[0] == 0 {
+							want = at + 1
+						}
+					}
+					if got := textEnd(text, from); got != want {
+						t.Fatalf("%q ends at %d from %d on, want %d", text, got, from, want)
+					}
+				}
+			}
+		}
+	}
+}
