@@ -33,25 +33,31 @@ var (
 	_ watch.Notified = (*http1Conn)(nil)
 )
 
-// exchange runs the exchange that the attempt carries.
+// exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
+// allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
 	t := a.t
-	a.Conn, a.TLS, a.Owner = c.Conn, c.tls, a
-	a.Opts = http1.Options{
-		Trace:          a.trace,
-		ProxyHeader:    c.proxyHeader,
-		Proxied:        c.proxied,
-		Gzip:           !t.DisableCompression,
-		Close:          a.Req.Close || t.DisableKeepAlives && len(a.Req.Header["Upgrade"]) == 0,
-		ExpectTimeout:  t.ExpectContinueTimeout,
-		HeaderTimeout:  t.ResponseHeaderTimeout,
-		MaxHeaderBytes: t.MaxResponseHeaderBytes,
-		ReadBuffer:     t.ReadBufferSize,
-		WriteBuffer:    t.WriteBufferSize,
-		Partitioned:    c.partitioned,
+	x := &http1.Exchange{
+		Conn: c.Conn, Req: a.req, Ctx: a.ctx, TLS: c.tls, Owner: a,
+		Opts: http1.Options{
+			Trace:          a.trace,
+			ProxyHeader:    c.proxyHeader,
+			Proxied:        c.proxied,
+			Gzip:           !t.DisableCompression,
+			Close:          a.req.Close || t.DisableKeepAlives && len(a.req.Header["Upgrade"]) == 0,
+			ExpectTimeout:  t.ExpectContinueTimeout,
+			HeaderTimeout:  t.ResponseHeaderTimeout,
+			MaxHeaderBytes: t.MaxResponseHeaderBytes,
+			ReadBuffer:     t.ReadBufferSize,
+			WriteBuffer:    t.WriteBufferSize,
+			Partitioned:    c.partitioned,
+		},
 	}
-	a.running(c.Conn)
-	return a.Run()
+	a.x = x
+	x.HeedLater = !a.running(x)
+	resp, err := x.Run()
+	a.wrote, a.touched, a.started = x.Wrote, x.Touched, x.Started
+	return resp, err
 }
 
 // telling is false: a connection that idles is not read from, and the watcher may be late.
@@ -59,6 +65,7 @@ func (c *http1Conn) telling(error) bool { return false }
 
 // giveBack discards the connection whatever has gone wrong.
 func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
+	a.status = int32(a.x.Status)
 	switch end {
 	case http1.EndUpgrade:
 		c.unwatch()
@@ -79,7 +86,7 @@ func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
 // heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
 // tenth for the time that a request takes to reach it.
 func (a *attempt) heedKeepAlive() {
-	if ka := a.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
+	if ka := a.x.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
 		idle := time.Duration(-1)
 		if ka.Timeout >= 0 {
 			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)

@@ -40,6 +40,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if err := b.begin(); err != nil {
 		return 0, err
 	}
+	b.e.notice()
 	if len(p) == 0 {
 		b.done(nil)
 		return 0, nil
@@ -131,7 +132,7 @@ func (b *body) finish(err error, interrupted bool) {
 		b.e.receivedAll(b.after)
 	case interrupted:
 		b.e.receivedAll(EndUnread)
-	case b.e.stop != nil && b.e.Ctx.Err() != nil:
+	case b.e.Ctx.Err() != nil:
 		b.e.receivedAll(EndCanceled)
 	default:
 		b.e.receivedAll(endOf(err))
@@ -170,6 +171,7 @@ func (b *body) drain() error {
 		return errNotDrained
 	}
 	if b.kind != byLength || int64(c.in.buffered()) < b.left {
+		b.e.notice()
 		timer := time.AfterFunc(drainWait, func() { c.Abort(errDrainTimeout) })
 		defer func() {
 			if !timer.Stop() {
