@@ -65,11 +65,11 @@ func TestATransportMayBeUsedInABubbleAndOutsideAndInAnother(t *testing.T) {
 		if err := peerReceive(t, ended, "the request outside has ended"); err != errEnough {
 			t.Errorf("outside: %v", err)
 		}
+		peerEventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.due.Load() })
 	}
 	outside() // first: what the pool makes with its first dial must not belong to a bubble
 	for range 2 {
 		synctest.Test(t, func(t *testing.T) { inABubble(t, &tr) })
 		outside()
 	}
-	peerEventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.due.Load() })
 }
