@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -240,26 +241,21 @@ func TestCancelingAnExchangeThatHasEndedDoesNotHitTheNext(t *testing.T) {
 
 // TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled, before it is the caller's or after.
 func TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled(t *testing.T) {
-	var e *Exchange
-	for when, serve := range map[string]func(*peer){
-		"after": answers(length10),
-		"before": func(p *peer) {
-			p.request()
-			p.say(length10)
-			e.Cancel(errReason)
-			p.untilClosed()
-		},
-	} {
-		t.Run(when, func(t *testing.T) {
-			with(t, 0, serve, func(t *testing.T, c *Conn) {
-				e = exchange(c, get(t))
-				resp, err := e.Run()
-				if err == nil {
-					e.Cancel(errReason)
-					resp.Body.Close()
-				}
-				wantEnd(t, e, EndCanceled)
-			})
+	for _, before := range []bool{true, false} {
+		with(t, 0, answers(length10), func(t *testing.T, c *Conn) {
+			e := exchange(c, get(t))
+			if before {
+				e.Opts.Trace = &httptrace.ClientTrace{GotFirstResponseByte: func() { e.Cancel(errReason) }}
+			}
+			resp := run(t, e)
+			if !before {
+				e.Cancel(errReason)
+			}
+			if !ended(e) {
+				t.Errorf("before: %v; it has not ended", before)
+			}
+			resp.Body.Close()
+			wantEnd(t, e, EndCanceled)
 		})
 	}
 }
