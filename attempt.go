@@ -1,69 +1,90 @@
 package peerpool
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/pool"
 )
 
-// attempt is one try at a request: a lease, the exchange on it, and what ends them. The exchange, the
-// response and its body live in it, so that a request costs one allocation of ours.
+// attempt is one try at a request: a lease, and what ends it. Nothing of it is the caller's, so that one which has
+// brought a response, and has ended, serves another request.
 type attempt struct {
-	http1.Exchange
-	t       *Transport
-	peer    *Peer
-	number  int32         // 1 for the first
-	redials int32         // for connections that retired before anybody could use them, of this attempt and those before it
-	orig    *http.Request // as the caller gave it; Req may have another body
-	trace   *httptrace.ClientTrace
-	fresh   bool // only a new connection will do
-	alone   bool // only one that nobody else uses
-	http1   bool // only HTTP/1.1 will do
+	t     *Transport
+	peer  *Peer
+	orig  *http.Request // as the caller gave it
+	req   *http.Request // orig, or a copy with another body
+	ctx   context.Context
+	trace *httptrace.ClientTrace
+	x     *http1.Exchange // nil over HTTP/2
+
+	number  int32 // 1 for the first
+	redials int32 // for connections that retired before anybody could use them, of this attempt and those before it
+	status  int32 // of the response; 0: none
+
+	fresh bool // only a new connection will do
+	alone bool // only one that nobody else uses
+	http1 bool // only HTTP/1.1 will do
 	// untouched says that the exchange ended before it did anything to its connection.
 	untouched bool
-	// These are what HTTP/2 tells besides, see outcome.
+	// These are what the exchange tells besides, see outcome; touched: the request's body was read from, or closed.
+	wrote, touched, started bool
+	// And these what only HTTP/2 does.
 	refused, turnedOver, lost, reset, wantsHTTP1 bool
 
 	lease connLease
 	clock clock
 
+	enlisted
 	canceling
 }
+
+var attempts = sync.Pool{New: func() any { return new(attempt) }}
 
 // newAttempt returns the first attempt at orig, or the one that follows after. req is orig, or a copy of it with
 // the body to send.
 func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attempt) *attempt {
-	ctx := orig.Context()
-	a := &attempt{t: t, peer: peer, number: 1, orig: orig, trace: httptrace.ContextClientTrace(ctx)}
-	a.Req, a.Ctx = req, ctx
-	if after == nil {
-		t.core.inflight.add(a)
-	} else {
+	a := attempts.Get().(*attempt)
+	a.t, a.peer, a.orig, a.req, a.ctx, a.number = t, peer, orig, req, orig.Context(), 1
+	a.trace = httptrace.ContextClientTrace(a.ctx)
+	if after != nil {
 		a.number, a.redials = after.number+1, after.redials
-		t.core.inflight.replace(after, a)
 	}
-	//lint:ignore SA1019 callers may still set it, and http.Client does
-	if cancel := orig.Cancel; cancel != nil {
-		a.heed(cancel)
-	}
+	a.enlist(after)
 	a.observeStart(after)
 	return a
+}
+
+// end is called once by the walk, when the caller gets the response, and once by the exchange when it has ended. The
+// later of them is the end of the attempt; neither may touch it afterwards. An exchange that failed is followed by
+// another attempt, or the walk abandons this one: its end does not come.
+func (a *attempt) end() {
+	if a.ends.Add(1) < 2 {
+		return
+	}
+	watched := a.t.core.inflight.remove(a)
+	a.observeEnd(nil)
+	if !watched { // or somebody may still look at it
+		*a = attempt{}
+		attempts.Put(a)
+	}
 }
 
 // acquire leases a connection: an idle one if there is one, else a dialed or a released one. An address
 // that does not answer is given up for the next.
 func (a *attempt) acquire() error {
-	to, err := a.t.destination(a.Req, a.peer)
-	to.key.http1 = a.http1 || requiresHTTP1(a.Req)
+	to, err := a.t.destination(a.req, a.peer)
+	to.key.http1 = a.http1 || requiresHTTP1(a.req)
 	if err != nil {
 		a.acquired(identityIn(err), err)
 		return err
 	}
 	if a.trace != nil && a.trace.GetConn != nil {
-		a.trace.GetConn(to.hostPort(a.Req.URL))
+		a.trace.GetConn(to.hostPort(a.req.URL))
 	}
 	var avoid []string
 	for {
@@ -99,7 +120,7 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 	}
 	ctx, done := a.waiting()
 	defer done()
-	r, preset, err := a.t.findRoute(ctx, a.Req.URL, to, avoid)
+	r, preset, err := a.t.findRoute(ctx, a.req.URL, to, avoid)
 	if err == errCanceled {
 		err = errWaitCanceled
 	}
@@ -110,7 +131,7 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	rt, terms := a.t.core, a.t.terms(a.peer)
 	terms.Fresh, terms.Expect = a.fresh, r.expect()
-	terms.Unpooled = terms.Unpooled || a.alone || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.Req)
+	terms.Unpooled = terms.Unpooled || a.alone || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.req)
 	var ok bool
 	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
 		preset.close()
@@ -215,8 +236,8 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 		canceled: err != nil && a.canceledBy() != nil,
 		unfit:    a.untouched,
 		reused:   a.lease.Reused(),
-		wrote:    a.Wrote,
-		started:  a.Started,
+		wrote:    a.wrote,
+		started:  a.started,
 
 		refused: a.refused, turnedOver: a.turnedOver, lost: a.lost, reset: a.reset, wantsHTTP1: a.wantsHTTP1,
 	}
@@ -230,9 +251,7 @@ func (a *attempt) outcome(resp *http.Response, err error) outcome {
 func (a *attempt) result(resp *http.Response, err error) (*http.Response, error) {
 	if err == nil {
 		a.saved()
-		if a.handOver() {
-			a.observeEnd(nil)
-		}
+		a.end()
 		return resp, nil
 	}
 	if cause := a.canceledBy(); cause != nil {
@@ -243,7 +262,7 @@ func (a *attempt) result(resp *http.Response, err error) (*http.Response, error)
 	}
 	return nil, a.abandon(&ExchangeError{
 		Identity: a.lease.Key().Value(),
-		Reused:   a.lease.Reused(), Wrote: a.Wrote, Started: a.Started,
+		Reused:   a.lease.Reused(), Wrote: a.wrote, Started: a.started,
 		Err: err,
 	})
 }
@@ -257,12 +276,12 @@ func (a *attempt) saved() {
 
 // abandon ends a request that has no response, and returns err.
 func (a *attempt) abandon(err error) error {
-	a.finish()
+	a.t.core.inflight.remove(a)
 	if a.number > 1 {
 		a.t.core.counters.failed.Add(1)
 	}
-	if !a.Touched {
-		closeBody(a.Req)
+	if !a.touched {
+		closeBody(a.req)
 	}
 	a.observeEnd(err)
 	return err
@@ -275,7 +294,7 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 	}
 	a.t.core.counters.retried(v)
 	a.observeRetried(v, cause)
-	req, err := rewind(a.Req, a.Touched)
+	req, err := rewind(a.req, a.touched)
 	if err != nil {
 		return nil, a.abandon(err)
 	}
@@ -287,14 +306,11 @@ func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, 
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
 func (a *attempt) ExchangeDone(end http1.End) {
-	last := a.detach()
 	if end == http1.EndError && a.canceledBy() != nil {
-		end = http1.EndCanceled // in the old ways, which the exchange does not know
+		end = http1.EndCanceled // while it waited for an answer to a ping
 	}
 	left := a.leaving()
 	reason := a.lease.Conn().giveBack(a, end)
 	a.observeDone(left, reason)
-	if last {
-		a.observeEnd(nil)
-	}
+	a.end()
 }

@@ -4,237 +4,155 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// inflight lists the attempts of the requests under way, for CancelRequest.
-type inflight struct {
-	mu   sync.Mutex // guards the list and the canceling part of every attempt in it; nothing is closed under it
-	head *attempt
-}
-
-// canceling is the part of an attempt that ends it from outside, guarded by inflight.mu but for done.
+// canceling is the part of an attempt that ends it from outside.
 type canceling struct {
-	prev, next *attempt
-	listed     bool
-	returned   bool                    // the caller has the response
-	because    error                   // why the attempt was canceled
-	stopWait   context.CancelCauseFunc // while it waits for a connection
-	active     condemnable             // its exchange, while there is one
-	listen     *time.Timer             // until somebody listens to Request.Cancel
-	done       chan struct{}           // closed at its end; nil if nobody listens
+	// mu guards what follows, but for ends. Nothing that blocks and nobody else's code is called under it.
+	mu       sync.Mutex
+	because  error                   // why the attempt was canceled, in one of the ways that are older than contexts
+	stopWait context.CancelCauseFunc // while it waits for a connection
+	active   interruptible           // its exchange, once there is one
+	grown    bool                    // its first moment is over
+
+	ends atomic.Int32 // see end
 }
 
-// condemnable is an exchange that can be ended from outside, in two steps: Condemn marks it, and if it returns true
-// Cut, which may block, does the rest.
-type condemnable interface {
-	Condemn(cause error) bool
-	Cut()
+// interruptible is an exchange that can be ended from outside. Both methods may be called at any time, from any goroutine
+// and more than once, and do nothing to an exchange that has ended, nor to the next one on its connection.
+type interruptible interface {
+	// Cancel ends the exchange. It blocks for as long as the Close of a custom connection does.
+	Cancel(cause error)
+	// Heed has the end of the request's context end the exchange, where it doesn't already.
+	Heed()
 }
 
-func (f *inflight) add(a *attempt) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.addLocked(a)
+// victim is what is to be ended of an attempt, without any lock.
+type victim struct {
+	because  error
+	stopWait context.CancelCauseFunc
+	active   interruptible
 }
 
-func (f *inflight) addLocked(a *attempt) {
-	a.listed = true
-	a.next = f.head
-	if f.head != nil {
-		f.head.prev = a
+// mark notes why the attempt is canceled. The first reason stays.
+func (a *attempt) mark(err error) victim {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.because == nil {
+		a.because = err
 	}
-	f.head = a
+	return victim{a.because, a.stopWait, a.active}
 }
 
-// removeLocked takes an attempt off the list, if it is still there.
-func (f *inflight) removeLocked(a *attempt) {
-	if !a.listed {
+func (v victim) end() {
+	if v.stopWait != nil {
+		v.stopWait(v.because)
+	}
+	if v.active != nil {
+		v.active.Cancel(v.because)
+	}
+}
+
+// enlist lists a new attempt, and decides when to begin to listen to what can cancel it: in a moment, if it is not over
+// by then. There is no such moment before a deadline that is near, nor in a synctest bubble, in which no time passes
+// while anything is going on, and which is known by its clock: any other is monotonic.
+func (a *attempt) enlist(after *attempt) {
+	f, cancel := &a.t.core.inflight, oldCancel(a.orig)
+	if cancel == nil && a.ctx == context.Background() {
+		f.add(a, after)
 		return
 	}
-	if a.prev != nil {
-		a.prev.next = a.next
-	} else {
-		f.head = a.next
+	now := time.Now()
+	deadline, ok := a.ctx.Deadline()
+	a.late = now != now.Round(0) && !(ok && deadline.Sub(now) < 2*moment)
+	f.add(a, after)
+	if cancel == nil {
+		return
 	}
-	if a.next != nil {
-		a.next.prev = a.prev
-	}
-	a.prev, a.next, a.listed, a.active = nil, nil, false, nil
-	if a.listen != nil {
-		a.listen.Stop()
-	}
-	if a.done != nil {
-		close(a.done)
-	}
-}
-
-// heedAfter is how long a request goes on before anybody listens to its Cancel channel: most are over by then and
-// cost no goroutine.
-const heedAfter = 5 * time.Millisecond
-
-// heed ends the attempt when the request's old-fashioned Cancel channel is closed.
-func (a *attempt) heed(cancel <-chan struct{}) {
 	select {
 	case <-cancel:
-		a.cancel(oldCause(a.Ctx))
-		return
+		f.cancelOne(a, oldCause(a.ctx))
 	default:
+		if !a.late {
+			s := f.shard(a.orig)
+			s.mu.Lock()
+			a.listen()
+			s.mu.Unlock()
+		}
 	}
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a.listen = time.AfterFunc(heedAfter, func() { a.watchCancel(cancel) })
 }
 
-// watchCancel listens, on the goroutine of the timer, until the attempt ends.
-func (a *attempt) watchCancel(cancel <-chan struct{}) {
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	if !a.listed {
-		f.mu.Unlock()
-		return
+// listen is called, with the mu of its shard held, for an attempt that is not over in its first moment. It returns the
+// exchange whose context is to be heeded from now on, if there is one.
+func (a *attempt) listen() interruptible {
+	if cancel := oldCancel(a.orig); cancel != nil && a.listed {
+		a.done = make(chan struct{})
+		go a.watch(cancel, a.done)
 	}
-	done := make(chan struct{})
-	a.done = done
-	f.mu.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.grown = true
+	return a.active
+}
+
+// watch ends the attempt when the request's old-fashioned Cancel channel is closed. Its goroutine ends with the attempt.
+func (a *attempt) watch(cancel <-chan struct{}, done chan struct{}) {
 	select {
 	case <-cancel:
-		a.cancel(oldCause(a.Ctx))
+		a.t.core.inflight.cancelOne(a, oldCause(a.ctx))
 	case <-done:
 	}
 }
 
-// replace lists the next attempt at a request in place of the one that failed, which may have been canceled
-// since.
-func (f *inflight) replace(a, next *attempt) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	next.because = a.because
-	f.removeLocked(a)
-	f.addLocked(next)
-}
-
-// cancel ends every attempt at req.
-func (f *inflight) cancel(req *http.Request, err error) {
-	var condemned []condemnable
-	f.mu.Lock()
-	for a := f.head; a != nil; a = a.next {
-		if a.orig == req {
-			condemned = a.cancelLocked(err, condemned)
-		}
-	}
-	f.mu.Unlock()
-	cut(condemned)
-}
-
-// cancel ends one attempt.
-func (a *attempt) cancel(err error) {
-	var condemned []condemnable
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	if a.listed {
-		condemned = a.cancelLocked(err, nil)
-	}
-	f.mu.Unlock()
-	cut(condemned)
-}
-
-// cancelLocked is called with inflight.mu held, and condemns the connection that the attempt uses. One that is
-// not active has given its connection back, so that nobody else's exchange can be hit; a condemned connection
-// does not return to the pool, so that it may be cut when the lock is released.
-func (a *attempt) cancelLocked(err error, condemned []condemnable) []condemnable {
-	if a.because == nil {
-		a.because = err
-	}
-	if a.stopWait != nil {
-		a.stopWait(a.because)
-	}
-	if a.active != nil && a.active.Condemn(a.because) {
-		condemned = append(condemned, a.active)
-	}
-	return condemned
-}
-
-func cut(condemned []condemnable) {
-	for _, c := range condemned {
-		c.Cut()
-	}
+func oldCancel(req *http.Request) <-chan struct{} {
+	//lint:ignore SA1019 callers may still set it, and http.Client does
+	return req.Cancel
 }
 
 // waiting returns the context to wait with for a route or a connection, and what to call when that is over.
 func (a *attempt) waiting() (context.Context, func()) {
-	ctx, stop := context.WithCancelCause(a.Ctx)
-	f := &a.t.core.inflight
-	f.mu.Lock()
+	ctx, stop := context.WithCancelCause(a.ctx)
+	a.mu.Lock()
 	a.stopWait = stop
-	if a.because != nil {
-		stop(a.because)
+	canceled := a.because
+	a.mu.Unlock()
+	if canceled != nil {
+		stop(canceled)
 	}
-	f.mu.Unlock()
 	return ctx, func() {
-		f.mu.Lock()
+		a.mu.Lock()
 		a.stopWait = nil
-		f.mu.Unlock()
+		a.mu.Unlock()
 		stop(nil)
 	}
 }
 
-// running says that c is the attempt's exchange from now on.
-func (a *attempt) running(c condemnable) {
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	a.active = c
-	canceled := a.because
-	f.mu.Unlock()
-	if canceled != nil && c.Condemn(canceled) {
-		c.Cut()
+// running says that x is the attempt's exchange from now on. It returns whether x must heed its context by itself:
+// otherwise a sweep sees to that.
+func (a *attempt) running(x interruptible) (heed bool) {
+	a.mu.Lock()
+	a.active = x
+	canceled, heed := a.because, a.grown || !a.late
+	a.mu.Unlock()
+	if canceled != nil {
+		x.Cancel(canceled)
 	}
+	return heed
 }
 
-// detach says that the attempt's connection is about to be given back: from here on nothing of ours hits it. The
-// attempt itself stays on the list as long as the request may be sent again; detach says whether this was its end.
-func (a *attempt) detach() (last bool) {
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a.active = nil
-	if a.returned {
-		f.removeLocked(a)
-	}
-	return a.returned
-}
-
-// handOver says that the caller has the response, whose end is the end of the attempt; it says whether that has
-// come already.
-func (a *attempt) handOver() (last bool) {
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	a.returned = true
-	if a.active == nil {
-		f.removeLocked(a)
-		return true
-	}
-	return false
-}
-
-// finish ends an attempt that has no response.
-func (a *attempt) finish() {
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.removeLocked(a)
+// canceled returns why the attempt was canceled in one of the old ways, or nil.
+func (a *attempt) canceled() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.because
 }
 
 // canceledBy returns what canceled the attempt, or nil.
 func (a *attempt) canceledBy() error {
-	f := &a.t.core.inflight
-	f.mu.Lock()
-	err := a.because
-	f.mu.Unlock()
-	if err != nil {
+	if err := a.canceled(); err != nil {
 		return err
 	}
-	return canceledCause(a.Ctx)
+	return canceledCause(a.ctx)
 }

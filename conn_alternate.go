@@ -43,15 +43,15 @@ func isStub(err error) bool {
 
 // exchange leaves the request to the connection's new owner. There is no telling when its response ends.
 func (c *alternateConn) exchange(a *attempt) (*http.Response, error) {
-	resp, err := c.RoundTrip(a.Req)
-	a.Touched = a.Req.Body != nil // whatever came of it: the new owner closes it
+	resp, err := c.RoundTrip(a.req)
+	a.touched = a.req.Body != nil // whatever came of it: the new owner closes it
 	end := http1.Reusable
 	if err != nil {
 		end = http1.EndError
 		var unused interface{ IsHTTP2NoCachedConnError() }
-		a.Wrote = !errors.As(err, &unused)
+		a.wrote = !errors.As(err, &unused)
 	} else {
-		a.Status = resp.StatusCode
+		a.status = int32(resp.StatusCode)
 	}
 	a.ExchangeDone(end)
 	return resp, err

@@ -32,14 +32,17 @@ var (
 	_ watch.Socket = (*http1Conn)(nil)
 )
 
-// exchange runs the exchange that the attempt carries.
+// exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
+// allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
-	a.Conn, a.Opts, a.Trace, a.Owner = &c.Conn, c.route.exchanges, a.trace, a
-	a.running(&c.Conn)
-	resp, err := a.Run()
+	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Ctx: a.ctx, Opts: c.route.exchanges, Trace: a.trace, Owner: a}
+	a.x = x
+	x.HeedLater = !a.running(x)
+	resp, err := x.Run()
 	if resp != nil {
 		resp.TLS = c.tls
 	}
+	a.wrote, a.touched, a.started = x.Wrote, x.Touched, x.Started
 	return resp, err
 }
 
@@ -86,6 +89,7 @@ func (c *http1Conn) telling(error) bool { return false }
 
 // giveBack discards the connection whatever has gone wrong.
 func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
+	a.status = int32(a.x.Status)
 	switch end {
 	case http1.EndUpgrade:
 		c.unwatch()
@@ -106,7 +110,7 @@ func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
 // heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
 // tenth for the time that a request takes to reach it.
 func (a *attempt) heedKeepAlive() {
-	if ka := a.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
+	if ka := a.x.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
 		idle := time.Duration(-1)
 		if ka.Timeout >= 0 {
 			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)

@@ -71,15 +71,15 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		a.ExchangeDone(http1.EndError)
 		return nil, err
 	}
-	if a.Req.Close || httpguts.HeaderValuesContainsToken(a.Req.Header["Connection"], "close") {
+	if a.req.Close || httpguts.HeaderValuesContainsToken(a.req.Header["Connection"], "close") {
 		c.Retire(http2.Reason(http1.EndClose))
 	}
-	x := c.NewExchange(a.Ctx, a.Req, a)
+	x := c.NewExchange(a.ctx, a.req, a)
 	a.running(stream{x})
 	resp, err := x.Run()
-	a.Touched = x.Touched
+	a.touched = x.Touched
 	if err != nil {
-		a.Wrote, a.Started = x.Wrote, x.Started
+		a.wrote, a.started = x.Wrote, x.Started
 		a.turnedOver = x.TurnedOver
 		a.untouched = x.Unfit
 		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
@@ -88,8 +88,8 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	a.Status = resp.StatusCode
-	if !c.partitioned && http1.BindsConnection(a.Req.Header, resp.StatusCode, resp.Header) {
+	a.status = int32(resp.StatusCode)
+	if !c.partitioned && http1.BindsConnection(a.req.Header, resp.StatusCode, resp.Header) {
 		c.Retire(http2.Reason(http1.EndAuth))
 	}
 	x.HandOver()
@@ -113,15 +113,10 @@ func (c *http2Conn) check(a *attempt) error {
 	return err
 }
 
-// stream is how an exchange on a stream is canceled: without the connection.
-type stream struct{ x *http2.Exchange }
+// stream is an exchange on a stream, which heeds its context from the start.
+type stream struct{ *http2.Exchange }
 
-func (s stream) Condemn(cause error) bool {
-	s.x.Cancel(cause)
-	return false
-}
-
-func (s stream) Cut() {}
+func (stream) Heed() {}
 
 // newHTTP2 makes a connection of the pool out of one on which HTTP/2 has been agreed upon.
 func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {

@@ -92,8 +92,8 @@ func (a *attempt) observeStart(after *attempt) {
 		return
 	}
 	if o.Started != nil {
-		u := a.Req.URL
-		o.Started(a.Ctx, Started{Host: u.Host, Scheme: u.Scheme, Method: methodOf(a.Req)})
+		u := a.req.URL
+		o.Started(a.ctx, Started{Host: u.Host, Scheme: u.Scheme, Method: methodOf(a.req)})
 	}
 }
 
@@ -106,8 +106,8 @@ func (a *attempt) observeUnreachable(preset *presetDial, err error) {
 		return
 	}
 	w := preset.work
-	o.Dialed(a.Ctx, Dialed{
-		Identity: identityIn(err), Host: a.Req.URL.Host,
+	o.Dialed(a.ctx, Dialed{
+		Identity: identityIn(err), Host: a.req.URL.Host,
 		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect, Err: err,
 	})
 }
@@ -118,9 +118,9 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		return
 	}
 	if id.scheme == "" { // there is no route
-		id.scheme = a.Req.URL.Scheme
+		id.scheme = a.req.URL.Scheme
 	}
-	e := Acquired{Identity: id, Host: a.Req.URL.Host, Attempt: int(a.number), Err: err}
+	e := Acquired{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Err: err}
 	if err == nil {
 		c, l := a.lease.Conn().about(), &a.lease
 		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
@@ -132,7 +132,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		a.clock.sought += e.Waited
 	}
 	if o.Acquired != nil {
-		o.Acquired(a.Ctx, e)
+		o.Acquired(a.ctx, e)
 	}
 }
 
@@ -157,18 +157,18 @@ func (a *attempt) discard(end http1.End) CloseReason {
 func (a *attempt) observeDone(left int, reason CloseReason) {
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		c := a.lease.Conn().about()
-		o.Done(a.Ctx, Done{
-			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Attempt: int(a.number),
+		o.Done(a.ctx, Done{
+			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Attempt: int(a.number),
 			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
-			Status: a.Status, Close: reason, Duration: sinceThen(a.clock.begun),
+			Status: int(a.status), Close: reason, Duration: sinceThen(a.clock.begun),
 		})
 	}
 }
 
 func (a *attempt) observeRetried(v verdict, cause error) {
 	if o := a.t.Observer; o != nil && o.Retried != nil {
-		o.Retried(a.Ctx, Retried{
-			Identity: a.lease.Key().Value(), Host: a.Req.URL.Host, Conn: a.lease.Conn().about().number,
+		o.Retried(a.ctx, Retried{
+			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Conn: a.lease.Conn().about().number,
 			Attempt: int(a.number), Reason: string(v), Err: cause,
 		})
 	}
@@ -181,13 +181,13 @@ func (a *attempt) observeEnd(err error) {
 		return
 	}
 	e := Ended{
-		Host: a.Req.URL.Host, Scheme: a.Req.URL.Scheme, Method: methodOf(a.Req),
+		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Attempts: int(a.number), Err: err, Duration: sinceThen(a.clock.first),
 	}
 	if err == nil {
-		e.Status = a.Status
+		e.Status = int(a.status)
 	}
-	o.Ended(a.Ctx, e)
+	o.Ended(a.ctx, e)
 }
 
 // observed returns a resolver that reports what r says.

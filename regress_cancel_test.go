@@ -35,9 +35,7 @@ func TestTheOldWaysToCancelEndARequestThatIsResolving(t *testing.T) {
 			if err := peerReceive(t, ended, "the request has ended"); err != errWaitCanceled {
 				t.Errorf("got %v, want %v", err, errWaitCanceled)
 			}
-			if tr.core.inflight.head != nil {
-				t.Error("the request is still listed")
-			}
+			wantNoneListed(t, tr)
 		})
 	}
 }

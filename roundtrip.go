@@ -48,7 +48,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, a.abandon(err)
 		}
 		resp, err := a.run()
-		v := decide(a.outcome(resp, err), replayOf(a.Req, a.Touched), a.tries())
+		v := decide(a.outcome(resp, err), replayOf(a.req, a.touched), a.tries())
 		if v == giveUp {
 			if resp, err = a.result(resp, err); err != nil {
 				http1.AwaitClient(orig, err)

@@ -42,6 +42,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if err := b.begin(); err != nil {
 		return 0, err
 	}
+	(*Exchange)(b).notice()
 	if len(p) == 0 {
 		b.done(nil)
 		return 0, nil
@@ -144,7 +145,7 @@ func (b *body) finish(err error, interrupted bool) {
 		e.receivedAll(ends[b.after])
 	case interrupted:
 		e.receivedAll(EndUnread)
-	case e.stop != nil && e.Ctx.Err() != nil:
+	case e.Ctx.Err() != nil:
 		e.receivedAll(EndCanceled)
 	default:
 		e.receivedAll(endOf(err))
@@ -173,6 +174,7 @@ func (b *body) drain() error {
 		return errNotDrained
 	}
 	if b.kind != byLength || int64(c.in.buffered()) < b.left {
+		(*Exchange)(b).notice()
 		timer := time.AfterFunc(drainWait, func() { c.Abort(errDrainTimeout) })
 		defer func() {
 			if !timer.Stop() {

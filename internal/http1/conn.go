@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -36,9 +35,6 @@ type Conn struct {
 	asking    atomic.Int32 // calm, underWay or roused: see ask
 
 	cause atomic.Pointer[error] // why Abort was called, first call wins
-
-	heeding *Exchange // whose context cancel looks at; nil between exchanges
-	cancel  func()    // see canceler
 }
 
 // NewConn returns a Conn over nc. The socket underneath is found by itself when nc is a *tls.Conn.
@@ -108,22 +104,6 @@ func (c *Conn) Abort(cause error) {
 // cause is why. If it returns true, the caller must call Cut, the other half, which may block for as long as the
 // Close of a custom connection does.
 func (c *Conn) Condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &cause) }
-
-// canceler returns what to call when the context of e has ended. It is made once for all exchanges of the
-// connection: one that could not stop it from being called never gives the connection back to another.
-func (c *Conn) canceler(e *Exchange) func() {
-	c.heeding = e
-	if c.cancel == nil {
-		c.cancel = func() {
-			e := c.heeding
-			err := context.Cause(e.Ctx)
-			AwaitClient(e.Req, err)
-			c.Abort(err)
-			e.interrupt()
-		}
-	}
-	return c.cancel
-}
 
 // Cut closes the socket of a condemned connection.
 func (c *Conn) Cut() { c.Socket().Close() }

@@ -29,6 +29,7 @@ func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	if err := b.begin(); err != nil {
 		return 0, properEnd(err)
 	}
+	(*Exchange)(b).notice()
 	from, ok := w.(io.ReaderFrom)
 	system := ok && b.systemCopies(w)
 	if ok && !system && w != io.Discard {

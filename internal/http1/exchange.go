@@ -87,6 +87,10 @@ type Exchange struct {
 	Trace *httptrace.ClientTrace
 	Owner Owner
 
+	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then the end of the
+	// context is noticed wherever the exchange is not blocked.
+	HeedLater bool
+
 	// What became of it; valid after Run.
 	Wrote     bool // a byte of the request was written
 	Touched   bool // the request's body was read from, or closed
@@ -100,7 +104,6 @@ type Exchange struct {
 	// values are those of the response's header, if they are few. They are never used for another exchange, since
 	// the caller may keep the header for as long as it likes.
 	values [fewFields]string
-	stop   func() bool
 
 	// The response's body; see body.
 	err   *error // why it is over, io.EOF included; valid once it is
@@ -109,11 +112,13 @@ type Exchange struct {
 	kind  kind
 	after uint8 // what the connection is good for after the last byte, of ends
 
-	// mu guards ended and handed, which the goroutine of an upload and the context share, and what sending says.
+	// mu guards what follows, which the goroutine of an upload and whoever cancels share, and what sending says.
 	// Nothing that blocks and no hook may be called under it.
-	ended  bool // ExchangeDone has been or is being called
-	handed bool // the caller has the response, and the exchange ends with its body or its context
-	mu     sync.Mutex
+	mu       sync.Mutex
+	ended    bool        // ExchangeDone has been or is being called, and the connection may be another's
+	handed   bool        // the caller has the response, and the exchange ends with its body or its context
+	canceled bool        // Cancel was called, or the context's end was noticed
+	stop     func() bool // stops heeding the context; nil: it is not heeded
 }
 
 // sending is what becomes of the request, where it has a body, cannot be written, or is not waited for as long as it
@@ -156,8 +161,10 @@ func (e *Exchange) Run() (*http.Response, error) {
 	if e.Opts == nil {
 		e.Opts = &noOptions
 	}
-	if e.Ctx.Done() != nil {
-		e.stop = context.AfterFunc(e.Ctx, e.Conn.canceler(e))
+	if !e.HeedLater {
+		e.Heed()
+	} else if e.Ctx.Err() != nil {
+		return nil, e.fail(context.Cause(e.Ctx))
 	}
 	if e.Req.Body != nil && e.Req.Body != http.NoBody {
 		e.more().closer = e.Req.Body
@@ -173,40 +180,68 @@ func (e *Exchange) Run() (*http.Response, error) {
 	return e.respond(h, f)
 }
 
-// unheed stops heeding the context. False: too late, the connection is being closed.
-func (e *Exchange) unheed() bool {
-	if e.stop == nil {
-		return true
+// Heed has the end of the context end the exchange, whatever it is doing.
+func (e *Exchange) Heed() {
+	if e.Ctx.Done() == nil {
+		return
 	}
-	if !e.stop() {
-		return false
+	stop := context.AfterFunc(e.Ctx, e.contextEnded)
+	e.mu.Lock()
+	ended := e.ended
+	if !ended {
+		e.stop = stop
 	}
-	e.Conn.heeding = nil
-	return true
+	e.mu.Unlock()
+	if ended {
+		stop()
+	}
+}
+
+// notice is called wherever the exchange could go on although its context has ended, while nobody may listen yet.
+func (e *Exchange) notice() {
+	if e.HeedLater && e.Ctx.Err() != nil {
+		e.contextEnded()
+	}
+}
+
+// contextEnded cancels the exchange, but for its client to notice first.
+func (e *Exchange) contextEnded() {
+	err := context.Cause(e.Ctx)
+	AwaitClient(e.Req, err)
+	e.Cancel(err)
+}
+
+// Cancel ends an exchange that has not ended: whatever it does on its connection returns cause, and if the caller has
+// the response already, it ends also if nobody reads or closes that any more. It may be called at any time, from any
+// goroutine, and blocks for as long as the Close of a custom connection does.
+func (e *Exchange) Cancel(cause error) {
+	e.mu.Lock()
+	if e.ended {
+		e.mu.Unlock()
+		return
+	}
+	e.canceled = true
+	first, handed := e.Conn.Condemn(cause), e.handed // a condemned connection does not become another's
+	e.mu.Unlock()
+	if first {
+		e.Conn.Cut()
+	}
+	if handed {
+		e.end(EndCanceled)
+	}
 }
 
 // handOver says that the response is the caller's, who may lose interest in it: from now on the end of the context is
 // that of the exchange, also if nobody reads or closes the body any more. What has arrived of it can still be read.
 func (e *Exchange) handOver() {
-	if e.stop == nil {
-		return
-	}
 	e.mu.Lock()
 	e.handed = true
+	canceled := e.canceled
 	e.mu.Unlock()
-	if e.Ctx.Err() != nil {
-		e.Conn.Abort(context.Cause(e.Ctx)) // which is then stopped from doing so
-		e.interrupt()
-	}
-}
-
-// interrupt ends the exchange if it has been handed over.
-func (e *Exchange) interrupt() {
-	e.mu.Lock()
-	handed := e.handed
-	e.mu.Unlock()
-	if handed {
+	if canceled {
 		e.end(EndCanceled)
+	} else if e.Ctx.Err() != nil {
+		e.Cancel(context.Cause(e.Ctx))
 	}
 }
 
@@ -243,17 +278,29 @@ func (e *Exchange) receivedAll(after End) {
 
 // end ends the exchange, once.
 func (e *Exchange) end(how End) {
+	if e.conclude() {
+		e.done(how)
+	}
+}
+
+// conclude is true the first time. From then on nothing cancels the exchange any more, so that its connection can be
+// another's; whether something has is known.
+func (e *Exchange) conclude() bool {
 	e.mu.Lock()
-	over := e.ended
-	e.ended = true
+	over, stop := e.ended, e.stop
+	e.ended, e.stop = true, nil
 	e.mu.Unlock()
-	if over {
-		return
+	if stop != nil {
+		stop()
 	}
-	if !e.unheed() && how == Reusable {
+	return !over
+}
+
+// done tells the owner that the exchange has been concluded.
+func (e *Exchange) done(how End) {
+	if how == Reusable && e.canceled {
 		how = EndCanceled
-	}
-	if how == Reusable && e.Conn.aborted() != nil {
+	} else if how == Reusable && e.Conn.aborted() != nil {
 		how = EndTimeout
 	}
 	switch {
@@ -283,12 +330,12 @@ func (e *Exchange) wrote() bool {
 // fail ends the exchange before there is a response, and returns err.
 func (e *Exchange) fail(err error) error {
 	e.mu.Lock()
-	e.ended = true
 	e.stopTimer()
 	e.mu.Unlock()
+	e.conclude()
 	how := endOf(err)
 	e.Wrote = e.wrote()
-	if !e.unheed() {
+	if e.canceled || e.Ctx.Err() != nil {
 		how = EndCanceled
 	}
 	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,15 +9,16 @@ import (
 // upgrade hands the connection over to the caller: the response's body reads and writes it. So it does with a switch
 // that nobody asked for (RFC 9110 section 7.8 forbids it): what follows is no answer to anything of ours.
 func (e *Exchange) upgrade() (*http.Response, error) {
-	if !e.unheed() {
-		return nil, e.fail(context.Cause(e.Ctx))
+	e.notice()
+	e.conclude()
+	if e.canceled {
+		return nil, e.fail(e.Conn.aborted())
 	}
-	e.stop = nil
 	c := e.Conn
 	up := &upgraded{c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
 	c.giveInput()
 	e.resp.Body = up
-	e.end(EndUpgrade)
+	e.done(EndUpgrade)
 	return &e.resp, nil
 }
 
