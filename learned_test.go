@@ -42,11 +42,11 @@ func TestAServerThatWantedHTTP1IsAskedForHTTP2AgainSomeTime(t *testing.T) {
 			t.Error("a server that has said nothing gets HTTP/1.1")
 		}
 		l.wantHTTP1()
-		time.Sleep(http1Memory - 1)
+		time.Sleep(http1Memory - time.Nanosecond)
 		if !l.wantsHTTP1() {
 			t.Error("forgotten too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if l.wantsHTTP1() {
 			t.Error("remembered for ever")
 		}
