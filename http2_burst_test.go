@@ -27,7 +27,7 @@ func TestAThousandRequestsAtOnceShareAnHTTP2Connection(t *testing.T) {
 
 func TestABurstToAnUnknownHTTP2ServerDialsAHandful(t *testing.T) {
 	httptestutil.CheckLeaks(t)
-	const burst, handful = 256, 4
+	const burst, handful = 256, 6
 	o := http2Origin(t, 250, nil)
 	s := onHTTP2(t, o, &peerpool.Transport{})
 	crowd(t, burst, func(int) error { return s.fetchHTTP2(o.URL()) })
@@ -41,8 +41,9 @@ func TestABurstToAnUnknownHTTP2ServerDialsAHandful(t *testing.T) {
 	o.WaitOpenConns(0)
 	before := o.Conns()
 	crowd(t, burst, func(int) error { return s.fetchHTTP2(o.URL()) })
-	if n := o.Conns() - before; n > 2 { // 256 requests on connections of 250 streams
-		t.Errorf("%d connections to a server that is known, want at most 2", n)
+	// 256 requests on connections of 250 streams take two, and one more where one has been closed as surplus meanwhile.
+	if n := o.Conns() - before; n > 3 {
+		t.Errorf("%d connections to a server that is known, want at most 3", n)
 	}
 }
 
