@@ -51,7 +51,7 @@ func stocked(b testing.TB, keys, each int) *Pool[peerKey, *plainConn] {
 }
 
 // handle is a key as small as a unique.Handle.
-type handle struct{ _ *byte }
+type handle struct{ id *byte }
 
 // BenchmarkFloor is what no pool with a lock, a map and a clock can do without, for comparison with
 // BenchmarkTryAcquireReleaseOneHandle in the same run.

@@ -149,6 +149,18 @@ func TestThePeersIdleLimitLowersOursAndNeverRaisesIt(t *testing.T) {
 	}
 }
 
+func TestThePeersIdleLimitHoldsFromTheLeaseThatHeardOfIt(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		lease := w.lease("a", Terms{IdleTimeout: time.Minute})
+		lease.Limit(5*time.Second, -1)
+		w.release(lease)
+		time.Sleep(5*time.Second - 1)
+		w.wantCloses(nil)
+		time.Sleep(1)
+		w.wantCloses(map[*fakeConn]Reason{lease.Conn(): ReasonIdleTimeout})
+	})
+}
+
 func TestThePeersReuseLimitLowersOursAndNeverRaisesIt(t *testing.T) {
 	for _, test := range []struct {
 		name   string

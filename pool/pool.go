@@ -149,52 +149,50 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 }
 
 // checkout takes the most recently released idle connection that passes its probe, or else a place on one that is
-// shared. Where there is none, it returns the want that has joined the queue, if the request is one that waits.
-func (p *Pool[K, C]) checkout(key K, r *request[C]) (claim[K, C], *want[K, C], error) {
-	var sick claim[K, C]
-	var reason Reason
+// shared. Where there is none, it returns the want that has joined the queue, if the request is one that waits. What
+// has failed its probe is closed in one step with looking on, so that no connection comes back unnoticed in between.
+func (p *Pool[K, C]) checkout(key K, r *request[C]) (c claim[K, C], w *want[K, C], err error) {
+	p.mu.Lock()
 	for {
-		c, w, err := p.choose(key, r, sick, reason)
+		c, w, err = p.choose(key, r)
+		p.unlock()
 		if c.entry == nil {
 			return c, w, err
 		}
-		reason = c.entry.conn.Probe()
+		reason := c.entry.conn.Probe()
 		if reason == "" {
 			c.entry.group.hits.Add(1)
 			return c, nil, nil
 		}
-		sick, r.found = c, stale
+		r.found = stale
+		p.mu.Lock()
+		c.void()
+		p.end(c.entry, reason)
 	}
 }
 
-// choose is one step of checkout under the lock: it closes the candidate that has just failed its probe and
-// takes the next one, or else lets the request join the queue. Both in one step, so that no connection comes
-// back unnoticed in between.
-func (p *Pool[K, C]) choose(key K, r *request[C], sick claim[K, C], reason Reason) (
-	c claim[K, C], w *want[K, C], err error,
-) {
-	p.mu.Lock()
-	if sick.entry != nil {
-		sick.void()
-		p.end(sick.entry, reason)
-	}
+// choose takes the next candidate, or else lets the request join the queue. It is called with the lock held.
+func (p *Pool[K, C]) choose(key K, r *request[C]) (c claim[K, C], w *want[K, C], err error) {
 	g := p.groups[key]
 	if p.closed {
-		err = ErrClosed
-	} else {
-		p.closeIdle = false
-		c = p.candidate(g, r)
-		if c.entry == nil && r.caller != nil {
-			w, err = p.join(g, key, r)
+		if g != nil {
+			p.tend(g)
+		}
+		return c, nil, ErrClosed
+	}
+	p.closeIdle = false
+	c = p.candidate(g, r)
+	if c.entry != nil && r.found != stale {
+		return c, nil, nil
+	}
+	if c.entry == nil && r.caller != nil {
+		if w, err = p.join(g, key, r); w != nil {
+			g = w.group
 		}
 	}
-	if w != nil {
-		g = w.group
-	}
-	if g != nil && (c.entry == nil || sick.entry != nil) {
+	if g != nil {
 		p.tend(g)
 	}
-	p.unlock()
 	return c, w, err
 }
 
