@@ -220,3 +220,23 @@ func TestARequestThatFindsNoRouteIsReported(t *testing.T) {
 		t.Errorf("told %+v, want one failure of the first attempt", seen)
 	}
 }
+
+// TestTheStatusOfAResponseWithoutABodyIsReported whatever it came over: its exchange is over as soon as it has come.
+func TestTheStatusOfAResponseWithoutABodyIsReported(t *testing.T) {
+	o := http2Origin(t, 0, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	for _, forced := range []bool{false, true} {
+		var done peerpool.Done
+		s := observe(t, &peerpool.Transport{
+			TLSClientConfig: o.ClientTLS(), ForceAttemptHTTP2: forced,
+			Observer: &peerpool.Observer{Done: func(_ context.Context, e peerpool.Done) { done = e }},
+		})
+		resp, err := s.RoundTrip(newRequest(t, http.MethodGet, o.URL(), nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if done.Status != http.StatusNoContent {
+			t.Errorf("%s: the status is %d", resp.Proto, done.Status)
+		}
+	}
+}

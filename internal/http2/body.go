@@ -10,12 +10,10 @@ import (
 
 // respond gives the response a body that ends the exchange.
 func (x *Exchange) respond(resp *http.Response) {
-	if bodiless(resp.Body) {
-		x.end(http1.Reusable)
-		return
+	if !bodiless(resp.Body) {
+		x.body = body{ReadCloser: resp.Body, x: x}
+		resp.Body = &x.body
 	}
-	x.body = body{ReadCloser: resp.Body, x: x}
-	resp.Body = &x.body
 }
 
 // bodiless says that nothing more will come on the stream: x/net's bodies of such responses are empty structs.

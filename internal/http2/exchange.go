@@ -60,8 +60,8 @@ func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner http1.O
 	return x
 }
 
-// Run sends the request and waits for the head of the response. On success the exchange ends with the body of the
-// response; on failure it has ended already. Then the request's body is closed if it was touched, and left to the
+// Run sends the request and waits for the head of the response. On success HandOver must be called, and the exchange ends
+// with the body of the response; on failure it has ended already. Then the request's body is closed if it was touched, and left to the
 // caller if it was not.
 func (x *Exchange) Run() (*http.Response, error) {
 	x.heard = x.c.heard.Load()
@@ -170,9 +170,12 @@ func (x *Exchange) end(how http1.End) {
 }
 
 // HandOver says that the response is about to be the caller's, who may lose interest in it: from now on the end of the
-// context is that of the exchange, also if nobody reads or closes the body any more. It is called after Run, if at all.
+// context is that of the exchange, also if nobody reads or closes the body any more. Without a body it is over now.
 func (x *Exchange) HandOver() {
-	if x.body.x != nil && x.ctx.Done() != nil {
+	switch {
+	case x.body.x == nil:
+		x.end(http1.Reusable)
+	case x.ctx.Done() != nil:
 		x.unheed = context.AfterFunc(x.ctx.Context, x.abandoned)
 	}
 }

@@ -119,7 +119,9 @@ func (b *bench) startWith(ctx context.Context, method string, body io.Reader, ex
 	r.Exchange = b.NewExchange(ctx, req, r)
 	go func() {
 		defer close(r.done)
-		r.resp, r.err = r.Run()
+		if r.resp, r.err = r.Run(); r.err == nil {
+			r.HandOver()
+		}
 	}()
 	return r
 }
