@@ -67,7 +67,6 @@ func TestATransportMayBeUsedInABubbleAndOutsideAndInAnother(t *testing.T) {
 		}
 		peerEventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.due.Load() })
 	}
-	outside() // first: what the pool makes with its first dial must not belong to a bubble
 	for range 2 {
 		synctest.Test(t, func(t *testing.T) { inABubble(t, &tr) })
 		outside()

@@ -13,7 +13,8 @@ import (
 type dial[K comparable, C Conn] struct {
 	group  *group[K, C]
 	dialer Dialer[C]
-	ctx    context.Context
+	ctx    context.Context // the asker's values, but not its end; Shutdown cancels it
+	cancel context.CancelCauseFunc
 	terms  Terms
 	order  uint64 // Pool.joined when it began
 
@@ -21,19 +22,7 @@ type dial[K comparable, C Conn] struct {
 	want    *want[K, C] // that asked for it, or adopted it, and still waits, or nil
 	adopted bool        // its asker was served otherwise; want, if any, only counts on what it brings
 	landed  bool
-}
-
-// detached is a dial's context: it ends with the pool and not with the Acquire, but knows the latter's values.
-type detached struct {
-	context.Context
-	values context.Context
-}
-
-func (d detached) Value(key any) any {
-	if value := d.values.Value(key); value != nil {
-		return value
-	}
-	return d.Context.Value(key)
+	inPool  node[dial[K, C]]
 }
 
 // startDials starts a dial of its own for every want, as far as the limits allow, the oldest want first. A want
@@ -76,17 +65,17 @@ func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int) bool {
 }
 
 func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C]) {
-	w.dial = &dial[K, C]{
-		group: g, dialer: w.caller.dialer, terms: w.terms, order: p.joined, want: w,
-		ctx: detached{p.dialContext, context.WithoutCancel(w.caller.ctx)},
-	}
+	d := &dial[K, C]{group: g, dialer: w.caller.dialer, terms: w.terms, order: p.joined, want: w}
+	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(w.caller.ctx))
+	d.inPool.owner = d
+	w.dial = d
 	g.unasked.remove(&w.inUnasked)
-	g.cover(w.dial, +1)
+	g.cover(d, +1)
 	g.dialing++
 	g.dials++
-	p.dials++
+	p.dials.pushBack(&d.inPool)
 	p.tally.dials++
-	p.todo.dials = append(p.todo.dials, w.dial)
+	p.todo.dials = append(p.todo.dials, d)
 }
 
 // run calls the Dialer and lands what it returns, also when it panics or ends its goroutine.
@@ -106,6 +95,7 @@ func (p *Pool[K, C]) run(d *dial[K, C]) {
 			}
 		}
 		p.land(d, e, found, err)
+		d.cancel(nil) // what it holds
 	}()
 	conn, err = d.dialer.Dial(d.ctx)
 	if err == nil && isNil(conn) {
@@ -155,7 +145,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	g := d.group
 	p.mu.Lock()
 	g.dialing--
-	p.dials--
+	p.dials.remove(&d.inPool)
 	d.landed = true
 	if d.adopted && d.want != nil {
 		d.want.part()

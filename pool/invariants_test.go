@@ -33,9 +33,9 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 		sum.dialing += g.dialing
 		sum.waiting += g.waiting()
 	}
-	if sum.idle != p.idle.len || sum.active != p.active || sum.dialing != p.dials || sum.waiting != p.waiting {
+	if sum.idle != p.idle.len || sum.active != p.active || sum.dialing != p.dials.len || sum.waiting != p.waiting {
 		broken("rule 9: the groups add up to %+v, the pool says idle %d, active %d, dials %d, waiting %d",
-			sum, p.idle.len, p.active, p.dials, p.waiting)
+			sum, p.idle.len, p.active, p.dials.len, p.waiting)
 	}
 	checkTotals(p, broken)
 	return errors.Join(errs...)
@@ -234,8 +234,8 @@ func checkTotals[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any
 		broken("rule 9: opened %d, but idle %d + active %d + hijacked %d + closed %d",
 			p.tally.opened, p.idle.len, p.active, p.hijacked, closed)
 	}
-	if p.active < 0 || p.dials < 0 || p.waiting < 0 || p.closing < 0 {
-		broken("rule 9: active %d, dials %d, waiting %d, closing %d", p.active, p.dials, p.waiting, p.closing)
+	if p.active < 0 || p.dials.len < 0 || p.waiting < 0 || p.closing < 0 {
+		broken("rule 9: active %d, dials %d, waiting %d, closing %d", p.active, p.dials.len, p.waiting, p.closing)
 	}
 	if p.closed && p.idle.len+p.waiting > 0 {
 		broken("rule 2: %d idle and %d waiting after Shutdown", p.idle.len, p.waiting)

@@ -154,9 +154,9 @@ func TestThePeersIdleLimitHoldsFromTheLeaseThatHeardOfIt(t *testing.T) {
 		lease := w.lease("a", Terms{IdleTimeout: time.Minute})
 		lease.Limit(5*time.Second, -1)
 		w.release(lease)
-		time.Sleep(5*time.Second - 1)
+		time.Sleep(5*time.Second - time.Nanosecond)
 		w.wantCloses(nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantCloses(map[*fakeConn]Reason{lease.Conn(): ReasonIdleTimeout})
 	})
 }

@@ -65,12 +65,10 @@ type Config[K comparable, C Conn] struct {
 
 // Pool keeps connections by key. It is safe for concurrent use. Make one with New.
 type Pool[K comparable, C Conn] struct {
-	config      Config[K, C]
-	epoch       time.Time       // moments are Durations since then: cheaper to read and to compare than a Time
-	dialContext context.Context // of all dials; only Shutdown ends it
-	cancelDials context.CancelCauseFunc
-	draw        func() time.Duration // a connection's jitter, in thousandths; fixed by tests
-	nobody      *wants[K, C]         // of every key for which nobody waits; empty
+	config Config[K, C]
+	epoch  time.Time            // moments are Durations since then: cheaper to read and to compare than a Time
+	draw   func() time.Duration // a connection's jitter, in thousandths; fixed by tests
+	nobody *wants[K, C]         // of every key for which nobody waits; empty
 
 	// mu guards all that follows, every group and the marked fields of every entry. It is never held while
 	// calling a Conn, a Dialer or a hook: methods note in todo what to close, start and report, and unlock does it
@@ -80,12 +78,12 @@ type Pool[K comparable, C Conn] struct {
 	crowd     int         // the most groups since the map was made
 	idle      chain[K, C] // of all keys: the most recently released first
 	active    int
-	dials     int    // under way
-	waiting   int    // wants
-	joined    uint64 // wants so far: the order of their coming
-	closing   int    // closed entries whose Close or OnClose has not returned
-	closeIdle bool   // CloseIdle was called, and nothing asked for since
-	closed    bool   // one-way
+	dials     list[dial[K, C]] // under way
+	waiting   int              // wants
+	joined    uint64           // wants so far: the order of their coming
+	closing   int              // closed entries whose Close or OnClose has not returned
+	closeIdle bool             // CloseIdle was called, and nothing asked for since
+	closed    bool             // one-way
 	drained   chan struct{}
 	reaper    reaper
 	tally     tally
@@ -105,7 +103,7 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 		reaper: reaper{wake: forever},
 		tally:  newTally(),
 	}
-	p.dialContext, p.cancelDials = context.WithCancelCause(context.Background())
+	p.dials.init()
 	p.idle.kind = inPool
 	return p
 }
@@ -255,6 +253,7 @@ func (p *Pool[K, C]) CloseIdle() {
 // closed. If ctx ends before, it returns context.Cause(ctx), and the rest is closed as its leases end. It may be
 // called more than once, but not from within a Close or a hook, which it would wait for.
 func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
+	var cancels []context.CancelCauseFunc
 	p.mu.Lock()
 	if !p.closed {
 		p.closed = true
@@ -262,11 +261,16 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 		for _, g := range p.groups {
 			p.shut(g)
 		}
+		for d := p.dials.first(); d != nil; d = d.inPool.next.owner {
+			cancels = append(cancels, d.cancel)
+		}
 	}
 	p.signal()
 	todo := p.decided()
 	p.mu.Unlock()
-	p.cancelDials(ErrClosed)
+	for _, cancel := range cancels {
+		cancel(ErrClosed)
+	}
 	p.act(&todo)
 
 	select {
@@ -297,7 +301,7 @@ func (p *Pool[K, C]) shut(g *group[K, C]) {
 
 // signal wakes Shutdown when there is nothing left to wait for.
 func (p *Pool[K, C]) signal() {
-	if !p.closed || p.active+p.dials+p.closing > 0 {
+	if !p.closed || p.active+p.dials.len+p.closing > 0 {
 		return
 	}
 	select {

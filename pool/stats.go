@@ -53,7 +53,7 @@ func (p *Pool[K, C]) Stats() Stats[K] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Stats[K]{
-		Idle: p.idle.len, Active: p.active, Dialing: p.dials, Waiting: p.waiting,
+		Idle: p.idle.len, Active: p.active, Dialing: p.dials.len, Waiting: p.waiting,
 		Opened: p.tally.opened, Hijacked: p.hijacked, Hits: p.tally.hits,
 		Dials: p.tally.dials, DialFailures: p.tally.dialFailures,
 		Misses: maps.Clone(p.tally.misses), Closes: maps.Clone(p.tally.closes),
