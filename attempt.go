@@ -118,8 +118,8 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 	if r := a.t.core.routes.get(to.key); r != nil && len(avoid) == 0 && r.current() {
 		return r, nil, nil
 	}
-	ctx, done := a.waiting()
-	defer done()
+	ctx, stop := a.waiting()
+	defer a.waited(stop)
 	r, preset, err := a.t.findRoute(ctx, a.req.URL, to, avoid)
 	if err == errCanceled {
 		err = errWaitCanceled
@@ -142,8 +142,8 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 		preset.close()
 		preset = nil
 	}
-	ctx, done := a.waiting()
-	defer done()
+	ctx, stop := a.waiting()
+	defer a.waited(stop)
 	if preset != nil {
 		a.lease, err = rt.pool.Acquire(ctx, r.id, preset, terms)
 		preset.close()

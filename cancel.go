@@ -111,8 +111,8 @@ func oldCancel(req *http.Request) <-chan struct{} {
 	return req.Cancel
 }
 
-// waiting returns the context to wait with for a route or a connection, and what to call when that is over.
-func (a *attempt) waiting() (context.Context, func()) {
+// waiting returns the context to wait with for a route or a connection. When that is over, waited must be called.
+func (a *attempt) waiting() (context.Context, context.CancelCauseFunc) {
 	ctx, stop := context.WithCancelCause(a.ctx)
 	a.mu.Lock()
 	a.stopWait = stop
@@ -121,12 +121,14 @@ func (a *attempt) waiting() (context.Context, func()) {
 	if canceled != nil {
 		stop(canceled)
 	}
-	return ctx, func() {
-		a.mu.Lock()
-		a.stopWait = nil
-		a.mu.Unlock()
-		stop(nil)
-	}
+	return ctx, stop
+}
+
+func (a *attempt) waited(stop context.CancelCauseFunc) {
+	a.mu.Lock()
+	a.stopWait = nil
+	a.mu.Unlock()
+	stop(nil)
 }
 
 // running says that x is the attempt's exchange from now on. It returns whether x must heed its context by itself:

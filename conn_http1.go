@@ -20,9 +20,8 @@ type http1Conn struct {
 	*facts                      // nil without an Observer
 	tls    *tls.ConnectionState // nil without TLS
 
-	retire   func(pool.Reason) // set once by the pool, before the first lease
-	watched  watch.Registration
-	watching bool // Add has been tried
+	retire  func(pool.Reason) // set once by the pool, before the first lease
+	watched watch.Registration
 }
 
 var (
@@ -152,9 +151,11 @@ func (c *http1Conn) watch(found http1.Condition) pool.Reason {
 	if reason := reasonOf(found); reason != "" {
 		return reason
 	}
-	if !c.watching {
-		c.watching = true
-		c.watched, c.Watched = c.route.t.core.watcher.Add(c)
+	if c.Watching == http1.Unwatched {
+		c.Watching = http1.Unwatchable
+		if watched, ok := c.route.t.core.watcher.Add(c); ok {
+			c.watched, c.Watching = watched, http1.BeingWatched
+		}
 	}
 	return ""
 }

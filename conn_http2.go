@@ -104,8 +104,8 @@ func (c *http2Conn) check(a *attempt) error {
 	if !c.Quiet() {
 		return nil
 	}
-	ctx, done := a.waiting()
-	defer done()
+	ctx, stop := a.waiting()
+	defer a.waited(stop)
 	alive, err := c.Check(ctx)
 	if !alive && err == nil {
 		err = http2.ErrLost

@@ -21,7 +21,7 @@ import (
 // connection and what the pool knows of it, its raw connection and its place with the watcher; with TLS its state, and
 // what lies between it and the socket.
 const (
-	maxIdleBytes    = 420
+	maxIdleBytes    = 400
 	maxIdleTLSBytes = 660
 )
 

@@ -15,7 +15,7 @@ type dial[K comparable, C Conn] struct {
 	dialer Dialer[C]
 	ctx    context.Context // the asker's values, but not its end; Shutdown cancels it
 	cancel context.CancelCauseFunc
-	terms  Terms
+	terms  *Terms // of the want that asked for it
 	order  uint64 // Pool.joined when it began
 
 	// Guarded by Pool.mu.
@@ -65,7 +65,7 @@ func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int) bool {
 }
 
 func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C]) {
-	d := &dial[K, C]{group: g, dialer: w.caller.dialer, terms: w.terms, order: p.joined, want: w}
+	d := &dial[K, C]{group: g, dialer: w.caller.dialer, terms: &w.terms, order: p.joined, want: w}
 	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(w.caller.ctx))
 	d.inPool.owner = d
 	w.dial = d
@@ -79,7 +79,8 @@ func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C]) {
 }
 
 // run calls the Dialer and lands what it returns, also when it panics or ends its goroutine.
-func (p *Pool[K, C]) run(d *dial[K, C]) {
+func (d *dial[K, C]) run() {
+	p := d.group.pool
 	var (
 		conn             C
 		e                *entry[K, C]
@@ -169,7 +170,7 @@ func (p *Pool[K, C]) admit(
 	e *entry[K, C], d *dial[K, C], found Reason, now time.Duration,
 ) Reason {
 	e.born = now
-	e.bind(&d.terms)
+	e.bind(d.terms)
 	e.become(active)
 	e.group.admit(e, p.joined)
 	e.group.active++

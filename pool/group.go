@@ -40,6 +40,18 @@ func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
 	return g
 }
 
+// room returns wants that are empty: those that were needed last, if nobody needs them now. Most keys have a dial now
+// and then, and one want for as long as that takes.
+func (p *Pool[K, C]) room() *wants[K, C] {
+	ws := p.vacant
+	if ws == nil {
+		return newWants[K, C]()
+	}
+	p.vacant = nil
+	ws.mixed, ws.roof = false, 0
+	return ws
+}
+
 func newWants[K comparable, C Conn]() *wants[K, C] {
 	ws := new(wants[K, C])
 	ws.plain.init()

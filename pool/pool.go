@@ -88,7 +88,8 @@ type Pool[K comparable, C Conn] struct {
 	reaper    reaper
 	tally     tally
 	hijacked  uint64
-	todo      after[K, C] // what whoever holds mu has decided; empty while nobody does
+	vacant    *wants[K, C] // that nobody needs now, or nil
+	todo      after[K, C]  // what whoever holds mu has decided; empty while nobody does
 }
 
 // New returns an empty pool. It starts no goroutine; a pool needs no closing if its connections may just time

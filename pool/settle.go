@@ -43,7 +43,7 @@ func (p *Pool[K, C]) act(todo *after[K, C]) {
 		p.closeAll(todo.closes)
 	}
 	for _, d := range todo.dials {
-		go p.run(d)
+		go d.run()
 	}
 	if hook := p.config.OnForget; hook != nil {
 		for _, key := range todo.forgotten {

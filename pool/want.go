@@ -72,7 +72,7 @@ func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], er
 		ready: make(chan delivery[K, C], 1),
 	}
 	if g.wants == p.nobody {
-		g.wants = newWants[K, C]()
+		g.wants = p.room()
 	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
 	g.queue(&w.terms).pushBack(&w.inQueue)
@@ -109,7 +109,7 @@ func (w *want[K, C]) settle() *dial[K, C] {
 		g.cover(d, -1)
 	}
 	if g.waiting() == 0 {
-		g.wants = g.pool.nobody
+		g.pool.vacant, g.wants = g.wants, g.pool.nobody
 	}
 	return d
 }

@@ -16,6 +16,9 @@ const (
 	roused   // for good: nobody asks on the connection any more
 )
 
+// untried is how many bytes of a request have been sent before that has been tried.
+const untried = -2
+
 // rousing is held by Rouse, so that what it does is done when an ask that was roused goes on. Both are rare and
 // brief, so one serves all connections.
 var rousing sync.Mutex
@@ -23,7 +26,7 @@ var rousing sync.Mutex
 // canAsk says whether the connection is one that is asked on: a socket, perhaps with TLS over it, but with nothing that
 // could want to see what is written, and watched by somebody who calls Rouse.
 func (c *Conn) canAsk() bool {
-	if !askable || !c.Watched {
+	if !askable || c.Watching != BeingWatched {
 		return false
 	}
 	if c.under != nil {
@@ -39,7 +42,7 @@ func (c *Conn) ask(b []byte) (n int, err error) {
 	if c.under == nil {
 		n, err = c.askSocket(c.nc, c.in, b)
 	} else {
-		c.under.want = len(b)
+		c.under.want = uint16(len(b)) // at most maxDirect
 		n, err = c.nc.Write(b)
 		c.under.want = 0
 	}
@@ -51,7 +54,7 @@ func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 	if !c.asking.CompareAndSwap(calm, underWay) {
 		return socket.Write(b)
 	}
-	in.out, in.sent, in.failed, in.asked = b, 0, nil, false
+	in.out, in.sent, in.failed = b, untried, nil
 	if in.attend == nil {
 		in.attend = in.ask
 	}
@@ -60,8 +63,8 @@ func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 		c.calmDown()
 	}
 	in.out = nil
-	switch n := in.sent; {
-	case n < 0:
+	switch n := max(in.sent, 0); {
+	case in.sent == -1:
 		return 0, opError("write", socket, in.failure())
 	case n < len(b):
 		rest, err := socket.Write(b[n:])
@@ -74,8 +77,7 @@ func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 
 // ask is what the poller calls: once at the start of the wait, and then whenever something has happened to the socket.
 func (in *input) ask(fd uintptr) (done bool) {
-	if !in.asked {
-		in.asked = true
+	if in.sent == untried {
 		in.sent, in.failed = sendNow(int(fd), in.out)
 		return in.sent < len(in.out)
 	}

@@ -13,6 +13,15 @@ import (
 // DefaultBufferSize is the size in bytes of the read and write buffers when none is asked for.
 const DefaultBufferSize = 4 << 10
 
+// Watching says whether a connection is watched.
+type Watching uint8
+
+const (
+	Unwatched Watching = iota // nobody has tried
+	BeingWatched
+	Unwatchable
+)
+
 // Conn is a connection on which HTTP/1.1 exchanges run, one after the other. It is made by [NewConn].
 //
 // Abort and Close are safe for concurrent use; everything else belongs to the exchange that is running.
@@ -27,8 +36,8 @@ type Conn struct {
 	ahead *readAhead      // a read left pending while an opaque connection idles
 	in    *input          // nil between exchanges, so that an idle connection is small
 
-	// Watched says that somebody calls Rouse when the peer closes. Set it between exchanges.
-	Watched   bool
+	// Watching is BeingWatched if somebody calls Rouse when the peer closes. Set it between exchanges.
+	Watching  Watching
 	used      bool         // an exchange has been completed
 	kernel    bool         // the socket is one: the kernel takes small writes even while nobody reads
 	decrypted bool         // TLS is known to hold nothing that was sent before the last Read
@@ -172,8 +181,7 @@ type input struct {
 
 	attend func(fd uintptr) (done bool) // the method ask, bound once
 	out    []byte                       // to be sent
-	asked  bool                         // that has been tried
-	sent   int                          // bytes of it; -1: none, because of failed
+	sent   int                          // bytes of it; untried; -1: none, because of failed
 	failed error                        // else: why nothing could be received
 
 	chunk chunks // of the body that is read through it

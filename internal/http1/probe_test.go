@@ -95,7 +95,9 @@ func (k connKind) dial(t *testing.T, script httptestutil.Script) *Conn {
 		nc = handshake(t, nc, w.ClientTLS())
 	}
 	c := NewConn(nc)
-	c.Watched = k.ask
+	if k.ask {
+		c.Watching = BeingWatched
+	}
 	return c
 }
 

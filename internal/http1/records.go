@@ -12,8 +12,8 @@ type records struct {
 
 	conn   *Conn  // that asks; nil: nobody does
 	in     *input // received by an ask and not handed over yet, or nil
-	record int    // bytes of the record that is being handed over from it
-	want   int    // bytes of the request that the next write is to carry, if that is an ask; else 0
+	record int32  // bytes of the record that is being handed over from it
+	want   uint16 // bytes of the request that the next write is to carry, if that is an ask; else 0
 	exact  bool   // a record is as long as its contents and a constant: TLS 1.3
 	ahead  bool   // crypto/tls may have read more than it was asked for
 }
@@ -35,7 +35,7 @@ func UnderTLS(nc net.Conn) net.Conn {
 // Write writes what crypto/tls has made of something. It is an ask if all that is wanted is in it: a request that takes
 // more than one record is written as ever.
 func (r *records) Write(b []byte) (int, error) {
-	want := r.want
+	want := int(r.want)
 	r.want = 0
 	if want == 0 || len(b) != want+recordOverhead {
 		return r.TCPConn.Write(b)
@@ -65,15 +65,16 @@ func (r *records) Read(p []byte) (int, error) {
 // rest, and what comes behind it, from the socket.
 func (r *records) handOver(p []byte) int {
 	have := r.in.buf[r.in.r:r.in.w]
-	if r.record == 0 && len(have) >= recordHeader {
-		r.record = recordHeader + int(have[3])<<8 + int(have[4])
+	record := int(r.record)
+	if record == 0 && len(have) >= recordHeader {
+		record = recordHeader + int(have[3])<<8 + int(have[4])
 	}
-	if r.record == 0 || r.record > len(have) {
-		r.record = len(have)
+	if record == 0 || record > len(have) {
+		record = len(have)
 	}
-	n := copy(p, have[:r.record])
+	n := copy(p, have[:record])
 	r.in.r += n
-	r.record -= n
+	r.record = int32(record - n)
 	return n
 }
 
