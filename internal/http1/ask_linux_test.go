@@ -37,15 +37,30 @@ func asked(t *testing.T, script httptestutil.Script, test func(*testing.T, *Conn
 }
 
 func TestEveryKindOfRequestCanBeAsked(t *testing.T) {
-	long := strings.Repeat("x", 3000)
+	long := func(n int) string { return strings.Repeat("x", n) }
+	post := func(n int) func() *http.Request {
+		return func() *http.Request {
+			return request(t, http.MethodPost, "http://example.test/", strings.NewReader(long(n)))
+		}
+	}
+	head := func(n int) func() *http.Request {
+		return func() *http.Request {
+			req := get(t)
+			req.Header.Set("X-Long", long(n))
+			return req
+		}
+	}
 	for name, req := range map[string]func() *http.Request{
-		"GET":                   func() *http.Request { return get(t) },
-		"a head of 3,000 bytes": func() *http.Request { r := get(t); r.Header.Set("X-Long", long); return r },
-		"a small body": func() *http.Request {
-			return request(t, http.MethodPost, "http://example.test/", strings.NewReader("body"))
-		},
+		"GET":                         func() *http.Request { return get(t) },
+		"a head of 3,000 bytes":       head(3000),
+		"a head longer than a buffer": head(2 * DefaultBufferSize),
+		"a small body":                post(4),
+		"the largest body asked":      post(maxAsked),
+		"one byte more":               post(maxAsked + 1),
+		"the largest inline body":     post(maxInline),
+		"one byte more than that":     post(maxInline + 1),
 		"a streamed body": func() *http.Request {
-			return request(t, http.MethodPost, "http://example.test/", io.MultiReader(strings.NewReader(long)))
+			return request(t, http.MethodPost, "http://example.test/", io.MultiReader(strings.NewReader(long(3000))))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

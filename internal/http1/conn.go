@@ -256,19 +256,31 @@ func (in *input) grow() {
 	in.buf = bigger
 }
 
-// buffers holds buffers of DefaultBufferSize to write from. Only bytes that no caller keeps live in them and in
-// inputs: bodies are copied out or shown to a Writer, heads become strings.
-var buffers = sync.Pool{New: func() any { return new([DefaultBufferSize]byte) }}
+// buffers holds buffers of DefaultBufferSize to write from, and larger ones that take the largest inline body, too. Only
+// bytes that no caller keeps live in them and in inputs: bodies are copied out or shown to a Writer, heads become strings.
+var (
+	buffers      = sync.Pool{New: func() any { return new([DefaultBufferSize]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new(largeBuffer) }}
+)
 
-func getBuffer(size int) []byte {
-	if size <= 0 || size == DefaultBufferSize {
+type largeBuffer [maxInline + DefaultBufferSize]byte
+
+// getBuffer lends a buffer for a head and that many bytes of body.
+func getBuffer(size int, body int64) []byte {
+	switch {
+	case body > DefaultBufferSize/2:
+		return largeBuffers.Get().(*largeBuffer)[:]
+	case size <= 0 || size == DefaultBufferSize:
 		return buffers.Get().(*[DefaultBufferSize]byte)[:]
 	}
 	return make([]byte, size)
 }
 
 func putBuffer(b []byte) {
-	if cap(b) == DefaultBufferSize {
+	switch cap(b) {
+	case DefaultBufferSize:
 		buffers.Put((*[DefaultBufferSize]byte)(b[:DefaultBufferSize]))
+	case len(largeBuffer{}):
+		largeBuffers.Put((*largeBuffer)(b[:len(largeBuffer{})]))
 	}
 }

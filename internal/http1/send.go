@@ -16,47 +16,71 @@ func (e *Exchange) send() error {
 	if err != nil {
 		return err
 	}
-	buf := getBuffer(e.Opts.WriteBuffer)
-	b, err := e.appendHead(buf[:0], &out)
-	if err == nil && out.inline {
-		e.Touched = true
-		b, err = out.appendInline(b)
+	if e.asks(&out) {
+		return e.ask(&out)
 	}
-	switch {
-	case err != nil:
-	case len(b) > maxDirect || out.inline && !e.Conn.kernel:
-		e.startUpload(out, slices.Clone(b))
-	case e.asks(&out):
-		e.ask(&out, b)
-	default:
-		e.Conn.claim()
-		n, werr := e.Conn.Write(b)
-		e.Wrote = n > 0
-		e.wroteHead(&out, werr)
+	buf := getBuffer(e.Opts.WriteBuffer, out.inlineLength())
+	b, err := e.appendRequest(buf[:0], &out)
+	if err == nil {
+		e.write(&out, b)
 	}
 	putBuffer(buf)
 	return err
 }
 
-// asks says whether the request is written and its answer waited for in one go: not if a part of it is still to come,
-// nor if somebody wants to hear of the moment between the two.
-func (e *Exchange) asks(out *outgoing) bool {
-	return e.Conn.canAsk() && e.Trace == nil && (out.body == nil || out.inline)
+// appendRequest appends the head, and the body too if that is sent with it.
+func (e *Exchange) appendRequest(b []byte, out *outgoing) ([]byte, error) {
+	b, err := e.appendHead(b, out)
+	if err == nil && out.inline {
+		e.Touched = true
+		b, err = out.appendInline(b)
+	}
+	return b, err
 }
 
-// ask does so. b is the whole request.
-func (e *Exchange) ask(out *outgoing, b []byte) {
+// write writes what has been appended.
+func (e *Exchange) write(out *outgoing, b []byte) {
+	if len(b) > maxDirect || out.inline && !e.Conn.kernel {
+		e.startUpload(*out, slices.Clone(b))
+		return
+	}
+	e.Conn.claim()
+	n, err := e.Conn.Write(b)
+	e.Wrote = n > 0
+	e.wroteHead(out, err)
+}
+
+// asks says whether the request is written and its answer waited for in one go: not if a part of it is still to come,
+// nor if somebody wants to hear of the moment between the two, nor if it is long.
+func (e *Exchange) asks(out *outgoing) bool {
+	return e.Conn.canAsk() && e.Trace == nil && (out.body == nil || out.inline && out.length <= maxAsked)
+}
+
+// ask does so. The request is in the buffer that the answer is read into until all of it has been sent, as others may
+// wait long for theirs and should not hold two buffers.
+func (e *Exchange) ask(out *outgoing) error {
+	c := e.Conn
+	c.takeInput(e.Opts.ReadBuffer)
+	b, err := e.appendRequest(c.in.buf[:0], out)
+	if err != nil {
+		c.giveInput()
+		return err
+	}
+	if len(b) > len(c.in.buf) {
+		e.write(out, b)
+		return nil
+	}
 	if out.inline {
 		e.body.Close()
 	}
 	e.awaitHead()
-	e.Conn.takeInput(e.Opts.ReadBuffer)
-	n, err := e.Conn.ask(b)
+	n, err := c.ask(b)
 	e.Wrote = n > 0
 	if err != nil {
 		e.more().err = err
 		e.abortAfter(earlyAnswerWait, err)
 	}
+	return nil
 }
 
 func (e *Exchange) traceHead() {

@@ -23,6 +23,9 @@ const (
 	// maxDirect is the size in bytes up to which head and small body together are written by the caller.
 	maxDirect = 2 * maxInline
 
+	// maxAsked is how many bytes of body a request may have that is asked, see send.go.
+	maxAsked = 2 << 10
+
 	copyBuffer = 32 << 10 // bytes of body copied at a time
 	maxSurplus = 64 << 10 // bytes counted beyond Content-Length before the error says so
 
@@ -83,6 +86,14 @@ func (out *outgoing) look() {
 		out.file = true
 		out.body = r
 	}
+}
+
+// inlineLength is how many bytes are sent with the head.
+func (out *outgoing) inlineLength() int64 {
+	if !out.inline {
+		return 0
+	}
+	return out.length
 }
 
 // sendsLength says whether Content-Length is written: always with a body of known length, and a zero
