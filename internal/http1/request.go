@@ -101,15 +101,25 @@ func hostHeader(req *http.Request, proxied bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if proxied && !(httpguts.ValidHostHeader(host) && bracketed(host)) {
+		return "", errInvalidHost
+	}
 	if !httpguts.ValidHostHeader(host) {
-		if proxied {
-			return "", errInvalidHost
-		}
 		// A socket's path is a common Host of requests to it; the field is then sent empty, as for
 		// any URI without an authority.
 		host = ""
 	}
 	return removeZone(host), nil
+}
+
+// bracketed says that brackets, if there are any, stand around all of host but its port (RFC 3986 section 3.2.2): a
+// proxy could not tell where another one ends.
+func bracketed(host string) bool {
+	if !strings.ContainsAny(host, "[]") {
+		return true
+	}
+	inside, port, closed := strings.Cut(strings.TrimPrefix(host, "["), "]")
+	return host[0] == '[' && closed && (port == "" || port[0] == ':') && !strings.ContainsAny(inside+port, "[]")
 }
 
 // plainHost says that host is made of letters, digits, and what stands between them in a name, an IPv4 address, or

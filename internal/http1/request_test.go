@@ -136,6 +136,10 @@ func TestATraceIsToldAboutEveryFieldInOrder(t *testing.T) {
 var refused = map[string]func(*http.Request){
 	"no host":                         func(r *http.Request) { r.Host, r.URL = "", nil },
 	"a host that is no host":          func(r *http.Request) { r.Host = "a b" },
+	"a bracket that nothing opens":    func(r *http.Request) { r.Host = "a]6\xa2:" },
+	"a bracket that nothing closes":   func(r *http.Request) { r.Host = "[::1:80" },
+	"brackets around a part":          func(r *http.Request) { r.Host = "a[::1]:80" },
+	"brackets in brackets":            func(r *http.Request) { r.Host = "[[::1]]:80" },
 	"a control character in a query":  func(r *http.Request) { r.URL.RawQuery = "a\x00b" },
 	"a line end in a query":           func(r *http.Request) { r.URL.RawQuery = "a\r\nHost: evil" },
 	"a line end in an opaque URL":     func(r *http.Request) { r.URL.Opaque = "/\nEvil: 1" },
