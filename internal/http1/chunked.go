@@ -85,13 +85,15 @@ func (k *chunks) next(c *Conn) error {
 }
 
 // parseChunkSize parses the hexadecimal size at the start of a line; white space or an extension may
-// follow (RFC 9112 section 7.1.1).
+// follow (RFC 9112 section 7.1.1), but, as with net/http, not one behind the other.
 func parseChunkSize(line []byte) (int64, error) {
 	digits, ext, found := bytes.Cut(line, []byte{';'})
 	if found && !validText(ext) {
 		return 0, errChunkedEncoding
 	}
-	digits = bytes.TrimRight(digits, " \t")
+	if !found {
+		digits = bytes.TrimRight(digits, " \t")
+	}
 	if len(digits) == 0 {
 		return 0, errNoChunkSize
 	}

@@ -57,6 +57,8 @@ var chunkedCases = []wireCase{
 		answer: chunkedHead + "2 2\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a space behind a size is accepted",
 		answer: chunkedHead + "2 \r\nhi\r\n0\r\n\r\n", status: 200, body: "hi"},
+	{name: "a space between a size and an extension is an error",
+		answer: chunkedHead + "2 ;a=b\r\nhi\r\n0\r\n\r\n", status: 200, says: "invalid byte in chunk length", end: EndError},
 	{name: "a chunk extension is ignored",
 		answer: chunkedHead + "2;a=b;c=\"d\"\r\nhi\r\n0;last\r\n\r\n", status: 200, body: "hi"},
 	{name: "a bare LF in a chunk extension is an error",
