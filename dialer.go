@@ -162,9 +162,9 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 	case r.dialer == plainDialer:
 		return r.custom(ctx)
 	case r.addr.IsValid(): // and the identity's
-		return r.netDialer().DialContext(ctx, "tcp", r.identity.address)
+		return r.tcpDialer().DialContext(ctx, "tcp", r.identity.address)
 	case r.identity.network == "unix" && r.via == nil:
-		return r.netDialer().DialContext(ctx, "unix", r.identity.address)
+		return netDialer.DialContext(ctx, "unix", r.identity.address)
 	}
 	found, err := r.lookup(ctx, r.identity.address)
 	if err != nil {
@@ -176,18 +176,20 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 
 // connect connects to an IP address.
 func (r *route) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	return r.netDialer().DialContext(ctx, "tcp", addr.String())
+	return r.tcpDialer().DialContext(ctx, "tcp", addr.String())
 }
 
-// tcpDialer is for all that needs no other.
-var tcpDialer = net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
+// netDialer is for all that needs no other.
+var netDialer = net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
 
-func (r *route) netDialer() *net.Dialer {
+// tcpDialer dials from the peer's LocalAddr. It must not look at the identity: that is written when one of the addresses
+// that are being raced has answered, while others still dial.
+func (r *route) tcpDialer() *net.Dialer {
 	local := r.peer.LocalAddr
-	if !local.IsValid() || r.identity.network == "unix" {
-		return &tcpDialer
+	if !local.IsValid() {
+		return &netDialer
 	}
-	d := tcpDialer
+	d := netDialer
 	d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
 	return &d
 }
