@@ -55,9 +55,6 @@ func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 		return socket.Write(b)
 	}
 	in.out, in.sent, in.failed = b, untried, nil
-	if in.attend == nil {
-		in.attend = in.ask
-	}
 	_ = c.raw.Read(in.attend) // an error of the wait is one that the next write or read meets, too
 	if !c.asking.CompareAndSwap(underWay, calm) {
 		c.calmDown()

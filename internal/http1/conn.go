@@ -104,18 +104,18 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 // writes return cause. The first cause stays. It does not wait and says no goodbye to the peer, which
 // is right for a connection whose exchange is being given up.
 func (c *Conn) Abort(cause error) {
-	if c.Condemn(cause) {
-		c.Cut()
+	if c.condemn(cause) {
+		c.cut()
 	}
 }
 
-// Condemn is the first half of Abort: whatever becomes of the exchange, the connection is never used again, and
-// cause is why. If it returns true, the caller must call Cut, the other half, which may block for as long as the
+// condemn is the first half of Abort: whatever becomes of the exchange, the connection is never used again, and
+// cause is why. If it returns true, the caller must call cut, the other half, which may block for as long as the
 // Close of a custom connection does.
-func (c *Conn) Condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &cause) }
+func (c *Conn) condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &cause) }
 
-// Cut closes the socket of a condemned connection.
-func (c *Conn) Cut() { c.Socket().Close() }
+// cut closes the socket of a condemned connection.
+func (c *Conn) cut() { c.Socket().Close() }
 
 // Close closes the connection in good order, with a TLS close_notify where there is TLS
 // (RFC 9112 section 9.8).
@@ -188,11 +188,21 @@ type input struct {
 }
 
 // inputs holds inputs of DefaultBufferSize.
-var inputs = sync.Pool{New: func() any {
-	in := &input{buf: make([]byte, DefaultBufferSize)}
+var inputs = sync.Pool{New: func() any { return newInput(DefaultBufferSize) }}
+
+func newInput(size int) *input {
+	in := &input{buf: make([]byte, size)}
 	in.attend = in.ask
 	return in
-}}
+}
+
+// release gives back what came from inputs. What it still held is lost.
+func (in *input) release() {
+	if len(in.buf) == DefaultBufferSize {
+		in.r, in.w, in.failed, in.chunk = 0, 0, nil, chunks{}
+		inputs.Put(in)
+	}
+}
 
 func (in *input) buffered() int {
 	if in == nil {
@@ -208,17 +218,15 @@ func (c *Conn) takeInput(size int) {
 	case size <= 0 || size == DefaultBufferSize:
 		c.in = inputs.Get().(*input)
 	default:
-		c.in = &input{buf: make([]byte, size)}
+		c.in = newInput(size)
 	}
 }
 
-// giveInput gives the buffer back. What it still held is lost: the caller has seen to that.
+// giveInput gives the buffer back. The caller has seen to what it still held.
 func (c *Conn) giveInput() {
-	in := c.in
-	c.in = nil
-	if in != nil && len(in.buf) == DefaultBufferSize {
-		in.r, in.w, in.failed, in.chunk = 0, 0, nil, chunks{}
-		inputs.Put(in)
+	if in := c.in; in != nil {
+		c.in = nil
+		in.release()
 	}
 }
 

@@ -221,10 +221,10 @@ func (e *Exchange) Cancel(cause error) {
 		return
 	}
 	e.canceled = true
-	first, handed := e.Conn.Condemn(cause), e.handed // a condemned connection does not become another's
+	first, handed := e.Conn.condemn(cause), e.handed // a condemned connection does not become another's
 	e.mu.Unlock()
 	if first {
-		e.Conn.Cut()
+		e.Conn.cut()
 	}
 	if handed {
 		e.end(EndCanceled)

@@ -82,8 +82,7 @@ func (r *records) handOver(p []byte) int {
 func (r *records) release() {
 	if in := r.in; in.buffered() == 0 && in.failed == nil {
 		r.in = nil
-		in.r, in.w = 0, 0
-		inputs.Put(in)
+		in.release()
 	}
 }
 

@@ -62,7 +62,7 @@ func TestNTLMBindsAConnectionUnderAnySpellingOfItsField(t *testing.T) {
 func TestACondemnedConnectionIsOpenUntilItIsCut(t *testing.T) {
 	var far *peer
 	with(t, 0, func(p *peer) { far = p; p.untilClosed() }, func(t *testing.T, c *Conn) {
-		if !c.Condemn(errReason) || c.Condemn(errReason) {
+		if !c.condemn(errReason) || c.condemn(errReason) {
 			t.Error("not exactly one of two has to cut the connection")
 		}
 		synctest.Wait()
@@ -70,7 +70,7 @@ func TestACondemnedConnectionIsOpenUntilItIsCut(t *testing.T) {
 			t.Errorf("the connection is closed before it is cut: %v", err)
 		}
 		wantCondition(t, c, PeerClosed) // never to be used again
-		c.Cut()
+		c.cut()
 		synctest.Wait()
 		if _, err := c.NetConn().Write([]byte("x")); err == nil {
 			t.Error("the connection is open after it was cut")

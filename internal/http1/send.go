@@ -77,8 +77,7 @@ func (e *Exchange) ask(out *outgoing) error {
 	n, err := c.ask(b)
 	e.Wrote = n > 0
 	if err != nil {
-		e.more().err = err
-		e.abortAfter(earlyAnswerWait, err)
+		e.written(err)
 	}
 	return nil
 }
@@ -102,12 +101,20 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 		e.body.Close()
 	}
 	e.wroteRequest(werr)
-	if werr != nil {
-		e.more().err = werr
-		e.abortAfter(earlyAnswerWait, werr)
-	} else {
+	e.written(werr)
+}
+
+// written says that the request has been written, or why not. Then an answer may come all the same.
+func (e *Exchange) written(err error) {
+	if err == nil {
 		e.awaitHead()
+		return
 	}
+	body := e.more()
+	e.mu.Lock()
+	body.err = err
+	e.mu.Unlock()
+	e.abortAfter(earlyAnswerWait, err)
 }
 
 // startUpload leaves the body to a goroutine, and the head too if that is given: a server may answer before it
@@ -140,14 +147,7 @@ func (e *Exchange) uploaded(err error) {
 	if e.bodyFailed(err) {
 		e.Conn.Abort(err) // the request can't be completed, so no answer to it is wanted
 	}
-	e.mu.Lock()
-	e.body.err = err
-	e.mu.Unlock()
-	if err == nil {
-		e.awaitHead()
-	} else {
-		e.abortAfter(earlyAnswerWait, err)
-	}
+	e.written(err)
 }
 
 // bodyFailed tells an error of the request's own body from one of the connection.
