@@ -42,7 +42,7 @@ func (e *DialError) Temporary() bool { return isTemporary(e.Err) }
 // cause of its context instead, and a request that could not be written at all what is wrong with it.
 type ExchangeError struct {
 	Identity Identity // of the connection
-	Reused   bool     // the connection had carried a request before
+	Reused   bool     // the connection had carried a request before, or had been idle in the pool
 	Wrote    bool     // at least one byte of the request was written
 	Started  bool     // at least one byte of the response arrived
 	Err      error    // the cause

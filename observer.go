@@ -119,8 +119,8 @@ type Acquired struct {
 	Protocol string   // see Dialed
 	Requests int      // on the connection now, this one included; more than 1 with HTTP/2 alone
 	Miss     MissReason
-	Reused   bool          // the connection has served before
-	Uses     int           // how often
+	Reused   bool          // the connection has served a request before, or was idle in the pool
+	Uses     int           // how many requests it has served before
 	Idle     time.Duration // how long it has idled since; 0 for a miss
 	Age      time.Duration // since it was dialed
 	Waited   time.Duration // how long the request waited: look-up, dial, or for another's connection; 0 for a hit

@@ -20,7 +20,7 @@ type outcome struct {
 	err      error
 	canceled bool // the request's context or its caller ended it
 	unfit    bool // the request cannot be written at all
-	reused   bool // the connection had served before
+	reused   bool // the connection had served a request before, or was idle in the pool
 	wrote    bool // a byte of the request was written
 	started  bool // a byte of the response arrived
 	status   int  // of the response; 0: none

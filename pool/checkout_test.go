@@ -259,3 +259,29 @@ func TestTheLargestTermsDoNotOverflow(t *testing.T) {
 		w.wantGauges(1, 0, 0, 0)
 	})
 }
+
+func TestAConnectionThatWasIdleCountsAsReusedEvenIfNobodyHasUsedIt(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.acquire("a", Terms{}).giveUp()
+		conn := w.dialed()
+		w.wantGauges(1, 0, 0, 0)
+		lease := w.try("a", Terms{})
+		wantConn(t, lease, conn)
+		if !lease.Reused() || lease.Uses() != 0 {
+			t.Errorf("reused %v after %d uses, want true after none", lease.Reused(), lease.Uses())
+		}
+	})
+}
+
+func TestAConnectionThatComesStraightFromItsDialIsNotReusedWhoeverGetsIt(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		terms := Terms{MaxConns: 1}
+		asker := w.acquire("a", terms)
+		other := w.acquire("a", terms)
+		asker.giveUp()
+		w.dialed()
+		if lease := other.leased(); lease.Reused() {
+			t.Error("the connection counts as reused")
+		}
+	})
+}

@@ -42,8 +42,11 @@ func (l Lease[K, C]) Key() K {
 	return l.entry.group.key
 }
 
-// Reused reports whether the connection was leased before.
-func (l Lease[K, C]) Reused() bool { return l.number > 1 }
+// Reused reports whether the connection was leased before, or was idle in the pool before this lease. A connection
+// that idled can be stale even if nobody has used it.
+func (l Lease[K, C]) Reused() bool {
+	return l.number > 1 || l.entry != nil && l.found == hit
+}
 
 // Uses returns how many leases the connection had before this one.
 func (l Lease[K, C]) Uses() int {

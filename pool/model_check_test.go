@@ -19,7 +19,7 @@ func (m *machine) leased(rt *rapid.T, c *refConn, lease testLease, uses int, mis
 	if miss == "" {
 		idle = c.rested
 	}
-	if lease.Uses() != uses || lease.Reused() != (uses > 0) || lease.Miss() != miss || lease.Key() != c.key ||
+	if lease.Uses() != uses || lease.Reused() != (uses > 0 || miss == "") || lease.Miss() != miss || lease.Key() != c.key ||
 		lease.IdleTime() != idle || lease.Age() != m.ref.now-c.born {
 		rt.Fatalf("conn %d: lease says uses %d, miss %q, key %q, idle %v, age %v; want %d, %q, %q, %v, %v",
 			c.id, lease.Uses(), lease.Miss(), lease.Key(), lease.IdleTime(), lease.Age(),

@@ -139,7 +139,7 @@ func TestAnIdleSharedConnectionThatWasNeverLeasedIsUnused(t *testing.T) {
 		w.wantGauges(1, 0, 0, 0)
 		lease := w.try("a", Terms{})
 		wantConn(t, lease, conn)
-		if lease.Reused() {
+		if lease.Uses() != 0 {
 			t.Error("the lease that never began was counted")
 		}
 	})

@@ -17,7 +17,7 @@ const demoLegend = `
   wrong      got the answer to another request
   conns      connections opened, as the server counted them
   saved      requests less connections: the handshakes that were not needed
-  hits       attempts on a connection that had served before
+  hits       attempts on a connection that had served before or had idled
   recovered  requests answered after their first attempt had met a dead connection
   dropped    connections dropped before a request met them, because they were closed by the server or
              had bytes on them that nobody had asked for; net/http does not tell
