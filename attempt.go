@@ -7,7 +7,7 @@ import (
 	"net/http/httptrace"
 	"sync"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -20,21 +20,13 @@ type attempt struct {
 	req   *http.Request // orig, or a copy with another body
 	ctx   context.Context
 	trace *httptrace.ClientTrace
-	x     *http1.Exchange // nil over HTTP/2
 
 	number  int32 // 1 for the first
 	redials int32 // for connections that retired before anybody could use them, of this attempt and those before it
-	status  int32 // of the response; 0: none
 
 	fresh bool // only a new connection will do
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
-	// untouched says that the exchange ended before it did anything to its connection.
-	untouched bool
-	// These are what the exchange tells besides, see outcome; touched: the request's body was read from, or closed.
-	wrote, touched, started bool
-	// And these what only HTTP/2 does.
-	refused, turnedOver, lost, reset, wantsHTTP1 bool
 
 	lease connLease
 	clock clock
@@ -61,13 +53,13 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attemp
 
 // end is called once by the walk, when the caller gets the response, and once by the exchange when it has ended. The
 // later of them is the end of the attempt; neither may touch it afterwards. An exchange that failed is followed by
-// another attempt, or the walk abandons this one: its end does not come.
-func (a *attempt) end() {
+// another attempt, or the walk abandons this one: its end does not come. Both know the status of the response.
+func (a *attempt) end(status int32) {
 	if a.ends.Add(1) < 2 {
 		return
 	}
 	watched := a.t.core.inflight.remove(a)
-	a.observeEnd(nil)
+	a.observeEnd(status, nil)
 	if !watched { // or somebody may still look at it
 		*a = attempt{}
 		attempts.Put(a)
@@ -168,7 +160,7 @@ func (a *attempt) tries() int { return int(a.number + a.redials) }
 
 // bindsConnection says that the server may take the request's credential for that of its connection, and so of
 // whoever shares that: there must be nobody.
-func bindsConnection(req *http.Request) bool { return http1.BindsConnection(req.Header, 0, nil) }
+func bindsConnection(req *http.Request) bool { return exchange.BindsConnection(req.Header, 0, nil) }
 
 // terms are what the Transport and the peer say about pooling.
 func (t *Transport) terms(p *Peer) pool.Terms {
@@ -221,50 +213,32 @@ func (a *attempt) acquired(id Identity, err error) {
 }
 
 // run runs the exchange on the leased connection.
-func (a *attempt) run() (*http.Response, error) {
-	resp, err := a.lease.Conn().exchange(a)
+func (a *attempt) run() (*http.Response, outcome) {
+	resp, o, err := a.lease.Conn().exchange(a)
 	if resp != nil {
 		resp.Request = a.orig
 	}
-	return resp, err
-}
-
-// outcome is what decide needs to know.
-func (a *attempt) outcome(resp *http.Response, err error) outcome {
-	o := outcome{
-		err:      err,
-		canceled: err != nil && a.canceledBy() != nil,
-		unfit:    a.untouched,
-		reused:   a.lease.Reused(),
-		wrote:    a.wrote,
-		started:  a.started,
-
-		refused: a.refused, turnedOver: a.turnedOver, lost: a.lost, reset: a.reset, wantsHTTP1: a.wantsHTTP1,
-	}
-	if resp != nil {
-		o.status = resp.StatusCode
-	}
-	return o
+	return resp, outcome{Outcome: o, err: err, canceled: err != nil && a.canceledBy() != nil, reused: a.lease.Reused()}
 }
 
 // result is what RoundTrip returns.
-func (a *attempt) result(resp *http.Response, err error) (*http.Response, error) {
-	if err == nil {
+func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error) {
+	if o.err == nil {
 		a.saved()
-		a.end()
+		a.end(o.Status)
 		return resp, nil
 	}
 	if cause := a.canceledBy(); cause != nil {
-		return nil, a.abandon(cause)
+		return nil, a.abandon(cause, o.Touched)
 	}
-	if a.untouched || ownFault(err) {
-		return nil, a.abandon(ownError(err))
+	if o.Unfit || ownFault(o.err) {
+		return nil, a.abandon(ownError(o.err), o.Touched)
 	}
 	return nil, a.abandon(&ExchangeError{
 		Identity: a.lease.Key().Value(),
-		Reused:   a.lease.Reused(), Wrote: a.wrote, Started: a.started,
-		Err: err,
-	})
+		Reused:   o.reused, Wrote: o.Wrote, Started: o.Started,
+		Err: o.err,
+	}, o.Touched)
 }
 
 // saved counts a request that a retry has saved.
@@ -274,43 +248,43 @@ func (a *attempt) saved() {
 	}
 }
 
-// abandon ends a request that has no response, and returns err.
-func (a *attempt) abandon(err error) error {
+// abandon ends a request that has no response, and returns err. touched: its body is read from, or closed.
+func (a *attempt) abandon(err error, touched bool) error {
 	a.t.core.inflight.remove(a)
 	if a.number > 1 {
 		a.t.core.counters.failed.Add(1)
 	}
-	if !a.touched {
+	if !touched {
 		closeBody(a.req)
 	}
-	a.observeEnd(err)
+	a.observeEnd(0, err)
 	return err
 }
 
 // again makes the next attempt at the request.
-func (a *attempt) again(v verdict, resp *http.Response, cause error) (*attempt, error) {
+func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, error) {
 	if resp != nil {
 		resp.Body.Close()
 	}
 	a.t.core.counters.retried(v)
-	a.observeRetried(v, cause)
-	req, err := rewind(a.req, a.touched)
+	a.observeRetried(v, o.err)
+	req, err := rewind(a.req, o.Touched)
 	if err != nil {
-		return nil, a.abandon(err)
+		return nil, a.abandon(err, o.Touched)
 	}
 	next := newAttempt(a.t, a.orig, req, a.peer, a)
-	next.fresh, next.alone = v.fresh(next.tries(), a.lease.Conn().telling(cause)), v.alone(next.tries())
+	next.fresh, next.alone = v.fresh(next.tries(), a.lease.Conn().telling(o.err)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
 }
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
-func (a *attempt) ExchangeDone(end http1.End) {
-	if end == http1.EndError && a.canceledBy() != nil {
-		end = http1.EndCanceled // while it waited for an answer to a ping
+func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
+	if end == exchange.EndError && a.canceledBy() != nil {
+		end = exchange.EndCanceled // while it waited for an answer to a ping
 	}
 	left := a.leaving()
-	reason := a.lease.Conn().giveBack(a, end)
-	a.observeDone(left, reason)
-	a.end()
+	reason := a.lease.Conn().giveBack(a, end, o)
+	a.observeDone(left, o.Status, reason)
+	a.end(o.Status)
 }

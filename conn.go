@@ -4,7 +4,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -13,14 +13,14 @@ type conn interface {
 	pool.Conn
 	// NetConn returns the connection below, with TLS if there is TLS.
 	NetConn() net.Conn
-	// exchange runs the attempt's request. It tells the attempt once, by ExchangeDone, when the exchange has ended:
-	// with the body of the response, or before it returns an error.
-	exchange(a *attempt) (*http.Response, error)
+	// exchange runs the attempt's request, and returns what came of it. It tells the attempt once, by ExchangeDone, when
+	// the exchange has ended: with the body of the response, or before it returns an error.
+	exchange(a *attempt) (*http.Response, exchange.Outcome, error)
 	// telling says whether connections of this kind tell by themselves when they fail like this.
 	telling(failure error) bool
 	// giveBack ends the attempt's lease after an exchange that has ended like this. It returns why the connection
 	// serves no further one, or "".
-	giveBack(a *attempt, end http1.End) CloseReason
+	giveBack(a *attempt, end exchange.End, o exchange.Outcome) CloseReason
 	// about returns what the Observer is told.
 	about() *facts
 }

@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -42,19 +42,19 @@ func isStub(err error) bool {
 }
 
 // exchange leaves the request to the connection's new owner. There is no telling when its response ends.
-func (c *alternateConn) exchange(a *attempt) (*http.Response, error) {
+func (c *alternateConn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	resp, err := c.RoundTrip(a.req)
-	a.touched = a.req.Body != nil // whatever came of it: the new owner closes it
-	end := http1.Reusable
+	o := exchange.Outcome{Touched: a.req.Body != nil} // whatever came of it: the new owner closes it
+	end := exchange.Reusable
 	if err != nil {
-		end = http1.EndError
+		end = exchange.EndError
 		var unused interface{ IsHTTP2NoCachedConnError() }
-		a.wrote = !errors.As(err, &unused)
+		o.Wrote = !errors.As(err, &unused)
 	} else {
-		a.status = int32(resp.StatusCode)
+		o.Status = int32(resp.StatusCode)
 	}
-	a.ExchangeDone(end)
-	return resp, err
+	a.ExchangeDone(end, o)
+	return resp, o, err
 }
 
 // Share is the pool's. How many requests go at a time is the new owner's business.
@@ -78,8 +78,8 @@ func (c *alternateConn) NetConn() net.Conn { return c.nc }
 func (c *alternateConn) telling(error) bool { return false }
 
 // giveBack discards the connection whatever has gone wrong: its owner has dealt with what could be dealt with.
-func (c *alternateConn) giveBack(a *attempt, end http1.End) CloseReason {
-	if end == http1.Reusable {
+func (c *alternateConn) giveBack(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
+	if end == exchange.Reusable {
 		return a.lease.Release()
 	}
 	return a.discard(end)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/watch"
 	"github.com/peerpool/peerpool/pool"
@@ -33,16 +34,14 @@ var (
 
 // exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
 // allocation.
-func (c *http1Conn) exchange(a *attempt) (*http.Response, error) {
+func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Ctx: a.ctx, Opts: c.route.exchanges, Trace: a.trace, Owner: a}
-	a.x = x
 	x.HeedLater = !a.running(x)
 	resp, err := x.Run()
 	if resp != nil {
 		resp.TLS = c.tls
 	}
-	a.wrote, a.touched, a.started = x.Wrote, x.Touched, x.Started
-	return resp, err
+	return resp, x.Outcome, err
 }
 
 // exchangeOptions are what the exchanges of a Transport have in common: those on connections that belong to one Group,
@@ -87,18 +86,16 @@ func (r *route) exchangeOptions() *http1.Options {
 func (c *http1Conn) telling(error) bool { return false }
 
 // giveBack discards the connection whatever has gone wrong.
-func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
-	a.status = int32(a.x.Status)
+func (c *http1Conn) giveBack(a *attempt, end exchange.End, o exchange.Outcome) (reason CloseReason) {
 	switch end {
-	case http1.EndUpgrade:
+	case exchange.EndUpgrade:
 		c.unwatch()
 		a.lease.Hijack()
 		return CloseReason(end)
-	case http1.EndUntouched:
-		a.untouched = true
+	case exchange.EndUnfit:
 		return a.lease.Release()
-	case http1.Reusable:
-		a.heedKeepAlive()
+	case exchange.Reusable:
+		a.heedKeepAlive(o.KeepAlive)
 		reason = a.lease.Release()
 		a.putIdle(reason)
 		return reason
@@ -108,8 +105,8 @@ func (c *http1Conn) giveBack(a *attempt, end http1.End) (reason CloseReason) {
 
 // heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
 // tenth for the time that a request takes to reach it.
-func (a *attempt) heedKeepAlive() {
-	if ka := a.x.KeepAlive; ka.Timeout >= 0 || ka.Max >= 0 {
+func (a *attempt) heedKeepAlive(ka exchange.KeepAlive) {
+	if ka.Timeout >= 0 || ka.Max >= 0 {
 		idle := time.Duration(-1)
 		if ka.Timeout >= 0 {
 			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)

@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/pool"
 	"golang.org/x/net/http/httpguts"
@@ -55,8 +55,8 @@ func (c *http2Conn) telling(failure error) bool { return !errors.Is(failure, htt
 
 // giveBack leaves the connection in use, unless its caller wants otherwise: what went wrong did so on one stream, and
 // what goes wrong on the connection retires it by itself.
-func (c *http2Conn) giveBack(a *attempt, end http1.End) CloseReason {
-	if end == http1.EndDiscarded {
+func (c *http2Conn) giveBack(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
+	if end == exchange.EndDiscarded {
 		return a.discard(end)
 	}
 	return a.lease.Release()
@@ -64,36 +64,33 @@ func (c *http2Conn) giveBack(a *attempt, end http1.End) CloseReason {
 
 // exchange runs the attempt's request on a stream. A connection that has been quiet is asked first whether it is
 // still there.
-func (c *http2Conn) exchange(a *attempt) (*http.Response, error) {
+func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	if err := c.check(a); err != nil {
-		a.refused = c.TurnedOver()
-		a.turnedOver = a.refused
-		a.ExchangeDone(http1.EndError)
-		return nil, err
+		var o exchange.Outcome
+		o.TurnedOver = c.TurnedOver()
+		o.Refused = o.TurnedOver
+		a.ExchangeDone(exchange.EndError, o)
+		return nil, o, err
 	}
 	if a.req.Close || httpguts.HeaderValuesContainsToken(a.req.Header["Connection"], "close") {
-		c.Retire(http2.Reason(http1.EndClose))
+		c.Retire(http2.Reason(exchange.EndClose))
 	}
 	x := c.NewExchange(a.ctx, a.req, a)
 	a.running(stream{x})
 	resp, err := x.Run()
-	a.touched = x.Touched
 	if err != nil {
-		a.wrote, a.started = x.Wrote, x.Started
-		a.turnedOver = x.TurnedOver
-		a.untouched = x.Unfit
-		a.refused, a.lost, a.reset = x.Unprocessed, x.Lost || x.Stuck, x.Reset
-		if a.wantsHTTP1 = x.HTTP1Required && c.http1; a.wantsHTTP1 {
+		o := x.Outcome
+		if o.WantsHTTP1 = o.WantsHTTP1 && c.http1; o.WantsHTTP1 {
 			c.learned.wantHTTP1()
 		}
-		return nil, err
+		return nil, o, err
 	}
-	a.status = int32(resp.StatusCode)
-	if !c.partitioned && http1.BindsConnection(a.req.Header, resp.StatusCode, resp.Header) {
-		c.Retire(http2.Reason(http1.EndAuth))
+	if !c.partitioned && exchange.BindsConnection(a.req.Header, resp.StatusCode, resp.Header) {
+		c.Retire(http2.Reason(exchange.EndAuth))
 	}
+	o := x.Outcome
 	x.HandOver()
-	return resp, nil
+	return resp, o, nil
 }
 
 // check finds out whether the connection is still good, before anything is written to it.

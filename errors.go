@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/pool"
 )
@@ -30,7 +31,7 @@ func (e *DialError) Error() string { return e.Err.Error() }
 func (e *DialError) Unwrap() error { return e.Err }
 
 // Timeout says whether the dial ran out of time.
-func (e *DialError) Timeout() bool { return http1.IsTimeout(e.Err) }
+func (e *DialError) Timeout() bool { return exchange.IsTimeout(e.Err) }
 
 // Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
 func (e *DialError) Temporary() bool { return isTemporary(e.Err) }
@@ -61,7 +62,7 @@ func (e *ExchangeError) Error() string {
 func (e *ExchangeError) Unwrap() error { return e.Err }
 
 // Timeout says whether the exchange ran out of time.
-func (e *ExchangeError) Timeout() bool { return http1.IsTimeout(e.Err) }
+func (e *ExchangeError) Timeout() bool { return exchange.IsTimeout(e.Err) }
 
 // Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
 func (e *ExchangeError) Temporary() bool { return isTemporary(e.Err) }

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/resolve"
 )
 
@@ -146,7 +146,7 @@ func (a *attempt) leaving() int {
 }
 
 // discard ends the lease with the connection.
-func (a *attempt) discard(end http1.End) CloseReason {
+func (a *attempt) discard(end exchange.End) CloseReason {
 	if a.t.Observer != nil {
 		a.lease.Conn().about().spoiled.Store(true)
 	}
@@ -154,13 +154,13 @@ func (a *attempt) discard(end http1.End) CloseReason {
 	return CloseReason(end)
 }
 
-func (a *attempt) observeDone(left int, reason CloseReason) {
+func (a *attempt) observeDone(left int, status int32, reason CloseReason) {
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		c := a.lease.Conn().about()
 		o.Done(a.ctx, Done{
 			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Attempt: int(a.number),
 			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
-			Status: int(a.status), Close: reason, Duration: sinceThen(a.clock.begun),
+			Status: int(status), Close: reason, Duration: sinceThen(a.clock.begun),
 		})
 	}
 }
@@ -174,20 +174,16 @@ func (a *attempt) observeRetried(v verdict, cause error) {
 	}
 }
 
-// observeEnd is called once for a request, when its last attempt has ended.
-func (a *attempt) observeEnd(err error) {
+// observeEnd is called once for a request, when its last attempt has ended: with the status of its response, or with err.
+func (a *attempt) observeEnd(status int32, err error) {
 	o := a.t.Observer
 	if o == nil || o.Ended == nil {
 		return
 	}
-	e := Ended{
+	o.Ended(a.ctx, Ended{
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
-		Attempts: int(a.number), Err: err, Duration: sinceThen(a.clock.first),
-	}
-	if err == nil {
-		e.Status = int(a.status)
-	}
-	o.Ended(a.ctx, e)
+		Status: int(status), Attempts: int(a.number), Err: err, Duration: sinceThen(a.clock.first),
+	})
 }
 
 // observed returns a resolver that reports what r says.

@@ -3,7 +3,7 @@ package peerpool
 import (
 	"slices"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/pool"
 )
@@ -26,10 +26,10 @@ var closeReasons = []CloseReason{
 	pool.ReasonShutdown, pool.ReasonNoCapacity, pool.ReasonSurplus,
 	pool.ReasonUnspecified,
 	// the exchange
-	CloseReason(http1.EndError), CloseReason(http1.EndCanceled), CloseReason(http1.EndTimeout),
-	CloseReason(http1.EndClose), CloseReason(http1.EndUnread), CloseReason(http1.EndUnsent),
-	CloseReason(http1.EndAmbiguous), CloseReason(http1.EndAuth), CloseReason(http1.EndDiscarded),
-	CloseReason(http1.EndTunnel),
+	CloseReason(exchange.EndError), CloseReason(exchange.EndCanceled), CloseReason(exchange.EndTimeout),
+	CloseReason(exchange.EndClose), CloseReason(exchange.EndUnread), CloseReason(exchange.EndUnsent),
+	CloseReason(exchange.EndAmbiguous), CloseReason(exchange.EndAuth), CloseReason(exchange.EndDiscarded),
+	CloseReason(exchange.EndTunnel),
 	// HTTP/2
 	CloseReason(http2.ReasonGoAway), CloseReason(http2.ReasonPingTimeout), CloseReason(http2.ReasonProtocol),
 	CloseReason(http2.ReasonStreamIDs),

@@ -57,8 +57,8 @@ func sameSet[S ~string](t *testing.T, listed []S, inCode []string) {
 func TestEveryReasonIsListed(t *testing.T) {
 	sameSet(t, peerpool.MissReasons(), constantsOf(t, "pool/reason.go", "Miss"))
 
-	ends := constantsOf(t, "internal/http1/exchange.go", "End")
-	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "untouched" }) // close nothing
+	ends := constantsOf(t, "internal/exchange/end.go", "End")
+	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "unfit" }) // close nothing
 	inHTTP2 := constantsOf(t, "internal/http2/conn.go", "Reason")
 	sameSet(t, peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, constantsOf(t, "pool/reason.go", "Reason")))
 

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // maxAttempts bounds how often one request is sent. A stale connection costs one: the next attempt dials.
@@ -15,22 +15,12 @@ const maxAttempts = 3
 // connections after a few requests does that to all others that are on their way, and means no harm.
 const maxTurns = 8
 
-// outcome is what became of one attempt, as far as the verdict needs it.
+// outcome is what an attempt came to, as far as the verdict needs it.
 type outcome struct {
+	exchange.Outcome
 	err      error
 	canceled bool // the request's context or its caller ended it
-	unfit    bool // the request cannot be written at all
 	reused   bool // the connection had served a request before, or was idle in the pool
-	wrote    bool // a byte of the request was written
-	started  bool // a byte of the response arrived
-	status   int  // of the response; 0: none
-
-	// What only HTTP/2 tells.
-	refused    bool // the server has said that it did not process the request
-	lost       bool // the connection did not answer a ping, or came to allow no requests
-	reset      bool // the server has ended the stream
-	turnedOver bool // refused with GOAWAY(NO_ERROR): the server closes the connection, as it does after a while
-	wantsHTTP1 bool // the server wants the request over HTTP/1.1
 }
 
 // replay says in which ways a request can be sent again.
@@ -91,21 +81,21 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 // RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may do this.
 func decide(o outcome, r replay, attempt int) verdict {
 	switch {
-	case !r.body, attempt >= maxAttempts && !o.turnedOver, attempt >= maxTurns:
+	case !r.body, attempt >= maxAttempts && !o.TurnedOver, attempt >= maxTurns:
 		return giveUp
-	case o.status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
+	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected
-	case o.err == nil, o.canceled, o.unfit, o.started, http1.IsTimeout(o.err), ownFault(o.err):
+	case o.err == nil, o.canceled, o.Unfit, o.Started, exchange.IsTimeout(o.err), ownFault(o.err):
 		return giveUp
-	case o.wantsHTTP1:
+	case o.WantsHTTP1:
 		return retryHTTP1
-	case o.refused:
+	case o.Refused:
 		return retryRefused
-	case !o.wrote:
+	case !o.Wrote:
 		return retryUnsent
-	case o.lost && r.idempotent:
+	case o.Lost && r.idempotent:
 		return retryLost
-	case o.reset:
+	case o.Reset:
 		return giveUp
 	case o.reused && r.idempotent:
 		return retryStale
@@ -115,13 +105,13 @@ func decide(o outcome, r replay, attempt int) verdict {
 
 // ownFault says that the request itself was wrong, or its body failed.
 func ownFault(err error) bool {
-	var body *http1.BodyError
+	var body *exchange.BodyError
 	return errors.As(err, &body)
 }
 
 // ownError returns what the request's body returned, as it did.
 func ownError(err error) error {
-	var body *http1.BodyError
+	var body *exchange.BodyError
 	if errors.As(err, &body) {
 		return body.Err
 	}

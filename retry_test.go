@@ -12,13 +12,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http1"
 )
 
 // ways are how an attempt may have ended: with a status, or with an error.
 var ways = []struct {
 	name    string
-	status  int
+	status  int32
 	err     error
 	network bool // an error of the connection, and nobody's decision
 }{
@@ -35,8 +36,8 @@ var ways = []struct {
 	{name: "header timeout", err: http1.ErrHeaderTimeout},
 	{name: "deadline", err: fmt.Errorf("read: %w", os.ErrDeadlineExceeded)},
 	{name: "context deadline", err: context.DeadlineExceeded},
-	{name: "the body", err: &http1.BodyError{Err: io.ErrUnexpectedEOF}},
-	{name: "the body, wrapped", err: fmt.Errorf("upload: %w", &http1.BodyError{Err: syscall.ECONNRESET})},
+	{name: "the body", err: &exchange.BodyError{Err: io.ErrUnexpectedEOF}},
+	{name: "the body, wrapped", err: fmt.Errorf("upload: %w", &exchange.BodyError{Err: syscall.ECONNRESET})},
 }
 
 // permitted states the rules independently of decide: as what must hold for a retry, one after the other.
@@ -52,14 +53,14 @@ func permitted(network bool, o outcome, r replay, attempt int) verdict {
 	// can only be so if others had used it before, and once is enough to find out.
 	unsent = unsent && o.err != nil
 	stale = stale && o.err != nil
-	misdirected = misdirected && o.status == 421 && o.reused && attempt == 1
+	misdirected = misdirected && o.Status == 421 && o.reused && attempt == 1
 	// Nothing is sent again after somebody has decided that it should end, nor when it was wrong itself, nor
 	// when the server has begun to answer.
-	ended := !network || o.canceled || o.unfit || o.started
-	unsent = unsent && !ended && !o.wrote
+	ended := !network || o.canceled || o.Unfit || o.Started
+	unsent = unsent && !ended && !o.Wrote
 	// What the server may have acted upon is sent again only if that does no harm, and only after a
 	// connection that the server may have closed before it saw any of it.
-	stale = stale && !ended && o.wrote && o.reused && r.idempotent
+	stale = stale && !ended && o.Wrote && o.reused && r.idempotent
 
 	switch {
 	case misdirected:
@@ -79,9 +80,11 @@ func TestARequestIsSentAgainExactlyWhenTheRulesPermitIt(t *testing.T) {
 		for bits := range 1 << 7 {
 			bit := func(n int) bool { return bools[bits>>n&1] }
 			o := outcome{
-				err: way.err, status: way.status,
-				canceled: bit(0) && way.err != nil, unfit: bit(1) && way.err != nil,
-				reused: bit(2), wrote: bit(3), started: bit(4) || way.status != 0,
+				Outcome: exchange.Outcome{
+					Status: way.status, Unfit: bit(1) && way.err != nil,
+					Wrote: bit(3), Started: bit(4) || way.status != 0,
+				},
+				err: way.err, canceled: bit(0) && way.err != nil, reused: bit(2),
 			}
 			r := replay{idempotent: bit(5), body: bit(6)}
 			for attempt := 1; attempt <= maxAttempts+1; attempt++ {

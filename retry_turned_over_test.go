@@ -3,11 +3,13 @@ package peerpool
 import (
 	"errors"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // TestARequestThatGracefulEndsTurnAwayIsSentAgainMoreOften: each time, another connection has served its time.
 func TestARequestThatGracefulEndsTurnAwayIsSentAgainMoreOften(t *testing.T) {
-	gone := outcome{err: errors.New("GOAWAY"), wrote: true, refused: true, turnedOver: true}
+	gone := outcome{Outcome: exchange.Outcome{Wrote: true, Refused: true, TurnedOver: true}, err: errors.New("GOAWAY")}
 	for attempt := 1; attempt <= maxTurns+1; attempt++ {
 		want := retryRefused
 		if attempt >= maxTurns {
@@ -23,7 +25,7 @@ func TestARequestThatGracefulEndsTurnAwayIsSentAgainMoreOften(t *testing.T) {
 			t.Errorf("attempt %d is made alone: %v", attempt, got)
 		}
 	}
-	gone.turnedOver = false
+	gone.TurnedOver = false
 	if got := decide(gone, replay{body: true}, maxAttempts); got != giveUp {
 		t.Errorf("a server that refuses is asked for the fourth time: %q", got)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -44,18 +44,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	a := newAttempt(t, orig, req, peer, nil)
 	for {
 		if err := a.acquire(); err != nil {
-			http1.AwaitClient(orig, err)
-			return nil, a.abandon(err)
+			exchange.AwaitClient(orig, err)
+			return nil, a.abandon(err, false)
 		}
-		resp, err := a.run()
-		v := decide(a.outcome(resp, err), replayOf(a.req, a.touched), a.tries())
+		resp, o := a.run()
+		v := decide(o, replayOf(a.req, o.Touched), a.tries())
 		if v == giveUp {
-			if resp, err = a.result(resp, err); err != nil {
-				http1.AwaitClient(orig, err)
+			if resp, err = a.result(resp, o); err != nil {
+				exchange.AwaitClient(orig, err)
 			}
 			return resp, err
 		}
-		if a, err = a.again(v, resp, err); err != nil {
+		if a, err = a.again(v, resp, o); err != nil {
 			return nil, err
 		}
 	}

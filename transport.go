@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const (
@@ -170,6 +170,6 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 // response of another RoundTripper.
 func Discard(resp *http.Response) {
 	if resp != nil && resp.Body != nil {
-		http1.Discard(resp.Body)
+		exchange.Discard(resp.Body)
 	}
 }

@@ -161,7 +161,7 @@ func TestTheBenchmarksMeasureTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := readAll(t, resp.Body)
-	ours := exchange(NewConn(newCanned()), get(t))
+	ours := exchangeOn(NewConn(newCanned()), get(t))
 	got := run(t, ours)
 	if len(got.Header) != 4 || len(resp.Header) != 4 {
 		t.Errorf("the response has %d and %d fields", len(got.Header), len(resp.Header))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // asked runs test on every kind of connection that is asked on, after a first exchange on it.
@@ -66,9 +67,9 @@ func TestEveryKindOfRequestCanBeAsked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			asked(t, httptestutil.Replies(hello), func(t *testing.T, c *Conn) {
 				for range 3 {
-					e := exchange(c, req())
+					e := exchangeOn(c, req())
 					wantBody(t, run(t, e), "hello")
-					wantEnd(t, e, Reusable)
+					wantEnd(t, e, exchange.Reusable)
 					wantCondition(t, c, Quiet)
 				}
 			})
@@ -97,9 +98,9 @@ func TestAnAnswerMayComeInAnyPieces(t *testing.T) {
 			}
 			asked(t, script, func(t *testing.T, c *Conn) {
 				for range 3 {
-					e := exchange(c, get(t))
+					e := exchangeOn(c, get(t))
 					wantBody(t, run(t, e), big)
-					wantEnd(t, e, Reusable)
+					wantEnd(t, e, exchange.Reusable)
 					wantCondition(t, c, Quiet)
 				}
 			})
@@ -134,7 +135,7 @@ func TestAPeerThatEndsTheConnectionEndsAnAsk(t *testing.T) {
 				w.WaitClosed()
 			}
 			asked(t, script, func(t *testing.T, conn *Conn) {
-				e := exchange(conn, get(t))
+				e := exchangeOn(conn, get(t))
 				err := runFails(t, e)
 				if !errors.Is(err, c.want) {
 					t.Errorf("the error is %v, want %v", err, c.want)
@@ -145,7 +146,7 @@ func TestAPeerThatEndsTheConnectionEndsAnAsk(t *testing.T) {
 				if !e.Wrote || e.Started {
 					t.Errorf("written: %t, answered: %t", e.Wrote, e.Started)
 				}
-				wantEnd(t, e, EndError)
+				wantEnd(t, e, exchange.EndError)
 			})
 		})
 	}
@@ -160,7 +161,7 @@ func TestAnAskOnADeadConnectionFailsToWrite(t *testing.T) {
 	asked(t, script, func(t *testing.T, c *Conn) {
 		kill <- struct{}{}
 		eventually(t, c, PeerClosed) // and so takes the reset away
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		err := runFails(t, e)
 		if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "write" || !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("the error is %#v, want a broken pipe", err)
@@ -208,7 +209,7 @@ func TestAnAskAfterACloseIsNone(t *testing.T) {
 		end <- struct{}{}
 		eventually(t, c, PeerClosed)
 		c.Rouse()
-		wantEnd(t, failed(t, exchange(c, get(t)), io.EOF), EndError)
+		wantEnd(t, failed(t, exchangeOn(c, get(t)), io.EOF), exchange.EndError)
 	})
 }
 
@@ -238,7 +239,7 @@ func TestRousingFindsACloseThatAnAskHasMissed(t *testing.T) {
 			<-requested
 			c.Rouse()
 		}()
-		wantEnd(t, failed(t, exchange(c, get(t)), io.EOF), EndError)
+		wantEnd(t, failed(t, exchangeOn(c, get(t)), io.EOF), exchange.EndError)
 	})
 }
 
@@ -263,20 +264,20 @@ func TestAnAskCanBeInterrupted(t *testing.T) {
 		asked(t, script, func(t *testing.T, c *Conn) {
 			req, cancel := cancelable(get(t))
 			go func() { <-requested; cancel(errReason) }()
-			wantEnd(t, failed(t, exchange(c, req), errReason), EndCanceled)
+			wantEnd(t, failed(t, exchangeOn(c, req), errReason), exchange.EndCanceled)
 		})
 	})
 	t.Run("by an abort", func(t *testing.T) {
 		asked(t, script, func(t *testing.T, c *Conn) {
 			go func() { <-requested; c.Abort(errReason) }()
-			wantEnd(t, failed(t, exchange(c, get(t)), errReason), EndError)
+			wantEnd(t, failed(t, exchangeOn(c, get(t)), errReason), exchange.EndError)
 		})
 	})
 	t.Run("by the time for the head", func(t *testing.T) {
 		asked(t, script, func(t *testing.T, c *Conn) {
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			e.Opts.HeaderTimeout = time.Millisecond
-			wantEnd(t, failed(t, e, ErrHeaderTimeout), EndTimeout)
+			wantEnd(t, failed(t, e, ErrHeaderTimeout), exchange.EndTimeout)
 			<-requested
 		})
 	})
@@ -341,7 +342,7 @@ func TestATraceHearsOfTheRequestBeforeTheAnswer(t *testing.T) {
 		w.WaitClosed()
 	}
 	asked(t, script, func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		e.Trace = &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- struct{}{} }}
 		wantBody(t, run(t, e), "hello")
 	})

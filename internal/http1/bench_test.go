@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // The response of the benchmarks: a head of four fields, and half a kilobyte.
@@ -61,7 +63,7 @@ func (c *canned) SetWriteDeadline(time.Time) error { return nil }
 // noOwner does nothing when an exchange ends.
 type noOwner struct{}
 
-func (noOwner) ExchangeDone(End) {}
+func (noOwner) ExchangeDone(exchange.End, exchange.Outcome) {}
 
 // roundTrip runs one exchange and reads its body into buf, to the end.
 func roundTrip(tb testing.TB, c *Conn, req *http.Request, buf []byte) {
@@ -129,7 +131,7 @@ func BenchmarkHead(b *testing.B) {
 func BenchmarkRequestHead(b *testing.B) {
 	req := get(b)
 	req.Header = http.Header{"Accept": {"*/*"}, "Authorization": {"Bearer 0123456789"}, "X-Request-Id": {"42"}}
-	e := exchange(nil, req)
+	e := exchangeOn(nil, req)
 	buf := make([]byte, DefaultBufferSize)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -4,6 +4,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const (
@@ -35,7 +37,7 @@ func (s *bodyState) set(bit uint32) (before uint32) { return s.Or(bit) }
 // Read reads the next bytes of the body. At the end, io.EOF; a body that ends before its framing says
 // so is io.ErrUnexpectedEOF (RFC 9112 section 8).
 func (b *body) Read(p []byte) (int, error) {
-	if IsDiscard(p) {
+	if exchange.IsDiscard(p) {
 		b.state.set(bodyDiscarded)
 		return 0, nil
 	}
@@ -140,13 +142,13 @@ func (b *body) finish(err error, interrupted bool) {
 	e := (*Exchange)(b)
 	switch {
 	case b.state.has(bodyDiscarded):
-		e.receivedAll(EndDiscarded)
+		e.receivedAll(exchange.EndDiscarded)
 	case err == io.EOF:
 		e.receivedAll(ends[b.after])
 	case interrupted:
-		e.receivedAll(EndUnread)
+		e.receivedAll(exchange.EndUnread)
 	case e.Ctx.Err() != nil:
-		e.receivedAll(EndCanceled)
+		e.receivedAll(exchange.EndCanceled)
 	default:
 		e.receivedAll(endOf(err))
 	}
@@ -170,7 +172,7 @@ func (b *body) Close() error {
 // drain reads what is left if that is little; io.EOF: the whole body has been read.
 func (b *body) drain() error {
 	c := b.Conn
-	if ends[b.after] != Reusable || b.kind == untilClose || b.kind == byLength && b.left > maxDrain {
+	if ends[b.after] != exchange.Reusable || b.kind == untilClose || b.kind == byLength && b.left > maxDrain {
 		return errNotDrained
 	}
 	if b.kind != byLength || int64(c.in.buffered()) < b.left {

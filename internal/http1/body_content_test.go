@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // zip compresses s.
@@ -30,7 +32,7 @@ func zipped(raw string) string {
 // unzip runs an exchange that asks for gzip on its own.
 func unzip(t *testing.T, c *Conn, req *http.Request) (*Exchange, *http.Response) {
 	t.Helper()
-	e := exchange(c, req)
+	e := exchangeOn(c, req)
 	e.Opts.Gzip = true
 	return e, run(t, e)
 }
@@ -48,7 +50,7 @@ func TestACompressedBodyLooksAsIfItHadNeverBeen(t *testing.T) {
 				t.Errorf("%s: %v, %d, %v", name, resp.Uncompressed, resp.ContentLength, resp.Header)
 			}
 			wantBody(t, resp, text)
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 		})
 	}
 }
@@ -73,7 +75,7 @@ func TestABodyIsNotDecodedForACallerWhoAskedForIt(t *testing.T) {
 			t.Errorf("%v, %v", resp.Uncompressed, resp.Header)
 		}
 		wantBody(t, resp, zip("hello"))
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
@@ -84,7 +86,7 @@ func TestACompressedBodyOfNothingKeepsItsFields(t *testing.T) {
 			t.Errorf("%v, %d", resp.Uncompressed, resp.ContentLength)
 		}
 		wantBody(t, resp, "")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
@@ -104,7 +106,7 @@ func TestACompressedBodyThatIsCorruptIsAnError(t *testing.T) {
 				t.Errorf("%s: the error is %v", name, err)
 			}
 			resp.Body.Close()
-			wantEnd(t, e, Reusable) // the bytes were wrong, not their framing
+			wantEnd(t, e, exchange.Reusable) // the bytes were wrong, not their framing
 		})
 	}
 }
@@ -114,7 +116,7 @@ func TestACompressedBodyIsDrainedWhenClosedEarly(t *testing.T) {
 		e, resp := unzip(t, c, get(t))
 		io.ReadFull(resp.Body, make([]byte, 5))
 		resp.Body.Close()
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		wantClosed(t, resp.Body)
 	})
 }
@@ -132,7 +134,7 @@ func TestACompressedBodyCanBeClosedWhileItIsRead(t *testing.T) {
 		if err := <-read; !errors.Is(err, ErrBodyReadAfterClose) {
 			t.Errorf("the read returns %v", err)
 		}
-		wantEnd(t, e, EndUnread)
+		wantEnd(t, e, exchange.EndUnread)
 	})
 }
 
@@ -158,7 +160,7 @@ func TestATrailerIsThereWhenTheBodyHasEnded(t *testing.T) {
 	for name, c := range trailerCases {
 		answer := ok + c.announced + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + c.sent + "\r\n"
 		with(t, 0, answers(answer), func(t *testing.T, conn *Conn) {
-			e := exchange(conn, get(t))
+			e := exchangeOn(conn, get(t))
 			resp := run(t, e)
 			if !reflect.DeepEqual(resp.Trailer, c.before) || resp.Header.Get("Trailer") != "" {
 				t.Errorf("%s: before the body the trailer is %v", name, resp.Trailer)
@@ -167,7 +169,7 @@ func TestATrailerIsThereWhenTheBodyHasEnded(t *testing.T) {
 			if !reflect.DeepEqual(resp.Trailer, c.after) {
 				t.Errorf("%s: after the body the trailer is %v, want %v", name, resp.Trailer, c.after)
 			}
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 		})
 	}
 }
@@ -180,29 +182,29 @@ func TestADiscardedBodyTakesItsConnectionAlong(t *testing.T) {
 		} {
 			with(t, 0, answers(answer), func(t *testing.T, c *Conn) {
 				e, resp := unzip(t, c, get(t))
-				Discard(struct{ io.Reader }{resp.Body})
+				exchange.Discard(struct{ io.Reader }{resp.Body})
 				if ended(e) {
 					t.Errorf("%s: the exchange has ended before its body", name)
 				}
 				end(resp.Body)
-				wantEnd(t, e, EndDiscarded)
+				wantEnd(t, e, exchange.EndDiscarded)
 			})
 		}
 	}
 }
 
 func TestAKeepAliveHintIsReadFromTheResponse(t *testing.T) {
-	for field, want := range map[string]KeepAlive{
-		"":                                   {-1, -1},
-		"Keep-Alive: timeout=5, max=100\r\n": {5, 100},
-		"Keep-Alive: TIMEOUT = \"7\"\r\n":    {7, -1},
-		"Keep-Alive: max=0\r\n":              {-1, 0},
-		"Keep-Alive: timeout=-1, max=x\r\n":  {-1, -1},
-		"Keep-Alive: timeout=5\r\nKeep-Alive: max=2\r\n": {5, 2},
-		"Keep-Alive: timeout=999999999999\r\n":           {maxHint, -1},
+	for field, want := range map[string]exchange.KeepAlive{
+		"":                                   {Timeout: -1, Max: -1},
+		"Keep-Alive: timeout=5, max=100\r\n": {Timeout: 5, Max: 100},
+		"Keep-Alive: TIMEOUT = \"7\"\r\n":    {Timeout: 7, Max: -1},
+		"Keep-Alive: max=0\r\n":              {Timeout: -1, Max: 0},
+		"Keep-Alive: timeout=-1, max=x\r\n":  {Timeout: -1, Max: -1},
+		"Keep-Alive: timeout=5\r\nKeep-Alive: max=2\r\n": {Timeout: 5, Max: 2},
+		"Keep-Alive: timeout=999999999999\r\n":           {Timeout: maxHint, Max: -1},
 	} {
 		with(t, 0, answers(ok+field+"Content-Length: 0\r\n\r\n"), func(t *testing.T, c *Conn) {
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			if run(t, e); e.KeepAlive != want {
 				t.Errorf("%q is %+v", field, e.KeepAlive)
 			}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // saysThen is a server that answers and goes on as it likes.
@@ -42,7 +44,7 @@ type closeCase struct {
 	name  string
 	serve func(*peer)
 	read  int // bytes read before
-	end   End
+	end   exchange.End
 	took  time.Duration
 }
 
@@ -52,27 +54,27 @@ var closeCases = []closeCase{
 	{name: "what has arrived is drained", serve: answers(length10 + "0123456789"), read: 3},
 	{name: "a body that nobody has begun is drained", serve: answers(length10 + "0123456789")},
 	{name: "what arrives in time is drained", serve: saysThen(length10+"01234", later(drainWait/2, "56789")), read: 3, took: drainWait / 2},
-	{name: "what arrives too late is not", serve: saysThen(length10+"01234", later(2*drainWait, "56789")), read: 3, end: EndUnread, took: drainWait},
-	{name: "what never arrives is not", serve: answers(length10 + "01234"), read: 3, end: EndUnread, took: drainWait},
+	{name: "what arrives too late is not", serve: saysThen(length10+"01234", later(2*drainWait, "56789")), read: 3, end: exchange.EndUnread, took: drainWait},
+	{name: "what never arrives is not", serve: answers(length10 + "01234"), read: 3, end: exchange.EndUnread, took: drainWait},
 	{name: "chunks that have arrived are drained", serve: answers(chunkedHead + "5\r\nhello\r\n0\r\n\r\n"), read: 3},
 	{name: "chunks that arrive in time are drained", serve: saysThen(chunkedHead+"5\r\nhello\r\n", later(drainWait/2, "0\r\n\r\n")), took: drainWait / 2},
-	{name: "chunks that never end are not drained", serve: answers(chunkedHead + "5\r\nhello\r\n"), end: EndUnread, took: drainWait},
-	{name: "chunks without end are not drained for long", serve: saysThen(chunkedHead, floods("5\r\nhello\r\n")), end: EndUnread},
-	{name: "a trailer that never ends is not drained", serve: answers(chunkedHead + "0\r\nX-Sum: 1"), end: EndUnread, took: drainWait},
-	{name: "a malformed rest is not drained", serve: answers(chunkedHead + "5\r\nhello\r\nx\r\n"), end: EndUnread},
-	{name: "a truncated rest is not drained", serve: saysThen(length10+"01234", func(p *peer) { p.CloseWrite(); p.untilClosed() }), end: EndUnread},
+	{name: "chunks that never end are not drained", serve: answers(chunkedHead + "5\r\nhello\r\n"), end: exchange.EndUnread, took: drainWait},
+	{name: "chunks without end are not drained for long", serve: saysThen(chunkedHead, floods("5\r\nhello\r\n")), end: exchange.EndUnread},
+	{name: "a trailer that never ends is not drained", serve: answers(chunkedHead + "0\r\nX-Sum: 1"), end: exchange.EndUnread, took: drainWait},
+	{name: "a malformed rest is not drained", serve: answers(chunkedHead + "5\r\nhello\r\nx\r\n"), end: exchange.EndUnread},
+	{name: "a truncated rest is not drained", serve: saysThen(length10+"01234", func(p *peer) { p.CloseWrite(); p.untilClosed() }), end: exchange.EndUnread},
 	{name: "256 KiB are drained", serve: answers(ok + "Content-Length: 262144\r\n\r\n" + strings.Repeat("x", 256<<10))},
-	{name: "more than 256 KiB are not worth waiting for", serve: answers(ok + "Content-Length: 262145\r\n\r\n"), end: EndUnread},
-	{name: "the end of the connection is not waited for", serve: answers(ok + "\r\nhello"), end: EndUnread},
-	{name: "a connection that closes anyway is not drained", serve: answers(ok + "Connection: close\r\nContent-Length: 10\r\n\r\n01234"), end: EndUnread},
-	{name: "bytes behind a drained body spoil the connection", serve: answers(hello + evil), end: EndUnexpected},
+	{name: "more than 256 KiB are not worth waiting for", serve: answers(ok + "Content-Length: 262145\r\n\r\n"), end: exchange.EndUnread},
+	{name: "the end of the connection is not waited for", serve: answers(ok + "\r\nhello"), end: exchange.EndUnread},
+	{name: "a connection that closes anyway is not drained", serve: answers(ok + "Connection: close\r\nContent-Length: 10\r\n\r\n01234"), end: exchange.EndUnread},
+	{name: "bytes behind a drained body spoil the connection", serve: answers(hello + evil), end: exchange.EndUnexpected},
 }
 
 func TestClosingABodyEarly(t *testing.T) {
 	for _, c := range closeCases {
 		t.Run(c.name, func(t *testing.T) {
 			with(t, 64<<10, c.serve, func(t *testing.T, conn *Conn) {
-				e := exchange(conn, get(t))
+				e := exchangeOn(conn, get(t))
 				resp := run(t, e)
 				if _, err := io.ReadFull(resp.Body, make([]byte, c.read)); err != nil {
 					t.Fatal(err)
@@ -108,18 +110,18 @@ func TestADrainedConnectionCarriesTheNextExchange(t *testing.T) {
 		p.say(chunkedHead + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n")
 		answers(hello)(p)
 	}, func(t *testing.T, c *Conn) {
-		first := exchange(c, get(t))
+		first := exchangeOn(c, get(t))
 		run(t, first).Body.Close()
-		wantEnd(t, first, Reusable)
-		next := exchange(c, get(t))
+		wantEnd(t, first, exchange.Reusable)
+		next := exchangeOn(c, get(t))
 		wantBody(t, run(t, next), "hello")
-		wantEnd(t, next, Reusable)
+		wantEnd(t, next, exchange.Reusable)
 	})
 }
 
 func TestCloseInterruptsARead(t *testing.T) {
 	with(t, 0, answers(length10), func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		resp := run(t, e)
 		read := make(chan error)
 		go func() {
@@ -131,7 +133,7 @@ func TestCloseInterruptsARead(t *testing.T) {
 		if err := <-read; err != ErrBodyReadAfterClose {
 			t.Errorf("the read returns %v", err)
 		}
-		wantEnd(t, e, EndUnread)
+		wantEnd(t, e, exchange.EndUnread)
 		wantClosed(t, resp.Body)
 	})
 }
@@ -163,7 +165,7 @@ func TestAReadThatCloseInterruptsNeverGivesTheConnectionBack(t *testing.T) {
 			pieces: pieces{data: []byte(length10 + "01234"), piece: len(length10) + 5},
 			closed: make(chan struct{}), last: []byte("56789"),
 		}
-		e := exchange(NewConn(nc), get(t))
+		e := exchangeOn(NewConn(nc), get(t))
 		resp := run(t, e)
 		io.ReadFull(resp.Body, make([]byte, 5))
 		read := make(chan int)
@@ -176,14 +178,14 @@ func TestAReadThatCloseInterruptsNeverGivesTheConnectionBack(t *testing.T) {
 		if n := <-read; n != 5 {
 			t.Fatalf("the read got %d bytes", n)
 		}
-		wantEnd(t, e, EndUnread)
+		wantEnd(t, e, exchange.EndUnread)
 	})
 }
 
 // TestABodyMayBeUsedByManyAtOnce is for the race detector; what each of them gets is a matter of luck.
 func TestABodyMayBeUsedByManyAtOnce(t *testing.T) {
 	with(t, 0, answers(ok+"Content-Length: 100000\r\n\r\n"+strings.Repeat("x", 100000)), func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		resp := run(t, e)
 		var wg sync.WaitGroup
 		for range 4 {
@@ -207,7 +209,7 @@ func TestABodyMayBeUsedByManyAtOnce(t *testing.T) {
 
 func TestASecondReadAtTheSameTimeIsRefused(t *testing.T) {
 	with(t, 0, answers(length10), func(t *testing.T, c *Conn) {
-		resp := run(t, exchange(c, get(t)))
+		resp := run(t, exchangeOn(c, get(t)))
 		read := make(chan error)
 		go func() {
 			_, err := resp.Body.Read(make([]byte, 1))
@@ -230,7 +232,7 @@ func TestTheEndComesWithTheLastBytes(t *testing.T) {
 		"trailer": chunkedHead + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
 	} {
 		with(t, 0, answers(answer), func(t *testing.T, c *Conn) {
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			resp := run(t, e)
 			if n, err := resp.Body.Read(make([]byte, 100)); n != 5 || err != io.EOF {
 				t.Errorf("%s: the first read returns %d, %v", name, n, err)
@@ -254,7 +256,7 @@ func TestDataIsNotHeldBackForTheEnd(t *testing.T) {
 	const end = "\r\n0\r\nX-Sum: 1\r\n\r\n"
 	for i := range len(end) {
 		with(t, 0, saysThen(chunkedHead+"5\r\nhello"+end[:i], later(time.Minute, end[i:])), func(t *testing.T, c *Conn) {
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			resp := run(t, e)
 			begun := time.Now()
 			if n, err := resp.Body.Read(make([]byte, 100)); n != 5 || err != nil || time.Since(begun) > 0 {
@@ -263,7 +265,7 @@ func TestDataIsNotHeldBackForTheEnd(t *testing.T) {
 			if n, err := resp.Body.Read(make([]byte, 100)); n != 0 || err != io.EOF {
 				t.Errorf("behind %q the read returns %d, %v", end[i:], n, err)
 			}
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 			if got := resp.Trailer.Get("X-Sum"); got != "1" {
 				t.Errorf("behind %q the trailer is %q", end[i:], got)
 			}
@@ -273,7 +275,7 @@ func TestDataIsNotHeldBackForTheEnd(t *testing.T) {
 
 func TestAnErrorOfTheBodyStays(t *testing.T) {
 	with(t, 0, func(p *peer) { p.request(); p.say(length10 + "01234") }, func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		resp := run(t, e)
 		if _, err := io.ReadAll(resp.Body); err != io.ErrUnexpectedEOF {
 			t.Errorf("the body ends with %v", err)
@@ -282,14 +284,14 @@ func TestAnErrorOfTheBodyStays(t *testing.T) {
 			t.Errorf("reading again returns %v", err)
 		}
 		resp.Body.Close()
-		wantEnd(t, e, EndError)
+		wantEnd(t, e, exchange.EndError)
 	})
 }
 
 // TestAReadOfNothingChangesNothing: programs read into an empty slice to ask for an error.
 func TestAReadOfNothingChangesNothing(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		resp := run(t, e)
 		if n, err := resp.Body.Read(nil); n != 0 || err != nil {
 			t.Errorf("a read of nothing returns %d, %v", n, err)
@@ -298,15 +300,15 @@ func TestAReadOfNothingChangesNothing(t *testing.T) {
 		if _, err := resp.Body.Read(nil); err != io.EOF {
 			t.Errorf("at the end a read of nothing returns %v", err)
 		}
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
 func TestALargeBodyArrivesWhole(t *testing.T) {
 	want := strings.Repeat("0123456789abcde\n", 64<<10)
 	with(t, 5000, answers(ok+"Content-Length: 1048576\r\n\r\n"+want), func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		wantBody(t, run(t, e), want)
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 var errReason = errors.New("changed my mind")
@@ -53,12 +55,12 @@ func TestCancelingAnExchange(t *testing.T) {
 				}
 				time.AfterFunc(time.Second, func() { cancel(errReason) })
 				begun := time.Now()
-				e := exchange(conn, req)
+				e := exchangeOn(conn, req)
 				c.wantCanceled(t, e)
 				if took := time.Since(begun); took != time.Second {
 					t.Errorf("it took %v", took)
 				}
-				wantEnd(t, e, EndCanceled)
+				wantEnd(t, e, exchange.EndCanceled)
 				if conn.Probe() != PeerClosed {
 					t.Error("the connection is still open")
 				}
@@ -92,13 +94,13 @@ func TestADeadlineIsATimeoutOfTheCaller(t *testing.T) {
 	with(t, 0, answers(""), func(t *testing.T, c *Conn) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		e := exchange(c, get(t).WithContext(ctx))
+		e := exchangeOn(c, get(t).WithContext(ctx))
 		err := runFails(t, e)
 		var timeout net.Error
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("the error is %v", err)
 		}
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 	})
 }
 
@@ -109,21 +111,21 @@ func TestARequestThatIsCanceledBeforeItIsWrittenFails(t *testing.T) {
 		longAsk(req)
 		cancel(errReason)
 		begun := time.Now()
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		if err := runFails(t, e); err != errReason {
 			t.Errorf("the error is %v", err)
 		}
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("it took %v", took)
 		}
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 	})
 }
 
 func TestCancelingClosingStopsTheDrain(t *testing.T) {
 	with(t, 0, answers(length10+"01234"), func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(get(t))
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		resp := run(t, e)
 		time.AfterFunc(drainWait/2, func() { cancel(errReason) })
 		begun := time.Now()
@@ -131,7 +133,7 @@ func TestCancelingClosingStopsTheDrain(t *testing.T) {
 		if took := time.Since(begun); took != drainWait/2 {
 			t.Errorf("closing took %v", took)
 		}
-		if end := endOfExchange(t, e); end == Reusable {
+		if end := endOfExchange(t, e); end == exchange.Reusable {
 			t.Error("the connection passes as reusable")
 		}
 	})
@@ -148,16 +150,16 @@ func TestCancelingBehindTheEndHurtsNobody(t *testing.T) {
 			answers(hello)(p)
 		}, func(t *testing.T, c *Conn) {
 			req, cancel := cancelable(get(t))
-			e := exchange(c, req)
+			e := exchangeOn(c, req)
 			resp := run(t, e)
 			readAll(t, resp.Body)
 			cancel(errReason)
 			synctest.Wait()
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 			resp.Body.Close()
-			next := exchange(c, get(t))
+			next := exchangeOn(c, get(t))
 			wantBody(t, run(t, next), "hello")
-			if end := endOfExchange(t, next); end != Reusable {
+			if end := endOfExchange(t, next); end != exchange.Reusable {
 				t.Errorf("%s: the next exchange ended as %q", name, end)
 			}
 		})
@@ -168,12 +170,12 @@ func TestCancelingBehindTheEndHurtsNobody(t *testing.T) {
 func TestCancelingSpoilsAConnectionWhoseBodyHasArrived(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(get(t))
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		resp := run(t, e)
 		cancel(errReason)
 		synctest.Wait()
 		wantBody(t, resp, "hello")
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 	})
 }
 
@@ -201,7 +203,7 @@ func TestAHeadThatDoesNotComeInTimeIsATimeout(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			with(t, 0, serve, func(t *testing.T, c *Conn) {
-				e := exchange(c, get(t))
+				e := exchangeOn(c, get(t))
 				e.Opts.HeaderTimeout = time.Second
 				begun := time.Now()
 				err := runFails(t, e)
@@ -212,7 +214,7 @@ func TestAHeadThatDoesNotComeInTimeIsATimeout(t *testing.T) {
 				if took := time.Since(begun); took != time.Second {
 					t.Errorf("it took %v", took)
 				}
-				wantEnd(t, e, EndTimeout)
+				wantEnd(t, e, exchange.EndTimeout)
 			})
 		})
 	}
@@ -220,10 +222,10 @@ func TestAHeadThatDoesNotComeInTimeIsATimeout(t *testing.T) {
 
 func TestTheTimeForTheHeadIsNotTheBodys(t *testing.T) {
 	with(t, 0, saysThen(length10+"01234", later(time.Hour, "56789")), func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		e.Opts.HeaderTimeout = time.Second
 		wantBody(t, run(t, e), "0123456789")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
@@ -244,7 +246,7 @@ func (m *mute) Write(p []byte) (int, error) {
 func TestAnErrorOfWritingIsToldWhenNoAnswerComes(t *testing.T) {
 	for n, wrote := range []bool{false, true} {
 		with(t, 0, func(p *peer) { p.untilClosed() }, func(t *testing.T, c *Conn) {
-			e := exchange(NewConn(&mute{c.NetConn(), n}), request(t, http.MethodPost, "http://example.test/", unknown("hello")()))
+			e := exchangeOn(NewConn(&mute{c.NetConn(), n}), request(t, http.MethodPost, "http://example.test/", unknown("hello")()))
 			begun := time.Now()
 			if err := runFails(t, e); !errors.Is(err, os.ErrPermission) {
 				t.Errorf("the error is %v", err)
@@ -252,7 +254,7 @@ func TestAnErrorOfWritingIsToldWhenNoAnswerComes(t *testing.T) {
 			if took := time.Since(begun); took != earlyAnswerWait {
 				t.Errorf("it took %v", took)
 			}
-			if wantEnd(t, e, EndError); e.Wrote != wrote {
+			if wantEnd(t, e, exchange.EndError); e.Wrote != wrote {
 				t.Errorf("after %d writes Wrote is %v", n, e.Wrote)
 			}
 		})
@@ -263,9 +265,9 @@ func TestAnAnswerIsHeardThoughWritingFails(t *testing.T) {
 	for n := range 2 {
 		with(t, 0, func(p *peer) { p.say(tooMuch); p.untilClosed() }, func(t *testing.T, c *Conn) {
 			body := &tracked{Reader: strings.NewReader("hello")}
-			e := exchange(NewConn(&mute{c.NetConn(), n}), request(t, http.MethodPost, "http://example.test/", body))
+			e := exchangeOn(NewConn(&mute{c.NetConn(), n}), request(t, http.MethodPost, "http://example.test/", body))
 			wantBody(t, run(t, e), "no")
-			wantEnd(t, e, EndUnsent)
+			wantEnd(t, e, exchange.EndUnsent)
 			body.wantClosedOnce(t)
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 func TestAConnectionKnowsItsSocket(t *testing.T) {
@@ -53,10 +54,10 @@ func TestBuffersMayBeOfAnySize(t *testing.T) {
 	for _, size := range []int{1, 16, DefaultBufferSize, 1 << 20} {
 		with(t, 0, answers(answer), func(t *testing.T, c *Conn) {
 			req := request(t, http.MethodPost, "http://example.test/", strings.NewReader(strings.Repeat("x", maxInline)))
-			e := exchange(c, req)
+			e := exchangeOn(c, req)
 			e.Opts.ReadBuffer, e.Opts.WriteBuffer = size, size
 			wantBody(t, run(t, e), strings.Repeat("hello", 2000))
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 		})
 	}
 }
@@ -70,39 +71,39 @@ func arrivesLate(first, last string) *lastGasp {
 func TestWhatArrivesAsTheConnectionIsClosedIsTooLate(t *testing.T) {
 	t.Run("a head behind its timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			e := exchange(NewConn(arrivesLate("", hello)), get(t))
+			e := exchangeOn(NewConn(arrivesLate("", hello)), get(t))
 			e.Opts.HeaderTimeout = time.Second
 			if err := runFails(t, e); err != ErrHeaderTimeout {
 				t.Errorf("the error is %v", err)
 			}
-			wantEnd(t, e, EndTimeout)
+			wantEnd(t, e, exchange.EndTimeout)
 		})
 	})
 	t.Run("a rest behind its time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			e := exchange(NewConn(arrivesLate(length10, "0123456789")), get(t))
+			e := exchangeOn(NewConn(arrivesLate(length10, "0123456789")), get(t))
 			run(t, e).Body.Close()
-			wantEnd(t, e, EndTimeout)
+			wantEnd(t, e, exchange.EndTimeout)
 		})
 	})
 	t.Run("an upgrade behind its cancellation", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			req, cancel := cancelable(upgradeRequest(t))
 			time.AfterFunc(time.Second, func() { cancel(errReason) })
-			e := exchange(NewConn(arrivesLate("", switching)), req)
+			e := exchangeOn(NewConn(arrivesLate("", switching)), req)
 			if err := runFails(t, e); err != errReason {
 				t.Errorf("the error is %v", err)
 			}
-			wantEnd(t, e, EndCanceled)
+			wantEnd(t, e, exchange.EndCanceled)
 		})
 	})
 	t.Run("a body behind its cancellation", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			req, cancel := cancelable(get(t))
 			time.AfterFunc(time.Second, func() { cancel(errReason) })
-			e := exchange(NewConn(arrivesLate(length10, "0123456789")), req)
+			e := exchangeOn(NewConn(arrivesLate(length10, "0123456789")), req)
 			wantBody(t, run(t, e), "0123456789")
-			wantEnd(t, e, EndCanceled)
+			wantEnd(t, e, exchange.EndCanceled)
 		})
 	})
 }
@@ -110,12 +111,12 @@ func TestWhatArrivesAsTheConnectionIsClosedIsTooLate(t *testing.T) {
 // TestAServerThatHangsUpOnARequestIsToldByTheErrorOfWriting, which says more than io.EOF.
 func TestAServerThatHangsUpOnARequestIsToldByTheErrorOfWriting(t *testing.T) {
 	with(t, 0, func(p *peer) { p.Close() }, func(t *testing.T, c *Conn) {
-		e := exchange(NewConn(&mute{c.NetConn(), 0}), get(t))
+		e := exchangeOn(NewConn(&mute{c.NetConn(), 0}), get(t))
 		begun := time.Now()
 		if err := runFails(t, e); !errors.Is(err, os.ErrPermission) || time.Since(begun) > 0 {
 			t.Errorf("the error is %v, after %v", err, time.Since(begun))
 		}
-		wantEnd(t, e, EndError)
+		wantEnd(t, e, exchange.EndError)
 	})
 }
 
@@ -137,11 +138,11 @@ func TestAFileThatIsBeingSentCanBeCanceled(t *testing.T) {
 		cancel(errReason)
 		w.Stall()
 	})
-	e := exchange(dial(t, w), req)
+	e := exchangeOn(dial(t, w), req)
 	if err := runFails(t, e); !errors.Is(err, errReason) || context.Cause(req.Context()) != errReason {
 		t.Errorf("the error is %v", err)
 	}
-	wantEnd(t, e, EndCanceled)
+	wantEnd(t, e, exchange.EndCanceled)
 	if err := body.Close(); !errors.Is(err, os.ErrClosed) {
 		t.Error("the file has not been closed")
 	}
@@ -159,15 +160,15 @@ func TestTheBodyOfConnectIsTheTunnels(t *testing.T) {
 		p.say("world")
 	}, func(t *testing.T, c *Conn) {
 		req := request(t, http.MethodConnect, "http://example.test:443", unknown("hello")())
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		wantBody(t, run(t, e), "world")
-		wantEnd(t, e, EndClose)
+		wantEnd(t, e, exchange.EndClose)
 	})
 }
 
 func TestAProtocolErrorQuotesLittleAndNothingRaw(t *testing.T) {
 	answer := "\x1b[31m" + strings.Repeat("x", 10000) + "\r\n"
-	e := exchange(NewConn(&pieces{data: []byte(answer), piece: len(answer)}), get(t))
+	e := exchangeOn(NewConn(&pieces{data: []byte(answer), piece: len(answer)}), get(t))
 	err := runFails(t, e)
 	if text := err.Error(); len(text) > 2*quoted || strings.ContainsRune(text, 0x1b) {
 		t.Errorf("the error is %q", text)

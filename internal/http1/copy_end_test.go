@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 var errFull = errors.New("full")
@@ -53,7 +54,7 @@ func TestACopyCanBeInterrupted(t *testing.T) {
 				c, target := dial(t, httptestutil.NewWire(t, partly(size))), open(t)
 				req, cancel := cancelable(get(t))
 				defer cancel(nil)
-				e := exchange(c, req)
+				e := exchangeOn(c, req)
 				resp := run(t, e)
 				failed := make(chan error)
 				go func() {
@@ -71,7 +72,7 @@ func TestACopyCanBeInterrupted(t *testing.T) {
 				if err := <-failed; err != want {
 					t.Errorf("the error is %v, want %v", err, want)
 				}
-				if end := endOfExchange(t, e); end == Reusable {
+				if end := endOfExchange(t, e); end == exchange.Reusable {
 					t.Error("the connection is to be used again")
 				}
 			})
@@ -84,7 +85,7 @@ func TestAWriterThatFailsLeavesTheRestOfTheBody(t *testing.T) {
 	for _, room := range []int{0, 10, 100 << 10} {
 		with(t, 0, answers(withLength(text(size))), func(t *testing.T, c *Conn) {
 			w := &vessel{room: room}
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			resp := run(t, e)
 			n, err := io.Copy(writerFunc(w.take), resp.Body)
 			if err != errFull || n != int64(room) || w.String() != text(size)[:room] {
@@ -96,7 +97,7 @@ func TestAWriterThatFailsLeavesTheRestOfTheBody(t *testing.T) {
 			if rest := readAll(t, resp.Body); !strings.HasSuffix(text(size), rest) || rest == "" {
 				t.Errorf("of the rest come %d bytes other than were sent", len(rest))
 			}
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 		})
 	}
 }
@@ -117,7 +118,7 @@ func TestAWriterThatTakesLittleOrTooMuchIsNotTrusted(t *testing.T) {
 func TestAWriterThatPanicsCostsOnlyTheConnection(t *testing.T) {
 	for _, size := range []int{100, 100 << 10} {
 		with(t, 0, answers(withLength(text(size))), func(t *testing.T, c *Conn) {
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			resp := run(t, e)
 			func() {
 				defer func() {
@@ -127,7 +128,7 @@ func TestAWriterThatPanicsCostsOnlyTheConnection(t *testing.T) {
 				}()
 				io.Copy(writerFunc(func([]byte) (int, error) { panic(errFull) }), resp.Body)
 			}()
-			wantEnd(t, e, EndError)
+			wantEnd(t, e, exchange.EndError)
 			resp.Body.Close()
 		})
 	}
@@ -146,7 +147,7 @@ func TestATargetThatIsGoneEndsACopyBySystem(t *testing.T) {
 	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("the error is %v", err)
 	}
-	wantEnd(t, e, EndError)
+	wantEnd(t, e, exchange.EndError)
 	if _, again := e.resp.Body.Read(make([]byte, 1)); again == nil || again.Error() != err.Error() {
 		t.Errorf("reading on returns %v, want %v", again, err)
 	}
@@ -155,7 +156,7 @@ func TestATargetThatIsGoneEndsACopyBySystem(t *testing.T) {
 func TestAnEndedBodyHasNothingToCopy(t *testing.T) {
 	for to, open := range everyTarget() {
 		c, target := dial(t, httptestutil.NewWire(t, httptestutil.Replies(hello))), open(t)
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		resp := run(t, e)
 		wantBody(t, resp, "hello")
 		if n, err := io.Copy(target.Writer, resp.Body); n != 0 || err != nil {
@@ -170,7 +171,7 @@ func TestAnEndedBodyHasNothingToCopy(t *testing.T) {
 
 func TestABodyIsCopiedByOneAtATime(t *testing.T) {
 	with(t, 0, answers(length10+"01234"), func(t *testing.T, c *Conn) {
-		resp := run(t, exchange(c, get(t)))
+		resp := run(t, exchangeOn(c, get(t)))
 		done := make(chan error)
 		go func() {
 			_, err := io.Copy(onlyWriter{io.Discard}, resp.Body)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // large is the size of a body that is copied in several pieces.
@@ -93,14 +94,14 @@ func tcpPair(t *testing.T) (near, far *net.TCPConn) {
 // framings wrap a body in each of the ways in which its end is told.
 var framings = map[string]struct {
 	frame func(body string) string
-	end   End
+	end   exchange.End
 }{
-	"of known length": {end: Reusable, frame: withLength},
-	"chunked": {end: Reusable, frame: func(body string) string {
+	"of known length": {end: exchange.Reusable, frame: withLength},
+	"chunked": {end: exchange.Reusable, frame: func(body string) string {
 		half := len(body) / 2
 		return chunkedHead + chunk(body[:half]) + chunk(body[half:]) + "0\r\n\r\n"
 	}},
-	"until the close": {end: EndClose, frame: func(body string) string { return ok + "\r\n" + body }},
+	"until the close": {end: exchange.EndClose, frame: func(body string) string { return ok + "\r\n" + body }},
 }
 
 func withLength(body string) string {
@@ -126,7 +127,7 @@ func text(n int) string {
 // copied runs an exchange over c and copies its body to w, behind the first bytes, which it reads.
 func copied(t *testing.T, c *Conn, first int, w io.Writer) (e *Exchange, n int64, err error) {
 	t.Helper()
-	e = exchange(c, get(t))
+	e = exchangeOn(c, get(t))
 	resp := run(t, e)
 	if _, err := io.ReadFull(resp.Body, make([]byte, first)); err != nil {
 		t.Fatal(err)
@@ -180,7 +181,7 @@ func TestADiscardedBodyThatEndsTooSoonIsNotComplete(t *testing.T) {
 				if err != io.ErrUnexpectedEOF {
 					t.Errorf("%s: the error is %v", how, err)
 				}
-				wantEnd(t, e, EndError)
+				wantEnd(t, e, exchange.EndError)
 			})
 		}
 	}
@@ -198,7 +199,7 @@ func TestAResetIsNotTheEndOfACopiedBody(t *testing.T) {
 				w.Await(reset)
 				w.Reset()
 			}))
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			resp := run(t, e)
 			if _, err := io.ReadFull(resp.Body, make([]byte, large/2)); err != nil {
 				t.Fatal(err)
@@ -208,7 +209,7 @@ func TestAResetIsNotTheEndOfACopiedBody(t *testing.T) {
 			if err == nil || errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%s to %s: the error is %v", how, to, err)
 			}
-			wantEnd(t, e, EndError)
+			wantEnd(t, e, exchange.EndError)
 		}
 	}
 }
@@ -226,9 +227,9 @@ func TestDiscardingStopsAtTheEndOfTheBody(t *testing.T) {
 		if n != int64(large) || err != nil {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if end := endOfExchange(t, e); end == Reusable {
+		if end := endOfExchange(t, e); end == exchange.Reusable {
 			eventually(t, c, Unexpected)
-		} else if end != EndUnexpected {
+		} else if end != exchange.EndUnexpected {
 			t.Errorf("the exchange ended as %q", end)
 		}
 	})
@@ -249,7 +250,7 @@ func TestABodyThatEndsTooSoonIsNotCopiedAsComplete(t *testing.T) {
 				if got := target.got(); !strings.HasPrefix(text(size), got) || int64(len(got)) != n {
 					t.Errorf("%s to %s: %d bytes arrived, %d were reported", how, to, len(got), n)
 				}
-				wantEnd(t, e, EndError)
+				wantEnd(t, e, exchange.EndError)
 			}
 		}
 	}
@@ -264,9 +265,9 @@ func TestBytesBehindACopiedBodyAreFound(t *testing.T) {
 			if got := target.got(); err != nil || got != text(size) {
 				t.Errorf("to %s: %d bytes, %v", to, len(got), err)
 			}
-			if end := endOfExchange(t, e); end == EndUnexpected {
+			if end := endOfExchange(t, e); end == exchange.EndUnexpected {
 				continue // they were in the buffer
-			} else if end != Reusable {
+			} else if end != exchange.Reusable {
 				t.Errorf("to %s: the exchange ended as %q", to, end)
 			}
 			if canPeek {

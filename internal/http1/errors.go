@@ -66,12 +66,6 @@ func (e *timeoutError) Temporary() bool { return true }
 // Is makes it the error of a context out of time, too, as net/http's is.
 func (e *timeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 
-// IsTimeout says whether err, or what it wraps, is that something ran out of time.
-func IsTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
-}
-
 func errHeaderTooLong(limit int64) error {
 	return &ProtocolError{fmt.Sprintf("net/http: server response headers exceeded %d bytes; aborted", limit)}
 }

@@ -7,6 +7,8 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const (
@@ -46,34 +48,6 @@ func (o *Options) maxHeaderBytes() int64 {
 	return o.MaxHeaderBytes
 }
 
-// End says how an exchange left its connection. The empty End means that it can serve another one;
-// any other is the reason why not, fit for a metric's label.
-type End string
-
-const (
-	Reusable      End = ""
-	EndError      End = "error"
-	EndCanceled   End = "canceled"
-	EndTimeout    End = "timeout"
-	EndClose      End = "connection_close" // one side said so, or HTTP/1.0 did not say otherwise
-	EndUnread     End = "body_unread"      // closed early, with more left than is drained
-	EndUnsent     End = "request_unsent"   // the response ended first
-	EndUnexpected End = "unexpected_data"  // more bytes than the response has
-	EndAmbiguous  End = "ambiguous_framing"
-	EndAuth       End = "connection_auth" // NTLM or Negotiate has bound it to somebody
-	EndDiscarded  End = "discarded"       // by the caller
-	EndTunnel     End = "tunnel"          // CONNECT, or an upgrade that was asked for and refused
-	EndUpgrade    End = "upgrade"         // 101: the connection now belongs to the response's body
-	EndUntouched  End = "untouched"
-)
-
-// Owner owns the connection that an exchange runs on.
-type Owner interface {
-	// ExchangeDone is called exactly once, when the last byte has been read and written or the
-	// exchange has been given up. It may come on any goroutine.
-	ExchangeDone(End)
-}
-
 // Exchange is one request and its response. Fill the exported fields, then call Run once.
 //
 // There is one for every request, it is kept for as long as the response is, and most of them are for a request
@@ -85,19 +59,9 @@ type Exchange struct {
 	Ctx   context.Context
 	Opts  *Options // nil: none
 	Trace *httptrace.ClientTrace
-	Owner Owner
+	Owner exchange.Owner
 
-	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then the end of the
-	// context is noticed wherever the exchange is not blocked.
-	HeedLater bool
-
-	// What became of it; valid after Run.
-	Wrote     bool // a byte of the request was written
-	Touched   bool // the request's body was read from, or closed
-	Started   bool // a byte of the response arrived
-	gzip      bool // asked for
-	Status    int  // of the response; 0: none
-	KeepAlive KeepAlive
+	exchange.Outcome // valid after Run
 
 	body *sending // of the request
 	resp http.Response
@@ -111,6 +75,11 @@ type Exchange struct {
 	state bodyState
 	kind  kind
 	after uint8 // what the connection is good for after the last byte, of ends
+	gzip  bool  // asked for
+
+	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then the end of the
+	// context is noticed wherever the exchange is not blocked.
+	HeedLater bool
 
 	// mu guards what follows, which the goroutine of an upload and whoever cancels share, and what sending says.
 	// Nothing that blocks and no hook may be called under it.
@@ -207,7 +176,7 @@ func (e *Exchange) notice() {
 // contextEnded cancels the exchange, but for its client to notice first.
 func (e *Exchange) contextEnded() {
 	err := context.Cause(e.Ctx)
-	AwaitClient(e.Req, err)
+	exchange.AwaitClient(e.Req, err)
 	e.Cancel(err)
 }
 
@@ -227,7 +196,7 @@ func (e *Exchange) Cancel(cause error) {
 		e.Conn.cut()
 	}
 	if handed {
-		e.end(EndCanceled)
+		e.end(exchange.EndCanceled)
 	}
 }
 
@@ -239,45 +208,26 @@ func (e *Exchange) handOver() {
 	canceled := e.canceled
 	e.mu.Unlock()
 	if canceled {
-		e.end(EndCanceled)
+		e.end(exchange.EndCanceled)
 	} else if e.Ctx.Err() != nil {
 		e.Cancel(context.Cause(e.Ctx))
 	}
 }
 
-// clientWait is how long a request that is out of time waits for its client to notice.
-const clientWait = 5 * time.Millisecond
-
-// AwaitClient lets an [http.Client] notice that its Timeout has passed. The client sets the same time in two ways, in
-// the context and in Request.Cancel, and puts its name to an error only if it knows of the second by then.
-func AwaitClient(req *http.Request, err error) {
-	//lint:ignore SA1019 http.Client sets it
-	cancel := req.Cancel
-	if cancel == nil || err != context.DeadlineExceeded {
-		return
-	}
-	giveUp := time.NewTimer(clientWait)
-	defer giveUp.Stop()
-	select {
-	case <-cancel:
-	case <-giveUp.C:
-	}
-}
-
 // receivedAll is called when the response has been read to its end, or will not be: after says why.
-func (e *Exchange) receivedAll(after End) {
-	if after == Reusable && e.Conn.in.buffered() > 0 {
-		after = EndUnexpected
+func (e *Exchange) receivedAll(after exchange.End) {
+	if after == exchange.Reusable && e.Conn.in.buffered() > 0 {
+		after = exchange.EndUnexpected
 	}
 	e.Conn.giveInput()
-	if after == Reusable && !e.sent() {
-		after = EndUnsent
+	if after == exchange.Reusable && !e.sent() {
+		after = exchange.EndUnsent
 	}
 	e.end(after)
 }
 
 // end ends the exchange, once.
-func (e *Exchange) end(how End) {
+func (e *Exchange) end(how exchange.End) {
 	if e.conclude() {
 		e.done(how)
 	}
@@ -297,20 +247,20 @@ func (e *Exchange) conclude() bool {
 }
 
 // done tells the owner that the exchange has been concluded.
-func (e *Exchange) done(how End) {
-	if how == Reusable && e.canceled {
-		how = EndCanceled
-	} else if how == Reusable && e.Conn.aborted() != nil {
-		how = EndTimeout
+func (e *Exchange) done(how exchange.End) {
+	if how == exchange.Reusable && e.canceled {
+		how = exchange.EndCanceled
+	} else if how == exchange.Reusable && e.Conn.aborted() != nil {
+		how = exchange.EndTimeout
 	}
 	switch {
-	case how == Reusable:
+	case how == exchange.Reusable:
 		e.Conn.used = true
-	case how != EndUpgrade && e.up() != nil:
+	case how != exchange.EndUpgrade && e.up() != nil:
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
 		e.body.Close()
 	}
-	e.Owner.ExchangeDone(how)
+	e.Owner.ExchangeDone(how, e.Outcome)
 }
 
 // wrote says whether a byte of the request was written. While an upload has the head, nobody can tell.
@@ -336,11 +286,11 @@ func (e *Exchange) fail(err error) error {
 	how := endOf(err)
 	e.Wrote = e.wrote()
 	if e.canceled || e.Ctx.Err() != nil {
-		how = EndCanceled
+		how = exchange.EndCanceled
 	}
 	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
-	if untouched && how != EndCanceled {
-		how = EndUntouched // the request could not even be begun; the connection knows nothing of it
+	if untouched && how != exchange.EndCanceled {
+		how, e.Unfit = exchange.EndUnfit, true // the request could not even be begun; the connection knows nothing of it
 	} else {
 		e.Conn.Abort(err)
 	}
@@ -351,15 +301,15 @@ func (e *Exchange) fail(err error) error {
 	if e.Touched {
 		e.body.Close()
 	}
-	e.Owner.ExchangeDone(how)
+	e.Owner.ExchangeDone(how, e.Outcome)
 	return err
 }
 
-func endOf(err error) End {
+func endOf(err error) exchange.End {
 	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
-		return EndTimeout
+		return exchange.EndTimeout
 	}
-	return EndError
+	return exchange.EndError
 }
 
 func unexpectedEOF(err error) error {

@@ -11,7 +11,7 @@ import (
 // inPieces reads a head that arrives so many bytes at a time, and whose exchange ends before its body.
 func inPieces(t *testing.T, text string, piece int) (*http.Response, error) {
 	t.Helper()
-	resp, err := exchange(NewConn(&pieces{data: []byte(text), piece: piece}), get(t)).Run()
+	resp, err := exchangeOn(NewConn(&pieces{data: []byte(text), piece: piece}), get(t)).Run()
 	if err == nil {
 		resp.Body.Close()
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // kind is how the end of a body is told.
@@ -175,21 +177,15 @@ func forbiddenTrailer(name string) bool {
 	return false
 }
 
-// KeepAlive is what a server says about how long it keeps an idle connection.
-type KeepAlive struct {
-	Timeout int32 // seconds; -1: not said
-	Max     int32 // further requests; -1: not said
-}
-
 // noHint is what a server says that does not speak of it.
-var noHint = KeepAlive{Timeout: -1, Max: -1}
+var noHint = exchange.KeepAlive{Timeout: -1, Max: -1}
 
 // maxHint bounds a hint, so that no arithmetic on it overflows.
 const maxHint = 1 << 24
 
 // keepAlive parses "Keep-Alive: timeout=5, max=100", a field that RFC 9112 appendix C.2.2 mentions and
 // the expired draft-thomson-hybi-http-timeout describes.
-func keepAlive(header http.Header) KeepAlive {
+func keepAlive(header http.Header) exchange.KeepAlive {
 	ka := noHint
 	for _, line := range header["Keep-Alive"] {
 		for param := range strings.SplitSeq(line, ",") {

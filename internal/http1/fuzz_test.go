@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"reflect"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // maxSeed keeps seeds small enough to be mutated in no time.
@@ -55,10 +57,10 @@ func newReceived(resp *http.Response, body []byte, left int) *received {
 }
 
 // byUs reads a response that comes in pieces of one size, into reads of another.
-func byUs(data []byte, method string, piece, size int) (*received, End, error) {
+func byUs(data []byte, method string, piece, size int) (*received, exchange.End, error) {
 	nc := &pieces{data: data, piece: piece}
 	req, _ := http.NewRequest(method, "http://example.test/", nil)
-	e := exchange(NewConn(nc), req)
+	e := exchangeOn(NewConn(nc), req)
 	resp, err := e.Run()
 	if err != nil {
 		return nil, e.Owner.(*owner).end, err
@@ -155,12 +157,12 @@ func FuzzResponse(f *testing.F) {
 
 // sameInOnePiece checks that it does not matter how a response arrives, except that bytes behind it
 // are noticed by whoever has read them.
-func sameInOnePiece(t *testing.T, bytewise *received, end End, whole *received, wholeEnd End, err error) {
+func sameInOnePiece(t *testing.T, bytewise *received, end exchange.End, whole *received, wholeEnd exchange.End, err error) {
 	if err != nil {
 		t.Fatalf("byte by byte accepted, in one piece: %v", err)
 	}
-	if end == Reusable && bytewise.Left > 0 {
-		end = EndUnexpected
+	if end == exchange.Reusable && bytewise.Left > 0 {
+		end = exchange.EndUnexpected
 	}
 	if wholeEnd != end {
 		t.Errorf("in one piece the exchange ends as %q, byte by byte as %q", wholeEnd, end)
@@ -219,7 +221,7 @@ func FuzzKeepAlive(f *testing.F) {
 		if again := keepAlive(http.Header{"Keep-Alive": {value, "unknown=1"}}); again != ka {
 			t.Errorf("an unknown parameter changes %+v to %+v", ka, again)
 		}
-		if last := keepAlive(http.Header{"Keep-Alive": {value, "timeout=3", "max=4"}}); last != (KeepAlive{3, 4}) {
+		if last := keepAlive(http.Header{"Keep-Alive": {value, "timeout=3", "max=4"}}); last != (exchange.KeepAlive{Timeout: 3, Max: 4}) {
 			t.Errorf("a later line loses against %q: %+v", value, last)
 		}
 	})

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 func isGzip(header http.Header) bool {
@@ -31,7 +33,7 @@ type gzipBody struct {
 }
 
 func (g *gzipBody) Read(p []byte) (int, error) {
-	if IsDiscard(p) {
+	if exchange.IsDiscard(p) {
 		return g.body.Read(p)
 	}
 	g.mu.Lock()

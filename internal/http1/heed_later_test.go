@@ -10,11 +10,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // later returns an exchange that its owner heeds later, which nobody does here unless the test says so.
 func heededLater(c *Conn, req *http.Request) *Exchange {
-	e := exchange(c, req)
+	e := exchangeOn(c, req)
 	e.HeedLater = true
 	return e
 }
@@ -28,7 +30,7 @@ func TestAnExchangeThatIsHeededLaterIsNotBegunOnceItsContextHasEnded(t *testing.
 		if err := runFails(t, e); err != errReason {
 			t.Errorf("the error is %v", err)
 		}
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 	})
 	if asked != "" {
 		t.Errorf("the server was asked %s", shorten(asked))
@@ -70,7 +72,7 @@ func TestAnExchangeThatIsHeededLaterNoticesWhenItsBodyIsRead(t *testing.T) {
 					if _, err := resp.Body.Read(make([]byte, 1)); err != errReason {
 						t.Errorf("reading again returns %v", err)
 					}
-					wantEnd(t, e, EndCanceled)
+					wantEnd(t, e, exchange.EndCanceled)
 				})
 			})
 		}
@@ -88,7 +90,7 @@ func TestAnExchangeThatIsHeededLaterNoticesBeforeItWaitsToDrain(t *testing.T) {
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("closing took %v", took)
 		}
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 	})
 }
 
@@ -100,7 +102,7 @@ func TestAnExchangeThatIsHeededLaterKeepsAConnectionWhoseBodyHasArrived(t *testi
 		resp := run(t, e)
 		cancel(errReason)
 		resp.Body.Close()
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
@@ -128,7 +130,7 @@ func TestAContextThatEndsBeforeTheResponseIsHandedOverEndsTheExchange(t *testing
 			if err != errReason {
 				t.Errorf("switching: %v; the error is %v", switching, err)
 			}
-			wantEnd(t, e, EndCanceled)
+			wantEnd(t, e, exchange.EndCanceled)
 		})
 	}
 }
@@ -161,7 +163,7 @@ func TestHeedingABlockedExchangeEndsItWithItsContext(t *testing.T) {
 					if err := <-failed; err != errReason {
 						t.Errorf("the error is %v", err)
 					}
-					wantEnd(t, e, EndCanceled)
+					wantEnd(t, e, exchange.EndCanceled)
 				})
 			})
 		}
@@ -206,7 +208,7 @@ func TestNobodyListensAfterTheEnd(t *testing.T) {
 				e := heededLater(c, get(t).WithContext(l))
 				resp := run(t, e)
 				heedAt(e, func() { wantBody(t, resp, "hello") })
-				wantEnd(t, e, Reusable)
+				wantEnd(t, e, exchange.Reusable)
 				if n := l.listeners.Load(); n != 0 {
 					t.Errorf("%d listen to the context", n)
 				}
@@ -219,7 +221,7 @@ func TestNobodyListensAfterTheEnd(t *testing.T) {
 // wantNotHit checks that something does nothing to the exchange that now has the connection.
 func wantNotHit(t *testing.T, c *Conn, late func()) {
 	t.Helper()
-	next := exchange(c, get(t))
+	next := exchangeOn(c, get(t))
 	go next.Run()
 	synctest.Wait()
 	late()
@@ -228,12 +230,12 @@ func wantNotHit(t *testing.T, c *Conn, late func()) {
 		t.Error("it hits the next exchange of the connection")
 	}
 	next.Cancel(errReason)
-	wantEnd(t, next, EndCanceled)
+	wantEnd(t, next, exchange.EndCanceled)
 }
 
 func TestCancelingAnExchangeThatHasEndedDoesNotHitTheNext(t *testing.T) {
 	with(t, 0, helloThenNothing, func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		wantBody(t, run(t, e), "hello")
 		wantNotHit(t, c, func() { e.Cancel(errReason) })
 	})
@@ -243,7 +245,7 @@ func TestCancelingAnExchangeThatHasEndedDoesNotHitTheNext(t *testing.T) {
 func TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		with(t, 0, answers(length10), func(t *testing.T, c *Conn) {
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			if before {
 				e.Trace = &httptrace.ClientTrace{GotFirstResponseByte: func() { e.Cancel(errReason) }}
 			}
@@ -255,7 +257,7 @@ func TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled(t *testing
 				t.Errorf("before: %v; it has not ended", before)
 			}
 			resp.Body.Close()
-			wantEnd(t, e, EndCanceled)
+			wantEnd(t, e, exchange.EndCanceled)
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // helloThenNothing answers the first request only.
@@ -24,25 +26,25 @@ func TestAContextThatEndsLaterDoesNotHitTheNextExchange(t *testing.T) {
 	}
 	with(t, 0, serve, func(t *testing.T, c *Conn) {
 		req, cancelFirst := cancelable(get(t))
-		wantBody(t, run(t, exchange(c, req)), "hello")
+		wantBody(t, run(t, exchangeOn(c, req)), "hello")
 		req, cancelSecond := cancelable(get(t))
 		defer cancelSecond(nil)
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		resp := run(t, e)
 		cancelFirst(errReason)
 		synctest.Wait()
 		wantBody(t, resp, "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
 func TestEveryExchangeHeedsItsOwnContext(t *testing.T) {
 	with(t, 0, helloThenNothing, func(t *testing.T, c *Conn) {
 		req, cancelFirst := cancelable(get(t))
-		wantBody(t, run(t, exchange(c, req)), "hello")
+		wantBody(t, run(t, exchangeOn(c, req)), "hello")
 		cancelFirst(errors.New("too late"))
 		req, cancelSecond := cancelable(get(t))
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		go func() {
 			synctest.Wait() // until the server has the request
 			cancelSecond(errReason)
@@ -50,6 +52,6 @@ func TestEveryExchangeHeedsItsOwnContext(t *testing.T) {
 		if err := runFails(t, e); err != errReason {
 			t.Errorf("the error is %v, want %v", err, errReason)
 		}
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // ours is in the stack of every goroutine that belongs to this package.
@@ -22,23 +23,23 @@ const ours = "peerpool/internal/http1."
 // owner takes note of how an exchange ends. Ending twice panics.
 type owner struct {
 	done chan struct{}
-	end  End
+	end  exchange.End
 }
 
 func newOwner() *owner { return &owner{done: make(chan struct{})} }
 
-func (o *owner) ExchangeDone(end End) {
+func (o *owner) ExchangeDone(end exchange.End, _ exchange.Outcome) {
 	o.end = end
 	close(o.done)
 }
 
-// exchange returns one that is ready to run.
-func exchange(c *Conn, req *http.Request) *Exchange {
+// exchangeOn returns one that is ready to run.
+func exchangeOn(c *Conn, req *http.Request) *Exchange {
 	return &Exchange{Conn: c, Req: req, Ctx: req.Context(), Opts: new(Options), Owner: newOwner()}
 }
 
 // endOfExchange waits until e has ended, and says how.
-func endOfExchange(t *testing.T, e *Exchange) End {
+func endOfExchange(t *testing.T, e *Exchange) exchange.End {
 	t.Helper()
 	o := e.Owner.(*owner)
 	select {
@@ -58,7 +59,7 @@ func ended(e *Exchange) bool {
 	}
 }
 
-func wantEnd(t *testing.T, e *Exchange, want End) {
+func wantEnd(t *testing.T, e *Exchange, want exchange.End) {
 	t.Helper()
 	if got := endOfExchange(t, e); got != want {
 		t.Errorf("the exchange ended as %q, want %q", got, want)

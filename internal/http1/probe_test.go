@@ -9,14 +9,15 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // carry runs an exchange over c, which must leave it reusable.
 func carry(t *testing.T, c *Conn) {
 	t.Helper()
-	e := exchange(c, get(t))
+	e := exchangeOn(c, get(t))
 	wantBody(t, run(t, e), "hello")
-	wantEnd(t, e, Reusable)
+	wantEnd(t, e, exchange.Reusable)
 }
 
 func wantCondition(t *testing.T, c *Conn, want Condition) {
@@ -179,13 +180,13 @@ func TestAProbeFindsBytesThatComeLater(t *testing.T) {
 // before and not been decrypted, so that neither the buffer nor the socket shows them.
 func TestAProbeFindsBytesThatCameWithTheAnswer(t *testing.T) {
 	probed(t, httptestutil.ReplyWithExtra(hello, evil), func(t *testing.T, c *Conn) {
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		wantBody(t, run(t, e), "hello")
 		if c.tls() == nil {
-			wantEnd(t, e, EndUnexpected)
+			wantEnd(t, e, exchange.EndUnexpected)
 			return
 		}
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		eventually(t, c, Unexpected)
 	})
 }
@@ -334,10 +335,10 @@ func TestAnExchangeTakesOverThePendingRead(t *testing.T) {
 func TestAnExchangeOnADeadConnectionFailsThroughThePendingRead(t *testing.T) {
 	idling(t, func(p *peer) { p.request(); p.Close() }, func(t *testing.T, c *Conn, idle chan<- bool, _ <-chan Condition) {
 		idle <- true
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		if err := runFails(t, e); err.Error() != "EOF" || e.Started {
 			t.Errorf("the error is %v, Started %v", err, e.Started)
 		}
-		wantEnd(t, e, EndError)
+		wantEnd(t, e, exchange.EndError)
 	})
 }

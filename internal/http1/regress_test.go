@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // TestARequestThatIsUnfitLeavesThePendingReadToTheIdling: nothing was written, so that no exchange takes it over.
@@ -13,11 +15,11 @@ func TestARequestThatIsUnfitLeavesThePendingReadToTheIdling(t *testing.T) {
 	idling(t, hangUp, func(t *testing.T, c *Conn, idle chan<- bool, told <-chan Condition) {
 		unfit := get(t)
 		unfit.ContentLength = 5 // of no body
-		e := exchange(c, unfit)
+		e := exchangeOn(c, unfit)
 		if err := runFails(t, e); e.Wrote || e.Touched {
 			t.Errorf("after %v: Wrote %v, Touched %v", err, e.Wrote, e.Touched)
 		}
-		wantEnd(t, e, EndUntouched)
+		wantEnd(t, e, exchange.EndUnfit)
 		wantCondition(t, c, Quiet)
 		idle <- true
 		synctest.Wait()
@@ -36,9 +38,9 @@ func TestARequestThatIsUnfitLeavesThePendingReadToTheIdling(t *testing.T) {
 func TestABodyThatIsClosedCountsAsTouched(t *testing.T) {
 	with(t, 0, func(p *peer) { p.say(tooMuch); p.untilClosed() }, func(t *testing.T, c *Conn) {
 		body := &tracked{Reader: strings.NewReader("hello")}
-		e := exchange(NewConn(&mute{c.NetConn(), 0}), request(t, http.MethodPost, "http://example.test/", body))
+		e := exchangeOn(NewConn(&mute{c.NetConn(), 0}), request(t, http.MethodPost, "http://example.test/", body))
 		wantBody(t, run(t, e), "no")
-		wantEnd(t, e, EndUnsent)
+		wantEnd(t, e, exchange.EndUnsent)
 		body.wantClosedOnce(t)
 		if !e.Touched {
 			t.Error("the exchange says that the body can be sent again")
@@ -51,9 +53,9 @@ func TestNTLMBindsAConnectionUnderAnySpellingOfItsField(t *testing.T) {
 		with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 			req := get(t)
 			req.Header[name] = []string{"Negotiate AAAA"}
-			e := exchange(c, req)
+			e := exchangeOn(c, req)
 			wantBody(t, run(t, e), "hello")
-			wantEnd(t, e, EndAuth)
+			wantEnd(t, e, exchange.EndAuth)
 		})
 	}
 }

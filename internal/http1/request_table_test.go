@@ -141,7 +141,7 @@ func written(t *testing.T, req *http.Request, opts Options) string {
 			io.WriteString(far, ok+"Content-Length: 0\r\n\r\n")
 		}
 	}()
-	e := exchange(NewConn(near), req)
+	e := exchangeOn(NewConn(near), req)
 	e.Opts = &opts
 	if _, err := e.Run(); err != nil {
 		t.Errorf("no response: %v", err)
@@ -188,7 +188,7 @@ func FuzzRequestHead(f *testing.F) {
 		req.Host = host
 		req.Header[name] = []string{value}
 		nc := &pieces{data: []byte(hello), piece: len(hello)}
-		e := exchange(NewConn(nc), req)
+		e := exchangeOn(NewConn(nc), req)
 		e.Opts.Proxied = proxied
 		if _, err := e.Run(); err != nil {
 			if nc.sent.Len() > 0 {

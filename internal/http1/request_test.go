@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // sent runs an exchange for req, which has no body or one that lies in memory, and returns what went
@@ -18,7 +20,7 @@ import (
 func sent(t testing.TB, req *http.Request, opts Options) string {
 	t.Helper()
 	nc := &pieces{data: []byte(hello), piece: len(hello)}
-	e := exchange(likeSocket(nc), req)
+	e := exchangeOn(likeSocket(nc), req)
 	e.Opts = &opts
 	resp, err := e.Run()
 	if err != nil {
@@ -120,7 +122,7 @@ func TestATraceIsToldAboutEveryFieldInOrder(t *testing.T) {
 	req := request(t, http.MethodPost, "http://example.test/", strings.NewReader("hello"))
 	req.Header.Set("X-A", "1")
 	var told []string
-	e := exchange(likeSocket(&pieces{data: []byte(hello), piece: len(hello)}), req)
+	e := exchangeOn(likeSocket(&pieces{data: []byte(hello), piece: len(hello)}), req)
 	e.Opts.Gzip = true
 	e.Trace = &httptrace.ClientTrace{
 		WroteHeaderField: func(key string, value []string) { told = append(told, key+": "+strings.Join(value, ", ")) },
@@ -164,12 +166,12 @@ func TestARequestThatCannotBeWrittenLeavesConnectionAndBodyUntouched(t *testing.
 			body := &tracked{Reader: strings.NewReader("hello")}
 			req := request(t, http.MethodPost, "http://example.test/", body)
 			spoil(req)
-			e := exchange(NewConn(nc), req)
+			e := exchangeOn(NewConn(nc), req)
 			e.Opts.Proxied = req.Method != http.MethodConnect
 			if err := runFails(t, e); errors.As(err, new(*ProtocolError)) {
 				t.Errorf("the peer is blamed: %v", err)
 			}
-			wantEnd(t, e, EndUntouched)
+			wantEnd(t, e, exchange.EndUnfit)
 			if e.Wrote || e.Touched || nc.sent.Len() > 0 || body.closes.Load() > 0 {
 				t.Errorf("Wrote is %v, Touched %v, %q has been sent, the body closed %d times",
 					e.Wrote, e.Touched, nc.sent.String(), body.closes.Load())

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // receive reads up to the head of the final response.
@@ -104,7 +106,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		e.Touched = true
 		e.body.Close() // sent, or not wanted any more
 	}
-	e.Status, e.KeepAlive = h.code, noHint
+	e.Status, e.KeepAlive = int32(h.code), noHint
 	if h.get("Keep-Alive") != nil {
 		e.KeepAlive = keepAlive(h.header)
 	}
@@ -135,23 +137,23 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 var chunkedOnly = []string{"chunked"}
 
 // ends are what afterResponse may say.
-var ends = [...]End{Reusable, EndClose, EndTunnel, EndAmbiguous, EndAuth}
+var ends = [...]exchange.End{exchange.Reusable, exchange.EndClose, exchange.EndTunnel, exchange.EndAmbiguous, exchange.EndAuth}
 
 // afterResponse says what the connection is good for once the response has been read, as far as the
 // heads of both messages tell (RFC 9112 section 9.3).
-func (e *Exchange) afterResponse(h head, f framing) End {
+func (e *Exchange) afterResponse(h head, f framing) exchange.End {
 	switch {
 	case !f.persist || e.closing() ||
 		httpguts.HeaderValuesContainsToken(e.Req.Header["Connection"], "close"):
-		return EndClose
+		return exchange.EndClose
 	case e.Opts.Proxied && httpguts.HeaderValuesContainsToken(h.header["Proxy-Connection"], "close"):
-		return EndClose
+		return exchange.EndClose
 	case e.Req.Method == http.MethodConnect || len(e.Req.Header["Upgrade"]) > 0:
-		return EndTunnel
+		return exchange.EndTunnel
 	case f.ambiguous:
-		return EndAmbiguous
-	case !e.Opts.Partitioned && BindsConnection(e.Req.Header, h.code, h.header):
-		return EndAuth
+		return exchange.EndAmbiguous
+	case !e.Opts.Partitioned && exchange.BindsConnection(e.Req.Header, h.code, h.header):
+		return exchange.EndAuth
 	}
-	return Reusable
+	return exchange.Reusable
 }

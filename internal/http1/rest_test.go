@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 func wantRest(t *testing.T, c *Conn, want Condition) {
@@ -34,13 +35,13 @@ func TestRestFindsBytesThatCameWithAnyAnswer(t *testing.T) {
 				wantRest(t, c, Quiet)
 				wantCondition(t, c, Quiet)
 			}
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			wantBody(t, run(t, e), "hello")
 			if c.tls() == nil {
-				wantEnd(t, e, EndUnexpected)
+				wantEnd(t, e, exchange.EndUnexpected)
 				return
 			}
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 			wantRest(t, c, Unexpected)
 			wantCondition(t, c, Unexpected)
 		})

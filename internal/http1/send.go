@@ -5,6 +5,8 @@ import (
 	"net/http/httptrace"
 	"slices"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // send writes the head, and the body too if it is small and in memory; else it starts an upload. So it does for
@@ -152,7 +154,7 @@ func (e *Exchange) uploaded(err error) {
 
 // bodyFailed tells an error of the request's own body from one of the connection.
 func (e *Exchange) bodyFailed(err error) bool {
-	_, is := err.(*BodyError)
+	_, is := err.(*exchange.BodyError)
 	return is
 }
 

@@ -13,7 +13,7 @@ func TestABodyIsReadWhereTheSystemRefusesToThrowItAway(t *testing.T) {
 	defer cannotSkip.Store(false)
 	const size = 300_000
 	w := httptestutil.NewWire(t, httptestutil.Replies(httptestutil.Response(strings.Repeat("x", size))))
-	resp := run(t, exchange(dial(t, w), get(t)))
+	resp := run(t, exchangeOn(dial(t, w), get(t)))
 	if n, err := io.Copy(io.Discard, resp.Body); n != size || err != nil {
 		t.Errorf("%d bytes and error %v, want %d", n, err, size)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // notebook holds what a trace is told, by more than one goroutine.
@@ -60,7 +62,7 @@ func (n *notebook) trace() *httptrace.ClientTrace {
 func TestATraceFollowsAnExchange(t *testing.T) {
 	with(t, 0, answers(early+hello), func(t *testing.T, c *Conn) {
 		var book notebook
-		e := exchange(c, get(t))
+		e := exchangeOn(c, get(t))
 		e.Trace = book.trace()
 		wantBody(t, run(t, e), "hello")
 		book.want(t, 0, "wrote head", "wrote request", "first byte", "103</style.css>")
@@ -79,7 +81,7 @@ func TestATraceFollowsAnExchangeThatWaitsForContinue(t *testing.T) {
 		e, _ := expecting(t, c)
 		e.Trace = book.trace()
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		book.want(t, 2, "wrote head", "waiting", "first byte", "continue", "100", "wrote request")
 	})
 }
@@ -87,7 +89,7 @@ func TestATraceFollowsAnExchangeThatWaitsForContinue(t *testing.T) {
 func TestATraceHearsOfAFailureToWrite(t *testing.T) {
 	with(t, 0, func(p *peer) { p.untilClosed() }, func(t *testing.T, c *Conn) {
 		var book notebook
-		e := exchange(NewConn(&mute{c.NetConn(), 0}), get(t))
+		e := exchangeOn(NewConn(&mute{c.NetConn(), 0}), get(t))
 		e.Trace = book.trace()
 		runFails(t, e)
 		book.want(t, 0, "failed")
@@ -101,7 +103,7 @@ func TestWhoeverWatchesInterimResponsesLimitsThem(t *testing.T) {
 	for _, limit := range []int{0, many / 2} {
 		with(t, 0, answers(strings.Repeat(early, many)+hello), func(t *testing.T, c *Conn) {
 			seen := 0
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			e.Opts.MaxHeaderBytes = 1000 // far less than all of them together
 			e.Trace = &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
 				if seen++; seen == limit {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // upgrade hands the connection over to the caller: the response's body reads and writes it. So it does with a switch
@@ -18,7 +20,7 @@ func (e *Exchange) upgrade() (*http.Response, error) {
 	up := &upgraded{c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
 	c.giveInput()
 	e.resp.Body = up
-	e.done(EndUpgrade)
+	e.done(exchange.EndUpgrade)
 	return &e.resp, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -29,7 +30,7 @@ func tunnel(t *testing.T, e *Exchange) io.ReadWriteCloser {
 	if resp.StatusCode != http.StatusSwitchingProtocols || !isConn {
 		t.Fatalf("the response is %s with a %T", resp.Status, resp.Body)
 	}
-	wantEnd(t, e, EndUpgrade)
+	wantEnd(t, e, exchange.EndUpgrade)
 	return conn
 }
 
@@ -41,7 +42,7 @@ func TestAnUpgradeHandsTheConnectionOver(t *testing.T) {
 		p.say("you said " + line)
 		p.untilClosed()
 	}, func(t *testing.T, c *Conn) {
-		conn := tunnel(t, exchange(c, upgradeRequest(t)))
+		conn := tunnel(t, exchangeOn(c, upgradeRequest(t)))
 		if b := make([]byte, 3); readFull(t, conn, b) != "ear" {
 			t.Errorf("at first it reads %q", b)
 		}
@@ -74,7 +75,7 @@ func TestTheServersEndOfAnUpgradedConnectionIsTheEnd(t *testing.T) {
 		p.request()
 		p.say(switching + "bye")
 	}, func(t *testing.T, c *Conn) {
-		if got := readAll(t, tunnel(t, exchange(c, upgradeRequest(t)))); got != "bye" {
+		if got := readAll(t, tunnel(t, exchangeOn(c, upgradeRequest(t)))); got != "bye" {
 			t.Errorf("it reads %q", got)
 		}
 	})
@@ -82,7 +83,7 @@ func TestTheServersEndOfAnUpgradedConnectionIsTheEnd(t *testing.T) {
 
 func TestACloseInterruptsAReadOfAnUpgradedConnection(t *testing.T) {
 	with(t, 0, answers(switching), func(t *testing.T, c *Conn) {
-		conn := tunnel(t, exchange(c, upgradeRequest(t)))
+		conn := tunnel(t, exchangeOn(c, upgradeRequest(t)))
 		read := make(chan error)
 		go func() {
 			_, err := conn.Read(make([]byte, 1))
@@ -106,7 +107,7 @@ func TestAnUpgradedConnectionOutlivesItsRequest(t *testing.T) {
 		p.untilClosed()
 	}, func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(upgradeRequest(t))
-		conn := tunnel(t, exchange(c, req))
+		conn := tunnel(t, exchangeOn(c, req))
 		cancel(errReason)
 		synctest.Wait()
 		io.WriteString(conn, "hi\n")
@@ -123,7 +124,7 @@ func TestOneSideOfAnUpgradedConnectionCanBeClosed(t *testing.T) {
 		p.say(switching)
 		p.say("you said " + p.untilClosed())
 	}, func(t *testing.T, c *Conn) {
-		conn := tunnel(t, exchange(c, upgradeRequest(t)))
+		conn := tunnel(t, exchangeOn(c, upgradeRequest(t)))
 		io.WriteString(conn, "hi")
 		if err := conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 			t.Error(err)
@@ -133,7 +134,7 @@ func TestOneSideOfAnUpgradedConnectionCanBeClosed(t *testing.T) {
 		}
 	})
 	nc := &pieces{data: []byte(switching), piece: len(switching)}
-	conn := tunnel(t, exchange(NewConn(nc), upgradeRequest(t)))
+	conn := tunnel(t, exchangeOn(NewConn(nc), upgradeRequest(t)))
 	if err := conn.(interface{ CloseWrite() error }).CloseWrite(); !errors.Is(err, http.ErrNotSupported) {
 		t.Errorf("closing what can't be closed returns %v", err)
 	}
@@ -149,7 +150,7 @@ func TestWhateverIsSwitchedToTheConnectionIsTheCallers(t *testing.T) {
 		req := get(t)
 		req.Header = http.Header{"Connection": {c.connection}, "Upgrade": {c.asked}}
 		answer := strings.Replace(switching, "websocket", c.chosen, 1) + "what follows"
-		e := exchange(NewConn(&pieces{data: []byte(answer), piece: len(answer)}), req)
+		e := exchangeOn(NewConn(&pieces{data: []byte(answer), piece: len(answer)}), req)
 		if got := readAll(t, tunnel(t, e)); got != "what follows" {
 			t.Errorf("asked for %q with %q, given %q: it reads %q", c.asked, c.connection, c.chosen, got)
 		}
@@ -163,7 +164,7 @@ func TestAnUpgradeWorksOverASocket(t *testing.T) {
 		w.Write(switching, "early")
 		io.Copy(w.Conn(), w.Conn())
 	})
-	conn := tunnel(t, exchange(dial(t, w), upgradeRequest(t)))
+	conn := tunnel(t, exchangeOn(dial(t, w), upgradeRequest(t)))
 	io.WriteString(conn, " and late")
 	conn.(interface{ CloseWrite() error }).CloseWrite()
 	if got := readAll(t, conn); got != "early and late" {

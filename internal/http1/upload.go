@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const (
@@ -148,7 +150,7 @@ func (e *Exchange) probeBody() io.Reader {
 		defer close(p.got)
 		defer func() {
 			if v := recover(); v != nil {
-				p.err = Panicked(v)
+				p.err = exchange.Panicked(v)
 			}
 		}()
 		for p.n == 0 && p.err == nil {
@@ -200,7 +202,7 @@ func (b *onceBody) Close() (err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = Panicked(v)
+			err = exchange.Panicked(v)
 		}
 	}()
 	return b.closer.Close()
@@ -267,7 +269,7 @@ func (u *upload) run() {
 func (u *upload) send() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &BodyError{Panicked(v)}
+			err = &exchange.BodyError{Err: exchange.Panicked(v)}
 		}
 	}()
 	if u.head != nil {
@@ -317,7 +319,7 @@ func (u *upload) copy(src io.Reader, want int64) error {
 	if u.out.file && u.e.Conn.kernelCopies() {
 		n, err := u.e.Conn.ReadFrom(src)
 		if err == nil && n < want {
-			err = &BodyError{u.out.lengthError(n)}
+			err = &exchange.BodyError{Err: u.out.lengthError(n)}
 		}
 		return err
 	}
@@ -338,7 +340,7 @@ func (u *upload) copy(src io.Reader, want int64) error {
 			rerr = u.out.lengthError(sent)
 		}
 		if rerr != nil {
-			return &BodyError{rerr}
+			return &exchange.BodyError{Err: rerr}
 		}
 	}
 }
@@ -349,13 +351,13 @@ func (u *upload) checkEnd() error {
 	for {
 		n, err := u.out.body.Read(one[:])
 		if n > 0 {
-			return &BodyError{u.out.lengthError(u.out.length + 1)}
+			return &exchange.BodyError{Err: u.out.lengthError(u.out.length + 1)}
 		}
 		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			return &BodyError{err}
+			return &exchange.BodyError{Err: err}
 		}
 	}
 }
@@ -379,12 +381,12 @@ func (u *upload) chunks() error {
 			break
 		}
 		if rerr != nil {
-			return &BodyError{rerr}
+			return &exchange.BodyError{Err: rerr}
 		}
 	}
 	for name := range u.e.Req.Trailer { // the body may have filled it in
 		if err := checkTrailer(name); err != nil {
-			return &BodyError{err}
+			return &exchange.BodyError{Err: err}
 		}
 	}
 	last := headWriter{b: append(buf[:0], "0\r\n"...)}
@@ -392,15 +394,6 @@ func (u *upload) chunks() error {
 	_, err := u.e.Conn.Write(append(last.b, "\r\n"...))
 	return err
 }
-
-// BodyError is an error that the request's own body returned, as opposed to the connection.
-type BodyError struct{ Err error }
-
-func (e *BodyError) Error() string { return e.Err.Error() }
-func (e *BodyError) Unwrap() error { return e.Err }
-
-// Panicked is the error of a request body that has panicked with v.
-func Panicked(v any) error { return fmt.Errorf("peerpool: request body panicked: %v", v) }
 
 // kernelCopies says whether the kernel can copy a file into the connection.
 func (c *Conn) kernelCopies() bool {

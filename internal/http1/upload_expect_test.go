@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const (
@@ -33,7 +35,7 @@ func expecting(t *testing.T, c *Conn) (*Exchange, *counted) {
 	req := request(t, http.MethodPut, "http://example.test/", body)
 	req.ContentLength = 5
 	req.Header.Set("Expect", "100-continue")
-	e := exchange(c, req)
+	e := exchangeOn(c, req)
 	e.Opts.ExpectTimeout = expectWait
 	return e, body
 }
@@ -67,7 +69,7 @@ func TestABodyIsSentWhenTheServerSaysContinue(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		e, body := expecting(t, c)
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		body.wantClosedOnce(t)
 	})
 }
@@ -83,7 +85,7 @@ func TestContinueMayComeBeforeTheUploadHasBegunToWait(t *testing.T) {
 		begun := time.Now()
 		e, _ := expecting(t, c)
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		if waited := time.Since(begun); waited > 0 {
 			t.Errorf("the upload waited for %v", waited)
 		}
@@ -100,7 +102,7 @@ func TestABodyIsSentWhenTheServerSaysNothing(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		e, body := expecting(t, c)
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		body.wantClosedOnce(t)
 	})
 }
@@ -118,7 +120,7 @@ func TestABodyIsSentAtOnceWithoutATimeToWait(t *testing.T) {
 		e.Opts.ExpectTimeout = 0
 		begun := time.Now()
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		if waited := time.Since(begun); waited > 0 {
 			t.Errorf("the upload waited for %v", waited)
 		}
@@ -135,7 +137,7 @@ func TestContinueTwiceIsContinueOnce(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		e, _ := expecting(t, c)
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
@@ -149,7 +151,7 @@ func TestAFinalAnswerThatKeepsTheConnectionStillGetsTheBody(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		e, body := expecting(t, c)
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		body.wantClosedOnce(t)
 	})
 }
@@ -164,7 +166,7 @@ func TestAFinalAnswerThatClosesTheConnectionGetsNoBody(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		e, body := expecting(t, c)
 		wantBody(t, run(t, e), "no")
-		wantEnd(t, e, EndClose)
+		wantEnd(t, e, exchange.EndClose)
 		time.Sleep(2 * expectWait)
 		body.wantClosedOnce(t)
 		if n := body.reads.Load(); n > 0 {
@@ -213,9 +215,9 @@ func TestExpectMeansNothingWithoutABody(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 		req := get(t)
 		req.Header.Set("Expect", "100-continue")
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		e.Opts.ExpectTimeout = expectWait
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // counting counts the writes to a connection.
@@ -38,9 +39,9 @@ func TestASmallBodyInMemoryTravelsWithTheHead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc := &counting{pieces: pieces{data: []byte(hello), piece: len(hello)}}
-			e := exchange(likeSocket(nc), request(t, http.MethodPost, "http://example.test/", body))
+			e := exchangeOn(likeSocket(nc), request(t, http.MethodPost, "http://example.test/", body))
 			wantBody(t, run(t, e), "hello")
-			wantEnd(t, e, Reusable)
+			wantEnd(t, e, exchange.Reusable)
 			if nc.writes != 1 {
 				t.Errorf("the request took %d writes", nc.writes)
 			}
@@ -54,9 +55,9 @@ func TestASmallBodyInMemoryTravelsWithTheHead(t *testing.T) {
 // TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting: writing it may block, since the server need not read it.
 func TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting(t *testing.T) {
 	with(t, 4096, answersEarly(tooMuch, readsNothing), func(t *testing.T, c *Conn) {
-		e := exchange(c, request(t, http.MethodPost, "http://example.test/", strings.NewReader(big)))
+		e := exchangeOn(c, request(t, http.MethodPost, "http://example.test/", strings.NewReader(big)))
 		wantBody(t, run(t, e), "no")
-		wantEnd(t, e, EndUnsent)
+		wantEnd(t, e, exchange.EndUnsent)
 	})
 }
 
@@ -64,12 +65,12 @@ func TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting(t *testing.T) {
 func TestABodyThatBlocksStopsWithTheExchange(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve func(*peer)
-		end   End
+		end   exchange.End
 	}{
-		"canceled":       {readsTheRest, EndCanceled},
-		"answered":       {answersEarly(tooMuch, readsTheRest), EndUnsent},
-		"answered, last": {answersEarly("HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", readsTheRest), EndClose},
-		"hung up on":     {func(p *peer) { p.head() }, EndError},
+		"canceled":       {readsTheRest, exchange.EndCanceled},
+		"answered":       {answersEarly(tooMuch, readsTheRest), exchange.EndUnsent},
+		"answered, last": {answersEarly("HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", readsTheRest), exchange.EndClose},
+		"hung up on":     {func(p *peer) { p.head() }, exchange.EndError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			with(t, 0, c.serve, func(t *testing.T, conn *Conn) {
@@ -78,7 +79,7 @@ func TestABodyThatBlocksStopsWithTheExchange(t *testing.T) {
 				body := &tracked{Reader: r, closer: r}
 				req, cancel := cancelable(request(t, http.MethodPost, "http://example.test/", body))
 				time.AfterFunc(time.Minute, func() { cancel(errReason) })
-				e := exchange(conn, req)
+				e := exchangeOn(conn, req)
 				if resp, err := e.Run(); err == nil {
 					readAll(t, resp.Body)
 				}
@@ -104,11 +105,11 @@ func TestABodyInMemoryThatIsNotAsLongAsDeclaredIsNotBegun(t *testing.T) {
 		nc := &pieces{data: []byte(hello), piece: len(hello)}
 		req := request(t, http.MethodPost, "http://example.test/", strings.NewReader("hello"))
 		req.ContentLength = declared
-		e := exchange(likeSocket(nc), req)
+		e := exchangeOn(likeSocket(nc), req)
 		if err := runFails(t, e); !strings.Contains(err.Error(), "with Body length 5") {
 			t.Errorf("declared as %d: %v", declared, err)
 		}
-		wantEnd(t, e, EndUntouched)
+		wantEnd(t, e, exchange.EndUnfit)
 		if e.Wrote || nc.sent.Len() > 0 {
 			t.Errorf("declared as %d: %q is sent", declared, nc.sent.String())
 		}
@@ -152,10 +153,10 @@ func TestAFileIsSentOverASocket(t *testing.T) {
 			body := file(t, size)
 			req := request(t, http.MethodPost, "http://example.test/", body)
 			req.ContentLength = c.declared
-			e := exchange(dial(t, w), req)
+			e := exchangeOn(dial(t, w), req)
 			if c.says == "" {
 				wantBody(t, run(t, e), "1048576")
-				wantEnd(t, e, Reusable)
+				wantEnd(t, e, exchange.Reusable)
 			} else {
 				wantBodyError(t, e, c.says)
 			}
@@ -172,14 +173,14 @@ func wantBodyError(t *testing.T, e *Exchange, says string) {
 	resp, err := e.Run()
 	if err == nil { // the server had all that was declared, and was quick
 		readAll(t, resp.Body)
-		wantEnd(t, e, EndUnsent)
+		wantEnd(t, e, exchange.EndUnsent)
 		return
 	}
-	var own *BodyError
+	var own *exchange.BodyError
 	if !errors.As(err, &own) || !strings.Contains(err.Error(), says) {
 		t.Errorf("the error is %v, want a BodyError that says %q", err, says)
 	}
-	wantEnd(t, e, EndError)
+	wantEnd(t, e, exchange.EndError)
 }
 
 // TestAGetWhoseBodyTurnsOutEmptyHasNone: such a body is read before the head is written.
@@ -192,9 +193,9 @@ func TestAGetWhoseBodyTurnsOutEmptyHasNone(t *testing.T) {
 		p.untilClosed()
 	}, func(t *testing.T, c *Conn) {
 		body := &tracked{Reader: strings.NewReader("")}
-		e := exchange(c, request(t, http.MethodGet, "http://example.test/", body))
+		e := exchangeOn(c, request(t, http.MethodGet, "http://example.test/", body))
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		body.wantClosedOnce(t)
 	})
 }
@@ -208,9 +209,9 @@ func TestAGetDoesNotWaitForeverForItsBody(t *testing.T) {
 		p.untilClosed()
 	}, func(t *testing.T, c *Conn) {
 		body := &tracked{Reader: slow("", time.Hour, "hello")()}
-		e := exchange(c, request(t, http.MethodGet, "http://example.test/", body))
+		e := exchangeOn(c, request(t, http.MethodGet, "http://example.test/", body))
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 		body.wantClosedOnce(t)
 	})
 }
@@ -226,11 +227,11 @@ func TestAGetWhoseBodyFailsAtOnceFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			with(t, 0, readsTheRest, func(t *testing.T, conn *Conn) {
 				body := &tracked{Reader: c.body}
-				e := exchange(conn, request(t, http.MethodGet, "http://example.test/", body))
+				e := exchangeOn(conn, request(t, http.MethodGet, "http://example.test/", body))
 				if err := runFails(t, e); !strings.Contains(err.Error(), c.says) {
 					t.Errorf("the error is %v", err)
 				}
-				wantEnd(t, e, EndError)
+				wantEnd(t, e, exchange.EndError)
 				body.wantClosedOnce(t)
 			})
 		})
@@ -244,7 +245,7 @@ func TestAGetThatIsCanceledDoesNotWaitForItsBody(t *testing.T) {
 		body := &tracked{Reader: r, closer: r}
 		req, cancel := cancelable(request(t, http.MethodGet, "http://example.test/", body))
 		time.AfterFunc(probeWait/2, func() { cancel(nil) })
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		begun := time.Now()
 		if err := runFails(t, e); !errors.Is(err, context.Canceled) {
 			t.Errorf("the error is %v", err)
@@ -252,7 +253,7 @@ func TestAGetThatIsCanceledDoesNotWaitForItsBody(t *testing.T) {
 		if took := time.Since(begun); took != probeWait/2 {
 			t.Errorf("it took %v", took)
 		}
-		wantEnd(t, e, EndCanceled)
+		wantEnd(t, e, exchange.EndCanceled)
 		body.wantClosedOnce(t)
 	})
 }
@@ -265,9 +266,9 @@ func (panicsAtClose) Close() error { panic("the body panics when closed") }
 func TestABodyThatPanicsWhenClosedCostsOnlyTheConnection(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 		req := request(t, http.MethodPost, "http://example.test/", panicsAtClose{strings.NewReader("hello")})
-		e := exchange(c, req)
+		e := exchangeOn(c, req)
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, EndUnsent)
+		wantEnd(t, e, exchange.EndUnsent)
 	})
 }
 
@@ -289,9 +290,9 @@ func TestATrailerIsWhatItIsWhenTheBodyEnds(t *testing.T) {
 		p.say(hello)
 		p.untilClosed()
 	}, func(t *testing.T, c *Conn) {
-		e := exchange(c, withTrailer(t, "X-Sum", "42"))
+		e := exchangeOn(c, withTrailer(t, "X-Sum", "42"))
 		wantBody(t, run(t, e), "hello")
-		wantEnd(t, e, Reusable)
+		wantEnd(t, e, exchange.Reusable)
 	})
 }
 
@@ -302,11 +303,11 @@ func TestATrailerThatIsNoneFailsTheRequest(t *testing.T) {
 				t.Errorf("with %q the server reads %q", name, all)
 			}
 		}, func(t *testing.T, c *Conn) {
-			e := exchange(c, withTrailer(t, name, "42"))
+			e := exchangeOn(c, withTrailer(t, name, "42"))
 			if err := runFails(t, e); !strings.Contains(err.Error(), "invalid Trailer key") {
 				t.Errorf("with %q the error is %v", name, err)
 			}
-			wantEnd(t, e, EndError)
+			wantEnd(t, e, exchange.EndError)
 		})
 	}
 }
@@ -337,11 +338,11 @@ func TestAServerThatAnswersBeforeItReadsIsHeard(t *testing.T) {
 				server.Read(make([]byte, 512))
 				io.WriteString(server, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			}()
-			e := exchange(NewConn(client), req)
+			e := exchangeOn(NewConn(client), req)
 			if resp := run(t, e); resp.StatusCode != http.StatusRequestEntityTooLarge {
 				t.Errorf("the answer is %s", resp.Status)
 			}
-			wantEnd(t, e, EndClose)
+			wantEnd(t, e, exchange.EndClose)
 		})
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 var errRead = errors.New("the disk is on fire")
@@ -28,7 +30,7 @@ type uploadCase struct {
 	status int     // 0: there is no response
 	is     []error // one of which Run returns
 	says   string  // in that error
-	end    End
+	end    exchange.End
 }
 
 const tooMuch = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno"
@@ -97,43 +99,43 @@ var uploadCases = []uploadCase{
 		body: func() io.Reader { return iotest.DataErrReader(strings.NewReader("hello")) }, want: "hello", status: 200},
 	{name: "an empty body of unknown length is sent", body: unknown(""), want: "", status: 200},
 	{name: "a body shorter than declared fails", body: unknown("hello"), length: 6, serve: readsTheRest,
-		says: "ContentLength=6 with Body length 5", end: EndError},
+		says: "ContentLength=6 with Body length 5", end: exchange.EndError},
 	{name: "a body longer than declared fails", body: unknown("hello!"), length: 5, serve: readsTheRest,
-		says: "ContentLength=5 with Body length 6", end: EndError},
-	{name: "a body that fails fails the request", body: broken("hel"), length: 5, serve: readsTheRest, is: []error{errRead}, end: EndError},
-	{name: "a chunked body that fails is not ended as if it were whole", body: broken("hel"), is: []error{errRead}, end: EndError,
+		says: "ContentLength=5 with Body length 6", end: exchange.EndError},
+	{name: "a body that fails fails the request", body: broken("hel"), length: 5, serve: readsTheRest, is: []error{errRead}, end: exchange.EndError},
+	{name: "a chunked body that fails is not ended as if it were whole", body: broken("hel"), is: []error{errRead}, end: exchange.EndError,
 		serve: func(p *peer) {
 			if all := p.untilClosed(); strings.HasSuffix(all, "0\r\n\r\n") {
 				p.t.Errorf("the server got %q", all)
 			}
 		}},
-	{name: "a body that fails at its end fails the request", body: broken("hello"), length: 5, serve: readsTheRest, is: []error{errRead}, end: EndError},
-	{name: "a body that panics fails the request", body: panicking("hel"), length: 5, serve: readsTheRest, says: "panicked: the body panics", end: EndError},
-	{name: "a chunked body that panics fails the request", body: panicking("hel"), serve: readsTheRest, says: "panicked: the body panics", end: EndError},
+	{name: "a body that fails at its end fails the request", body: broken("hello"), length: 5, serve: readsTheRest, is: []error{errRead}, end: exchange.EndError},
+	{name: "a body that panics fails the request", body: panicking("hel"), length: 5, serve: readsTheRest, says: "panicked: the body panics", end: exchange.EndError},
+	{name: "a chunked body that panics fails the request", body: panicking("hel"), serve: readsTheRest, says: "panicked: the body panics", end: exchange.EndError},
 	{name: "an early answer is delivered, though the server reads no more", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: answersEarly(tooMuch, readsNothing), status: 413, end: EndUnsent},
+		serve: answersEarly(tooMuch, readsNothing), status: 413, end: exchange.EndUnsent},
 	{name: "an early answer is delivered, though the server closes", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: answersEarly(tooMuch, closesUnread), status: 413, end: EndUnsent},
+		serve: answersEarly(tooMuch, closesUnread), status: 413, end: exchange.EndUnsent},
 	{name: "an early answer is delivered, though the server resets", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: answersEarly(tooMuch, func(p *peer) { p.Reset() }), status: 413, end: EndUnsent},
+		serve: answersEarly(tooMuch, func(p *peer) { p.Reset() }), status: 413, end: exchange.EndUnsent},
 	{name: "an early answer that closes ends the connection", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: answersEarly("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", closesUnread), status: 413, end: EndClose},
+		serve: answersEarly("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", closesUnread), status: 413, end: exchange.EndClose},
 	{name: "an upload that ends soon after the answer keeps the connection", body: slow("hel", uploadWait/2, "lo"), length: 5,
 		serve: answersEarly(hello, readsTheRest), status: 200},
 	{name: "an upload that ends long after the answer costs the connection", body: slow("hel", 2*uploadWait, "lo"), length: 5,
-		serve: answersEarly(hello, readsTheRest), status: 200, end: EndUnsent},
+		serve: answersEarly(hello, readsTheRest), status: 200, end: exchange.EndUnsent},
 	{name: "an upload that fails soon after the answer costs the connection", body: slow("hel", uploadWait/2, ""), length: 5,
-		serve: answersEarly(hello, readsTheRest), status: 200, end: EndUnsent},
+		serve: answersEarly(hello, readsTheRest), status: 200, end: exchange.EndUnsent},
 	{name: "a server that closes while it is sent a body leaves an error", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: func(p *peer) { p.head() }, is: []error{io.EOF, syscall.EPIPE}, end: EndError},
+		serve: func(p *peer) { p.head() }, is: []error{io.EOF, syscall.EPIPE}, end: exchange.EndError},
 	{name: "a server that resets while it is sent a body leaves an error", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: func(p *peer) { p.head(); p.Reset() }, is: []error{syscall.ECONNRESET, syscall.EPIPE}, end: EndError},
+		serve: func(p *peer) { p.head(); p.Reset() }, is: []error{syscall.ECONNRESET, syscall.EPIPE}, end: exchange.EndError},
 	{name: "a server that breaks the protocol ends the upload", body: unknown(big), length: 1 << 20, buffer: 4096,
-		serve: answersEarly("SSH-2.0\r\n", readsNothing), says: "malformed HTTP response", end: EndError},
+		serve: answersEarly("SSH-2.0\r\n", readsNothing), says: "malformed HTTP response", end: exchange.EndError},
 	{name: "the clock for the answer starts when the body is sent", body: slow("hel", time.Minute, "lo"), length: 5,
 		alter: func(e *Exchange) { e.Opts.HeaderTimeout = time.Second }, want: "hello", status: 200},
 	{name: "an answer that does not come after the body is a timeout", body: unknown("hello"), length: 5,
-		alter: func(e *Exchange) { e.Opts.HeaderTimeout = time.Second }, serve: readsTheRest, is: []error{ErrHeaderTimeout}, end: EndTimeout},
+		alter: func(e *Exchange) { e.Opts.HeaderTimeout = time.Second }, serve: readsTheRest, is: []error{ErrHeaderTimeout}, end: exchange.EndTimeout},
 }
 
 func TestUploads(t *testing.T) {
@@ -163,7 +165,7 @@ func (c *uploadCase) exchange(t *testing.T, conn *Conn) {
 	}
 	req := request(t, http.MethodPost, "http://example.test/", body)
 	req.ContentLength = c.length
-	e := exchange(conn, req)
+	e := exchangeOn(conn, req)
 	told := make(chan error, 2)
 	e.Trace = &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) { told <- info.Err }}
 	if c.alter != nil {
@@ -172,11 +174,11 @@ func (c *uploadCase) exchange(t *testing.T, conn *Conn) {
 	begun := time.Now()
 	resp, err := e.Run()
 	c.check(t, resp, err)
-	if took := time.Since(begun); errors.As(err, new(*BodyError)) && took > 0 {
+	if took := time.Since(begun); errors.As(err, new(*exchange.BodyError)) && took > 0 {
 		t.Errorf("the request failed by itself, and an answer was waited for, for %v", took)
 	}
 	wantEnd(t, e, c.end)
-	if c.end != Reusable {
+	if c.end != exchange.Reusable {
 		conn.Close()
 	}
 	time.Sleep(time.Hour) // whatever still waits, waits no longer

@@ -37,7 +37,7 @@ func TestAnInterimHeaderStaysAsItWasShown(t *testing.T) {
 			"HTTP/1.1 204 No Content\r\n" + last + "\r\n"
 		with(t, 0, answers(answer), func(t *testing.T, c *Conn) {
 			var shown []http.Header
-			e := exchange(c, get(t))
+			e := exchangeOn(c, get(t))
 			e.Trace = &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
 				shown = append(shown, http.Header(h))
 				return nil
@@ -65,8 +65,8 @@ func TestAHeaderOutlivesTheExchangesThatFollow(t *testing.T) {
 			p.untilClosed()
 		}
 		with(t, 0, serve, func(t *testing.T, c *Conn) {
-			kept := run(t, exchange(c, get(t))).Header
-			wantHeader(t, "the second header", run(t, exchange(c, get(t))).Header, wantSecond)
+			kept := run(t, exchangeOn(c, get(t))).Header
+			wantHeader(t, "the second header", run(t, exchangeOn(c, get(t))).Header, wantSecond)
 			wantHeader(t, "the first header", kept, wantFirst)
 		})
 	}
@@ -76,7 +76,7 @@ func TestAHeaderOutlivesTheExchangesThatFollow(t *testing.T) {
 func TestAddingToAFieldLeavesItsNeighborAlone(t *testing.T) {
 	text, want := fields(3, "v")
 	with(t, 0, answers("HTTP/1.1 204 No Content\r\n"+text+"\r\n"), func(t *testing.T, c *Conn) {
-		got := run(t, exchange(c, get(t))).Header
+		got := run(t, exchangeOn(c, get(t))).Header
 		for i := range 3 {
 			name := fmt.Sprintf("X-%d", i)
 			got.Add(name, "more")
@@ -92,7 +92,7 @@ func TestFieldsWhoseNamesAreAsLongAreToldApart(t *testing.T) {
 	other, far := strings.Repeat("X", length), strings.Repeat("y", length+64)
 	head := ok + other + ": 1\r\n" + far + ": 2\r\nContent-Length: 5\r\n" + other + ": 3\r\n" + far + ": 4\r\n\r\n"
 	with(t, 0, answers(head+"hello"), func(t *testing.T, c *Conn) {
-		resp := run(t, exchange(c, get(t)))
+		resp := run(t, exchangeOn(c, get(t)))
 		want := http.Header{"Content-Length": {"5"}}
 		for _, field := range [][2]string{{other, "1"}, {far, "2"}, {other, "3"}, {far, "4"}} {
 			want.Add(field[0], field[1])

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // next is what a server does after its answer.
@@ -37,7 +38,7 @@ type wireCase struct {
 	body   string // what is read of it, an error or not
 	is     error  // without a status, what Run returns; with one, what reading the body returns
 	says   string // of a *ProtocolError in the same place
-	end    End
+	end    exchange.End
 	idle   Condition // with Reusable: what a probe finds, in the end
 }
 
@@ -87,7 +88,7 @@ func (c *wireCase) play(t *testing.T) {
 		t.Skip("here a reset may overtake the bytes before it")
 	}
 	conn := dial(t, httptestutil.NewWire(t, c.serve))
-	e := exchange(conn, c.request(t))
+	e := exchangeOn(conn, c.request(t))
 	e.Opts.Proxied, e.Opts.MaxHeaderBytes = c.proxied, c.limit
 	resp, err := e.Run()
 	switch {
@@ -104,7 +105,7 @@ func (c *wireCase) play(t *testing.T) {
 		t.Errorf("Started is %v", e.Started)
 	}
 	wantEnd(t, e, c.end)
-	if c.end == Reusable {
+	if c.end == exchange.Reusable {
 		c.wantIdle(t, conn)
 	}
 }
@@ -141,9 +142,9 @@ func (c *wireCase) wantIdle(t *testing.T, conn *Conn) {
 	if cond := conn.Probe(); cond != Quiet {
 		t.Fatalf("the probe finds %d", cond)
 	}
-	e := exchange(conn, get(t))
+	e := exchangeOn(conn, get(t))
 	wantBody(t, run(t, e), "second")
-	wantEnd(t, e, Reusable)
+	wantEnd(t, e, exchange.Reusable)
 }
 
 // TestEveryRawAnswerSaysWhatItWants keeps the cases telling, and apart.
@@ -155,7 +156,7 @@ func TestEveryRawAnswerSaysWhatItWants(t *testing.T) {
 		}
 		seen[c.name] = true
 		fails := c.is != nil || c.says != ""
-		if c.status == 0 && !fails || fails != (c.end == EndError) || c.idle != Quiet && c.end != Reusable {
+		if c.status == 0 && !fails || fails != (c.end == exchange.EndError) || c.idle != Quiet && c.end != exchange.Reusable {
 			t.Errorf("the case %q contradicts itself", c.name)
 		}
 	}

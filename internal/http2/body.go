@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"reflect"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // respond gives the response a body that ends the exchange.
@@ -28,7 +28,7 @@ type body struct {
 // Read reads the next bytes of the body. Its end, proper or not, is the end of the exchange.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
-		if http1.IsDiscard(p) {
+		if exchange.IsDiscard(p) {
 			b.x.discarded.Store(true)
 		}
 		return 0, nil
@@ -37,7 +37,7 @@ func (b *body) Read(p []byte) (int, error) {
 	switch err {
 	case nil:
 	case io.EOF:
-		b.end(http1.Reusable)
+		b.end(exchange.Reusable)
 	default:
 		err = b.failed(err)
 	}
@@ -47,11 +47,11 @@ func (b *body) Read(p []byte) (int, error) {
 // failed ends the exchange, and returns what to tell the reader.
 func (b *body) failed(err error) error {
 	if cause := b.x.canceledBy(); b.x.endedBy(cause, err) {
-		b.end(http1.EndCanceled)
-		http1.AwaitClient(b.x.req, cause)
+		b.end(exchange.EndCanceled)
+		exchange.AwaitClient(b.x.req, cause)
 		return cause
 	}
-	b.end(http1.EndError)
+	b.end(exchange.EndError)
 	return b.x.c.lossOf(err)
 }
 
@@ -59,16 +59,16 @@ func (b *body) failed(err error) error {
 func (b *body) Close() error {
 	over := b.x.ended.Load()
 	err := b.ReadCloser.Close()
-	b.end(http1.Reusable)
+	b.end(exchange.Reusable)
 	if over {
 		return nil // what ended the exchange has been told
 	}
 	return err
 }
 
-func (b *body) end(how http1.End) {
+func (b *body) end(how exchange.End) {
 	if b.x.discarded.Load() {
-		how = http1.EndDiscarded
+		how = exchange.EndDiscarded
 	}
 	b.x.end(how)
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -86,7 +86,7 @@ func TestTheFirstReasonCounts(t *testing.T) {
 		if reasons, _ := b.said(); len(reasons) != 1 {
 			t.Errorf("%v", reasons)
 		}
-		r.ended(http1.EndError)
+		r.ended(exchange.EndError)
 	})
 }
 
@@ -125,8 +125,8 @@ func TestARequestThatFindsNoStreamsAllowedFailsUntouched(t *testing.T) {
 		synctest.Wait()
 		body := text("body")
 		r := b.start(b.t.Context(), "POST", body)
-		r.ended(http1.EndError)
-		if r.err != errNoStreams || !r.Unprocessed || r.Wrote || r.Touched || r.Started {
+		r.ended(exchange.EndError)
+		if r.err != errNoStreams || !r.Refused || r.Wrote || r.Touched || r.Started {
 			t.Errorf("%v, %+v", r.err, r.Exchange)
 		}
 		body.closed(t, 0)
@@ -143,14 +143,14 @@ func TestRequestsThatWaitForAStreamFailWhenNoneIsAllowed(t *testing.T) {
 		second := b.start(b.t.Context(), "POST", body)
 		second.pending()
 		b.server.MaxStreams(0)
-		second.ended(http1.EndError)
-		if second.err != errNoStreams || !second.Stuck || second.Lost || second.Touched {
+		second.ended(exchange.EndError)
+		if second.err != errNoStreams || !second.Lost || second.Touched {
 			t.Errorf("%v, %+v", second.err, second.Exchange)
 		}
 		body.closed(t, 0)
 		first.pending()
 		b.server.Respond(stream, 204, "")
-		first.ended(http1.Reusable)
+		first.ended(exchange.Reusable)
 	})
 }
 
@@ -164,7 +164,7 @@ func TestAStrictRequestWaitsUntilAStreamIsAllowed(t *testing.T) {
 		// x/net looks at its limit again when a stream ends or the window moves.
 		b.server.Raw(xhttp2.FrameWindowUpdate, 0, 0, []byte{0, 0, 0, 1})
 		b.server.Respond(b.request(), 204, "")
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -20,20 +20,9 @@ type Exchange struct {
 	ctx      traced                // of the request, with hooks of ours
 	canceled chan struct{}         // closed by Cancel
 	cause    atomic.Pointer[error] // of that
-	owner    http1.Owner
+	owner    exchange.Owner
 
-	Touched bool // the request's body was read from, or will have been closed; valid after Run
-
-	// What became of it; valid after Run has failed.
-	Wrote         bool // the request's head was written, or may have been
-	Started       bool // a byte of the response arrived
-	Unprocessed   bool // the server has said that it did not process the request
-	TurnedOver    bool // that is because the connection has served its time, and nothing is wrong
-	Lost          bool // the server did not answer a ping
-	Stuck         bool // the server has come to allow no streams
-	HTTP1Required bool // the server wants the request over HTTP/1.1
-	Reset         bool // the server has ended the stream, for whatever reason
-	Unfit         bool // the request cannot be written, on this connection or another like it
+	exchange.Outcome // valid after Run
 
 	prev, next *Exchange     // among the open ones of the connection, guarded by Conn.mu
 	upload     *upload       // nil: no body
@@ -54,7 +43,7 @@ var errEnded = errors.New("peerpool: the exchange has ended")
 
 // NewExchange returns the exchange of a request, which ends with ctx at the latest. Its owner is told when it has
 // ended.
-func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner http1.Owner) *Exchange {
+func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner exchange.Owner) *Exchange {
 	x := &Exchange{c: c, req: req, owner: owner, canceled: make(chan struct{})}
 	x.ctx.Context = ctx
 	return x
@@ -66,8 +55,8 @@ func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner http1.O
 func (x *Exchange) Run() (*http.Response, error) {
 	x.heard = x.c.heard.Load()
 	if !x.c.began(x) {
-		x.Unprocessed = true
-		x.end(http1.EndError)
+		x.Refused = true
+		x.end(exchange.EndError)
 		return nil, errNoStreams
 	}
 	x.ctx.observe(x)
@@ -85,6 +74,7 @@ func (x *Exchange) Run() (*http.Response, error) {
 		x.upload.keep()
 		x.Touched = true
 	}
+	x.Status = int32(resp.StatusCode)
 	x.respond(resp)
 	return resp, nil
 }
@@ -120,36 +110,36 @@ func (x *Exchange) fail(err error) error {
 	cause := x.canceledBy()
 	x.Wrote = id != 0 || cause != nil
 	err = x.c.lossOf(err)
-	x.Lost = err == ErrLost
-	x.Stuck = cause == errNoStreams
+	stuck := cause == errNoStreams
+	x.Lost = err == ErrLost || stuck
 	x.Unfit = !x.Wrote && unfit(err)
 	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
 		x.Reset = true
-		x.Unprocessed = reset.Code == xhttp2.ErrCodeRefusedStream
-		x.HTTP1Required = reset.Code == xhttp2.ErrCodeHTTP11Required
+		x.Refused = reset.Code == xhttp2.ErrCodeRefusedStream
+		x.WantsHTTP1 = reset.Code == xhttp2.ErrCodeHTTP11Required
 	}
 	if away := x.c.goAway.Load(); away != nil && (id > away.last || id == 0) {
-		x.HTTP1Required = away.code == codeHTTP11Required
+		x.WantsHTTP1 = away.code == codeHTTP11Required
 		// A server that turns the first request away has a quarrel with us, not with the connection.
-		x.Unprocessed = away.code == codeNo || id != 1
+		x.Refused = away.code == codeNo || id != 1
 		x.TurnedOver = x.c.TurnedOver()
 	}
 	if x.upload != nil {
 		var failed error
 		if x.Touched, failed = x.upload.outcome(); failed != nil {
-			err = &http1.BodyError{Err: failed}
+			err = &exchange.BodyError{Err: failed}
 		}
 	}
-	how := http1.EndError
+	how := exchange.EndError
 	switch {
 	case x.Unfit:
-		how = http1.EndUntouched
-	case x.Stuck:
+		how = exchange.EndUnfit
+	case stuck:
 		err = errNoStreams
 	case cause != nil:
-		how = http1.EndCanceled
-	case http1.IsTimeout(err):
-		how = http1.EndTimeout
+		how = exchange.EndCanceled
+	case exchange.IsTimeout(err):
+		how = exchange.EndTimeout
 	}
 	x.end(how)
 	return err
@@ -162,7 +152,7 @@ func unfit(err error) bool {
 }
 
 // end ends the exchange, once.
-func (x *Exchange) end(how http1.End) {
+func (x *Exchange) end(how exchange.End) {
 	if x.unheed != nil {
 		x.unheed()
 	}
@@ -174,25 +164,25 @@ func (x *Exchange) end(how http1.End) {
 func (x *Exchange) HandOver() {
 	switch {
 	case x.body.x == nil:
-		x.end(http1.Reusable)
+		x.end(exchange.Reusable)
 	case x.ctx.Done() != nil:
 		x.unheed = context.AfterFunc(x.ctx.Context, x.abandoned)
 	}
 }
 
-func (x *Exchange) abandoned() { x.finish(http1.EndCanceled) }
+func (x *Exchange) abandoned() { x.finish(exchange.EndCanceled) }
 
-func (x *Exchange) finish(how http1.End) {
+func (x *Exchange) finish(how exchange.End) {
 	if x.ended.Swap(true) {
 		return
 	}
 	c := x.c
 	c.finished(x)
-	if how != http1.Reusable && how != http1.EndUntouched {
+	if how != exchange.Reusable && how != exchange.EndUnfit {
 		if heard := c.heard.Load(); heard == x.heard {
 			c.suspect.Store(heard + 1) // nothing has come since the request began
 		}
 		x.Cancel(errEnded)
 	}
-	x.owner.ExchangeDone(how)
+	x.owner.ExchangeDone(how, x.Outcome)
 }

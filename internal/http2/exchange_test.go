@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -44,9 +44,9 @@ func TestAResponseWithoutABodyEndsTheExchange(t *testing.T) {
 		b.server.Settings()
 		r := b.start(b.t.Context(), "GET", nil)
 		b.server.Respond(b.request(), 204, "")
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 		r.resp.Body.Close()
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 	})
 }
 
@@ -62,11 +62,11 @@ func TestTheEndOfTheBodyEndsTheExchange(t *testing.T) {
 		if got, err := io.ReadAll(r.resp.Body); string(got) != "body" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 		if err := r.resp.Body.Close(); err != nil {
 			t.Error(err)
 		}
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 	})
 }
 
@@ -77,7 +77,7 @@ func TestClosingTheBodyBeforeItsEndResetsTheStreamOnly(t *testing.T) {
 		if err := r.resp.Body.Close(); err != nil {
 			t.Error(err)
 		}
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 		if code, ok := b.server.AwaitReset(stream); !ok || code != xhttp2.ErrCodeCancel {
 			t.Errorf("%v, %v", code, ok)
 		}
@@ -93,13 +93,13 @@ func TestClosingTheBodyBeforeItsEndResetsTheStreamOnly(t *testing.T) {
 func TestADiscardedBodyEndsTheExchangeAsOne(t *testing.T) {
 	connTest(t, Config{}, func(b *bench) {
 		r, stream := b.headed()
-		http1.Discard(r.resp.Body)
+		exchange.Discard(r.resp.Body)
 		r.going()
 		b.server.Data(stream, "body", true)
 		if _, err := io.ReadAll(r.resp.Body); err != nil {
 			t.Error(err)
 		}
-		r.ended(http1.EndDiscarded)
+		r.ended(exchange.EndDiscarded)
 	})
 }
 
@@ -113,12 +113,12 @@ func TestABodyThatBreaksOffEndsTheExchangeOnce(t *testing.T) {
 		if string(got) != "half" || err == nil {
 			t.Errorf("%q, %v", got, err)
 		}
-		r.ended(http1.EndError)
+		r.ended(exchange.EndError)
 		if _, again := r.resp.Body.Read(make([]byte, 1)); again == nil || again == io.EOF {
 			t.Errorf("then %v", again)
 		}
 		r.resp.Body.Close()
-		r.ended(http1.EndError)
+		r.ended(exchange.EndError)
 	})
 }
 
@@ -150,7 +150,7 @@ func TestACanceledExchangeHasItsCause(t *testing.T) {
 					} else if err == nil || r.Started || !r.Wrote {
 						t.Errorf("%v, %+v", err, r.Exchange)
 					}
-					r.ended(http1.EndCanceled)
+					r.ended(exchange.EndCanceled)
 					if code, ok := b.server.AwaitReset(stream); !ok || code != xhttp2.ErrCodeCancel {
 						t.Errorf("%v, %v", code, ok)
 					}
@@ -207,8 +207,8 @@ func TestAnUntouchedUploadIsLeftForTheNextAttempt(t *testing.T) {
 		body := text("body")
 		r := b.startWith(b.t.Context(), "POST", body, "100-continue")
 		b.server.Reset(b.request(), xhttp2.ErrCodeRefusedStream)
-		r.ended(http1.EndError)
-		if !r.Unprocessed || r.Touched || !r.Wrote || !r.Reset {
+		r.ended(exchange.EndError)
+		if !r.Refused || r.Touched || !r.Wrote || !r.Reset {
 			t.Errorf("%v, %+v", r.err, r.Exchange)
 		}
 		body.closed(t, 0)
@@ -250,11 +250,11 @@ func TestABodyThatCannotBeReadSaysSo(t *testing.T) {
 				r := b.start(b.t.Context(), "POST", body)
 				stream := b.request()
 				<-r.done
-				bad, ok := errors.AsType[*http1.BodyError](r.err)
+				bad, ok := errors.AsType[*exchange.BodyError](r.err)
 				if !ok || bad.Err.Error() != c.text || !r.Touched {
 					t.Errorf("%v, %+v", r.err, r.Exchange)
 				}
-				r.ended(http1.EndError)
+				r.ended(exchange.EndError)
 				body.closed(t, 1)
 				if _, ok := b.server.AwaitReset(stream); !ok {
 					t.Error("the server still waits for the body")
@@ -300,9 +300,9 @@ func TestWhatTheServerSaysOfARequestIsTold(t *testing.T) {
 				synctest.Wait()
 				b.server.Close()
 				for i, r := range runs {
-					r.ended(http1.EndError)
-					got := told{r.Unprocessed, r.HTTP1Required, r.Exchange.Reset, r.Started}
-					if got != c.want[i] || !r.Wrote || r.Lost || r.Stuck {
+					r.ended(exchange.EndError)
+					got := told{r.Refused, r.WantsHTTP1, r.Exchange.Reset, r.Started}
+					if got != c.want[i] || !r.Wrote || r.Lost {
 						t.Errorf("stream %d: %+v, want %+v; %+v", 2*i+1, got, c.want[i], r.err)
 					}
 				}

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // bench is a connection under test in a bubble, with the server's end of it, which the test plays frame by frame.
@@ -89,11 +89,11 @@ type run struct {
 	err  error
 
 	mu   sync.Mutex // guards ends
-	ends []http1.End
+	ends []exchange.End
 }
 
 // ExchangeDone is called when the exchange has ended.
-func (r *run) ExchangeDone(end http1.End) {
+func (r *run) ExchangeDone(end exchange.End, _ exchange.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ends = append(r.ends, end)
@@ -148,7 +148,7 @@ func (r *run) pending() {
 }
 
 // ended checks that the exchange has ended once, in that way.
-func (r *run) ended(how http1.End) {
+func (r *run) ended(how exchange.End) {
 	r.t.Helper()
 	<-r.done
 	synctest.Wait()

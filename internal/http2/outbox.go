@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 const (
@@ -88,7 +88,7 @@ func (o *outbox) write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := o.nc.Write(p)
-	if err != nil && !http1.IsTimeout(err) {
+	if err != nil && !exchange.IsTimeout(err) {
 		o.nc.SetReadDeadline(time.Now().Add(drainWait))
 		o.mu.Lock()
 		o.err = err

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -40,8 +40,8 @@ func TestAnUnansweredPingEndsAllExchanges(t *testing.T) {
 		start := time.Now()
 		runs := []*run{b.start(b.t.Context(), "GET", nil), b.start(b.t.Context(), "POST", text("body"))}
 		for _, r := range runs {
-			r.ended(http1.EndError)
-			if r.err != ErrLost || !r.Lost || !r.Wrote || r.Started || r.Unprocessed {
+			r.ended(exchange.EndError)
+			if r.err != ErrLost || !r.Lost || !r.Wrote || r.Started || r.Refused {
 				t.Errorf("%v, %+v", r.err, r.Exchange)
 			}
 		}
@@ -59,7 +59,7 @@ func TestTheMonitorRestsWhileNothingGoesOn(t *testing.T) {
 		r, stream := b.headed()
 		b.server.Data(stream, "", true)
 		r.resp.Body.Read(make([]byte, 1))
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 		time.Sleep(time.Hour)
 		b.server.Mute = true
 		// The hour does not count for the exchange that follows it.
@@ -102,7 +102,7 @@ func TestAConnectionIsQuietAfterAWhileOrAFailure(t *testing.T) {
 		defer cancel()
 		b.server.Mute = true
 		r := b.start(ctx, "GET", nil)
-		r.ended(http1.EndCanceled)
+		r.ended(exchange.EndCanceled)
 		if !b.Quiet() {
 			t.Error("not quiet after a request of which nothing was heard")
 		}
@@ -119,7 +119,7 @@ func TestNobodyIsPingedWhoDoesNotWantTo(t *testing.T) {
 			t.Error("quiet")
 		}
 		b.server.Respond(b.request(), 204, "")
-		r.ended(http1.Reusable)
+		r.ended(exchange.Reusable)
 	})
 }
 

@@ -4,7 +4,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // upload is the body of a request, which x/net closes in any case, and we only if it can no longer be sent again.
@@ -28,7 +28,7 @@ func (u *upload) Read(p []byte) (n int, err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			n, err = 0, http1.Panicked(v)
+			n, err = 0, exchange.Panicked(v)
 		}
 		if err != nil && err != io.EOF {
 			u.note(err)

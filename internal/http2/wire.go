@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // prefaceLen is the length in bytes of what a client says before its first frame (RFC 9113 section 3.4).
@@ -41,7 +41,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		w.c.over(ReasonPeerClosed)
-		if failed := w.box.failure(); failed != nil && http1.IsTimeout(err) {
+		if failed := w.box.failure(); failed != nil && exchange.IsTimeout(err) {
 			err = failed // the deadline is ours, see drainWait
 		}
 	}
@@ -62,8 +62,8 @@ func (w *wire) Write(p []byte) (int, error) {
 		write = w.box.write
 	}
 	n, err := write(p)
-	w.out.follow(p[:n], isHeaders, w.sent)               // what has not been written is on no stream
-	if err != nil && (n == 0 || !http1.IsTimeout(err)) { // x/net goes on after a timeout as long as there is progress
+	w.out.follow(p[:n], isHeaders, w.sent)                  // what has not been written is on no stream
+	if err != nil && (n == 0 || !exchange.IsTimeout(err)) { // x/net goes on after a timeout as long as there is progress
 		w.c.over(ReasonPeerClosed)
 	}
 	return n, err
