@@ -87,6 +87,7 @@ func (t *Transport) http() *http.Transport {
 // Clone returns a Transport with the same configuration and no connections. What net/http's Clone copies deeply
 // is copied deeply.
 func (t *Transport) Clone() *Transport {
+	t.announce.Do(t.announceHTTP2) // which may be under way for a first request
 	// Not with net/http's Clone, which sets HTTP/2 up in the tls.Config that it is given, in use or not.
 	c := fromHTTP(t.http())
 	c.TLSClientConfig = t.TLSClientConfig.Clone()

@@ -44,6 +44,7 @@ type core struct {
 // runtime returns the core, made at first use from the limits that the Transport has then.
 func (t *Transport) runtime() *core {
 	t.once.Do(func() {
+		t.announce.Do(t.announceHTTP2)
 		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions)}
 		perKey := t.MaxIdleConnsPerHost
 		if perKey == 0 {

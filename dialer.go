@@ -212,7 +212,8 @@ func (r *route) custom(ctx context.Context) (net.Conn, error) {
 	return nc, err
 }
 
-// customTLS dials through DialTLSContext or DialTLS. A *tls.Conn may come back before its handshake.
+// customTLS dials through DialTLSContext or DialTLS. What comes back may be before its handshake: a *tls.Conn, or whatever
+// else has its methods.
 func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
 	t, network, addr := r.t, r.identity.network, r.identity.address
 	var nc net.Conn
@@ -225,8 +226,8 @@ func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
 	if nc == nil && err == nil {
 		err = errors.New("net/http: Transport.DialTLS or DialTLSContext returned (nil, nil)")
 	}
-	if tc, ok := nc.(*tls.Conn); ok && err == nil {
-		return r.finishHandshake(ctx, tc)
+	if tc, ok := nc.(tlsConn); ok && err == nil {
+		return nc, r.finishHandshake(ctx, tc)
 	}
 	return nc, err
 }
@@ -258,17 +259,14 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 	return r.newHTTP1(nc, state), nil
 }
 
-// tlsState returns the state of TLS with the target, or nil. The connection of a custom dialer may be one around a
-// [tls.Conn], as long as it shows its state.
+// tlsState returns the state of TLS with the target, or nil. The connection of a custom dialer need not be a [tls.Conn], as
+// long as it shows its state.
 func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
 	shown, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
 	if !ok || r.identity.scheme != "https" {
 		return nil
 	}
 	state := shown.ConnectionState()
-	if !state.HandshakeComplete {
-		return nil
-	}
 	return &state
 }
 

@@ -70,11 +70,43 @@ func TestClosingABodyWaitsForItsRestOnlyAMoment(t *testing.T) {
 		resp := s.open("http://example.test", 5)
 		start := time.Now()
 		resp.Body.Close()
-		if took := time.Since(start); took != 50*time.Millisecond {
+		if took := time.Since(start); took != 10*time.Millisecond {
 			t.Errorf("Close took %v", took)
 		}
+		if st := s.Stats(); st.Active != 1 {
+			t.Errorf("the connection is given up after %v: %v", time.Since(start), st.Closes)
+		}
+		time.Sleep(40 * time.Millisecond)
+		synctest.Wait()
 		if st := s.Stats(); st.Closes["body_unread"] != 1 {
 			t.Errorf("closes: %v", st.Closes)
+		}
+	})
+}
+
+func TestAClientsTimeoutDoesNotCutTheRestOfAClosedBodyShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, tr := inMemory(t, func(c *httptestutil.WireConn) {
+			for range 2 {
+				if c.ReadRequest() == nil {
+					return
+				}
+				c.Write("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n0123456789")
+				time.Sleep(30 * time.Millisecond) // longer than Close waits
+				c.Write("0123456789")
+			}
+		})
+		client := &http.Client{Transport: tr, Timeout: time.Minute}
+		for range 2 {
+			resp, err := client.Get("http://example.test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			time.Sleep(time.Second)
+		}
+		if st := tr.Stats(); st.Opened != 1 {
+			t.Errorf("%d connections, closes %v", st.Opened, st.Closes)
 		}
 	})
 }

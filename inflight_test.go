@@ -369,6 +369,7 @@ func TestListeningEndsWithTheRequest(t *testing.T) {
 	sweep()
 	sweep()
 	wantListeners(t, h, 1, "after two sweeps")
+	Discard(resp) // or the rest of the body would be waited for
 	resp.Body.Close()
 	wantListeners(t, h, 0, "at the end")
 	wantNoneListed(t, tr)

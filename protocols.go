@@ -1,16 +1,22 @@
 package peerpool
 
 import (
+	"crypto/tls"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/peerpool/peerpool/internal/http2"
 	"golang.org/x/net/http/httpguts"
 )
 
-const protoHTTP2 = "h2" // as ALPN names it (RFC 9113 section 3.2)
+// The names of HTTP in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
+const (
+	protoHTTP1 = "http/1.1"
+	protoHTTP2 = "h2"
+)
 
 // protocols returns the HTTP versions that requests to a peer may use, by the rules of net/http: HTTP/2 goes without
 // saying only where nothing about dialing and TLS has been said either.
@@ -54,22 +60,55 @@ func onlyHTTP1() (p http.Protocols) {
 // priorKnowledge says that HTTP/2 is spoken without TLS and without asking (RFC 9113 section 3.3).
 func priorKnowledge(p http.Protocols) bool { return p.UnencryptedHTTP2() && !p.HTTP1() }
 
-// offer returns the protocols to offer in a TLS handshake: those of the configuration that are none of HTTP, and of
-// HTTP what may be used.
+// offer returns the protocols to offer in a TLS handshake where configured are those of the configuration: as they are,
+// unless HTTP/2 is spoken, without TLS or with it, or they name HTTP/2 in vain. Then those of HTTP are what may be used.
 func offer(configured []string, p http.Protocols) []string {
+	speaksHTTP2 := p.HTTP2() || p.UnencryptedHTTP2()
 	offered := slices.DeleteFunc(slices.Clone(configured), func(proto string) bool {
-		return proto == protoHTTP2 && !p.HTTP2() || proto == "http/1.1" && !p.HTTP1()
+		return proto == protoHTTP2 && !p.HTTP2() || proto == protoHTTP1 && speaksHTTP2 && !p.HTTP1()
 	})
-	if !p.HTTP2() {
-		return offered
-	}
-	if !slices.Contains(offered, protoHTTP2) {
+	if p.HTTP2() && !slices.Contains(offered, protoHTTP2) {
 		offered = append(offered, protoHTTP2)
 	}
-	if p.HTTP1() && !slices.Contains(offered, "http/1.1") {
-		offered = append(offered, "http/1.1")
+	if speaksHTTP2 && p.HTTP1() && !slices.Contains(offered, protoHTTP1) {
+		offered = append(offered, protoHTTP1)
 	}
 	return offered
+}
+
+// offer returns the protocols to offer to the target of the route. A caller who serves HTTP/2 has said all.
+func (r *route) offer(configured []string) []string {
+	switch {
+	case r.key.http1:
+		return nil
+	case r.peer.Protocols == nil && r.t.TLSNextProto[protoHTTP2] != nil:
+		return configured
+	}
+	return offer(configured, r.protocols)
+}
+
+// offering guards the configurations that announceHTTP2 writes to, which several Transports may have in common.
+var offering sync.Mutex
+
+// announceHTTP2 enters HTTP/2 into TLSClientConfig if it is to be spoken on connections from DialTLSContext or DialTLS. As
+// these often make their handshakes with that configuration, and net/http enters it there, they would not offer it
+// otherwise. It is called before the first dial.
+func (t *Transport) announceHTTP2() {
+	if t.DialTLSContext == nil && t.DialTLS == nil || t.TLSNextProto[protoHTTP2] != nil {
+		return
+	}
+	p := t.protocols(&noOptions)
+	if !p.HTTP2() && !p.UnencryptedHTTP2() || httpTwoDisabled() {
+		return
+	}
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = new(tls.Config)
+	}
+	offering.Lock()
+	defer offering.Unlock()
+	if offered := offer(t.TLSClientConfig.NextProtos, p); !slices.Equal(offered, t.TLSClientConfig.NextProtos) {
+		t.TLSClientConfig.NextProtos = offered
+	}
 }
 
 // requiresHTTP1 says that a request can only be sent over HTTP/1.1: a WebSocket begins with an upgrade, which HTTP/2

@@ -97,7 +97,8 @@ func (v *proxyHop) complete(r *route) error {
 	v.shown = v.url.Scheme + "://" + addr
 	var hop tlsid.ID
 	if v.url.Scheme == "https" && r.dialer != tlsDialer {
-		v.tls = r.t.baseTLS(v.url.Hostname(), onlyHTTP1())
+		v.tls = r.t.baseTLS(v.url.Hostname())
+		v.tls.NextProtos = offer(v.tls.NextProtos, onlyHTTP1())
 		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
 		v.tls.ClientSessionCache = r.t.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))
 	}

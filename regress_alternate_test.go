@@ -15,7 +15,7 @@ import (
 func TestABodyThatAnAlternateHasReadIsNotSentAgainEmpty(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(overHTTP1, overHTTP2)})
 	var bodies []string
-	tr := &peerpool.Transport{TLSClientConfig: o.ClientTLS()}
+	tr := &peerpool.Transport{TLSClientConfig: offering(o, "h2")}
 	tr.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
 		"h2": func(string, *tls.Conn) http.RoundTripper {
 			return roundTripperFunc(func(req *http.Request) (*http.Response, error) {
@@ -41,6 +41,13 @@ func TestABodyThatAnAlternateHasReadIsNotSentAgainEmpty(t *testing.T) {
 	if len(bodies) != 2 || bodies[0] != "body" || bodies[1] != "body" {
 		t.Errorf("sent %q, want each body once", bodies)
 	}
+}
+
+// offering is a configuration that offers those protocols to o.
+func offering(o *httptestutil.Origin, protos ...string) *tls.Config {
+	cfg := o.ClientTLS()
+	cfg.NextProtos = protos
+	return cfg
 }
 
 type roundTripperFunc func(*http.Request) (*http.Response, error)
@@ -72,7 +79,7 @@ func (e erring) RoundTrip(*http.Request) (*http.Response, error) { return nil, e
 func TestTheSignThatNetHTTPSpeaksHTTP2IsNotTakenForAFunction(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(overHTTP1, overHTTP2)})
 	s := observe(t, &peerpool.Transport{
-		TLSClientConfig: o.ClientTLS(),
+		TLSClientConfig: offering(o, "h2", "http/1.1"),
 		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{
 			"h2": func(string, *tls.Conn) http.RoundTripper {
 				return erring{errors.New("unexpected use of stub RoundTripper")}

@@ -15,8 +15,8 @@ import (
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
 
-// baseTLS returns a copy of the Transport's TLS configuration for a server of that name, which offers what we speak.
-func (t *Transport) baseTLS(serverName string, p http.Protocols) *tls.Config {
+// baseTLS returns a copy of the Transport's TLS configuration for a server of that name.
+func (t *Transport) baseTLS(serverName string) *tls.Config {
 	cfg := &tls.Config{}
 	if t.TLSClientConfig != nil {
 		cfg = t.TLSClientConfig.Clone()
@@ -24,7 +24,6 @@ func (t *Transport) baseTLS(serverName string, p http.Protocols) *tls.Config {
 	if cfg.ServerName == "" {
 		cfg.ServerName = strings.ToLower(serverName)
 	}
-	cfg.NextProtos = offer(cfg.NextProtos, p)
 	return cfg
 }
 
@@ -40,7 +39,8 @@ func (r *route) secure(u *url.URL, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	cfg, o := r.t.baseTLS(host, r.protocols), r.peer
+	cfg, o := r.t.baseTLS(host), r.peer
+	cfg.NextProtos = r.offer(cfg.NextProtos)
 	if o.ServerName != "" {
 		cfg.ServerName = o.ServerName
 	}
@@ -180,13 +180,25 @@ func (errHandshakeTimeout) Error() string   { return "net/http: TLS handshake ti
 func (errHandshakeTimeout) Timeout() bool   { return true }
 func (errHandshakeTimeout) Temporary() bool { return true }
 
-// handshake makes a TLS connection over nc, which it closes if it fails.
-func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (*tls.Conn, error) {
-	return r.finishHandshake(ctx, tls.Client(http1.UnderTLS(nc), cfg))
+// tlsConn is a [tls.Conn], or a connection that stands in for one.
+type tlsConn interface {
+	net.Conn
+	HandshakeContext(context.Context) error
+	ConnectionState() tls.ConnectionState
 }
 
-// finishHandshake completes the handshake of a connection that we, or a custom dialer, have made.
-func (r *route) finishHandshake(ctx context.Context, tc *tls.Conn) (*tls.Conn, error) {
+// handshake makes a TLS connection over nc, which it closes if it fails.
+func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, error) {
+	tc := tls.Client(http1.UnderTLS(nc), cfg)
+	if err := r.finishHandshake(ctx, tc); err != nil {
+		return nil, err
+	}
+	return tc, nil
+}
+
+// finishHandshake completes the handshake of a connection that we, or a custom dialer, have made. It closes one whose
+// handshake fails.
+func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	if d := r.t.TLSHandshakeTimeout; d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, d, errHandshakeTimeout{})
@@ -211,8 +223,16 @@ func (r *route) finishHandshake(ctx context.Context, tc *tls.Conn) (*tls.Conn, e
 		trace.TLSHandshakeDone(state, err)
 	}
 	if err != nil {
-		tc.NetConn().Close()
-		return nil, err
+		abandonTLS(tc)
 	}
-	return tc, nil
+	return err
+}
+
+// abandonTLS closes the socket below without a word, which can block.
+func abandonTLS(tc tlsConn) {
+	if known, ok := tc.(*tls.Conn); ok {
+		known.NetConn().Close()
+		return
+	}
+	tc.Close()
 }

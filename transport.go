@@ -42,13 +42,17 @@ type Transport struct {
 	// Names are then theirs to resolve, and the identity holds the name instead of an address. The
 	// context carries the values of the request that asked for the dial, but does not end with it. A read
 	// deadline set on the connection does not outlive the first request over TLS: the probe uses it.
+	//
+	// A connection of DialTLSContext or DialTLS speaks the protocol that its method ConnectionState names, if it has
+	// that method of [tls.Conn]. If it has the method HandshakeContext, too, that is called first.
 	DialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Dial           func(network, addr string) (net.Conn, error)
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	DialTLS        func(network, addr string) (net.Conn, error)
 
 	// TLSClientConfig is the TLS configuration; nil: the default one. A copy is taken when a peer is
-	// first dialed. Each identity has TLS sessions of its own, kept in ClientSessionCache if that is set.
+	// first dialed. If DialTLSContext or DialTLS is set and HTTP/2 is to be spoken, the first request enters that into
+	// its NextProtos; otherwise it is never written to. Each identity has TLS sessions of its own, kept in ClientSessionCache if that is set.
 	TLSClientConfig *tls.Config
 
 	// TLSHandshakeTimeout bounds a TLS handshake; 0: only the two minutes that a whole dial may take.
@@ -141,8 +145,9 @@ type Transport struct {
 	// background; 0: 30 seconds. Connections to an address that is no longer listed get no new requests.
 	DNSRefresh time.Duration
 
-	once sync.Once
-	core *core // made by once, never reassigned: see runtime
+	once     sync.Once
+	core     *core     // made by once, never reassigned: see runtime
+	announce sync.Once // of announceHTTP2
 }
 
 var _ http.RoundTripper = (*Transport)(nil)

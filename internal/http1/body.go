@@ -3,19 +3,14 @@ package http1
 import (
 	"io"
 	"sync/atomic"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-const (
-	maxDrain  = 256 << 10 // bytes read behind the back of a caller who closed early
-	drainWait = 50 * time.Millisecond
-)
-
 // body is an exchange as the body of its response. It owns the connection until its end: EOF, an error, or Close.
+// What Close does with the rest of it is in drain.go.
 //
-// Read and Close may be called at the same time; Close then interrupts the Read.
+// Read and Close may be called at the same time. The Read then gets what arrives in the next moments, or an error.
 type body Exchange
 
 // bodyState says who is at work on a body. Whoever sets bodyReading, or bodyClosed while nobody reads, has
@@ -27,6 +22,8 @@ const (
 	bodyClosed    // by Close
 	bodyDiscarded // by Discard
 	bodyOver      // it has come to its end, which is in Exchange.err
+	bodyLate      // the Read that was under way when it was closed has taken too long
+	bodyInTime    // that Read has returned in time
 )
 
 func (s *bodyState) has(bit uint32) bool { return s.Load()&bit != 0 }
@@ -82,8 +79,7 @@ func (b *body) done(err error) {
 		was = b.state.Load()
 	}
 	if was&bodyClosed != 0 {
-		// Close closes the connection, now or in a moment, even if this was the end of the body.
-		b.finish(ErrBodyReadAfterClose, true)
+		b.readAfterClose(err)
 	} else if err != nil {
 		b.finish(err, false)
 	}
@@ -120,11 +116,15 @@ func (b *body) read(p []byte) (int, error) {
 	}
 }
 
-// trailer reads the trailer section into the response; io.EOF: well done.
+// trailer reads the trailer section into the response; io.EOF: well done. Of a body that is drained nobody wants to
+// know it, and the response is its caller's alone by then.
 func (b *body) trailer() error {
 	fields, err := b.Conn.readTrailer(b.Opts.maxHeaderBytes())
 	if err != nil {
 		return unexpectedEOF(err)
+	}
+	if !b.state.has(bodyReading) {
+		return io.EOF
 	}
 	resp := &b.resp
 	if resp.Trailer == nil {
@@ -152,50 +152,4 @@ func (b *body) finish(err error, interrupted bool) {
 	default:
 		e.receivedAll(endOf(err))
 	}
-}
-
-// Close ends the exchange. If little of the body is left, it is read, for at most 50 milliseconds and
-// 256 KiB, so that the connection survives; else the connection is closed. Closing twice is harmless.
-func (b *body) Close() error {
-	switch was := b.state.set(bodyClosed); {
-	case was&(bodyClosed|bodyOver) != 0:
-	case was&bodyReading != 0:
-		b.Conn.Abort(ErrBodyReadAfterClose) // the Read that is under way ends, and ends the exchange
-	case was&bodyDiscarded != 0:
-		b.finish(errNotDrained, true)
-	default:
-		b.finish(b.drain(), true)
-	}
-	return nil
-}
-
-// drain reads what is left if that is little; io.EOF: the whole body has been read.
-func (b *body) drain() error {
-	c := b.Conn
-	if ends[b.after] != exchange.Reusable || b.kind == untilClose || b.kind == byLength && b.left > maxDrain {
-		return errNotDrained
-	}
-	if b.kind != byLength || int64(c.in.buffered()) < b.left {
-		(*Exchange)(b).notice()
-		timer := time.AfterFunc(drainWait, func() { c.Abort(errDrainTimeout) })
-		defer func() {
-			if !timer.Stop() {
-				c.Abort(errDrainTimeout) // it has fired: nobody may find the connection usable
-			}
-		}()
-	}
-	if b.kind == byLength {
-		_, _, err := b.copyTo(io.Discard)
-		return err
-	}
-	bulk := bulks.Get().(*bulk)
-	defer bulks.Put(bulk)
-	for total := 0; total <= maxDrain; {
-		n, err := b.read(bulk[:])
-		if err != nil {
-			return err
-		}
-		total += n
-	}
-	return errNotDrained
 }

@@ -45,7 +45,7 @@ type closeCase struct {
 	serve func(*peer)
 	read  int // bytes read before
 	end   exchange.End
-	took  time.Duration
+	took  time.Duration // until the exchange has ended
 }
 
 const length10 = ok + "Content-Length: 10\r\n\r\n"
@@ -83,10 +83,13 @@ func TestClosingABodyEarly(t *testing.T) {
 				if err := resp.Body.Close(); err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(begun); took != c.took {
-					t.Errorf("closing took %v, want %v", took, c.took)
+				if took, want := time.Since(begun), min(c.took, closeWait); took != want {
+					t.Errorf("closing took %v, want %v", took, want)
 				}
 				wantEnd(t, e, c.end)
+				if took := time.Since(begun); took != c.took {
+					t.Errorf("the exchange ended after %v, want %v", took, c.took)
+				}
 				wantClosed(t, resp.Body)
 			})
 		})
@@ -119,22 +122,70 @@ func TestADrainedConnectionCarriesTheNextExchange(t *testing.T) {
 	})
 }
 
-func TestCloseInterruptsARead(t *testing.T) {
-	with(t, 0, answers(length10), func(t *testing.T, c *Conn) {
+// TestAReadIsUnderWayWhenItsBodyIsClosed has Close return at once, and the Read get what arrives in the next moments.
+func TestAReadIsUnderWayWhenItsBodyIsClosed(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		serve func(*peer)
+		read  string
+		err   error
+		end   exchange.End
+		took  time.Duration // until the exchange has ended
+	}{
+		{name: "nothing arrives", serve: answers(length10),
+			err: ErrBodyReadAfterClose, end: exchange.EndUnread, took: drainWait},
+		{name: "the rest arrives in time", serve: saysThen(length10, later(drainWait/2, "0123456789")),
+			read: "0123456789", err: io.EOF, took: drainWait / 2},
+		{name: "a part arrives in time, and the rest never", serve: saysThen(length10, later(drainWait/2, "01234")),
+			read: "01234", end: exchange.EndUnread, took: drainWait/2 + drainWait},
+		{name: "the last chunk arrives in time", serve: saysThen(chunkedHead, later(drainWait/2, "0\r\n\r\n")),
+			err: io.EOF, took: drainWait / 2},
+		{name: "the connection ends", serve: saysThen(chunkedHead, func(p *peer) { time.Sleep(drainWait / 2); p.CloseWrite(); p.untilClosed() }),
+			err: io.ErrUnexpectedEOF, end: exchange.EndError, took: drainWait / 2},
+		{name: "the end of the connection would be the body's", serve: answers(ok + "\r\n"),
+			err: ErrBodyReadAfterClose, end: exchange.EndUnread},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			with(t, 0, c.serve, func(t *testing.T, conn *Conn) {
+				e := exchangeOn(conn, get(t))
+				resp := run(t, e)
+				type result struct {
+					n   int
+					err error
+				}
+				read, buf := make(chan result, 1), make([]byte, 10)
+				go func() {
+					n, err := resp.Body.Read(buf)
+					read <- result{n, err}
+				}()
+				synctest.Wait()
+				begun := time.Now()
+				resp.Body.Close()
+				if took := time.Since(begun); took != 0 {
+					t.Errorf("closing took %v", took)
+				}
+				if r := <-read; string(buf[:r.n]) != c.read || r.err != c.err {
+					t.Errorf("the read returns %q, %v; want %q, %v", buf[:r.n], r.err, c.read, c.err)
+				}
+				wantEnd(t, e, c.end)
+				if took := time.Since(begun); took != c.took {
+					t.Errorf("the exchange ended after %v, want %v", took, c.took)
+				}
+				wantClosed(t, resp.Body)
+			})
+		})
+	}
+}
+
+func TestADrainedTrailerDoesNotReachTheResponse(t *testing.T) {
+	with(t, 0, saysThen(ok+"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n", later(drainWait/2, "0\r\nX-Sum: 1\r\n\r\n")), func(t *testing.T, c *Conn) {
 		e := exchangeOn(c, get(t))
 		resp := run(t, e)
-		read := make(chan error)
-		go func() {
-			_, err := resp.Body.Read(make([]byte, 10))
-			read <- err
-		}()
-		synctest.Wait()
 		resp.Body.Close()
-		if err := <-read; err != ErrBodyReadAfterClose {
-			t.Errorf("the read returns %v", err)
+		wantEnd(t, e, exchange.Reusable)
+		if got := resp.Trailer.Get("X-Sum"); got != "" {
+			t.Errorf("the trailer is %q", got)
 		}
-		wantEnd(t, e, exchange.EndUnread)
-		wantClosed(t, resp.Body)
 	})
 }
 

@@ -174,10 +174,10 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 var crlf = []byte("\r\n")
 
 // trailerArrived says whether the whole trailer section is in the buffer, so that reading it won't wait.
-func (c *Conn) trailerArrived() bool {
-	b := c.in.buf[c.in.r:c.in.w]
-	return bytes.HasPrefix(b, crlf) || headEnd(b, 0) > 0
-}
+func (c *Conn) trailerArrived() bool { return trailerIn(c.in.buf[c.in.r:c.in.w]) }
+
+// trailerIn says whether b begins with a whole trailer section.
+func trailerIn(b []byte) bool { return bytes.HasPrefix(b, crlf) || headEnd(b, 0) > 0 }
 
 // readLine reads a line that must end in CRLF and returns it without. It is valid until the next read.
 func (c *Conn) readLine(limit int) ([]byte, error) {

@@ -215,7 +215,10 @@ func (e *Exchange) handOver() {
 }
 
 // receivedAll is called when the response has been read to its end, or will not be: after says why.
-func (e *Exchange) receivedAll(after exchange.End) {
+func (e *Exchange) receivedAll(after exchange.End) { e.end(e.received(after)) }
+
+// received gives the read buffer back and says how the exchange has ended.
+func (e *Exchange) received(after exchange.End) exchange.End {
 	if after == exchange.Reusable && e.Conn.in.buffered() > 0 {
 		after = exchange.EndUnexpected
 	}
@@ -223,7 +226,7 @@ func (e *Exchange) receivedAll(after exchange.End) {
 	if after == exchange.Reusable && !e.sent() {
 		after = exchange.EndUnsent
 	}
-	e.end(after)
+	return after
 }
 
 // end ends the exchange, once.
