@@ -69,6 +69,10 @@ func (a *attempt) end(status int32) {
 // acquire leases a connection: an idle one if there is one, else a dialed or a released one. An address
 // that does not answer is given up for the next.
 func (a *attempt) acquire() error {
+	if a.turnedAway {
+		a.acquired(Identity{}, ErrClosed)
+		return ErrClosed
+	}
 	to, err := a.t.destination(a.req, a.peer)
 	to.key.http1 = a.http1 || requiresHTTP1(a.req)
 	if err != nil {
@@ -225,6 +229,8 @@ func (a *attempt) run() (*http.Response, outcome) {
 func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error) {
 	if o.err == nil {
 		a.saved()
+		a.answered.Store(true)
+		a.t.core.inflight.door.left()
 		a.end(o.Status)
 		return resp, nil
 	}

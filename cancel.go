@@ -17,7 +17,8 @@ type canceling struct {
 	active   interruptible           // its exchange, once there is one
 	grown    bool                    // its first moment is over
 
-	ends atomic.Int32 // see end
+	ends     atomic.Int32 // see end
+	answered atomic.Bool  // RoundTrip returns a response: the request is not inside any more, see door
 }
 
 // interruptible is an exchange that can be ended from outside. Both methods may be called at any time, from any goroutine

@@ -210,7 +210,7 @@ func TestADialEndsWithItsOwnTimeAndNotWithThatOfItsRequest(t *testing.T) {
 	})
 }
 
-func TestShutdownCancelsDials(t *testing.T) {
+func TestShutdownCancelsDialsWhenItsContextEnds(t *testing.T) {
 	dialing := make(chan struct{})
 	tr := &Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		close(dialing)
@@ -219,8 +219,12 @@ func TestShutdownCancelsDials(t *testing.T) {
 	}}
 	got := trySend(tr, peerRequest(t, "http://a.test", nil))
 	peerReceive(t, dialing, "a dial")
-	if err := tr.Shutdown(t.Context()); err != nil {
-		t.Error(err)
+	ctx, cancel := context.WithCancel(t.Context())
+	down := make(chan error, 1)
+	go func() { down <- tr.Shutdown(ctx) }()
+	cancel()
+	if err := peerReceive(t, down, "Shutdown returns"); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown returned %v", err)
 	}
 	if err := peerReceive(t, got, "the request returns"); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)

@@ -24,6 +24,7 @@ type inflight struct {
 	shards [shards]shard
 	due    atomic.Bool   // a sweep is to come, or is running
 	sweeps atomic.Uint32 // so far: the age of an attempt is counted in them
+	door   door
 }
 
 // shard is one of the lists, in the order of their coming.
@@ -43,6 +44,7 @@ type enlisted struct {
 	born       uint32        // sweeps before it came
 	listed     bool
 	late       bool // a sweep is to begin to listen; never changed
+	turnedAway bool // it came when the door was shut, and is not listed; never changed
 }
 
 var seed = maphash.MakeSeed()
@@ -51,10 +53,16 @@ func (f *inflight) shard(req *http.Request) *shard {
 	return &f.shards[maphash.Comparable(seed, req)%shards]
 }
 
-// add lists an attempt, in place of another one at the same request if that is given, which may have been canceled.
+// add lists an attempt, in place of another one at the same request if that is given, which may have been canceled. It
+// does not list the first attempt at a request that comes when the door is shut.
 func (f *inflight) add(a, after *attempt) {
 	s := f.shard(a.orig)
 	s.mu.Lock()
+	if after == nil && f.door.shut.Load() {
+		a.late, a.turnedAway = false, true
+		s.mu.Unlock()
+		return
+	}
 	if after != nil {
 		a.because = after.canceled()
 		s.removeLocked(after)
@@ -80,9 +88,11 @@ func (f *inflight) add(a, after *attempt) {
 func (f *inflight) remove(a *attempt) (watched bool) {
 	s := f.shard(a.orig)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.removeLocked(a)
-	return a.done != nil
+	watched = a.done != nil
+	s.mu.Unlock()
+	f.door.left()
+	return watched
 }
 
 func (s *shard) removeLocked(a *attempt) {

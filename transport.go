@@ -164,10 +164,18 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// Shutdown refuses new requests with [ErrClosed], closes what idles, and waits until the requests under way have
-// ended and their connections are closed. If ctx ends before, its cause is returned, and the rest goes on.
+// Shutdown refuses new requests with [ErrClosed], closes idle connections, and waits until the requests under way have
+// ended and their connections are closed. A request is under way if RoundTrip was called for it before Shutdown was:
+// also if it still waits for an address or a connection, or is sent again.
+//
+// If ctx ends first, Shutdown returns its cause. Requests that have no connection by then, or need another one, fail
+// with ErrClosed. Those that have one go on. Shutdown is safe for concurrent use, and may be called more than once.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	return t.runtime().pool.Shutdown(ctx)
+	rt := t.runtime()
+	rt.inflight.door.close()
+	rt.pool.KeepNone()
+	rt.inflight.emptied(ctx)
+	return rt.pool.Shutdown(ctx)
 }
 
 // Discard sees to it that the connection of resp is not used again. Call it before the body is closed or read

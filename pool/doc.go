@@ -34,7 +34,7 @@
 //  2. Every path back to idle goes through one function, settle. It looks, in this order, at: retired; the
 //     failed probe; the pool being shut down; Terms.Unpooled of the lease that ends; the caps on reuse and
 //     lifetime. What passes goes to a want that may have it, otherwise to idle, unless the pool was told to
-//     close its idle connections, keeps none, or has as many of the key as it keeps.
+//     close its idle connections or to keep none, or has as many of the key as it keeps.
 //
 //  3. A lease ends exactly once, by Release, Discard or Hijack. Ending it twice panics, also when the connection
 //     has been leased again since: leases are numbered. What would close a connection that others share retires it

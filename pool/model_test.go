@@ -80,6 +80,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"sicken":    m.sicken,
 		"wait":      m.wait,
 		"closeIdle": m.closeIdle,
+		"keepNone":  m.keepNone,
 		"shutdown":  m.shutdown,
 		"drain":     m.drain,
 		"resize":    m.resize,
@@ -309,6 +310,14 @@ func (m *machine) wait(rt *rapid.T) {
 func (m *machine) closeIdle(*rapid.T) {
 	m.ref.closeAllIdle()
 	m.world.pool.CloseIdle()
+}
+
+func (m *machine) keepNone(rt *rapid.T) {
+	if rapid.IntRange(0, 9).Draw(rt, "really") != 7 {
+		rt.Skip("not now")
+	}
+	m.ref.keepNothing()
+	m.world.pool.KeepNone()
 }
 
 func (m *machine) shutdown(rt *rapid.T) {

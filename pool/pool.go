@@ -83,6 +83,7 @@ type Pool[K comparable, C Conn] struct {
 	joined    uint64           // wants so far: the order of their coming
 	closing   int              // closed entries whose Close or OnClose has not returned
 	closeIdle bool             // CloseIdle was called, and nothing asked for since
+	keepNone  bool             // one-way: KeepNone or Shutdown was called
 	closed    bool             // one-way
 	drained   chan struct{}
 	reaper    reaper
@@ -244,6 +245,19 @@ func (p *Pool[K, C]) CloseIdle() {
 	p.closeIdle = true
 	for e := p.idle.last; e != nil; e = p.idle.last {
 		p.close(e, ReasonCloseIdle)
+		p.tend(e.group)
+	}
+	p.unlock()
+}
+
+// KeepNone prepares a Shutdown whose callers still have requests to serve: idle connections are closed now, and those
+// that come back later are closed too, unless a want is there to take them. Acquire still works. The reason of these
+// closes is ReasonShutdown. It cannot be undone.
+func (p *Pool[K, C]) KeepNone() {
+	p.mu.Lock()
+	p.keepNone = true
+	for e := p.idle.last; e != nil; e = p.idle.last {
+		p.close(e, ReasonShutdown)
 		p.tend(e.group)
 	}
 	p.unlock()

@@ -19,7 +19,7 @@ const (
 	ReasonSurplus        Reason = "surplus"         // dialed for nobody who still waits, with room left on another one that is shared
 	ReasonNoCapacity     Reason = "no_capacity"     // a Sharer whose capacity fell to zero
 	ReasonCloseIdle      Reason = "close_idle"      // CloseIdle
-	ReasonShutdown       Reason = "shutdown"        // Shutdown
+	ReasonShutdown       Reason = "shutdown"        // Shutdown, KeepNone
 	ReasonUnspecified    Reason = "unspecified"     // discarded or retired with an empty Reason
 )
 

@@ -93,6 +93,8 @@ func (m *reference) owesRoom(c *refConn, heir *refWant) bool {
 
 func (m *reference) park(c *refConn) Reason {
 	switch {
+	case m.keepNone:
+		return ReasonShutdown
 	case m.closeIdle:
 		return ReasonCloseIdle
 	case c.shares && c.uses == 0 && m.hasRoom(c.key, c):

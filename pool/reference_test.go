@@ -25,7 +25,7 @@ type reference struct {
 	begun   uint64 // dials
 	failed  uint64 // dials
 
-	closeIdle, closed bool
+	closeIdle, keepNone, closed bool
 }
 
 type refConn struct {
@@ -324,6 +324,14 @@ func (m *reference) closeAllIdle() {
 	m.closeIdle = true
 	for len(m.idle) > 0 {
 		m.close(m.idle[0], ReasonCloseIdle)
+	}
+	m.tend()
+}
+
+func (m *reference) keepNothing() {
+	m.keepNone = true
+	for len(m.idle) > 0 {
+		m.close(m.idle[0], ReasonShutdown)
 	}
 	m.tend()
 }

@@ -200,6 +200,8 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	g := e.group
 	perKey, total := p.config.MaxIdlePerKey, p.config.MaxIdle
 	switch {
+	case p.keepNone:
+		return ReasonShutdown
 	case p.closeIdle:
 		return ReasonCloseIdle
 	case e.surplus():

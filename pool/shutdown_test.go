@@ -44,6 +44,22 @@ func TestShutdownClosesWhatIsIdleAndLeasesNothingMore(t *testing.T) {
 	})
 }
 
+func TestAPoolThatKeepsNoneClosesWhatIdlesAndStillServesWants(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		idle := w.idle(1, "a", Terms{})[0]
+		lease := w.lease("b", Terms{MaxConns: 1})
+		waits := w.acquire("b", Terms{MaxConns: 1})
+		w.pool.KeepNone()
+		w.wantCloses(map[*fakeConn]Reason{idle: ReasonShutdown})
+		wantReason(t, w.release(lease), "")
+		wantConn(t, waits.leased(), lease.Conn())
+		later := w.acquire("b", Terms{MaxConns: 1})
+		wantReason(t, w.release(waits.lease), "")
+		wantConn(t, later.leased(), lease.Conn())
+		wantReason(t, w.release(later.lease), ReasonShutdown)
+	})
+}
+
 func TestShutdownWaitsForLeases(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		first, second, third := w.lease("a", Terms{}), w.lease("a", Terms{}), w.lease("b", Terms{})
