@@ -127,7 +127,7 @@ func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, er
 func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	rt, terms := a.t.core, a.t.terms(a.peer)
 	terms.Fresh, terms.Expect = a.fresh, r.expect()
-	terms.Unpooled = terms.Unpooled || a.alone || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.req)
+	terms.Unpooled = terms.Unpooled || a.alone || r.learned.looks.Load() || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.req)
 	var ok bool
 	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
 		preset.close()

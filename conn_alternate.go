@@ -14,8 +14,9 @@ import (
 // alternateConn is a connection that a function of Transport.TLSNextProto has taken over, and all that we know of it.
 type alternateConn struct {
 	http.RoundTripper
-	*facts // nil without an Observer
-	nc     net.Conn
+	*facts  // nil without an Observer
+	learned *learned
+	nc      net.Conn
 }
 
 var (
@@ -32,7 +33,7 @@ func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc 
 	if protocol == protoHTTP2 {
 		protocol = nameHTTP2
 	}
-	return &alternateConn{RoundTripper: rt, facts: r.newFacts(protocol), nc: tc}, nil
+	return &alternateConn{RoundTripper: rt, facts: r.newFacts(protocol), learned: r.learned, nc: tc}, nil
 }
 
 // isStub recognizes the function that net/http, since Go 1.27, puts into TLSNextProto as a sign that it speaks HTTP/2. It

@@ -18,6 +18,7 @@ type learned struct {
 	protocol   atomic.Int32 // a speaks
 	streams    atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
 	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
+	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
 
 	sessions atomic.Pointer[string] // see sessionPrefix
 }

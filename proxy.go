@@ -100,7 +100,7 @@ func (v *proxyHop) complete(r *route) error {
 		v.tls = r.t.baseTLS(v.url.Hostname())
 		v.tls.NextProtos = offer(v.tls.NextProtos, onlyHTTP1())
 		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
-		v.tls.ClientSessionCache = r.t.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))
+		v.tls.ClientSessionCache = r.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))
 	}
 	password, set := v.url.User.Password()
 	v.secret = secretDigest([]any{hop, v.url.User.Username(), password, set, v.header})

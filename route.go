@@ -168,7 +168,7 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	r.id = unique.Make(id)
 	r.learned = r.t.core.memory.of(r.id)
 	if r.tls != nil {
-		r.tls.ClientSessionCache = r.t.sessionCache(r.tls, r.learned.sessionPrefix(id))
+		r.tls.ClientSessionCache = r.sessionCache(r.tls, r.learned.sessionPrefix(id))
 	}
 	r.exchanges = r.exchangeOptions()
 	if preset != nil {

@@ -145,7 +145,7 @@ func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []str
 // sessions apart by the server's name only, and would resume one as somebody else. There is none where
 // resuming would pass a verification by, nor, unless the user has set one, where it would present a certificate
 // that GetClientCertificate no longer returns.
-func (t *Transport) sessionCache(cfg *tls.Config, prefix string) tls.ClientSessionCache {
+func (r *route) sessionCache(cfg *tls.Config, prefix string) tls.ClientSessionCache {
 	if cfg.VerifyPeerCertificate != nil {
 		return nil
 	}
@@ -154,22 +154,30 @@ func (t *Transport) sessionCache(cfg *tls.Config, prefix string) tls.ClientSessi
 		return nil
 	}
 	if cache == nil {
-		cache = t.core.sessions
+		cache = r.t.core.sessions
 	}
-	return &sessions{cache: cache, prefix: prefix}
+	return &sessions{cache: cache, prefix: prefix, route: r}
 }
 
 // sessions are the TLS sessions of one identity.
 type sessions struct {
 	cache  tls.ClientSessionCache
 	prefix string
+	route  *route
 }
 
 func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
+	if s.route.learned.looks.Load() {
+		return nil, false
+	}
 	return s.cache.Get(s.prefix + key)
 }
 
+// Put keeps no session whose certificate may be meant for one request: resuming it would present that to others.
 func (s *sessions) Put(key string, state *tls.ClientSessionState) {
+	if s.route.learned.looks.Load() {
+		state = nil // which forgets the one before it
+	}
 	s.cache.Put(s.prefix+key, state)
 }
 
@@ -208,7 +216,11 @@ func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
 	}
-	err := tc.HandshakeContext(ctx)
+	watched, ended := watchLookups(ctx)
+	err := tc.HandshakeContext(watched)
+	if ended() {
+		r.learned.looks.Store(true)
+	}
 	if err != nil && context.Cause(ctx) == (errHandshakeTimeout{}) {
 		err = errHandshakeTimeout{}
 	}

@@ -118,6 +118,9 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 		conn: conn, group: d.group, order: d.order, jitter: uint16(p.draw()),
 		maxUses: math.MaxUint64, expires: forever,
 	}
+	if private, ok := any(conn).(Private); ok {
+		e.private = private.Private()
+	}
 	sharer, shares := any(conn).(Sharer)
 	if shares {
 		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it

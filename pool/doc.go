@@ -55,6 +55,7 @@
 //     want that asked for it and to no other; when that one has left or was served otherwise, the error is only
 //     counted. A panicking Dialer has failed with an error. A want whose context ends leaves nothing behind: a
 //     connection, or a place on a shared one, that was delivered at that very moment is settled anew, as if unused.
+//     A connection that is Private goes to the want that asked for it, and to nobody else.
 //
 //  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
 //     idle limit of its key the connection that comes back is closed; beyond that in total the one that was

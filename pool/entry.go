@@ -43,6 +43,7 @@ type entry[K comparable, C Conn] struct {
 	retired *Reason // one-way: once set, the connection takes no new lease
 	state   state
 
+	private  bool // set once, see Private
 	unpooled bool // belongs to whoever has the connection, see below: the latest lease's Terms.Unpooled; the dial's before the first one
 
 	// Set once, before anybody else sees the entry.
@@ -83,7 +84,7 @@ func panicState(from, to state) {
 func (e *entry[K, C]) bind(terms *Terms) {
 	e.maxUses = min(e.maxUses, terms.maxUses())
 	e.expires = min(e.expires, e.expiry(terms))
-	e.idleFor, e.unpooled = shorter(terms.IdleTimeout, e.peerIdle), terms.Unpooled
+	e.idleFor, e.unpooled = shorter(terms.IdleTimeout, e.peerIdle), terms.Unpooled || e.private
 }
 
 // expiry is the moment at which the connection reaches the MaxLifetime of terms, in its own jitter.

@@ -182,8 +182,9 @@ type fakeConn struct {
 	closed   int
 	retire   func(Reason)
 	probed   func() // called by every probe, if set
-	shares   bool   // it is dialed as a sharedConn
-	capacity int    // that a sharedConn begins with
+	private  bool
+	shares   bool // it is dialed as a sharedConn
+	capacity int  // that a sharedConn begins with
 	resize   func(int)
 }
 
@@ -222,6 +223,11 @@ func (c *fakeConn) Probe() Reason {
 		probed()
 	}
 	return sick
+}
+
+func (c *fakeConn) Private() bool {
+	c.world.unlocked("Private")
+	return c.private
 }
 
 func (c *fakeConn) Close() error {

@@ -241,6 +241,8 @@ func (m *machine) dialed(rt *rapid.T) {
 		c.shares = c.capacity != exclusive
 		conn.shares, conn.capacity = c.shares, c.capacity
 	}
+	c.private = rapid.IntRange(0, 9).Draw(rt, "private") == 7
+	conn.private = c.private
 	m.conns[c] = conn
 	m.ref.landed(d, c, nil)
 	m.world.finish(fake, func() (*fakeConn, error) { return conn, nil })

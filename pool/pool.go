@@ -41,6 +41,15 @@ type Sharer interface {
 	Share(resize func(capacity int)) (capacity int)
 }
 
+// Private is implemented by a Conn that may turn out to be meant for nobody but the Acquire that asked for it: its Dialer
+// has made it from what the context of that one holds.
+type Private interface {
+	// Private is asked once, when the connection has been dialed, without the lock. A private connection serves one
+	// lease, that of the Acquire that asked for its dial, and is then closed, as if Terms.Unpooled had been set. If
+	// that Acquire does not wait any more it serves none. The reason of these closes is ReasonUnpooled.
+	Private() bool
+}
+
 // Dialer makes connections. Its context is not canceled with the Acquire that asked for the dial, although it
 // carries that one's values: the Dialer brings its own timeout. Only Shutdown cancels it.
 type Dialer[C Conn] interface {

@@ -94,7 +94,7 @@ func (m *reference) drain(key string, why Reason) (n int) {
 
 // learn notes what the connection shows of its key.
 func (m *reference) learn(c *refConn) {
-	if !c.shares {
+	if !c.shares || c.private {
 		m.share[c.key] = 1
 	} else if c.capacity > 0 && c.retired == "" {
 		m.share[c.key] = c.capacity

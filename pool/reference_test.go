@@ -41,7 +41,7 @@ type refConn struct {
 	idleFor, peerIdle    time.Duration
 	idleSince, idleUntil time.Duration
 	rested               time.Duration // idle time before its latest lease
-	unpooled             bool
+	unpooled, private    bool
 	retired, sick        Reason
 
 	shares   bool
@@ -128,7 +128,7 @@ func (c *refConn) bind(terms Terms) {
 		c.maxUses = min(c.maxUses, terms.MaxReuse+1)
 	}
 	c.expires = min(c.expires, c.lifetime(terms))
-	c.idleFor, c.unpooled = terms.IdleTimeout, terms.Unpooled
+	c.idleFor, c.unpooled = terms.IdleTimeout, terms.Unpooled || c.private
 }
 
 func (c *refConn) spent(terms Terms, now time.Duration) Reason {

@@ -197,7 +197,7 @@ func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
 // that it takes no more, not what the next one will.
 func (g *group[K, C]) learn(e *entry[K, C]) {
 	switch {
-	case !e.shared():
+	case !e.shared() || e.private:
 		g.share = 1
 	case e.capacity > 0 && e.retired == nil:
 		g.share = e.capacity

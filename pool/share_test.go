@@ -183,6 +183,8 @@ func (c *hastyConn) Probe() Reason { return "" }
 
 func (c *hastyConn) Close() error { return nil }
 
+func (c *hastyConn) Private() bool { return false }
+
 func (c *hastyConn) Attach(retire func(Reason)) {
 	if c.resizes < 0 {
 		go retire("goaway")
