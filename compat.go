@@ -6,18 +6,36 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"reflect"
 )
 
 // FromHTTP returns a Transport with the configuration of t: every field that both have. What they point to
 // is shared or copied as [Transport.Clone] does. Connections, and protocols registered with t, stay with t.
-// If t speaks HTTP/2 because nothing else has been said, ForceAttemptHTTP2 is set: so does the Transport.
+// If t speaks HTTP/2 because nothing else has been said, ForceAttemptHTTP2 is set: so does the Transport. If t
+// does not, because it has a DialContext, Protocols says so.
+//
+// A DialContext, or Dial, that is the method of a [net.Dialer], as that of [http.DefaultTransport] is, becomes
+// [Transport.Dialer]: the sockets are the same, and identities hold addresses. Any other function stays what it is, and
+// means what [Transport.DialContext] says: names are for the function to resolve, and identities hold names.
 func FromHTTP(t *http.Transport) *Transport {
 	clone := t.Clone()
 	c := fromHTTP(clone)
-	// By now net/http has set HTTP/2 up in t, if it is to, and TLSClientConfig is no longer nil, which would turn it
-	// off here. A clone lacks the function that t was given for that.
-	if clone.TLSNextProto == nil && clone.Protocols == nil && t.TLSNextProto[protoHTTP2] != nil {
-		c.ForceAttemptHTTP2 = true
+	if clone.TLSNextProto == nil && clone.Protocols == nil {
+		// By now net/http has set HTTP/2 up in t, if it is to, and TLSClientConfig is no longer nil, which would turn it
+		// off here. A clone lacks the function that t was given for that.
+		c.ForceAttemptHTTP2 = c.ForceAttemptHTTP2 || t.TLSNextProto[protoHTTP2] != nil
+	}
+	spoke := c.speaksHTTP2()
+	if d := stockDialer(t); d != nil {
+		c.DialContext, c.Dial = nil, nil
+		if !reflect.DeepEqual(*d, netDialer) {
+			dialer := *d
+			c.Dialer = &dialer
+		}
+	}
+	if c.speaksHTTP2() && !spoke && c.Protocols == nil {
+		http1 := onlyHTTP1()
+		c.Protocols = &http1
 	}
 	return c
 }
@@ -105,6 +123,10 @@ func (t *Transport) Clone() *Transport {
 	c.MaxConnLifetime = t.MaxConnLifetime
 	c.MaxConnStreams = t.MaxConnStreams
 	c.PeerFor = t.PeerFor
+	if t.Dialer != nil {
+		dialer := *t.Dialer
+		c.Dialer = &dialer
+	}
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver
 	c.DNSRefresh = t.DNSRefresh
@@ -116,5 +138,9 @@ func (t *Transport) Clone() *Transport {
 func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
 	theirs := t.Clone().http()
 	theirs.MaxConnsPerHost = 0 // it does not count there either, and is said to have been counted when it closes: a panic
+	if theirs.DialContext == nil && theirs.Dial == nil && t.Dialer != nil {
+		theirs.ForceAttemptHTTP2 = t.speaksHTTP2()
+		theirs.DialContext = t.Dialer.DialContext
+	}
 	return theirs.NewClientConn(ctx, scheme, address)
 }

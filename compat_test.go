@@ -121,6 +121,8 @@ func fillSome(p any) {
 		p.ServerName, p.NextProtos = "example.test", []string{"http/1.1"}
 	case *http.HTTP2Config:
 		p.MaxConcurrentStreams = 7
+	case *net.Dialer:
+		p.Timeout = 7
 	case *http.Protocols:
 		p.SetHTTP1(true)
 	}
@@ -177,15 +179,17 @@ func TestACloneSharesNothingThatIsChangedLater(t *testing.T) {
 		TLSNextProto:       map[string]func(string, *tls.Conn) http.RoundTripper{},
 		HTTP2:              &http.HTTP2Config{},
 		Protocols:          new(http.Protocols),
+		Dialer:             &net.Dialer{},
 	}
 	c := tr.Clone()
+	c.Dialer.Timeout = 7
 	c.TLSClientConfig.ServerName = "b.test"
 	c.ProxyConnectHeader.Set("X-A", "2")
 	c.TLSNextProto["x"] = nil
 	c.HTTP2.MaxConcurrentStreams = 7
 	c.Protocols.SetHTTP2(true)
 	if tr.TLSClientConfig.ServerName != "a.test" || tr.ProxyConnectHeader.Get("X-A") != "1" || len(tr.TLSNextProto) != 0 ||
-		tr.HTTP2.MaxConcurrentStreams != 0 || tr.Protocols.HTTP2() {
+		tr.HTTP2.MaxConcurrentStreams != 0 || tr.Protocols.HTTP2() || tr.Dialer.Timeout != 0 {
 		t.Errorf("the original has changed with its clone: %+v", tr)
 	}
 }

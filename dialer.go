@@ -5,15 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/netip"
 	"time"
-
-	"github.com/peerpool/peerpool/internal/resolve"
 )
 
 const (
-	// dialTimeout bounds the first hop, racing addresses included; maxDial bounds a whole dial, which
-	// does not end with the request that asked for it.
+	// dialTimeout bounds the first hop, racing addresses included, where there is no Dialer that says otherwise; maxDial
+	// bounds a whole dial, which does not end with the request that asked for it.
 	dialTimeout = 30 * time.Second
 	maxDial     = 2 * time.Minute
 
@@ -60,7 +57,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	d := dial{route: r, report: Dialed{Identity: r.identity, Host: r.key.host}}
 	d.start(work)
 	nc, err := first, error(nil)
-	if nc == nil && r.settled() { // its limit is dialTimeout, and a second one around it would cost as much
+	if nc == nil && r.settled() { // it has a limit, and a second one around it would cost as much
 		nc, err = d.firstHop(ctx)
 	}
 	if err == nil && (nc == nil || r.furtherHops()) {
@@ -77,8 +74,10 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	return c, err
 }
 
-// settled says that the first hop is a connection that we make to an address that we know.
-func (r *route) settled() bool { return r.dialer == ourDialer && r.addr.IsValid() }
+// settled says that the first hop is a connection that we make, within a time limit, to an address that we know.
+func (r *route) settled() bool {
+	return r.dialer == ourDialer && r.addr.IsValid() && r.t.limitsConnect()
+}
 
 // furtherHops says that something is exchanged with somebody before a connection is ready.
 func (r *route) furtherHops() bool {
@@ -164,34 +163,14 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 	case r.addr.IsValid(): // and the identity's
 		return r.tcpDialer().DialContext(ctx, "tcp", r.identity.address)
 	case r.identity.network == "unix" && r.via == nil:
-		return netDialer.DialContext(ctx, "unix", r.identity.address)
+		return r.unixDialer().DialContext(ctx, "unix", r.identity.address)
 	}
 	found, err := r.lookup(ctx, r.identity.address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
-	nc, _, err := resolve.Race(ctx, found.addrs, r.connect)
+	nc, _, err := r.racing().run(ctx, found.addrs)
 	return nc, err
-}
-
-// connect connects to an IP address.
-func (r *route) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	return r.tcpDialer().DialContext(ctx, "tcp", addr.String())
-}
-
-// netDialer is for all that needs no other.
-var netDialer = net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
-
-// tcpDialer dials from the peer's LocalAddr. It must not look at the identity: that is written when one of the addresses
-// that are being raced has answered, while others still dial.
-func (r *route) tcpDialer() *net.Dialer {
-	local := r.peer.LocalAddr
-	if !local.IsValid() {
-		return &netDialer
-	}
-	d := netDialer
-	d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
-	return &d
 }
 
 // custom dials through DialContext or Dial.

@@ -303,3 +303,50 @@ func TestTheProxyOfAPeerReplacesThatOfTheTransport(t *testing.T) {
 		t.Errorf("the proxy granted %d requests", p.Granted())
 	}
 }
+
+func TestAPeerWithoutAProxyIsReachedDirectly(t *testing.T) {
+	plain, secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{}), secureOrigin(t)
+	tr := peerTransport(t, &Transport{TLSClientConfig: secure.ClientTLS(), Proxy: func(*http.Request) (*url.URL, error) {
+		t.Error("Proxy was asked")
+		return nil, errors.New("no proxy file")
+	}})
+	direct := peerNew(t, PeerOptions{NoProxy: true})
+	for _, o := range []*httptestutil.Origin{plain, secure} {
+		peerGet(t, tr, o.URL(), direct)
+		peerGet(t, tr, "http://example.test", peerNew(t, PeerOptions{NoProxy: true, Addr: plain.Addr()}))
+	}
+	for _, id := range peerKeys(tr) {
+		if id.Proxy() != "" || id.Target() != "" {
+			t.Errorf("the identity %v has a proxy", id)
+		}
+	}
+}
+
+// TestAProxyConnectsToTheAddrOfAPeer for http and https URLs alike, whoever has named the proxy.
+func TestAProxyConnectsToTheAddrOfAPeer(t *testing.T) {
+	plain, secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{}), secureOrigin(t)
+	for kind, start := range map[string]func(testing.TB, httptestutil.ProxyOptions) *httptestutil.Proxy{
+		"HTTP": httptestutil.NewHTTPProxy, "SOCKS": httptestutil.NewSOCKS5Proxy,
+	} {
+		for _, c := range []struct {
+			o   *httptestutil.Origin
+			url string
+		}{{plain, "http://elsewhere.test/path"}, {secure, "https://elsewhere.test/path"}} {
+			for _, ofPeer := range []bool{false, true} {
+				p := start(t, httptestutil.ProxyOptions{})
+				tr := peerTransport(t, &Transport{TLSClientConfig: c.o.ClientTLS()})
+				opts := PeerOptions{Addr: c.o.Addr(), ServerName: "localhost"}
+				if ofPeer {
+					opts.Proxy = p.URL()
+				} else {
+					tr.Proxy = peerProxy(p.URL())
+				}
+				seen := peerGet(t, tr, c.url, peerNew(t, opts))
+				asked := p.Asked()
+				if len(asked) != 1 || asked[0].Target != c.o.Addr() || seen.Host != "elsewhere.test" {
+					t.Errorf("%s, %s, of the peer: %v: the proxy was asked for %+v, the server for %s", kind, c.url, ofPeer, asked, seen.Host)
+				}
+			}
+		}
+	}
+}

@@ -1,9 +1,9 @@
 // Package peerpool is an HTTP client transport that pools connections by the full identity of the peer they
 // were opened to. [Transport] has every field and method of [net/http.Transport], so that
 //
-//	client := &http.Client{Transport: &peerpool.Transport{}}
+//	client := &http.Client{Transport: peerpool.New()}
 //
-// is all there is to switching. [FromHTTP] carries an existing configuration over.
+// is all there is to switching from [net/http.DefaultTransport]. [FromHTTP] carries an existing configuration over.
 //
 // # Peers
 //

@@ -21,12 +21,12 @@ import (
 //	client certificate                     SHA-256 of its chain and key; a GetClientCertificate function by its tls.Config
 //	TLS versions, ciphers, curves, ALPN    and every other field of tls.Config that changes what a connection is
 //	proxy                                  URL with credentials, CONNECT headers, and the target of a tunnel
-//	local address                          PeerOptions.LocalAddr
+//	local address                          PeerOptions.LocalAddr, or the LocalAddr of Transport.Dialer
 //	Group                                  PeerOptions.Group
 //
 // Not in it, because they end with the request or the connection rather than say who is at its other end:
 // time limits, caps on reuse and age, buffer sizes, headers, the Host field. The dial functions of a
-// Transport are not in it either: a Transport has one of each, and its pool is its own.
+// Transport and the rest of its Dialer are not in it either: a Transport has one of each, and its pool is its own.
 type Identity struct {
 	network         string // "tcp" or "unix"
 	address         string // "192.0.2.1:443", "/path", or host:port

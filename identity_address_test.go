@@ -86,6 +86,15 @@ var addressCases = []identityCase{
 		asks[2] = askFrom(asks[2], two)
 		return asks
 	}},
+	{name: "local address of the Dialer", covers: []string{"Dialer.LocalAddr"}, asks: func(t *testing.T) []peerAsk {
+		peerNeedsSecondLoopback(t)
+		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+		one, two := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")
+		tr := &Transport{Dialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: two.AsSlice()}}}
+		asks := askPeers(t, tr, o.URL(), PeerOptions{}, PeerOptions{LocalAddr: one})
+		asks[0], asks[1] = askFrom(asks[0], two), askFrom(asks[1], one)
+		return asks
+	}},
 	{name: "group", covers: []string{"PeerOptions.Group"}, asks: func(t *testing.T) []peerAsk {
 		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 		return askPeers(t, &Transport{}, o.URL(), PeerOptions{}, PeerOptions{Group: "a"}, PeerOptions{Group: "A"})

@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"net"
 	"net/http"
 	"reflect"
 	"slices"
@@ -29,6 +30,7 @@ var peerOptionsFields = map[string]string{
 	"RootCAs":            inIdentity,
 	"ClientCertificate":  inIdentity,
 	"Proxy":              inIdentity,
+	"NoProxy":            inIdentity, // as the absence of a proxy
 	"LocalAddr":          inIdentity,
 	"Group":              inIdentity,
 	"Protocols":          inIdentity, // with TLS as the ALPN offered
@@ -51,6 +53,7 @@ var transportFields = map[string]string{
 	"DialTLS":                ofTransport,
 	"Resolver":               "the address that it answers with is in the identity",
 	"DNSRefresh":             "the address that is in use is in the identity",
+	"Dialer":                 ofTransport, // but for a field of it: see dialerFields
 	"TLSHandshakeTimeout":    limitOnly,
 	"DisableKeepAlives":      limitOnly,
 	"MaxIdleConns":           limitOnly,
@@ -71,6 +74,25 @@ var transportFields = map[string]string{
 	"HTTP2":                  http2Only,
 	"Protocols":              http2Only,
 	"Observer":               seesNotSteer,
+}
+
+// dialerFields are those of Transport.Dialer.
+var dialerFields = map[string]string{
+	"LocalAddr":       inIdentity,
+	"Timeout":         limitOnly,
+	"Deadline":        limitOnly,
+	"FallbackDelay":   limitOnly,
+	"KeepAlive":       limitOnly,
+	"KeepAliveConfig": limitOnly,
+	"Cancel":          limitOnly,
+	"Control":         ofTransport,
+	"ControlContext":  ofTransport,
+	"Resolver":        "the address that it answers with is in the identity",
+	"DualStack":       "it is deprecated, and has no effect in package net either",
+}
+
+func TestEveryFieldOfADialerIsInTheIdentityOrOutOfItForAReason(t *testing.T) {
+	wantClassified(t, reflect.TypeFor[net.Dialer](), dialerFields)
 }
 
 func TestEveryFieldOfPeerOptionsIsInTheIdentityOrOutOfItForAReason(t *testing.T) {

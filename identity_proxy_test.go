@@ -36,6 +36,11 @@ var proxyCases = []identityCase{
 			askTenant(tr, o.URL(), tenant{proxy: p.URLAs("a", "")}),
 		}
 	}},
+	{name: "no proxy", covers: []string{"PeerOptions.NoProxy"}, asks: func(t *testing.T) []peerAsk {
+		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+		p := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+		return askPeers(t, &Transport{Proxy: peerProxy(p.URL())}, o.URL(), PeerOptions{}, PeerOptions{NoProxy: true})
+	}},
 	{name: "scheme of a proxy", covers: []string{"PeerOptions.Proxy"}, asks: func(t *testing.T) []peerAsk {
 		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 		p := httptestutil.NewSOCKS5Proxy(t, httptestutil.ProxyOptions{})

@@ -45,8 +45,14 @@ type PeerOptions struct {
 	// ClientCertificate is presented when the server asks for one. Nil: what the Transport presents.
 	ClientCertificate *tls.Certificate
 
-	// Proxy is the proxy to go through: http, https, socks5 or socks5h. Nil: what Transport.Proxy says.
+	// Proxy is the proxy to go through: http, https, socks5 or socks5h. Nil: what Transport.Proxy says. A proxy, whoever
+	// names it, and a TCP Addr go together: an HTTP proxy is asked for a tunnel to Addr (CONNECT) for http URLs too, a
+	// SOCKS proxy for a connection to it. Transport.Proxy is not asked for a peer whose Addr is a Unix socket, and Proxy is
+	// an error beside one.
 	Proxy *url.URL
+
+	// NoProxy goes to the peer without a proxy, whatever Transport.Proxy says, which is not asked.
+	NoProxy bool
 
 	// LocalAddr is the local IP address to connect from. The zero Addr: the system chooses. Dial functions of the
 	// Transport would not know of it, so a request with both fails.
@@ -201,6 +207,9 @@ func (o *PeerOptions) checkCertificate() error {
 func (o *PeerOptions) checkProxy() error {
 	if o.Proxy == nil {
 		return nil
+	}
+	if o.NoProxy {
+		return optionError("NoProxy", "contradicts Proxy")
 	}
 	if err := checkProxyURL(o.Proxy); err != nil {
 		return optionError("Proxy", "%v", err)

@@ -80,6 +80,7 @@ func refusedOptions(t *testing.T) map[string][]PeerOptions {
 			{Proxy: &url.URL{Scheme: "http", Host: ":3128"}},
 			{Proxy: &url.URL{Scheme: "http", Opaque: "proxy.test:3128"}},
 		},
+		"NoProxy":         {{Proxy: proxy, NoProxy: true}},
 		"IdleTimeout":     {{IdleTimeout: &negative}},
 		"MaxConnLifetime": {{MaxConnLifetime: -1}},
 		"MaxConnReuse":    {{MaxConnReuse: -1}},

@@ -30,10 +30,7 @@ type proxyHop struct {
 // proxyOf returns the proxy for a request, and the headers for it; nil: none.
 func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
 	u := peer.options().Proxy
-	if u == nil && t.Proxy != nil {
-		if p := peer; p != nil && p.network == "unix" {
-			return nil, nil
-		}
+	if u == nil && t.Proxy != nil && peer.mayUseProxy() {
 		var err error
 		if u, err = t.Proxy(req); err != nil {
 			return nil, err
@@ -55,6 +52,9 @@ func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
 	}
 	return via, err
 }
+
+// mayUseProxy says that Transport.Proxy is to be asked.
+func (p *Peer) mayUseProxy() bool { return p == nil || p.network != "unix" && !p.opts.NoProxy }
 
 func (t *Transport) connectHeader(ctx context.Context, via *proxyHop) (http.Header, error) {
 	header := t.ProxyConnectHeader

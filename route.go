@@ -149,7 +149,9 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 		if r.dialer != ourDialer {
 			return nil, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
 		}
-		id.local = r.peer.LocalAddr.String()
+	}
+	if r.dialer == ourDialer && network == "tcp" {
+		id.local = localText(r.local())
 	}
 	if err := r.secure(u, &id); err != nil {
 		return nil, err
@@ -225,8 +227,8 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 	case len(untried) == 1:
 		r.addr = untried[0]
 	default:
-		key := settleKey{addr: addr, local: r.peer.LocalAddr, avoid: strings.Join(avoid, " ")}
-		r.addr, preset, err = r.t.core.settler.settle(ctx, key, untried, r.connect)
+		key := settleKey{addr: addr, local: r.local(), avoid: strings.Join(avoid, " ")}
+		r.addr, preset, err = r.t.core.settler.settle(ctx, key, untried, r.racing())
 		work.connect = time.Since(work.start) - work.resolve
 		if err != nil && ctx.Err() == nil {
 			preset, err = &presetDial{}, &DialError{Identity: *id, Op: opConnect, Err: err}
@@ -260,15 +262,11 @@ func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return listing{addrs: []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}}, nil
 	}
-	resolver, ttl := resolve.Resolver(net.DefaultResolver), r.t.DNSRefresh
-	if r.t.Resolver != nil {
-		resolver = r.t.Resolver
-	}
+	resolver, ttl := r.t.observed(r.t.resolver()), r.t.DNSRefresh
 	if ttl <= 0 {
 		ttl = defaultDNSRefresh
 	}
-	resolver = r.t.observed(resolver)
-	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.peer.LocalAddr), strings.ToLower(host), ttl)
+	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.local().Addr()), strings.ToLower(host), ttl)
 	if err != nil {
 		return listing{}, err
 	}
@@ -285,7 +283,7 @@ func family(local netip.Addr) string {
 	switch {
 	case local.Is4() || local.Is4In6():
 		return "ip4"
-	case local.Is6():
+	case local.Is6() && !local.IsUnspecified():
 		return "ip6"
 	}
 	return "ip"

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/peerpool/peerpool/internal/resolve"
 )
 
 // settler finds out which address of a host answers, once for all requests that want to know at the same time.
@@ -19,12 +17,12 @@ type settler struct {
 
 type settleKey struct {
 	addr  string // host:port
-	local netip.Addr
+	local netip.AddrPort
 	avoid string
 }
 
 // settling is one race of connection attempts (RFC 8305). Its goroutine does not end with the request that
-// began it, but with the race, which dialTimeout bounds.
+// began it, but with the race.
 type settling struct {
 	waiters int
 	done    chan struct{} // closed when the following are set
@@ -35,8 +33,8 @@ type settling struct {
 
 // settle returns the address that answered first. One of those who wait for it also gets the connection that
 // has shown it; when nobody is left to take it, it is closed.
-func (s *settler) settle(ctx context.Context, key settleKey, addrs []netip.AddrPort, connect resolve.Connect) (netip.AddrPort, *presetDial, error) {
-	f := s.join(ctx, key, addrs, connect)
+func (s *settler) settle(ctx context.Context, key settleKey, addrs []netip.AddrPort, race racing) (netip.AddrPort, *presetDial, error) {
+	f := s.join(ctx, key, addrs, race)
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -65,7 +63,7 @@ func (s *settler) leave(f *settling, gone bool) net.Conn {
 	return conn
 }
 
-func (s *settler) join(ctx context.Context, key settleKey, addrs []netip.AddrPort, connect resolve.Connect) *settling {
+func (s *settler) join(ctx context.Context, key settleKey, addrs []netip.AddrPort, race racing) *settling {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.flights[key]
@@ -75,16 +73,14 @@ func (s *settler) join(ctx context.Context, key settleKey, addrs []netip.AddrPor
 		}
 		f = &settling{done: make(chan struct{})}
 		s.flights[key] = f
-		go s.race(context.WithoutCancel(ctx), key, f, addrs, connect)
+		go s.race(context.WithoutCancel(ctx), key, f, addrs, race)
 	}
 	f.waiters++
 	return f
 }
 
-func (s *settler) race(ctx context.Context, key settleKey, f *settling, addrs []netip.AddrPort, connect resolve.Connect) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	conn, addr, err := resolve.Race(ctx, addrs, connect)
+func (s *settler) race(ctx context.Context, key settleKey, f *settling, addrs []netip.AddrPort, race racing) {
+	conn, addr, err := race.run(ctx, addrs)
 	s.mu.Lock()
 	delete(s.flights, key)
 	f.addr, f.err = addr, err

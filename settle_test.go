@@ -107,7 +107,7 @@ func settleAsync(ctx context.Context, s *settler, connect resolve.Connect, addrs
 	got := make(chan settled, 1)
 	begun := time.Now()
 	go func() {
-		addr, preset, err := s.settle(ctx, settleKey{addr: "a.test:80"}, addrs, connect)
+		addr, preset, err := s.settle(ctx, settleKey{addr: "a.test:80"}, addrs, racing{connect: connect, timeout: dialTimeout})
 		got <- settled{addr, preset, err, time.Since(begun)}
 	}()
 	return got
@@ -196,7 +196,7 @@ func TestACallerWhoIsGoneDoesNotTakeTheConnectionAway(t *testing.T) {
 		var l landscape
 		var f *settling
 		for range 3 {
-			f = s.join(t.Context(), settleKey{addr: "a.test:80"}, []netip.AddrPort{answerer}, l.connect)
+			f = s.join(t.Context(), settleKey{addr: "a.test:80"}, []netip.AddrPort{answerer}, racing{connect: l.connect, timeout: dialTimeout})
 		}
 		<-f.done
 		if c := s.leave(f, true); c != nil {

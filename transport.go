@@ -39,7 +39,8 @@ type Transport struct {
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 
 	// DialContext, DialTLSContext and their older forms Dial and DialTLS open connections in our place.
-	// Names are then theirs to resolve, and the identity holds the name instead of an address. The
+	// Names are then theirs to resolve, and the identity holds the name instead of an address: Resolver, DNSRefresh and
+	// PeerOptions.LocalAddr have no effect. For settings of sockets alone there is Dialer, which costs nothing of that. The
 	// context carries the values of the request that asked for the dial, but does not end with it. A read
 	// deadline set on the connection does not outlive the first request over TLS: the probe uses it.
 	//
@@ -135,10 +136,18 @@ type Transport struct {
 	// *Peer: not at all. An error fails the request.
 	PeerFor func(*http.Request) (*Peer, error)
 
+	// Dialer has the settings of the sockets that the Transport opens itself, be it to servers or to proxies: Timeout (zero:
+	// only the two minutes that a whole dial may take), KeepAlive and KeepAliveConfig, Control and ControlContext,
+	// FallbackDelay (zero: 250 ms), LocalAddr, and what its SetMultipathTCP says. Its Resolver counts if the field below is
+	// nil. A TCP address as LocalAddr is in the identity, and is not used for Unix sockets; PeerOptions.LocalAddr goes
+	// before it. Nil: 30 seconds to connect, and keep-alive probes every 30 seconds. The dial functions above go before
+	// the Dialer. It must not be changed after the first use of the Transport.
+	Dialer *net.Dialer
+
 	// Observer is told what happens; nil: nobody is. Observers makes one of several.
 	Observer *Observer
 
-	// Resolver resolves names; nil: [net.DefaultResolver].
+	// Resolver resolves names; nil: that of the Dialer, or else [net.DefaultResolver].
 	Resolver Resolver
 
 	// DNSRefresh is how long an answer of the Resolver is used before it is looked up again, in the
@@ -151,6 +160,23 @@ type Transport struct {
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
+
+// New returns a Transport for programs that have no settings of their own. It has what [http.DefaultTransport] has: the
+// proxy that the environment names, HTTP/2 where a server offers it, 30 seconds to connect, 10 for a TLS handshake, and one
+// for the answer to "Expect: 100-continue". Its limits are ours: at most 1000 idle connections, of which 64 to one
+// identity; 50 seconds to idle, which is less than load balancers commonly allow; and an age of 10 minutes, so that
+// connections follow a service whose servers change. The fields may be changed before the first use.
+func New() *Transport {
+	return &Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConns:          1000,
+		IdleConnTimeout:       50 * time.Second,
+		MaxConnLifetime:       10 * time.Minute,
+	}
+}
 
 // CloseIdleConnections closes the connections that idle. Those in use are closed as they come back, unless
 // there was another request since.

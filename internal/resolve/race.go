@@ -1,16 +1,18 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
 )
 
-// ConnectionAttemptDelay is how long one attempt has before the next begins beside it: the value that
-// RFC 8305 section 5 recommends.
+// ConnectionAttemptDelay is how long one attempt has before the next begins beside it, if a [Race] is not told otherwise:
+// the value that RFC 8305 section 5 recommends.
 const ConnectionAttemptDelay = 250 * time.Millisecond
 
 // Connect opens a connection to one address. It must heed its ctx while it runs; what it returns must
@@ -19,14 +21,15 @@ type Connect func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 
 // Race connects to one of addrs and returns the connection and its address (RFC 8305 section 5).
 //
-// It tries them in order, the next one as soon as the previous one failed or
-// [ConnectionAttemptDelay] after that began, whichever is earlier. The first to succeed wins; the
+// It tries them in order, the next one as soon as the previous one failed or delay after that began, whichever is
+// earlier. A delay of zero is [ConnectionAttemptDelay]; with a negative one, the next attempt waits until the previous
+// one has failed. The first to succeed wins; the
 // context of the others is canceled, and what they still open is closed. No goroutine is left but
 // those whose connect has not returned yet. For one address connect is simply called.
 //
 // If ctx ends before, the cause of ctx is returned. If every attempt fails, the error of a single
 // address is returned as it is, that of several as a [*RaceError].
-func Race(ctx context.Context, addrs []netip.AddrPort, connect Connect) (net.Conn, netip.AddrPort, error) {
+func Race(ctx context.Context, delay time.Duration, addrs []netip.AddrPort, connect Connect) (net.Conn, netip.AddrPort, error) {
 	if ctx.Err() != nil {
 		return nil, netip.AddrPort{}, context.Cause(ctx)
 	}
@@ -43,7 +46,7 @@ func Race(ctx context.Context, addrs []netip.AddrPort, connect Connect) (net.Con
 		}
 		return nil, netip.AddrPort{}, err
 	}
-	return race(ctx, addrs, connect)
+	return race(ctx, delay, addrs, connect)
 }
 
 // An attempt is how the one to addrs[i] ended: with a connection or with an error, never both.
@@ -53,20 +56,24 @@ type attempt struct {
 	err  error
 }
 
-func race(ctx context.Context, addrs []netip.AddrPort, connect Connect) (net.Conn, netip.AddrPort, error) {
+func race(ctx context.Context, delay time.Duration, addrs []netip.AddrPort, connect Connect) (net.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Without a buffer, a connection is either taken by the loop below or stays with its attempt.
 	ended := make(chan attempt)
-	delay := time.NewTimer(ConnectionAttemptDelay)
-	defer delay.Stop()
+	pause := cmp.Or(delay, ConnectionAttemptDelay)
+	if pause < 0 {
+		pause = math.MaxInt64
+	}
+	next := time.NewTimer(pause)
+	defer next.Stop()
 
 	begun, failed := 0, 0
 	begin := func() {
 		if begun < len(addrs) {
 			go connect.attempt(ctx, begun, addrs[begun], ended)
 			begun++
-			delay.Reset(ConnectionAttemptDelay)
+			next.Reset(pause)
 		}
 	}
 	errs := make([]error, len(addrs))
@@ -74,7 +81,7 @@ func race(ctx context.Context, addrs []netip.AddrPort, connect Connect) (net.Con
 		select {
 		case <-ctx.Done():
 			return nil, netip.AddrPort{}, context.Cause(ctx)
-		case <-delay.C:
+		case <-next.C:
 			begin()
 		case a := <-ended:
 			if a.err == nil {

@@ -54,6 +54,11 @@ type course struct {
 
 func run(t *testing.T, ctx context.Context, outcomes ...outcome) (*course, net.Conn, error) {
 	t.Helper()
+	return runDelayed(t, ctx, 0, outcomes...)
+}
+
+func runDelayed(t *testing.T, ctx context.Context, delay time.Duration, outcomes ...outcome) (*course, net.Conn, error) {
+	t.Helper()
 	c := &course{start: time.Now(), outcomes: make(map[netip.AddrPort]outcome)}
 	var addrs []netip.AddrPort
 	for i, o := range outcomes {
@@ -61,7 +66,7 @@ func run(t *testing.T, ctx context.Context, outcomes ...outcome) (*course, net.C
 		addrs = append(addrs, addr)
 		c.outcomes[addr] = o
 	}
-	conn, addr, err := Race(ctx, addrs, c.connect)
+	conn, addr, err := Race(ctx, delay, addrs, c.connect)
 	if conn != nil && conn.(*oneConn).addr != addr {
 		t.Errorf("the connection goes to %v, the address returned is %v", conn.(*oneConn).addr, addr)
 	}
@@ -143,6 +148,26 @@ func TestASlowAddressIsOvertakenAndCanceled(t *testing.T) {
 		if conn.(*oneConn).isClosed() {
 			t.Error("the winner was closed")
 		}
+	})
+}
+
+func TestTheDelayBetweenAttemptsCanBeChosen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, conn, err := runDelayed(t, t.Context(), 20*ms, outcome{after: long}, outcome{after: long}, outcome{after: 10 * ms})
+		if err != nil || conn.(*oneConn).addr != addrPort(2) {
+			t.Fatalf("got %v, %v", conn, err)
+		}
+		c.wantBegun(t, 0, 20*ms, 40*ms)
+	})
+}
+
+func TestANegativeDelayTriesOneAddressAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, conn, err := runDelayed(t, t.Context(), -1, outcome{after: 10 * time.Second, err: refused}, outcome{after: long}, outcome{})
+		if err != nil || conn.(*oneConn).addr != addrPort(1) {
+			t.Fatalf("got %v, %v", conn, err)
+		}
+		c.wantBegun(t, 0, 10*time.Second)
 	})
 }
 
@@ -275,7 +300,7 @@ func TestARaceAfterTheEndOfItsContextTriesNothing(t *testing.T) {
 
 func TestASingleAddressIsConnectedOnTheCallersGoroutine(t *testing.T) {
 	var stack string
-	_, _, err := Race(t.Context(), []netip.AddrPort{addrPort(0)}, func(context.Context, netip.AddrPort) (net.Conn, error) {
+	_, _, err := Race(t.Context(), 0, []netip.AddrPort{addrPort(0)}, func(context.Context, netip.AddrPort) (net.Conn, error) {
 		stack = string(debug.Stack())
 		return nil, refused
 	})
@@ -307,7 +332,7 @@ func TestARaceWithoutAddressesFails(t *testing.T) {
 func TestNeitherConnectionNorErrorIsAFailure(t *testing.T) {
 	for n := range 2 {
 		addrs := []netip.AddrPort{addrPort(0), addrPort(1)}[:n+1]
-		conn, _, err := Race(t.Context(), addrs, func(context.Context, netip.AddrPort) (net.Conn, error) {
+		conn, _, err := Race(t.Context(), 0, addrs, func(context.Context, netip.AddrPort) (net.Conn, error) {
 			return nil, nil
 		})
 		if conn != nil || !errors.Is(err, errNoConn) {

@@ -1,0 +1,128 @@
+package peerpool
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/resolve"
+)
+
+// netDialer opens the sockets of a Transport without a Dialer.
+var netDialer = net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
+
+// netDialer returns the settings of the sockets that the Transport opens itself.
+func (t *Transport) netDialer() *net.Dialer {
+	if t.Dialer != nil {
+		return t.Dialer
+	}
+	return &netDialer
+}
+
+// connectTimeout bounds a race of addresses. Each of its sockets has the Dialer's time limit besides.
+func (t *Transport) connectTimeout() time.Duration {
+	if t.limitsConnect() {
+		return t.netDialer().Timeout
+	}
+	return maxDial
+}
+
+// limitsConnect says that the Dialer itself gives a connection up before a whole dial has taken too long.
+func (t *Transport) limitsConnect() bool {
+	d := t.netDialer().Timeout
+	return d > 0 && d <= maxDial
+}
+
+// resolver returns what looks up names.
+func (t *Transport) resolver() resolve.Resolver {
+	switch {
+	case t.Resolver != nil:
+		return t.Resolver
+	case t.Dialer != nil && t.Dialer.Resolver != nil:
+		return t.Dialer.Resolver
+	}
+	return net.DefaultResolver
+}
+
+// local returns the address that the route's TCP sockets are bound to: the peer's, else the Dialer's. It is not valid if
+// the system chooses. A port of zero is the system's choice too.
+func (r *route) local() netip.AddrPort {
+	if own := r.peer.LocalAddr; own.IsValid() {
+		return netip.AddrPortFrom(own, 0)
+	}
+	bound, ok := r.t.netDialer().LocalAddr.(*net.TCPAddr)
+	if !ok || bound == nil {
+		return netip.AddrPort{}
+	}
+	addr := bound.AddrPort()
+	switch ip := addr.Addr().Unmap(); {
+	case ip.IsValid() && !ip.IsUnspecified():
+		return netip.AddrPortFrom(ip, addr.Port())
+	case addr.Port() != 0:
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), addr.Port())
+	}
+	return netip.AddrPort{}
+}
+
+// localText is what an identity says about a local address.
+func localText(local netip.AddrPort) string {
+	switch {
+	case !local.IsValid():
+		return ""
+	case local.Port() == 0:
+		return local.Addr().String()
+	}
+	return local.String()
+}
+
+// tcpDialer opens the route's TCP sockets. It must not look at the identity: that is written when one of the addresses
+// that are being raced has answered, while others still dial.
+func (r *route) tcpDialer() *net.Dialer {
+	d := r.t.netDialer()
+	_, unix := d.LocalAddr.(*net.UnixAddr)
+	own := r.peer.LocalAddr
+	if !unix && !own.IsValid() {
+		return d
+	}
+	c := *d
+	c.LocalAddr = nil
+	if own.IsValid() {
+		c.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(own, 0))
+	}
+	return &c
+}
+
+// unixDialer opens Unix sockets. A local TCP address is not for them.
+func (r *route) unixDialer() *net.Dialer {
+	d := r.t.netDialer()
+	if _, tcp := d.LocalAddr.(*net.TCPAddr); !tcp {
+		return d
+	}
+	c := *d
+	c.LocalAddr = nil
+	return &c
+}
+
+// connect connects to an IP address.
+func (r *route) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return r.tcpDialer().DialContext(ctx, "tcp", addr.String())
+}
+
+// racing is how the addresses of a host are raced.
+type racing struct {
+	connect resolve.Connect
+	timeout time.Duration // of the race
+	delay   time.Duration // as resolve.Race has it
+}
+
+func (r *route) racing() racing {
+	return racing{connect: r.connect, timeout: r.t.connectTimeout(), delay: r.t.netDialer().FallbackDelay}
+}
+
+// run connects to one of addrs.
+func (r racing) run(ctx context.Context, addrs []netip.AddrPort) (net.Conn, netip.AddrPort, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	return resolve.Race(ctx, r.delay, addrs, r.connect)
+}
