@@ -9,12 +9,13 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // haproxy starts an HAProxy in front of an origin. It keeps an idle connection of a client for 300 ms.
 func haproxy(t *testing.T, mode, origin string) (url string) {
 	t.Helper()
-	program, addr := installed(t, "haproxy"), freeAddr(t)
+	program, addr := testkit.Installed(t, "haproxy"), testkit.FreeAddr(t)
 	const config = `
 		global
 			maxconn 200
@@ -31,7 +32,7 @@ func haproxy(t *testing.T, mode, origin string) (url string) {
 		backend back
 			server origin %s`
 	lines := strings.ReplaceAll(fmt.Sprintf(config, mode, addr, origin), "\n\t\t", "\n")
-	runServer(t, addr, program, "-db", "-q", "-f", configFile(t, "haproxy.cfg", lines))
+	testkit.RunServer(t, addr, program, "-db", "-q", "-f", testkit.ConfigFile(t, "haproxy.cfg", lines))
 	return "http://" + addr
 }
 

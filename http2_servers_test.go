@@ -16,6 +16,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // certificateFile writes a server certificate and its key, for a server that is another program.
@@ -47,7 +48,7 @@ type nginxHTTP2 struct {
 // connection and of the request.
 func nginxOverHTTP2(t *testing.T, requests int) *nginxHTTP2 {
 	t.Helper()
-	program, addr, ca := installed(t, "nginx"), freeAddr(t), httptestutil.NewCA(t)
+	program, addr, ca := testkit.Installed(t, "nginx"), testkit.FreeAddr(t), httptestutil.NewCA(t)
 	const config = `
 		daemon off;
 		worker_processes 1;
@@ -70,9 +71,9 @@ func nginxOverHTTP2(t *testing.T, requests int) *nginxHTTP2 {
 				location / { return 200 "$connection $connection_requests"; }
 			}
 		}`
-	path := configFile(t, "nginx.conf", fmt.Sprintf(config, requests, addr))
+	path := testkit.ConfigFile(t, "nginx.conf", fmt.Sprintf(config, requests, addr))
 	certificateFile(t, filepath.Dir(path), ca)
-	runServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
+	testkit.RunServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
 	return &nginxHTTP2{url: "https://" + addr, config: path, program: program, cfg: &tls.Config{RootCAs: ca.Pool()}}
 }
 
@@ -194,12 +195,12 @@ func TestAnHTTP2ServersAbruptRestartsLoseNoGet(t *testing.T) {
 // nghttpd starts nghttp2's server on an empty directory with one file.
 func nghttpd(t *testing.T, args ...string) (url string, cfg *tls.Config) {
 	t.Helper()
-	program, addr, ca := installed(t, "nghttpd"), freeAddr(t), httptestutil.NewCA(t)
-	dir := filepath.Dir(configFile(t, "file.txt", strings.Repeat("nghttpd ", 4000)))
+	program, addr, ca := testkit.Installed(t, "nghttpd"), testkit.FreeAddr(t), httptestutil.NewCA(t)
+	dir := filepath.Dir(testkit.ConfigFile(t, "file.txt", strings.Repeat("nghttpd ", 4000)))
 	cert := certificateFile(t, dir, ca)
 	_, port, _ := strings.Cut(addr, ":")
 	args = append(args, "-a", "127.0.0.1", "-d", dir, port, cert, cert)
-	runServer(t, addr, program, args...)
+	testkit.RunServer(t, addr, program, args...)
 	return "https://" + addr + "/file.txt", &tls.Config{RootCAs: ca.Pool()}
 }
 

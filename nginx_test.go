@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // nginx starts an nginx that answers with the number of the connection and of the request on it. It keeps a
 // connection for 100 requests and, while it idles, for what timeout says.
 func nginx(t *testing.T, timeout string) (url string) {
 	t.Helper()
-	program, addr := installed(t, "nginx"), freeAddr(t)
+	program, addr := testkit.Installed(t, "nginx"), testkit.FreeAddr(t)
 	const config = `
 		daemon off;
 		worker_processes 1;
@@ -36,8 +37,8 @@ func nginx(t *testing.T, timeout string) (url string) {
 				location / { return 200 "$connection $connection_requests"; }
 			}
 		}`
-	path := configFile(t, "nginx.conf", fmt.Sprintf(config, timeout, addr))
-	runServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
+	path := testkit.ConfigFile(t, "nginx.conf", fmt.Sprintf(config, timeout, addr))
+	testkit.RunServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
 	return "http://" + addr
 }
 

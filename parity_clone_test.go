@@ -9,6 +9,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // cloneOf clones either Transport.
@@ -82,7 +83,7 @@ func TestNewClientConnIsAsNetHTTPs(t *testing.T) {
 		o := httptestutil.NewOrigin(s, httptestutil.OriginOptions{CA: ca})
 		tr := s.use(&http.Transport{TLSClientConfig: o.ClientTLS()})
 		for _, target := range [][2]string{
-			{"ftp", o.Addr()}, {"", o.Addr()}, {"https", "no port"}, {"https", "127.0.0.1"}, {"http", freeAddr(t)}, {"https", ""},
+			{"ftp", o.Addr()}, {"", o.Addr()}, {"https", "no port"}, {"https", "127.0.0.1"}, {"http", testkit.FreeAddr(t)}, {"https", ""},
 		} {
 			if _, err := tr.NewClientConn(s.Context(), target[0], target[1]); err == nil {
 				s.Errorf("%q has a connection", target)

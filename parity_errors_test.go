@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/testkit"
+
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
@@ -29,10 +31,10 @@ func TestADialFailsAsWithNetHTTP(t *testing.T) {
 		}
 	}
 	for name, scenario := range map[string]func(*scene){
-		"refused":           func(s *scene) { s.get(s.use(nil), "http://"+freeAddr(t)) },
-		"refused, with TLS": func(s *scene) { s.get(s.use(nil), "https://"+freeAddr(t)) },
+		"refused":           func(s *scene) { s.get(s.use(nil), "http://"+testkit.FreeAddr(t)) },
+		"refused, with TLS": func(s *scene) { s.get(s.use(nil), "https://"+testkit.FreeAddr(t)) },
 		"refused by a proxy": func(s *scene) {
-			proxy := &url.URL{Scheme: "http", Host: freeAddr(t)}
+			proxy := &url.URL{Scheme: "http", Host: testkit.FreeAddr(t)}
 			s.get(s.use(&http.Transport{Proxy: http.ProxyURL(proxy)}), "http://example.test")
 			s.get(s.use(&http.Transport{Proxy: http.ProxyURL(proxy)}), "https://example.test")
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // versions returns a set of HTTP versions.
@@ -257,7 +258,7 @@ func TestFromHTTPSpeaksTheVersionsOfItsOriginal(t *testing.T) {
 				o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: versions(overHTTP1, overHTTP2)})
 				theirs := c.theirs
 				if used {
-					_, _ = theirs.RoundTrip(newRequest(t, http.MethodGet, "http://"+freeAddr(t), nil)) // fails, and sets it up
+					_, _ = theirs.RoundTrip(newRequest(t, http.MethodGet, "http://"+testkit.FreeAddr(t), nil)) // fails, and sets it up
 				}
 				ours := peerpool.FromHTTP(theirs)
 				defer ours.CloseIdleConnections()

@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"testing"
 
+	"github.com/peerpool/peerpool/internal/testkit"
+
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
@@ -49,7 +51,7 @@ func (s *scene) tracedWith(h *hooks, tr transport, target string) {
 // TestHooksAreCalledInNetHTTPsOrderWhereARequestFails: see TestHooksAreCalledInNetHTTPsOrder for those that do not.
 func TestHooksAreCalledInNetHTTPsOrderWhereARequestFails(t *testing.T) {
 	for name, scenario := range map[string]func(*scene){
-		"refused": func(s *scene) { s.traced(s.use(nil), "http://"+freeAddr(t)) },
+		"refused": func(s *scene) { s.traced(s.use(nil), "http://"+testkit.FreeAddr(t)) },
 		"refused by a dialer": func(s *scene) {
 			s.traced(s.use(&http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return nil, errors.New("no way")

@@ -10,13 +10,14 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // squid starts a Squid that serves whoever knows that ada's password is lovelace.
 func squid(t *testing.T) *url.URL {
 	t.Helper()
-	program, addr := installed(t, "squid"), freeAddr(t)
-	verify := configFile(t, "verify.sh", `
+	program, addr := testkit.Installed(t, "squid"), testkit.FreeAddr(t)
+	verify := testkit.ConfigFile(t, "verify.sh", `
 #!/bin/sh
 while read -r user password; do
 	if [ "$user $password" = "ada lovelace" ]; then echo OK; else echo ERR; fi
@@ -35,7 +36,7 @@ done`)
 		http_access allow known
 		http_access deny all`
 	lines := strings.ReplaceAll(fmt.Sprintf(config, addr, filepath.Dir(verify), verify), "\n\t\t", "\n")
-	runServer(t, addr, program, "-N", "-f", configFile(t, "squid.conf", lines))
+	testkit.RunServer(t, addr, program, "-N", "-f", testkit.ConfigFile(t, "squid.conf", lines))
 	return &url.URL{Scheme: "http", Host: addr}
 }
 

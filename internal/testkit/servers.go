@@ -1,0 +1,117 @@
+// Package testkit holds what the tests of several packages share. Only tests import it.
+package testkit
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// The functions below run real servers. A server that is not installed skips its test, unless
+// PEERPOOL_REQUIRE_SERVERS=1 says that this would be a mistake.
+
+// Installed returns the path of a program, or ends the test.
+func Installed(t *testing.T, program string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("PEERPOOL_REQUIRE_SERVERS") == "1" {
+		t.Fatalf("%s is not installed, and PEERPOOL_REQUIRE_SERVERS=1", program)
+	}
+	t.Skipf("%s is not installed, so this test is skipped; on Debian: apt-get install %s", program, packageOf(program))
+	return ""
+}
+
+// packageOf returns the Debian package that brings a program.
+func packageOf(program string) string {
+	switch program {
+	case "nghttpd":
+		return "nghttp2-server"
+	case "node":
+		return "nodejs"
+	}
+	return program
+}
+
+// FreeAddr returns an address on loopback that nobody listens on.
+func FreeAddr(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// ConfigFile writes a configuration, indented for reading, to where any user may read it.
+func ConfigFile(t *testing.T, name, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the server may give its privileges up
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(strings.TrimSpace(text)+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// RunServer runs a server until the test ends, and returns when it listens on addr.
+func RunServer(t *testing.T, addr string, program string, args ...string) {
+	t.Helper()
+	var output bytes.Buffer
+	cmd := exec.Command(program, args...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	var exit error
+	go func() { // ends with the server, which the end of the test ends
+		defer close(exited)
+		exit = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // fails only if it is gone already
+		giveUp := time.NewTimer(httptestutil.Bound)
+		defer giveUp.Stop()
+		select {
+		case <-exited:
+		case <-giveUp.C:
+			_ = cmd.Process.Kill()
+			<-exited
+		}
+		if t.Failed() {
+			t.Logf("%s said:\n%s", program, &output)
+		}
+	})
+	giveUp := time.NewTimer(httptestutil.Bound)
+	defer giveUp.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-exited:
+			t.Fatalf("%s ended: %v\n%s", program, exit, &output)
+		case <-giveUp.C:
+			t.Fatalf("%s does not listen on %s", program, addr)
+		case <-again.C:
+			if nc, err := net.Dial("tcp", addr); err == nil {
+				nc.Close()
+				return
+			}
+		}
+	}
+}
