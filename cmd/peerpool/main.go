@@ -4,7 +4,9 @@
 // the same requests to each through peerpool and through net/http, and prints what happened as a table.
 //
 // "peerpool get" sends requests to URLs and reports what they cost: status, latency, the identities used, and
-// how often a connection was reused, missed, retried or closed, and why. See "peerpool help".
+// how often a connection was reused, missed, retried or closed, and why.
+//
+// "peerpool probe" measures what a server allows its clients and prints the settings that fit it. See "peerpool help".
 package main
 
 import (
@@ -45,6 +47,16 @@ const usage = `peerpool shows what the connection pool of package peerpool does.
         -k          accept any certificate
         -H field    send this header field; may be repeated
         -timeout D  give a request up after this long, body included; 0: never (default 30s)
+
+  peerpool probe [-max-wait D] [-max-requests N] [-json] [-k] URL
+        measures what a server allows its clients (protocols, requests on a connection, how long one may
+        idle, streams, pings, how it closes) and prints the settings that fit it; it uses one connection at
+        a time, sends GET and HEAD only, and stops at a 429, or at a 403 after another answer
+
+        -max-wait D      how long to wait for the end of an idle connection (default 2m)
+        -max-requests N  how many requests to try on a connection (default 120)
+        -json            the findings as one JSON object
+        -k               accept any certificate
 
   peerpool help
         prints this
@@ -102,6 +114,8 @@ func dispatch(ctx context.Context, args []string, s streams) (int, error) {
 	switch args[0] {
 	case "get":
 		return get(ctx, args[1:], s)
+	case "probe":
+		return probeServer(ctx, args[1:], s)
 	case "help", "-h", "-help", "--help":
 		return exitOK, writeReport(s.out, usage)
 	}

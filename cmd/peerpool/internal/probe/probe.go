@@ -1,0 +1,120 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+const (
+	// userAgent tells an operator who is asking and why.
+	userAgent = "peerpool-probe/1 (measures keep-alive limits; github.com/peerpool/peerpool)"
+
+	// answerTime bounds the wait for one answer, and for a connection.
+	answerTime = 10 * time.Second
+)
+
+// Options say what to probe and how far to go.
+type Options struct {
+	URL *url.URL
+
+	// MaxWait bounds the wait for the server to close an idle connection. A limit that is longer is reported as such.
+	MaxWait time.Duration
+
+	// MaxRequests bounds the requests that one connection carries in the search for the server's limit.
+	MaxRequests int
+
+	// TLS is the configuration for https; nil: the default one.
+	TLS *tls.Config
+
+	// Progress is told what is measured next, and how long that can take. It may be nil.
+	Progress func(what string, atMost time.Duration)
+}
+
+// Report is what a probe has found. A step that could not be measured leaves its part nil.
+type Report struct {
+	URL       string    `json:"url"`
+	Addresses []Address `json:"addresses"`
+	TLS       *TLS      `json:"tls,omitempty"`
+	HTTP1     *HTTP1    `json:"http1,omitempty"`
+	HTTP2     *HTTP2    `json:"http2,omitempty"`
+	Requests  int       `json:"requests"` // sent in all
+	Stopped   string    `json:"stopped,omitempty"`
+	Settings  []Setting `json:"settings"`
+}
+
+// ErrUnwelcome ends a probe whose server has asked clients to stay away.
+var ErrUnwelcome = errors.New("the server does not want to be probed")
+
+// prober is one run of a probe.
+type prober struct {
+	Options
+	report   Report
+	address  string // the first that answered
+	answered bool   // with a status other than a refusal
+	head     bool   // further requests are HEAD
+}
+
+// Run probes a server. The report holds what was found up to an error, or up to the end of ctx.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	p := &prober{Options: o}
+	p.report.URL = o.URL.Redacted()
+	err := p.run(ctx)
+	if err != nil {
+		p.report.Stopped = err.Error()
+	}
+	p.report.Settings = advise(&p.report)
+	return &p.report, err
+}
+
+func (p *prober) run(ctx context.Context) error {
+	always := func() bool { return true }
+	http1 := func() bool { return p.speaks("http/1.1") }
+	http2 := func() bool { return p.speaks("h2") }
+	steps := []struct {
+		what    string
+		applies func() bool // decided by the steps before
+		atMost  time.Duration
+		measure func(context.Context) error
+	}{
+		{"addresses", always, answerTime, p.reach},
+		{"TLS and protocols", func() bool { return p.URL.Scheme == "https" }, 3 * answerTime, p.handshakes},
+		{"an answer over HTTP/1.1", http1, answerTime, p.firstAnswer},
+		{fmt.Sprintf("up to %d requests on one connection", p.MaxRequests), http1, time.Minute, p.countRequests},
+		{"half-close and unused request bodies", http1, 3 * answerTime, p.manners},
+		{"HTTP/2 settings and pings", http2, 2 * answerTime, p.overHTTP2},
+		{"how long an HTTP/2 connection may idle", http2, p.MaxWait, p.idleLimitHTTP2},
+		{"how long an HTTP/1.1 connection may idle", p.needsIdleHTTP1, p.MaxWait, p.idleLimit},
+	}
+	for _, step := range steps {
+		if !step.applies() {
+			continue
+		}
+		if p.Progress != nil {
+			p.Progress(step.what, step.atMost)
+		}
+		err := step.measure(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// heed counts an answer, and tells whether it asks us to go away.
+func (p *prober) heed(status int) error {
+	p.report.Requests++
+	if status == 429 || status == 403 && p.answered {
+		return fmt.Errorf("%w: status %d", ErrUnwelcome, status)
+	}
+	if status != 403 {
+		p.answered = true
+	}
+	return nil
+}

@@ -1,0 +1,255 @@
+package probe
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+func answerX(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }
+
+func TestTheProbeFindsWhatGosServerIsSetTo(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(answerX))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes without a request are no news
+	s.EnableHTTP2 = true
+	s.Config.IdleTimeout = time.Second
+	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 7}
+	s.StartTLS()
+	defer s.Close()
+	r := found(t, s.URL, Options{TLS: &tls.Config{InsecureSkipVerify: true}})
+	if r.TLS.Version != "TLS 1.3" || !r.TLS.Resumes || !slices.Equal(r.TLS.Protocols, []string{"http/1.1", "h2"}) {
+		t.Errorf("%+v", r.TLS)
+	}
+	if h := r.HTTP2; h.Status != 200 || h.MaxStreams != 7 || !h.PingsTolerated {
+		t.Errorf("%+v", h)
+	}
+	wantIdle(t, r.HTTP2.Idle, 1, 1)
+	if r.HTTP1.Idle != nil {
+		t.Errorf("HTTP/1.1 was measured too, for nobody: %+v", r.HTTP1.Idle)
+	}
+}
+
+func TestAServerThatKeepsNoConnectionIsKnown(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(answerX))
+	s.Config.SetKeepAlivesEnabled(false)
+	s.Start()
+	defer s.Close()
+	r := found(t, s.URL, Options{})
+	if r.HTTP1.KeepsAlive || r.HTTP1.MaxRequests != 1 || settingsOf(r)["DisableKeepAlives"] != "true" {
+		t.Errorf("%+v, %v", r.HTTP1, r.Settings)
+	}
+}
+
+func TestALimitBeyondWhatWasWaitedIsReportedAsSuch(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(answerX))
+	defer s.Close()
+	r := found(t, s.URL, Options{MaxWait: 300 * time.Millisecond})
+	if i := r.HTTP1.Idle; i.End != "" || i.Seconds != 0 || i.Waited != 0.3 {
+		t.Errorf("%+v", i)
+	}
+	if got := settingsOf(r)["IdleConnTimeout"]; got != "300 * time.Millisecond" {
+		t.Errorf("IdleConnTimeout = %s", got)
+	}
+}
+
+// forgetful answers on a connection until that has idled for too long. Then it neither answers nor closes.
+func forgetful(t *testing.T, limit time.Duration) (url string) {
+	t.Helper()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(func() { cancel(); ln.Close() })
+	go func() { // ends with the listener
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			context.AfterFunc(ctx, func() { nc.Close() })
+			go func() { // ends with the connection, at the latest with the test
+				r := bufio.NewReader(nc)
+				for last := time.Now(); ; last = time.Now() {
+					if _, err := http.ReadRequest(r); err != nil {
+						nc.Close()
+						return
+					}
+					if time.Since(last) > limit {
+						if tcp := nc.(*net.TCPConn); tcp.SetLinger(0) == nil {
+							tcp.Close() // as the host behind a forgotten NAT entry resets
+						}
+						return
+					}
+					_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+				}
+			}()
+		}
+	}()
+	return "http://" + ln.Addr().String()
+}
+
+func TestAConnectionThatIsForgottenInSilenceIsFoundByDoublingAndHalving(t *testing.T) {
+	t.Parallel()
+	const limit = 1300 * time.Millisecond
+	r := found(t, forgetful(t, limit), Options{MaxWait: 3 * time.Second})
+	i := r.HTTP1.Idle
+	if i.End != silence || i.Seconds > limit.Seconds() || i.Seconds < 0.7*limit.Seconds() {
+		t.Errorf("%+v", i)
+	}
+}
+
+// probing runs a probe that is expected to stop.
+func probing(t *testing.T, target string, o Options) (*Report, error) {
+	t.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.URL, o.MaxWait, o.MaxRequests = u, time.Second, 10
+	return Run(t.Context(), o)
+}
+
+func TestTheProbeStopsWhereItIsUnwelcome(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]int{"429": 429, "403 after an answer": 403} {
+		t.Run(name, func(t *testing.T) {
+			var requests atomic.Int32
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasPrefix(r.UserAgent(), "peerpool-probe") || r.Method != "GET" {
+					t.Errorf("%s from %s", r.Method, r.UserAgent())
+				}
+				if requests.Add(1) > 3 {
+					w.WriteHeader(status)
+				}
+			}))
+			defer s.Close()
+			r, err := probing(t, s.URL, Options{})
+			if !errors.Is(err, ErrUnwelcome) || r.Stopped == "" || requests.Load() != 4 || r.Requests != 4 {
+				t.Errorf("%v after %d requests, %+v", err, requests.Load(), r)
+			}
+		})
+	}
+}
+
+func TestASiteThatIsForbiddenThroughoutCanBeMeasured(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }))
+	defer s.Close()
+	if r, err := probing(t, s.URL, Options{}); err != nil || !r.HTTP1.KeepsAlive {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+func TestAnAddressThatDoesNotAnswerIsReported(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	r, err := probing(t, "http://"+ln.Addr().String(), Options{})
+	if err == nil || len(r.Addresses) != 1 || r.Addresses[0].Error == "" {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+func TestTheEndOfItsContextEndsAProbe(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(answerX))
+	defer s.Close()
+	u, _ := url.Parse(s.URL)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	r, err := Run(ctx, Options{URL: u, MaxWait: time.Hour, MaxRequests: 2, Progress: func(what string, _ time.Duration) {
+		if strings.Contains(what, "idle") {
+			time.AfterFunc(time.Millisecond, func() { cancel(enough) })
+		}
+	}})
+	if err != enough || r.HTTP1.Tried != 2 || r.Stopped != "enough" {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
+// countsPings speaks HTTP/2 and ends a connection with its third ping, as gRPC servers do with clients that ping more often
+// than every five minutes.
+func countsPings(nc net.Conn) {
+	defer nc.Close()
+	if _, err := io.ReadFull(nc, make([]byte, len(http2.ClientPreface))); err != nil {
+		return // a handshake was all that was wanted
+	}
+	f := http2.NewFramer(nc, nc)
+	_ = f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 100})
+	seen := 0
+	for {
+		got, err := f.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch got := got.(type) {
+		case *http2.HeadersFrame:
+			_ = f.WriteHeaders(http2.HeadersFrameParam{
+				StreamID: got.StreamID, BlockFragment: []byte{0x88}, EndStream: true, EndHeaders: true,
+			})
+		case *http2.PingFrame:
+			if seen++; seen == 3 {
+				_ = f.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, []byte("too_many_pings"))
+				return
+			}
+			_ = f.WritePing(true, got.Data)
+		}
+	}
+}
+
+func TestAServerThatDoesNotTolerateThePingsIsKnown(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(nil)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{NextProtos: []string{"h2"}}
+	s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		"h2": func(_ *http.Server, c *tls.Conn, _ http.Handler) { countsPings(c) },
+	}
+	s.StartTLS()
+	defer s.Close()
+	r, err := probing(t, s.URL, Options{TLS: &tls.Config{InsecureSkipVerify: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := r.HTTP2; h.PingsTolerated || h.Pings != 2 || h.GoAway != "ENHANCE_YOUR_CALM" || h.MaxStreams != 100 {
+		t.Errorf("%+v", h)
+	}
+	if got := settingsOf(r)["HTTP2"]; got != "&http.HTTP2Config{SendPingTimeout: 5 * time.Minute}" {
+		t.Errorf("HTTP2 = %s", got)
+	}
+}
+
+func TestHintsAreRead(t *testing.T) {
+	for field, want := range map[string][2]int{
+		"":                      {-1, -1},
+		"timeout=5":             {5, -1},
+		"timeout=5, max=100":    {5, 100},
+		"max=0,timeout= 7":      {7, 0},
+		"timeout=-1, max=x, =3": {-1, -1},
+	} {
+		if timeout, limit := hints(field); timeout != want[0] || limit != want[1] {
+			t.Errorf("%q: %d, %d, want %v", field, timeout, limit, want)
+		}
+	}
+}

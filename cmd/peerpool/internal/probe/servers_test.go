@@ -1,0 +1,163 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/testkit"
+)
+
+// These tests hold the probe against real servers with known settings: what it finds is what they have.
+
+// found probes url, which must succeed.
+func found(t *testing.T, target string, o Options) *Report {
+	t.Helper()
+	u, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.URL = u
+	if o.MaxWait == 0 {
+		o.MaxWait = 4 * time.Second
+	}
+	if o.MaxRequests == 0 {
+		o.MaxRequests = 30
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r, err := Run(ctx, o)
+	if err != nil {
+		t.Fatalf("%v, after %+v", err, r)
+	}
+	return r
+}
+
+// wantIdle checks the idle limit of a server that is busy with nothing else; late is how much its timer may add.
+func wantIdle(t *testing.T, got *Idle, seconds, late float64) {
+	t.Helper()
+	if got == nil || got.Seconds < seconds-0.05 || got.Seconds > seconds+late {
+		t.Errorf("idle limit %+v, want %v s", got, seconds)
+	}
+}
+
+func settingsOf(r *Report) map[string]string {
+	settings := map[string]string{}
+	for _, s := range r.Settings {
+		settings[s.Field] = s.Value
+	}
+	return settings
+}
+
+func TestTheProbeFindsWhatNginxIsSetTo(t *testing.T) {
+	t.Parallel()
+	program, addr := testkit.Installed(t, "nginx"), testkit.FreeAddr(t)
+	path := testkit.ConfigFile(t, "nginx.conf", fmt.Sprintf(`
+		daemon off;
+		worker_processes 1;
+		pid nginx.pid;
+		error_log stderr warn;
+		events { worker_connections 64; }
+		http {
+			access_log off;
+			client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+			keepalive_requests 20;
+			keepalive_timeout 2s 1s;
+			server { listen %s; location / { return 200 "x"; } }
+		}`, addr))
+	testkit.RunServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
+	r := found(t, "http://"+addr+"/", Options{})
+	h := r.HTTP1
+	if !h.KeepsAlive || h.MaxRequests != 20 || !h.Announced || h.Hint != "timeout=1" || h.HintTrue == nil || !*h.HintTrue || !*h.DrainsBodies {
+		t.Errorf("%+v", h)
+	}
+	wantIdle(t, h.Idle, 2, 1)
+	if s := settingsOf(r); s["MaxConnReuse"] != "19" || !strings.HasSuffix(s["IdleConnTimeout"], "time.Millisecond") {
+		t.Errorf("%v", s)
+	}
+}
+
+func TestTheProbeFindsWhatApacheIsSetTo(t *testing.T) {
+	t.Parallel()
+	program, addr := testkit.Installed(t, "apache2"), testkit.FreeAddr(t)
+	root := filepath.Dir(testkit.ConfigFile(t, "index.html", "x"))
+	path := testkit.ConfigFile(t, "apache2.conf", fmt.Sprintf(`
+		ServerName localhost
+		User www-data
+		Group www-data
+		ServerRoot %[1]s
+		DefaultRuntimeDir %[1]s
+		PidFile %[1]s/pid
+		ErrorLog /dev/stderr
+		Listen %[2]s
+		LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+		LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+		KeepAlive On
+		MaxKeepAliveRequests 10
+		KeepAliveTimeout 1
+		DocumentRoot %[1]s`, root, addr))
+	testkit.RunServer(t, addr, program, "-X", "-f", path)
+	h := found(t, "http://"+addr+"/index.html", Options{}).HTTP1
+	if !h.KeepsAlive || h.MaxRequests < 10 || h.MaxRequests > 11 || !h.Announced {
+		t.Errorf("%+v", h)
+	}
+	wantIdle(t, h.Idle, 1, 1)
+}
+
+func TestTheProbeFindsWhatHAProxyIsSetTo(t *testing.T) {
+	t.Parallel()
+	program, addr := testkit.Installed(t, "haproxy"), testkit.FreeAddr(t)
+	path := testkit.ConfigFile(t, "haproxy.cfg", fmt.Sprintf(`
+		defaults
+			mode http
+			timeout client 30s
+			timeout server 30s
+			timeout connect 5s
+			timeout http-keep-alive 1500ms
+		frontend f
+			bind %s
+			http-request return status 200 content-type text/plain string x`, addr))
+	testkit.RunServer(t, addr, program, "-db", "-f", path)
+	r := found(t, "http://"+addr+"/", Options{})
+	if h := r.HTTP1; !h.KeepsAlive || h.MaxRequests != 0 || h.Tried != 30 || h.Hint != "" {
+		t.Errorf("%+v", h)
+	}
+	wantIdle(t, r.HTTP1.Idle, 1.5, 1)
+}
+
+func TestTheProbeFindsWhatNodeIsSetTo(t *testing.T) {
+	t.Parallel()
+	program, addr := testkit.Installed(t, "node"), testkit.FreeAddr(t)
+	host, port, _ := strings.Cut(addr, ":")
+	path := testkit.ConfigFile(t, "server.js", fmt.Sprintf(`
+		const server = require("http").createServer((req, res) => res.end("x"));
+		server.keepAliveTimeout = 1000;
+		server.maxRequestsPerSocket = 5;
+		server.listen(%s, "%s");`, port, host))
+	testkit.RunServer(t, addr, program, path)
+	r := found(t, "http://"+addr+"/", Options{})
+	h := r.HTTP1
+	if h.MaxRequests != 5 || !h.Announced || h.Hint != "timeout=1, max=5" && h.Hint != "timeout=1" {
+		t.Errorf("%+v", h)
+	}
+	wantIdle(t, h.Idle, 1, 1.5)
+}
+
+func TestTheProbeFindsWhatGunicornIsSetTo(t *testing.T) {
+	t.Parallel()
+	program, addr := testkit.Installed(t, "gunicorn"), testkit.FreeAddr(t)
+	path := testkit.ConfigFile(t, "app.py", `
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "1")])
+    return [b"x"]`)
+	testkit.RunServer(t, addr, program, "--chdir", filepath.Dir(path), "-b", addr, "-k", "gthread", "--threads", "2", "--keep-alive", "2", "app:app")
+	r := found(t, "http://"+addr+"/", Options{})
+	if h := r.HTTP1; !h.KeepsAlive || h.MaxRequests != 0 || h.Hint != "" {
+		t.Errorf("%+v", h)
+	}
+	wantIdle(t, r.HTTP1.Idle, 2, 1.5)
+}

@@ -1,0 +1,128 @@
+package probe
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// wire is one HTTP/1.1 connection, of which every byte and every close is seen.
+type wire struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func newWire(nc net.Conn) *wire { return &wire{Conn: nc, r: bufio.NewReader(nc)} }
+
+// request is a GET, or a HEAD, or a GET with a body.
+type request struct {
+	head      bool
+	body      int // bytes
+	halfClose bool
+}
+
+// answer is what came back.
+type answer struct {
+	status    int
+	closes    bool // the server says that it closes the connection
+	keepAlive string
+	server    string
+	long      bool // its body is longer than a GET is worth
+}
+
+// longBody is the size in bytes from which on further requests are HEAD. Shorter ones stay GET, as there are servers that
+// answer HEAD with a body.
+const longBody = 64 << 10
+
+// ended says whether err is the end of a connection, rather than an answer that makes no sense.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// ask sends a request and reads its answer to the end.
+func (p *prober) ask(w *wire, r request) (*answer, error) {
+	method := http.MethodGet
+	if r.head {
+		method = http.MethodHead
+	}
+	target := p.URL.RequestURI()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nAccept: */*\r\n", method, target, p.URL.Host, userAgent)
+	if r.body > 0 {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", r.body)
+	}
+	b.WriteString("\r\n")
+	b.WriteString(strings.Repeat(" ", r.body))
+	if err := w.SetDeadline(time.Now().Add(answerTime)); err != nil {
+		return nil, err
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return nil, err
+	}
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok && r.halfClose {
+		if err := half.CloseWrite(); err != nil {
+			return nil, err
+		}
+	}
+	resp, err := http.ReadResponse(w.r, &http.Request{Method: method})
+	if err != nil {
+		return nil, err
+	}
+	n, err := io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{status: resp.StatusCode, closes: resp.Close, keepAlive: resp.Header.Get("Keep-Alive"), server: resp.Header.Get("Server"), long: n >= longBody}
+	return a, p.heed(resp.StatusCode)
+}
+
+// awaitClose waits until the server closes the connection, and says how it did: FIN, RST, an answer with a status that
+// nobody asked for, or "" if it had not done so by then.
+func (w *wire) awaitClose(wait time.Duration) (how string, err error) {
+	if err := w.SetDeadline(time.Now().Add(wait)); err != nil {
+		return "", err
+	}
+	first, err := w.r.Peek(1)
+	switch {
+	case len(first) > 0:
+		status := ""
+		if resp, err := http.ReadResponse(w.r, nil); err == nil {
+			status = " " + strconv.Itoa(resp.StatusCode)
+			resp.Body.Close()
+		}
+		return "unasked answer" + status, nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "", nil
+	case errors.Is(err, syscall.ECONNRESET):
+		return "RST", nil
+	}
+	return "FIN", nil
+}
+
+// hints reads a Keep-Alive field: timeout in seconds and max in requests; -1: not said.
+func hints(field string) (timeout, limit int) {
+	timeout, limit = -1, -1
+	for part := range strings.SplitSeq(field, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		n, err := strconv.Atoi(strings.TrimSpace(value))
+		if err != nil || n < 0 {
+			continue
+		}
+		switch name {
+		case "timeout":
+			timeout = n
+		case "max":
+			limit = n
+		}
+	}
+	return timeout, limit
+}
