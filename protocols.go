@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/http2"
 	"golang.org/x/net/http/httpguts"
 )
@@ -115,7 +116,7 @@ func (t *Transport) announceHTTP2() {
 // does not have (RFC 9113 section 8.2.2).
 func requiresHTTP1(req *http.Request) bool {
 	return len(req.Header["Upgrade"]) > 0 &&
-		strings.EqualFold(req.Header.Get("Upgrade"), "websocket") &&
+		ascii.EqualFold(req.Header.Get("Upgrade"), "websocket") &&
 		httpguts.HeaderValuesContainsToken(req.Header["Connection"], "upgrade")
 }
 

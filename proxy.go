@@ -97,7 +97,11 @@ func (v *proxyHop) complete(r *route) error {
 	v.shown = v.url.Scheme + "://" + addr
 	var hop tlsid.ID
 	if v.url.Scheme == "https" && r.dialer != tlsDialer {
-		v.tls = r.t.baseTLS(v.url.Hostname())
+		host, err := asciiHost(v.url.Hostname())
+		if err != nil {
+			return err
+		}
+		v.tls = r.t.baseTLS(host)
 		v.tls.NextProtos = offer(v.tls.NextProtos, onlyHTTP1())
 		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
 		v.tls.ClientSessionCache = r.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))

@@ -178,6 +178,7 @@ func TestKeepAliveTimeoutOfTheServerIsHeededWithAMargin(t *testing.T) {
 	}{
 		{"Keep-Alive: timeout=10, max=1000", time.Minute, 9 * time.Second},
 		{"Keep-Alive: timeout=10", 0, 9 * time.Second},
+		{"Keep-Alive: timeout=99999999999999999999, max=99999999999999999999", time.Minute, time.Minute},
 		{"Keep-Alive: timeout=100", time.Minute, time.Minute}, // it lowers our own limit, and never raises it
 		{"Keep-Alive: timeout=0", time.Minute, 1},
 		{"Keep-Alive: nonsense, timeout=x", time.Minute, time.Minute},

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/resolve"
 	"golang.org/x/net/idna"
@@ -266,7 +267,7 @@ func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 	if ttl <= 0 {
 		ttl = defaultDNSRefresh
 	}
-	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.local().Addr()), strings.ToLower(host), ttl)
+	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.local().Addr()), ascii.ToLower(host), ttl)
 	if err != nil {
 		return listing{}, err
 	}

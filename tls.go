@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
@@ -22,7 +22,7 @@ func (t *Transport) baseTLS(serverName string) *tls.Config {
 		cfg = t.TLSClientConfig.Clone()
 	}
 	if cfg.ServerName == "" {
-		cfg.ServerName = strings.ToLower(serverName)
+		cfg.ServerName = ascii.ToLower(serverName)
 	}
 	return cfg
 }

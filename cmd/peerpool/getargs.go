@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -131,7 +132,7 @@ func (a *getArgs) addField(field string) error {
 		return misuse("a -H is no header field: write -H 'Name: value'")
 	case !httpguts.ValidHeaderFieldValue(value):
 		return misuse("the value of -H '%s: ...' has a control character in it: write one without", name)
-	case strings.EqualFold(name, "Host"):
+	case ascii.EqualFold(name, "Host"):
 		a.host = value
 	default:
 		a.header.Add(name, value)

@@ -3,6 +3,8 @@ package exchange
 import (
 	"net/http"
 	"strings"
+
+	"github.com/peerpool/peerpool/internal/ascii"
 )
 
 // BindsConnection says that NTLM or Negotiate went over the connection: they authenticate a connection
@@ -10,7 +12,7 @@ import (
 // carries them counts as well as a challenge: some clients authenticate before they are asked.
 func BindsConnection(asked http.Header, status int, answered http.Header) bool {
 	for name, values := range asked { // whatever way its name is spelled
-		if (strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Proxy-Authorization")) && bound(values) {
+		if (ascii.EqualFold(name, "Authorization") || ascii.EqualFold(name, "Proxy-Authorization")) && bound(values) {
 			return true
 		}
 	}
@@ -24,8 +26,8 @@ func BindsConnection(asked http.Header, status int, answered http.Header) bool {
 func bound(values []string) bool {
 	for _, v := range values {
 		for challenge := range strings.SplitSeq(v, ",") {
-			scheme, _, _ := strings.Cut(strings.TrimSpace(challenge), " ")
-			if strings.EqualFold(scheme, "NTLM") || strings.EqualFold(scheme, "Negotiate") {
+			scheme, _, _ := strings.Cut(ascii.TrimSpace(challenge), " ")
+			if ascii.EqualFold(scheme, "NTLM") || ascii.EqualFold(scheme, "Negotiate") {
 				return true
 			}
 		}

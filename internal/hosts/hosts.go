@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/peerpool/peerpool/internal/ascii"
 )
 
 // Other is the Addr that stands for all servers beyond those that a [Table] tells apart.
@@ -33,7 +35,7 @@ func Parse(scheme, host string) Name {
 			name.Port = int(n)
 		}
 	}
-	name.Addr = strings.ToLower(strings.TrimSuffix(strings.Trim(name.Addr, "[]"), "."))
+	name.Addr = ascii.ToLower(strings.TrimSuffix(strings.Trim(name.Addr, "[]"), "."))
 	return name
 }
 

@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 )
 
@@ -17,7 +18,7 @@ type chunks struct {
 
 const (
 	maxChunkLine   = 4 << 10  // bytes of a chunk-size line with its extensions
-	maxChunkDigits = 15       // of a chunk's size, which so fits an int64
+	maxChunkDigits = 16       // of a chunk's size, leading zeros included
 	maxExcess      = 16 << 10 // bytes of overhead beyond what chunks of a sensible size need
 )
 
@@ -109,7 +110,7 @@ func parseChunkSize(line []byte) (int64, error) {
 		default:
 			return 0, errChunkSizeByte
 		}
-		if i == maxChunkDigits {
+		if i == maxChunkDigits || n > math.MaxInt64>>4 {
 			return 0, errChunkSize
 		}
 		n = n<<4 | int64(d)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -170,8 +171,8 @@ func lineEnd(b []byte, at int) int {
 var canonical = func() (forms [2][256]byte) {
 	for c := range byte(0x80) {
 		if httpguts.IsTokenRune(rune(c)) {
-			forms[0][c] = bytes.ToUpper([]byte{c})[0]
-			forms[1][c] = bytes.ToLower([]byte{c})[0]
+			forms[0][c] = ascii.Upper(c)
+			forms[1][c] = ascii.Lower(c)
 		}
 	}
 	return forms
@@ -234,14 +235,3 @@ func firstBelow(b []byte, at int, limit byte) int {
 func validText(b []byte) bool { return textEnd(b, 0) == len(b) }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
-
-// trimSpace trims the optional white space of RFC 9110 section 5.6.3.
-func trimSpace(s string) string {
-	for s != "" && isBlank(s[0]) {
-		s = s[1:]
-	}
-	for s != "" && isBlank(s[len(s)-1]) {
-		s = s[:len(s)-1]
-	}
-	return s
-}

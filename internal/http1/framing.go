@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/peerpool/peerpool/internal/exchange"
@@ -49,7 +50,7 @@ func (h *head) frame(method string) (framing, error) {
 	if !f.persist && h.minor > 0 {
 		delete(h.header, "Connection") // http.Response.Close says it
 	}
-	f.ambiguous = chunked && length >= 0 || repeated
+	f.ambiguous = repeated || chunked && (length >= 0 || h.bodiless()) || length > 0 && h.code == http.StatusNoContent
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
 		f.kind, f.length = switchProtocol, 0
@@ -58,9 +59,8 @@ func (h *head) frame(method string) (framing, error) {
 		}
 	case method == http.MethodHead:
 		f.length = length
-	case h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified:
+	case h.bodiless():
 		f.length = 0
-		f.ambiguous = f.ambiguous || h.code == http.StatusNoContent && (chunked || length > 0)
 	case chunked:
 		f.kind = byChunks
 		delete(h.header, "Content-Length") // Transfer-Encoding overrides it (section 6.3, item 3)
@@ -77,6 +77,18 @@ func (h *head) frame(method string) (framing, error) {
 	return f, nil
 }
 
+// bodiless says that no response with this status has a body, whatever its fields say (RFC 9112 section 6.3, item 1). A
+// server must not send Transfer-Encoding with one (section 6.1), nor Content-Length but for 304 (RFC 9110 section 8.6): who
+// believes the field reads something else than who knows the status.
+func (h *head) bodiless() bool {
+	return h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified
+}
+
+// framed says that a field speaks of a body.
+func (h *head) framed() bool {
+	return h.get("Content-Length") != nil || h.get("Transfer-Encoding") != nil
+}
+
 // chunked says whether the body is chunked. Any other transfer coding is an error: no request of ours
 // announces one with TE (RFC 9112 section 7.4). HTTP/1.0 has none (section 6.1).
 func (h *head) chunked() (bool, error) {
@@ -87,7 +99,7 @@ func (h *head) chunked() (bool, error) {
 	if len(codings) > 1 {
 		return false, contradictory("too many transfer encodings:", codings)
 	}
-	if !strings.EqualFold(codings[0], "chunked") {
+	if !ascii.EqualFold(codings[0], "chunked") {
 		return false, malformed("unsupported transfer encoding:", codings[0])
 	}
 	if h.minor == 0 {
@@ -152,7 +164,7 @@ func (h *head) trailer(chunked bool) (http.Header, error) {
 	trailer := make(http.Header)
 	for _, line := range announced {
 		for name := range strings.SplitSeq(line, ",") {
-			name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+			name = http.CanonicalHeaderKey(ascii.TrimSpace(name))
 			if name == "" {
 				continue
 			}
@@ -190,17 +202,29 @@ func keepAlive(header http.Header) exchange.KeepAlive {
 	for _, line := range header["Keep-Alive"] {
 		for param := range strings.SplitSeq(line, ",") {
 			name, value, _ := strings.Cut(param, "=")
-			n, err := strconv.Atoi(strings.Trim(value, " \t\""))
-			if err != nil || n < 0 {
+			n, ok := parseHint(strings.Trim(value, " \t\""))
+			if !ok {
 				continue
 			}
-			switch strings.ToLower(strings.TrimSpace(name)) {
+			switch ascii.ToLower(ascii.TrimSpace(name)) {
 			case "timeout":
-				ka.Timeout = int32(min(n, maxHint))
+				ka.Timeout = n
 			case "max":
-				ka.Max = int32(min(n, maxHint))
+				ka.Max = n
 			}
 		}
 	}
 	return ka
+}
+
+// parseHint parses a number of any length. Beyond maxHint one is as good as the other.
+func parseHint(digits string) (n int32, ok bool) {
+	for i := range len(digits) {
+		d := digits[i]
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = min(n*10+int32(d-'0'), maxHint)
+	}
+	return n, digits != ""
 }

@@ -205,6 +205,16 @@ func FuzzChunked(f *testing.F) {
 	})
 }
 
+// TestAHugeKeepAliveIsThatOfTheBound, on systems of any word size.
+func TestAHugeKeepAliveIsThatOfTheBound(t *testing.T) {
+	for _, n := range []string{"16777216", "2147483648", "4294967301", "99999999999999999999"} {
+		ka := keepAlive(http.Header{"Keep-Alive": {"timeout=" + n + ", max=" + n}})
+		if want := (exchange.KeepAlive{Timeout: maxHint, Max: maxHint}); ka != want {
+			t.Errorf("%s is %+v, want %+v", n, ka, want)
+		}
+	}
+}
+
 // FuzzKeepAlive checks that a hint is a number that no arithmetic overflows, or none.
 func FuzzKeepAlive(f *testing.F) {
 	for _, s := range []string{"timeout=5, max=100", "timeout=5", "max=0", "timeout=\"5\"", "timeout=-1",

@@ -3,15 +3,15 @@ package http1
 import (
 	"compress/gzip"
 	"net/http"
-	"strings"
 	"sync"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 func isGzip(header http.Header) bool {
 	v := header["Content-Encoding"]
-	return len(v) > 0 && strings.EqualFold(v[0], "gzip")
+	return len(v) > 0 && ascii.EqualFold(v[0], "gzip")
 }
 
 // ungzip makes the response look as if it had never been compressed.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -219,15 +220,15 @@ func checkTrailer(name string) error {
 func ownField(name string) bool {
 	switch len(name) {
 	case len("Host"):
-		return strings.EqualFold(name, "Host")
+		return ascii.EqualFold(name, "Host")
 	case len("Trailer"):
-		return strings.EqualFold(name, "Trailer")
+		return ascii.EqualFold(name, "Trailer")
 	case len("User-Agent"):
 		return name == "User-Agent"
 	case len("Content-Length"):
-		return strings.EqualFold(name, "Content-Length")
+		return ascii.EqualFold(name, "Content-Length")
 	case len("Transfer-Encoding"):
-		return strings.EqualFold(name, "Transfer-Encoding")
+		return ascii.EqualFold(name, "Transfer-Encoding")
 	}
 	return false
 }
@@ -267,9 +268,9 @@ func (w *headWriter) field(name, value string) {
 func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)
 	start := len(w.b)
-	w.b = append(w.b, trimSpace(value)...)
+	w.b = append(w.b, ascii.TrimSpace(value)...)
 	if textEnd(w.b, start) < len(w.b) {
-		w.b = append(w.b[:start], trimSpace(lineEnds.Replace(value))...)
+		w.b = append(w.b[:start], ascii.TrimSpace(lineEnds.Replace(value))...)
 	}
 	w.b = append(w.b, "\r\n"...)
 }

@@ -22,7 +22,7 @@ func (e *Exchange) receive() (head, framing, error) {
 	if t := e.Trace; t != nil && t.GotFirstResponseByte != nil {
 		t.GotFirstResponseByte()
 	}
-	h, err := e.finalHead()
+	h, ambiguous, err := e.finalHead()
 	if err != nil {
 		return head{}, framing{}, unexpectedEOF(err)
 	}
@@ -30,6 +30,7 @@ func (e *Exchange) receive() (head, framing, error) {
 		return head{}, framing{}, e.timedOut()
 	}
 	f, err := h.frame(e.Req.Method)
+	f.ambiguous = f.ambiguous || ambiguous
 	return h, f, err
 }
 
@@ -49,8 +50,9 @@ func (e *Exchange) noAnswer(err error) error {
 	return err
 }
 
-// finalHead reads heads until one is not interim (RFC 9110 section 15.2).
-func (e *Exchange) finalHead() (head, error) {
+// finalHead reads heads until one is not interim (RFC 9110 section 15.2). One that is has no body: ambiguous says that
+// its fields speak of one all the same.
+func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 	trace := e.Trace
 	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
@@ -58,13 +60,14 @@ func (e *Exchange) finalHead() (head, error) {
 		h, size, err := e.Conn.readHead(limit, room)
 		room = nil // whoever was shown an interim header may keep it
 		if err != nil {
-			return head{}, err
+			return head{}, false, err
 		}
 		if h.code >= 200 || h.code == http.StatusSwitchingProtocols {
-			return h, nil
+			return h, ambiguous, nil
 		}
+		ambiguous = ambiguous || h.framed()
 		if _, err := h.frame(e.Req.Method); err != nil {
-			return head{}, err // it has no body, but its sender does not know what a length is
+			return head{}, false, err // its sender does not know what a length is
 		}
 		if h.code == http.StatusContinue {
 			e.proceed()
@@ -72,14 +75,14 @@ func (e *Exchange) finalHead() (head, error) {
 		if trace != nil && trace.Got1xxResponse != nil {
 			// Whoever watches them limits them.
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
-				return head{}, err
+				return head{}, false, err
 			}
 			interim, limit = -1, e.Opts.maxHeaderBytes()
 			continue
 		}
 		limit -= size
 		if interim >= maxInterim {
-			return head{}, errTooManyInterim
+			return head{}, false, errTooManyInterim
 		}
 	}
 }

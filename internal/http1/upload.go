@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
@@ -58,9 +59,9 @@ func (e *Exchange) planBody() (outgoing, error) {
 		out.length = -1 // a body of a length that nobody said
 	}
 	switch coding := strings.Join(req.TransferEncoding, ","); {
-	case strings.EqualFold(coding, "chunked"):
+	case ascii.EqualFold(coding, "chunked"):
 		out.chunked, out.length = true, -1
-	case coding != "" && !strings.EqualFold(coding, "identity"):
+	case coding != "" && !ascii.EqualFold(coding, "identity"):
 		return outgoing{}, fmt.Errorf("unsupported transfer encoding %q", coding)
 	case out.length < 0:
 		if usuallyBodiless(req.Method) {
@@ -121,7 +122,7 @@ func usuallyBodiless(method string) bool {
 
 func expects100(header http.Header) bool {
 	values := header["Expect"]
-	return len(values) > 0 && strings.EqualFold(strings.TrimSpace(values[0]), "100-continue")
+	return len(values) > 0 && ascii.EqualFold(ascii.TrimSpace(values[0]), "100-continue")
 }
 
 // The types that io.NopCloser wraps readers in.

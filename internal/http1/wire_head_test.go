@@ -21,11 +21,18 @@ const early = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
 
 // interimCases: responses before the final one, and 101, which is final too.
 var interimCases = []wireCase{
+	{name: "an interim response that speaks of a length spoils the connection",
+		answer: "HTTP/1.1 103 Early Hints\r\nContent-Length: 38\r\n\r\n" + hello, status: 200, body: "hello", end: exchange.EndAmbiguous},
+	{name: "an interim response that speaks of no length to be spoils the connection",
+		answer: "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n" + hello, status: 200, body: "hello", end: exchange.EndAmbiguous},
+	{name: "an interim response that says chunked spoils the connection",
+		answer: "HTTP/1.1 102 Processing\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n" + hello,
+		status: 200, body: "hello", end: exchange.EndAmbiguous},
+	{name: "an interim response to HEAD that speaks of a length spoils the connection", method: http.MethodHead,
+		answer: "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n" + ok + "Content-Length: 5\r\n\r\n", status: 200, end: exchange.EndAmbiguous},
 	{name: "an interim response is passed over", answer: early + hello, status: 200, body: "hello"},
 	{name: "100 without Expect is passed over", answer: "HTTP/1.1 100 Continue\r\n\r\n" + hello, status: 200, body: "hello"},
 	{name: "ten interim responses are passed over", answer: strings.Repeat(early, 10) + hello, status: 200, body: "hello"},
-	{name: "a length in an interim response is ignored",
-		answer: "HTTP/1.1 102 Processing\r\nContent-Length: 5\r\n\r\n" + hello, status: 200, body: "hello"},
 	{name: "a malformed length in an interim response is an error",
 		answer: "HTTP/1.1 102 Processing\r\nContent-Length: 5, 6\r\n\r\n" + hello, says: "bad Content-Length", end: exchange.EndError},
 	{name: "a close behind an interim response is an error",

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -130,7 +131,7 @@ func readField(in *bufio.Reader, skipFraming bool) (string, error) {
 }
 
 func framesBody(name string) bool {
-	return strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "Transfer-Encoding")
+	return ascii.EqualFold(name, "Content-Length") || ascii.EqualFold(name, "Transfer-Encoding")
 }
 
 // parseStatusLine returns the status of a status line of HTTP/1 (RFC 9112 section 4).

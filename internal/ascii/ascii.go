@@ -1,0 +1,60 @@
+// Package ascii compares and trims the text of protocols, in which a letter is one of A to Z and white space is a space
+// or a tab (RFC 9110 section 5.6). The functions of package strings that look alike follow Unicode: to them the Kelvin
+// sign U+212A is a k, and whoever reads the same bytes behind us may see it differently.
+package ascii
+
+// EqualFold says whether s and t are equal but for the case of ASCII letters.
+func EqualFold(s, t string) bool {
+	if len(s) != len(t) {
+		return false
+	}
+	for i := range len(s) {
+		if Lower(s[i]) != Lower(t[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// ToLower returns s with its ASCII letters in lower case.
+func ToLower(s string) string {
+	for i := range len(s) {
+		if Lower(s[i]) != s[i] {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				b[i] = Lower(b[i])
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// TrimSpace returns s without the spaces and tabs at its ends.
+func TrimSpace(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// Lower returns c, if it is a letter in lower case.
+func Lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// Upper returns c, if it is a letter in upper case.
+func Upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return c
+}
