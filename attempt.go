@@ -287,7 +287,7 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 // ExchangeDone ends the lease: the second of the two arrows that point back.
 func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	if end == exchange.EndError && a.canceledBy() != nil {
-		end = exchange.EndCanceled // while it waited for an answer to a ping
+		end = exchange.GivenUp(a.ctx) // while it waited for an answer to a ping
 	}
 	left := a.leaving()
 	reason := a.lease.Conn().giveBack(a, end, o)

@@ -23,8 +23,8 @@ type phase struct {
 	transport func(*peerpool.Transport, *httptestutil.Listener)
 	script    httptestutil.Script
 	body      io.Reader
-	opened    uint64               // connections, once the request has ended
-	close     peerpool.CloseReason // of one of them, "": none
+	opened    uint64 // connections, once the request has ended
+	close     bool   // one of them is closed for what ended the request
 }
 
 // phases in the order of the walk.
@@ -44,26 +44,26 @@ var phases = map[string]phase{
 		peer, err := peerpool.NewPeer(peerpool.PeerOptions{Addr: "example.test:80", Proxy: mustURL("socks5://proxy.test:1")})
 		tr.PeerFor = func(*http.Request) (*peerpool.Peer, error) { return peer, err }
 	}},
-	"sending the body":  {script: func(c *httptestutil.WireConn) { c.Stall() }, body: zeros{}, opened: 1, close: "canceled"},
-	"reading its body":  {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, body: never{}, opened: 1, close: "canceled"},
-	"awaiting the head": {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, opened: 1, close: "canceled"},
+	"sending the body":  {script: func(c *httptestutil.WireConn) { c.Stall() }, body: zeros{}, opened: 1, close: true},
+	"reading its body":  {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, body: never{}, opened: 1, close: true},
+	"awaiting the head": {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, opened: 1, close: true},
 	"within the head": {
-		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Le"), opened: 1, close: "canceled",
+		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Le"), opened: 1, close: true,
 	},
 	"after an interim response": {
-		script: httptestutil.ReplyThenStall("HTTP/1.1 103 Early Hints\r\n\r\n"), opened: 1, close: "canceled",
+		script: httptestutil.ReplyThenStall("HTTP/1.1 103 Early Hints\r\n\r\n"), opened: 1, close: true,
 	},
 	"within the response's body": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"),
-		opened: 1, close: "canceled",
+		opened: 1, close: true,
 	},
 	"within a chunk": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf"),
-		opened: 1, close: "canceled",
+		opened: 1, close: true,
 	},
 	"before the trailer's end": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\nX-A: 1\r\n"),
-		opened: 1, close: "canceled",
+		opened: 1, close: true,
 	},
 }
 
@@ -78,7 +78,7 @@ type never struct{}
 func (never) Read([]byte) (int, error) { return 0, errors.New("only its trackedBody is read") }
 
 func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
-	eachPhase(t, func(t *testing.T, attempt func(context.Context) error) {
+	eachPhase(t, "canceled", func(t *testing.T, attempt func(context.Context) error) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- attempt(ctx) }()
@@ -102,7 +102,7 @@ func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
 }
 
 func TestARequestRunsOutOfTimeAtEveryPoint(t *testing.T) {
-	eachPhase(t, func(t *testing.T, attempt func(context.Context) error) {
+	eachPhase(t, "timeout", func(t *testing.T, attempt func(context.Context) error) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -117,7 +117,7 @@ func TestARequestRunsOutOfTimeAtEveryPoint(t *testing.T) {
 }
 
 func TestClientTimeoutEndsARequestAtEveryPoint(t *testing.T) {
-	eachPhase(t, func(t *testing.T, attempt func(context.Context) error) {
+	eachPhase(t, "timeout", func(t *testing.T, attempt func(context.Context) error) {
 		start := time.Now()
 		err := attempt(context.WithValue(t.Context(), clientTimeout{}, 5*time.Second))
 		if after := time.Since(start); after != 5*time.Second {
@@ -133,8 +133,9 @@ func TestClientTimeoutEndsARequestAtEveryPoint(t *testing.T) {
 type clientTimeout struct{}
 
 // eachPhase runs a test in a bubble of its own for each phase. attempt sends a request that is held up there, and
-// returns its error, wherever that comes from. At the end nothing may be left of it.
-func eachPhase(t *testing.T, test func(t *testing.T, attempt func(context.Context) error)) {
+// returns its error, wherever that comes from. At the end nothing may be left of it, and its connection, if it had one,
+// must have been closed for that reason.
+func eachPhase(t *testing.T, reason peerpool.CloseReason, test func(t *testing.T, attempt func(context.Context) error)) {
 	for name, p := range phases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -152,7 +153,7 @@ func eachPhase(t *testing.T, test func(t *testing.T, attempt func(context.Contex
 				body := newHeldBody(p.body)
 				test(t, func(ctx context.Context) error { return p.attempt(ctx, s, "http://example.test", body) })
 				body.wantClosed(t)
-				p.leftNothing(s)
+				p.leftNothing(s, reason)
 			})
 		})
 	}
@@ -177,15 +178,15 @@ func (p phase) attempt(ctx context.Context, s *subject, url string, body *tracke
 }
 
 // leftNothing waits for what may take its time, in the bubble's, and checks the rest.
-func (p phase) leftNothing(s *subject) {
+func (p phase) leftNothing(s *subject, reason peerpool.CloseReason) {
 	s.t.Helper()
 	time.Sleep(5 * time.Minute) // longer than any dial
 	st := s.Stats()
 	if st.Opened != p.opened || st.Active+st.Waiting+st.Dialing+st.Idle > 0 {
 		s.t.Errorf("left behind: %+v", st)
 	}
-	if p.close != "" && st.Closes[p.close] != 1 {
-		s.t.Errorf("closes: %v, want one for %q", st.Closes, p.close)
+	if p.close && st.Closes[reason] != 1 {
+		s.t.Errorf("closes: %v, want one for %q", st.Closes, reason)
 	}
 	if st.Retries != (peerpool.Retries{}) {
 		s.t.Errorf("sent again: %+v", st.Retries)

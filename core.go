@@ -62,8 +62,14 @@ func (t *Transport) runtime() *core {
 	return t.core
 }
 
+// reasonSeen is set by tests alone, before any Transport is used: it is told why each connection is closed.
+var reasonSeen func(CloseReason)
+
 // closed tells the observer about a connection that the pool has closed.
 func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reason) {
+	if seen := reasonSeen; seen != nil {
+		seen(reason)
+	}
 	if o := t.Observer; o != nil && o.Closed != nil {
 		o.Closed(c.about().obituary(id.Value(), reason))
 	}

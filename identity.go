@@ -3,7 +3,10 @@ package peerpool
 import (
 	"crypto/sha256"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
@@ -68,13 +71,14 @@ func (id Identity) Target() string { return id.target }
 func (id Identity) Group() string { return id.group }
 
 // String describes the identity in short, for logs. It shows no secret. Identities that differ only in what
-// is not shown have equal strings.
+// is not shown have equal strings. A value that could be mistaken for something else is quoted as in Go: one with a
+// space, an equals sign, a quotation mark, a backslash, or a character that is not printed.
 func (id Identity) String() string {
 	var b strings.Builder
 	if id.network == "unix" {
 		b.WriteString("unix:")
 	}
-	fmt.Fprintf(&b, "%s://%s", id.scheme, id.address)
+	fmt.Fprintf(&b, "%s://%s", id.scheme, quoted(id.address))
 	for _, part := range []struct{ name, value string }{
 		{"via", id.proxy},
 		{"target", id.target},
@@ -85,7 +89,7 @@ func (id Identity) String() string {
 		{"group", id.group},
 	} {
 		if part.value != "" {
-			fmt.Fprintf(&b, " %s=%s", part.name, part.value)
+			fmt.Fprintf(&b, " %s=%s", part.name, quoted(part.value))
 		}
 	}
 	switch {
@@ -95,6 +99,17 @@ func (id Identity) String() string {
 		b.WriteString(" any-name")
 	}
 	return b.String()
+}
+
+// quoted returns a value as String shows it.
+func quoted(value string) string {
+	mistakable := func(r rune) bool {
+		return r == ' ' || r == '=' || r == '"' || r == '\\' || r == utf8.RuneError || !unicode.IsPrint(r)
+	}
+	if strings.ContainsFunc(value, mistakable) {
+		return strconv.Quote(value)
+	}
+	return value
 }
 
 // GoString returns what String returns, so that no way of printing shows the digests of secrets.

@@ -33,6 +33,13 @@ func TestAnIdentityDescribesItselfInOneShortLine(t *testing.T) {
 			"https://192.0.2.1:443 sni=a.test insecure"},
 		{Identity{network: "tcp", address: "192.0.2.1:443", scheme: "https", serverName: "a.test", skipHostname: true},
 			"https://192.0.2.1:443 sni=a.test any-name"},
+		{Identity{network: "unix", address: "/run/a b", scheme: "http"}, `unix:http://"/run/a b"`},
+		{Identity{address: "192.0.2.1:80", scheme: "http", group: "a cert=5f2b01c9"}, `http://192.0.2.1:80 group="a cert=5f2b01c9"`},
+		{Identity{address: "192.0.2.1:80", scheme: "http", group: `"`}, `http://192.0.2.1:80 group="\""`},
+		{Identity{address: "192.0.2.1:80", scheme: "http", group: `a\nb`}, `http://192.0.2.1:80 group="a\\nb"`},
+		{Identity{address: "a", scheme: "https", serverName: "b\nhttps://c"}, `https://a sni="b\nhttps://c"`},
+		{Identity{address: "a", scheme: "https", serverName: "\u202e\u200b"}, `https://a sni="\u202e\u200b"`},
+		{Identity{address: "a", scheme: "http", group: "übermut/1,2"}, "http://a group=übermut/1,2"},
 		{full, "https://192.0.2.1:3128 via=http://192.0.2.1:3128 target=a.test:443 sni=a.test alt=b.test " +
 			"cert=cafe0001 local=127.0.0.2 group=tenant"},
 	} {

@@ -10,9 +10,6 @@ import (
 // used and for how many requests at once, and why it takes no new one if that is so.
 type ConnStats = pool.ConnStats
 
-// reasonDrain is the [CloseReason] of connections that [Transport.Drain] has closed.
-const reasonDrain CloseReason = "drain"
-
 // Conns describes the connections of an identity, the oldest first; none if the pool does not know it. The
 // identities that it knows are the keys of [Stats.Peers]. It is safe for concurrent use, and holds the pool up
 // for a time that grows with the number of these connections.

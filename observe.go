@@ -118,6 +118,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		return
 	}
 	if id.scheme == "" { // there is no route
+		id.network, id.address, _ = a.peer.target(a.req.URL)
 		id.scheme = a.req.URL.Scheme
 	}
 	e := Acquired{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Err: err}

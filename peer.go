@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -59,7 +61,8 @@ type PeerOptions struct {
 	LocalAddr netip.Addr
 
 	// Group sets the connections of some requests apart from all others that are equal to them, for
-	// example those of a tenant or of a user. It appears in logs: do not put a secret into it.
+	// example those of a tenant or of a user. It appears in logs: do not put a secret into it. Control characters, line
+	// ends among them, and bytes that are not UTF-8 are refused.
 	Group string
 
 	// Protocols are the HTTP versions to speak, see Transport.Protocols. Nil: the Transport's. They must not be empty.
@@ -97,6 +100,7 @@ func NewPeer(opts PeerOptions) (*Peer, error) {
 		opts.checkCertificate(),
 		opts.checkProxy(),
 		opts.checkLimits(),
+		checkGroup(opts.Group),
 	); err != nil {
 		return nil, err
 	}
@@ -226,6 +230,19 @@ func checkProxyURL(u *url.URL) error {
 	}
 	if u.Hostname() == "" {
 		return errors.New("the proxy's URL has no host")
+	}
+	return nil
+}
+
+// checkGroup refuses what could forge lines where a group is shown.
+func checkGroup(group string) error {
+	if !utf8.ValidString(group) {
+		return optionError("Group", "is no valid UTF-8")
+	}
+	for _, r := range group {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return optionError("Group", "holds the control character %U", r)
+		}
 	}
 	return nil
 }

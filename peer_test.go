@@ -88,6 +88,9 @@ func refusedOptions(t *testing.T) map[string][]PeerOptions {
 		"Protocols":       {{Protocols: new(http.Protocols)}},
 		"Addr":            {{Addr: "unix:/run/server.sock", Proxy: proxy}},
 	}
+	for _, group := range []string{"a\nb", "a\r", "\x00", "\x1b[2J", "\x7f", "\u0085", "\u2028", "\u2029", "\xff"} {
+		refused["Group"] = append(refused["Group"], PeerOptions{Group: group})
+	}
 	for _, addr := range []string{
 		"x", ":80", "a.test", "a.test:", "a.test:0", "a.test:65536", "a.test:-1", "a.test:http", "[::1]", "::1:80",
 		"[a.test]x:80", "a b:80", "user@a.test:80", "http://a.test:80", "a.test/x:80", "a.test%00:80", "a\x00:80", "bücher.test:80",

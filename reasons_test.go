@@ -60,7 +60,8 @@ func TestEveryReasonIsListed(t *testing.T) {
 	ends := constantsOf(t, "internal/exchange/end.go", "End")
 	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "unfit" }) // close nothing
 	inHTTP2 := constantsOf(t, "internal/http2/conn.go", "Reason")
-	sameSet(t, peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, constantsOf(t, "pool/reason.go", "Reason")))
+	ours := constantsOf(t, "reasons.go", "reason")
+	sameSet(t, peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, ours, constantsOf(t, "pool/reason.go", "Reason")))
 
 	sameSet(t, peerpool.RetryReasons(), constantsOf(t, "retry.go", "retry"))
 }

@@ -208,6 +208,7 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 		work.resolve = time.Since(work.start)
 	}
 	if err != nil {
+		id.address = addr // the host, as there is no address
 		return &presetDial{work: work}, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
 	}
 	listed := found.addrs
@@ -232,6 +233,7 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 		r.addr, preset, err = r.t.core.settler.settle(ctx, key, untried, r.racing())
 		work.connect = time.Since(work.start) - work.resolve
 		if err != nil && ctx.Err() == nil {
+			id.address = addr // the host, as there is no address that answers
 			preset, err = &presetDial{}, &DialError{Identity: *id, Op: opConnect, Err: err}
 		}
 		if preset != nil {

@@ -86,7 +86,9 @@ func TestAHostWithoutAnAddressIsADialErrorOfTheResolver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := peerTransport(t, &Transport{Resolver: c.resolver})
 			err := peerFail(t, tr, "http://a.test", nil)
-			peerWantOp(t, err, "resolve")
+			if dial := peerWantOp(t, err, "resolve"); dial.Identity.String() != "http://a.test:80" {
+				t.Errorf("the identity reads %s", dial.Identity)
+			}
 			var dns *net.DNSError
 			if err.Error() != c.want || !errors.Is(err, down) && !errors.As(err, &dns) {
 				t.Errorf("got %q, want %q", err, c.want)

@@ -1,5 +1,10 @@
 package exchange
 
+import (
+	"context"
+	"errors"
+)
+
 // End says how an exchange left its connection. The empty End means that the connection can serve another exchange;
 // any other is the reason why not, fit for a metric's label.
 type End string
@@ -20,3 +25,12 @@ const (
 	EndUpgrade    End = "upgrade"         // 101: the connection now belongs to the response's body
 	EndUnfit      End = "unfit"           // the request could not be written; the connection was not used
 )
+
+// GivenUp says how an exchange ends that its caller has ended: EndTimeout if the deadline of the request's context has
+// passed, EndCanceled otherwise.
+func GivenUp(ctx context.Context) End {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return EndTimeout
+	}
+	return EndCanceled
+}

@@ -148,7 +148,7 @@ func (b *body) finish(err error, interrupted bool) {
 	case interrupted:
 		e.receivedAll(exchange.EndUnread)
 	case e.Ctx.Err() != nil:
-		e.receivedAll(exchange.EndCanceled)
+		e.receivedAll(exchange.GivenUp(e.Ctx))
 	default:
 		e.receivedAll(endOf(err))
 	}

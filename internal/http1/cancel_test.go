@@ -100,7 +100,7 @@ func TestADeadlineIsATimeoutOfTheCaller(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("the error is %v", err)
 		}
-		wantEnd(t, e, exchange.EndCanceled)
+		wantEnd(t, e, exchange.EndTimeout)
 	})
 }
 

@@ -196,7 +196,7 @@ func (e *Exchange) Cancel(cause error) {
 		e.Conn.cut()
 	}
 	if handed {
-		e.end(exchange.EndCanceled)
+		e.end(exchange.GivenUp(e.Ctx))
 	}
 }
 
@@ -208,7 +208,7 @@ func (e *Exchange) handOver() {
 	canceled := e.canceled
 	e.mu.Unlock()
 	if canceled {
-		e.end(exchange.EndCanceled)
+		e.end(exchange.GivenUp(e.Ctx))
 	} else if e.Ctx.Err() != nil {
 		e.Cancel(context.Cause(e.Ctx))
 	}
@@ -252,7 +252,7 @@ func (e *Exchange) conclude() bool {
 // done tells the owner that the exchange has been concluded.
 func (e *Exchange) done(how exchange.End) {
 	if how == exchange.Reusable && e.canceled {
-		how = exchange.EndCanceled
+		how = exchange.GivenUp(e.Ctx)
 	} else if how == exchange.Reusable && e.Conn.aborted() != nil {
 		how = exchange.EndTimeout
 	}
@@ -288,11 +288,12 @@ func (e *Exchange) fail(err error) error {
 	e.conclude()
 	how := endOf(err)
 	e.Wrote = e.wrote()
-	if e.canceled || e.Ctx.Err() != nil {
-		how = exchange.EndCanceled
+	givenUp := e.canceled || e.Ctx.Err() != nil
+	if givenUp {
+		how = exchange.GivenUp(e.Ctx)
 	}
 	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
-	if untouched && how != exchange.EndCanceled {
+	if untouched && !givenUp {
 		how, e.Unfit = exchange.EndUnfit, true // the request could not even be begun; the connection knows nothing of it
 	} else {
 		e.Conn.Abort(err)

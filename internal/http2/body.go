@@ -47,7 +47,7 @@ func (b *body) Read(p []byte) (int, error) {
 // failed ends the exchange, and returns what to tell the reader.
 func (b *body) failed(err error) error {
 	if cause := b.x.canceledBy(); b.x.endedBy(cause, err) {
-		b.end(exchange.EndCanceled)
+		b.end(exchange.GivenUp(b.x.ctx.Context))
 		exchange.AwaitClient(b.x.req, cause)
 		return cause
 	}

@@ -137,7 +137,7 @@ func (x *Exchange) fail(err error) error {
 	case stuck:
 		err = errNoStreams
 	case cause != nil:
-		how = exchange.EndCanceled
+		how = exchange.GivenUp(x.ctx.Context)
 	case exchange.IsTimeout(err):
 		how = exchange.EndTimeout
 	}
@@ -170,7 +170,7 @@ func (x *Exchange) HandOver() {
 	}
 }
 
-func (x *Exchange) abandoned() { x.finish(exchange.EndCanceled) }
+func (x *Exchange) abandoned() { x.finish(exchange.GivenUp(x.ctx.Context)) }
 
 func (x *Exchange) finish(how exchange.End) {
 	if x.ended.Swap(true) {

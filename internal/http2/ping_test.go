@@ -102,7 +102,7 @@ func TestAConnectionIsQuietAfterAWhileOrAFailure(t *testing.T) {
 		defer cancel()
 		b.server.Mute = true
 		r := b.start(ctx, "GET", nil)
-		r.ended(exchange.EndCanceled)
+		r.ended(exchange.EndTimeout)
 		if !b.Quiet() {
 			t.Error("not quiet after a request of which nothing was heard")
 		}

@@ -1,0 +1,25 @@
+package poolz
+
+import (
+	"testing"
+
+	"github.com/peerpool/peerpool"
+)
+
+func TestThePageExplainsEveryReason(t *testing.T) {
+	wanted := []string{"saved retry", "failed retry", reasonNoConnection}
+	for _, reason := range peerpool.MissReasons() {
+		wanted = append(wanted, string(reason))
+	}
+	for _, reason := range peerpool.CloseReasons() {
+		wanted = append(wanted, string(reason))
+	}
+	for _, reason := range peerpool.RetryReasons() {
+		wanted = append(wanted, reason+" retry")
+	}
+	for _, reason := range wanted {
+		if meanings[reason] == "" {
+			t.Errorf("%q is not explained", reason)
+		}
+	}
+}

@@ -1,0 +1,31 @@
+package peerpool
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// TestMain fails the run when any test has had a connection closed for a reason that CloseReasons does not list: whoever
+// counts by that list, as Prometheus collectors do, would lose it.
+func TestMain(m *testing.M) {
+	var mu sync.Mutex
+	seen := make(map[CloseReason]bool)
+	reasonSeen = func(reason CloseReason) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[reason] = true
+	}
+	code := m.Run()
+	mu.Lock()
+	defer mu.Unlock()
+	for reason := range seen {
+		if !slices.Contains(CloseReasons(), reason) {
+			fmt.Fprintf(os.Stderr, "--- FAIL: connections were closed as %q, which CloseReasons does not list\n", reason)
+			code = max(code, 1)
+		}
+	}
+	os.Exit(code)
+}
