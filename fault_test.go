@@ -85,7 +85,7 @@ var bodyFaults = []fault{
 	{name: "short of its chunk", reply: chunkedHead + "9\r\nok", text: "unexpected EOF", cause: io.ErrUnexpectedEOF},
 	{name: "between chunks", reply: chunkedHead + "2\r\nok\r\n", text: "unexpected EOF", cause: io.ErrUnexpectedEOF},
 	{name: "within a size", reply: chunkedHead + "2\r\nok\r\n1", text: "unexpected EOF", cause: io.ErrUnexpectedEOF},
-	{name: "before the trailer's end", reply: chunkedHead + "2\r\nok\r\n0\r\nX-A: 1\r\n", text: "unexpected EOF", cause: io.ErrUnexpectedEOF},
+	{name: "before the trailer's end", reply: chunkedHead + "2\r\nok\r\n0\r\nX-A: 1\r\n", text: "http: suspiciously long trailer after chunked body"},
 	{name: "no size", reply: chunkedHead + "2\r\nok\r\n\r\n", ending: keepOpen, text: "empty hex number for chunk length"},
 	{name: "a size with a sign", reply: chunkedHead + "2\r\nok\r\n+2\r\nok\r\n", ending: keepOpen, text: "invalid byte in chunk length"},
 	{name: "a size beyond all bounds", reply: chunkedHead + "2\r\nok\r\nfffffffffffffffff\r\n", ending: keepOpen,
@@ -97,7 +97,7 @@ var bodyFaults = []fault{
 	{name: "more extensions than data", reply: chunkedHead + "2\r\nok\r\n" + strings.Repeat("1;"+strings.Repeat("x", 200)+"\r\nx\r\n", 200),
 		ending: keepOpen, text: "chunked encoding contains too much non-data"},
 	{name: "a trailer beyond the limit", reply: chunkedHead + "2\r\nok\r\n0\r\n" + strings.Repeat("X-A: "+strings.Repeat("x", 1000)+"\r\n", 100),
-		ending: keepOpen, text: "http: trailer exceeds the limit for headers"},
+		ending: keepOpen, text: "http: suspiciously long trailer after chunked body"},
 	{name: "a malformed trailer", reply: chunkedHead + "2\r\nok\r\n0\r\nX A: 1\r\n\r\n", ending: keepOpen, text: `malformed MIME header line: "X A: 1"`},
 }
 

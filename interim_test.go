@@ -1,6 +1,7 @@
 package peerpool_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,7 +50,7 @@ func TestATraceMayRefuseAnInterimResponse(t *testing.T) {
 	err := fails[*peerpool.ExchangeError](s, req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(int, textproto.MIMEHeader) error { return refused },
 	})))
-	if err.Err != refused || !err.Started {
+	if !errors.Is(err.Err, refused) || !err.Started {
 		t.Errorf("%+v", err)
 	}
 	s.closes("error", 1)

@@ -119,7 +119,7 @@ func (b *body) read(p []byte) (int, error) {
 // trailer reads the trailer section into the response; io.EOF: well done. Of a body that is drained nobody wants to
 // know it, and the response is its caller's alone by then.
 func (b *body) trailer() error {
-	fields, err := b.Conn.readTrailer(b.Opts.maxHeaderBytes())
+	fields, err := b.Conn.readTrailer(max(maxLine, b.Opts.ReadBuffer))
 	if err != nil {
 		return unexpectedEOF(err)
 	}

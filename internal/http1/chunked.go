@@ -17,7 +17,7 @@ type chunks struct {
 }
 
 const (
-	maxChunkLine   = 4 << 10  // bytes of a chunk-size line with its extensions
+	maxLine        = 4 << 10  // bytes of a chunk-size line with its extensions and its CRLF, or of a trailer section
 	maxChunkDigits = 16       // of a chunk's size, leading zeros included
 	maxExcess      = 16 << 10 // bytes of overhead beyond what chunks of a sensible size need
 )
@@ -58,16 +58,12 @@ func (k *chunks) tryEnd(c *Conn) error {
 // next reads the CRLF of the chunk before and the size of the next one.
 func (k *chunks) next(c *Conn) error {
 	if k.inside {
-		line, err := c.readLine(maxChunkLine)
-		if err != nil {
+		if err := c.readChunkEnd(); err != nil {
 			return err
-		}
-		if len(line) != 0 {
-			return errChunkedEncoding
 		}
 		k.inside = false
 	}
-	line, err := c.readLine(maxChunkLine)
+	line, err := c.readLine()
 	if err != nil {
 		return err
 	}
@@ -118,47 +114,35 @@ func parseChunkSize(line []byte) (int64, error) {
 	return n, nil
 }
 
-// readTrailer reads the trailer section behind the last chunk (RFC 9112 section 7.1.2) and drops the
-// fields that must not be there.
-func (c *Conn) readTrailer(limit int64) (http.Header, error) {
-	for c.in.buffered() < 2 {
+// readTrailer reads the trailer section behind the last chunk (RFC 9112 section 7.1.2), of limit bytes at most, and
+// drops the fields that must not be there. As net/http, it has one text for whatever keeps the section from its end.
+func (c *Conn) readTrailer(limit int) (http.Header, error) {
+	for c.in.buffered() < len(crlf) {
 		if err := c.fill(); err != nil {
-			return nil, err
+			return nil, c.truncated(err, errTrailerEOF)
 		}
 	}
-	switch b := c.in.buf[c.in.r:]; {
-	case b[0] == '\r' && b[1] == '\n':
-		c.in.r += 2
+	if bytes.HasPrefix(c.in.buf[c.in.r:c.in.w], crlf) {
+		c.in.r += len(crlf)
 		return nil, nil
-	case b[0] == '\n':
-		return nil, errChunkedEncoding
 	}
-	end := 0
-	for scanned := 0; end == 0; {
-		b := c.in.buf[c.in.r:c.in.w]
-		if end = headEnd(b, scanned); end > 0 {
-			break
-		}
-		if int64(len(b)) > limit {
+	end := trailerEnd(c.in.buf[c.in.r:c.in.w])
+	for ; end == 0; end = trailerEnd(c.in.buf[c.in.r:c.in.w]) {
+		arrived := c.in.buf[c.in.r:c.in.w]
+		if len(arrived) >= limit || arrived[0] == '\n' || headEnd(arrived, 0) > 0 { // it cannot end any more as it has to
 			return nil, errTrailerTooLong
 		}
-		scanned = max(0, len(b)-3)
 		if err := c.fill(); err != nil {
-			return nil, err
+			return nil, c.truncated(err, errTrailerTooLong)
 		}
 	}
-	if int64(end) > limit {
+	if end > limit {
 		return nil, errTrailerTooLong
 	}
 	section := c.in.buf[c.in.r : c.in.r+end]
 	c.in.r += end
-	lines := bytes.Count(section, []byte{'\n'})
-	if lines != bytes.Count(section, crlf) {
+	if bytes.Count(section, []byte{'\n'}) != bytes.Count(section, crlf) {
 		return nil, errChunkedEncoding
-	}
-	n := lines - 1
-	if n > maxFields {
-		return nil, errTooManyFields
 	}
 	f := fieldParser{b: section}
 	if err := f.parse(); err != nil {
@@ -172,30 +156,61 @@ func (c *Conn) readTrailer(limit int64) (http.Header, error) {
 	return f.header, nil
 }
 
+// trailerEnd returns the length of the trailer fields at the start of b with the empty line that ends them; 0: that has
+// not arrived.
+func trailerEnd(b []byte) int {
+	if i := bytes.Index(b, []byte("\r\n\r\n")); i >= 0 {
+		return i + len("\r\n\r\n")
+	}
+	return 0
+}
+
+// truncated returns the error for a connection that has ended too early: as, unless it was ended on purpose.
+func (c *Conn) truncated(err, as error) error {
+	if c.aborted() != nil {
+		return err
+	}
+	return as
+}
+
 var crlf = []byte("\r\n")
 
 // trailerArrived says whether the whole trailer section is in the buffer, so that reading it won't wait.
 func (c *Conn) trailerArrived() bool { return trailerIn(c.in.buf[c.in.r:c.in.w]) }
 
 // trailerIn says whether b begins with a whole trailer section.
-func trailerIn(b []byte) bool { return bytes.HasPrefix(b, crlf) || headEnd(b, 0) > 0 }
+func trailerIn(b []byte) bool { return bytes.HasPrefix(b, crlf) || trailerEnd(b) > 0 }
+
+// readChunkEnd reads the CRLF behind the data of a chunk.
+func (c *Conn) readChunkEnd() error {
+	for c.in.buffered() < len(crlf) {
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	if !bytes.HasPrefix(c.in.buf[c.in.r:c.in.w], crlf) {
+		return errChunkedEncoding
+	}
+	c.in.r += len(crlf)
+	return nil
+}
 
 // readLine reads a line that must end in CRLF and returns it without. It is valid until the next read.
-func (c *Conn) readLine(limit int) ([]byte, error) {
+func (c *Conn) readLine() ([]byte, error) {
 	for scanned := 0; ; {
 		b := c.in.buf[c.in.r:c.in.w]
-		if i := bytes.IndexByte(b[scanned:], '\n'); i >= 0 {
-			end := scanned + i
-			if end == 0 || b[end-1] != '\r' {
-				return nil, errChunkedEncoding
-			}
+		i := bytes.IndexByte(b[scanned:], '\n')
+		end := scanned + i
+		switch {
+		case i >= 0 && end+1 > maxLine || i < 0 && len(b) >= maxLine:
+			return nil, errLongChunkLine
+		case i >= 0 && (end == 0 || b[end-1] != '\r'):
+			return nil, errBareLF
+		case i >= 0:
 			c.in.r += end + 1
 			return b[:end-1], nil
 		}
 		scanned = len(b)
-		if len(b) > limit {
-			return nil, errLongChunkLine
-		}
 		if err := c.fill(); err != nil {
 			return nil, err
 		}

@@ -52,7 +52,9 @@ var (
 	errNoChunkSize     = &ProtocolError{"empty hex number for chunk length"}
 	errChunkSizeByte   = &ProtocolError{"invalid byte in chunk length"}
 	errChunkSize       = &ProtocolError{"http chunk length too large"}
-	errTrailerTooLong  = &ProtocolError{"http: trailer exceeds the limit for headers"}
+	errBareLF          = &ProtocolError{"chunked line ends with bare LF"}
+	errTrailerTooLong  = &ProtocolError{"http: suspiciously long trailer after chunked body"}
+	errTrailerEOF      = &ProtocolError{"http: unexpected EOF reading trailer"}
 	errExcessiveChunks = &ProtocolError{"chunked encoding contains too much non-data"}
 )
 

@@ -41,6 +41,13 @@ type Options struct {
 
 var noOptions Options
 
+func (o *Options) writeBuffer() int {
+	if o.WriteBuffer <= 0 {
+		return DefaultBufferSize
+	}
+	return o.WriteBuffer
+}
+
 func (o *Options) maxHeaderBytes() int64 {
 	if o.MaxHeaderBytes <= 0 {
 		return defaultMaxHeader

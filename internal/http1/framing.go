@@ -125,6 +125,9 @@ func (h *head) contentLength() (n int64, repeated bool, err error) {
 	if repeated {
 		h.header["Content-Length"] = said[:1:1]
 	}
+	if first == "" {
+		return 0, repeated, malformed("invalid empty Content-Length", first)
+	}
 	length, err := strconv.ParseUint(first, 10, 63)
 	if err != nil || first[0] == '+' {
 		return 0, repeated, malformed("bad Content-Length", first)
@@ -154,7 +157,8 @@ func (h *head) noCache() {
 }
 
 // trailer returns the announced trailer fields, without values yet, and takes Trailer out of the
-// header. A field that must not be a trailer is an error (RFC 9110 section 6.5.1).
+// header. A field that decides about framing is an error, and one that decides about routing is left out (RFC 9110
+// section 6.5.1).
 func (h *head) trailer(chunked bool) (http.Header, error) {
 	announced := h.get("Trailer")
 	if len(announced) == 0 || !chunked {
@@ -168,10 +172,12 @@ func (h *head) trailer(chunked bool) (http.Header, error) {
 			if name == "" {
 				continue
 			}
-			if forbiddenTrailer(name) {
+			switch {
+			case framesMessage(name):
 				return nil, malformed("bad trailer key", name)
+			case !forbiddenTrailer(name):
+				trailer[name] = nil
 			}
-			trailer[name] = nil
 		}
 	}
 	if len(trailer) == 0 {
@@ -180,13 +186,13 @@ func (h *head) trailer(chunked bool) (http.Header, error) {
 	return trailer, nil
 }
 
-// forbiddenTrailer reports fields that decide about framing or routing.
+// forbiddenTrailer reports fields that decide about framing or routing (RFC 9110 section 6.5.1).
 func forbiddenTrailer(name string) bool {
-	switch name {
-	case "Content-Length", "Transfer-Encoding", "Trailer", "Host", "Connection":
-		return true
-	}
-	return false
+	return framesMessage(name) || name == "Host" || name == "Connection"
+}
+
+func framesMessage(name string) bool {
+	return name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer"
 }
 
 // noHint is what a server says that does not speak of it.

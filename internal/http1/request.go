@@ -209,8 +209,8 @@ func (w *headWriter) framing(req *http.Request, out *outgoing, closing bool) err
 
 // checkTrailer refuses a trailer field that decides about framing or routing, or is none.
 func checkTrailer(name string) error {
-	if !httpguts.ValidHeaderFieldName(name) || forbiddenTrailer(http.CanonicalHeaderKey(name)) {
-		return fmt.Errorf("invalid Trailer key %q", name)
+	if canonical := http.CanonicalHeaderKey(name); !httpguts.ValidHeaderFieldName(name) || forbiddenTrailer(canonical) {
+		return fmt.Errorf("invalid Trailer key %q", canonical)
 	}
 	return nil
 }

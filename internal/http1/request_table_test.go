@@ -93,6 +93,22 @@ var requestCases = []requestCase{
 	{name: "an unknown method of unknown length", method: "REPORT", url: "http://example.test/", body: unknown("hello")},
 	{name: "POST that wants to be chunked", method: http.MethodPost, url: "http://example.test/", body: known("hello"),
 		alter: func(r *http.Request) { r.TransferEncoding = []string{"chunked"} }},
+	{name: "DELETE of nothing that says identity", method: http.MethodDelete, url: "http://example.test/", body: nothing, alter: coded("identity")},
+	{name: "GET of nothing that says identity", url: "http://example.test/", body: nothing, alter: coded("identity")},
+	{name: "DELETE without a body says identity", method: http.MethodDelete, url: "http://example.test/", alter: coded("identity")},
+	{name: "GET of nothing that wants to be chunked", url: "http://example.test/", body: nothing, alter: coded("chunked")},
+	{name: "POST of nothing that wants to be chunked", method: http.MethodPost, url: "http://example.test/", body: nothing, alter: coded("chunked")},
+	{name: "POST of nothing with trailers", method: http.MethodPost, url: "http://example.test/", body: nothing, alter: func(r *http.Request) {
+		r.TransferEncoding, r.Trailer = []string{"chunked"}, http.Header{"X-A": {"1"}}
+	}},
+	{name: "GET without a body wants to be chunked", url: "http://example.test/", alter: coded("chunked")},
+	{name: "POST that wants to be chunked, and more", method: http.MethodPost, url: "http://example.test/", body: known("hello"),
+		alter: coded("chunked", "gzip")},
+	{name: "POST that wants to be CHUNKED", method: http.MethodPost, url: "http://example.test/", body: known("hello"), alter: coded("CHUNKED")},
+	{name: "POST that says gzip", method: http.MethodPost, url: "http://example.test/", body: known("hello"), alter: coded("gzip")},
+	{name: "POST that wants to be chunked after gzip", method: http.MethodPost, url: "http://example.test/", body: known("hello"),
+		alter: coded("gzip", "chunked")},
+	{name: "POST that says nothing of its coding", method: http.MethodPost, url: "http://example.test/", body: known("hello"), alter: coded("")},
 	{name: "POST with trailers", method: http.MethodPost, url: "http://example.test/", body: unknown("hello"),
 		alter: func(r *http.Request) { r.Trailer = http.Header{"X-B": {"2"}, "x-a": {"1", "1"}, "X-Empty": nil} }},
 	{name: "trailers without chunks", method: http.MethodPost, url: "http://example.test/", body: known("hello"),
@@ -108,6 +124,12 @@ var requestCases = []requestCase{
 	{name: "CONNECT with an opaque URL", method: http.MethodConnect, url: "http://example.test",
 		alter: func(r *http.Request) { r.URL = &url.URL{Opaque: "other.test:443"} }},
 }
+
+func coded(codings ...string) func(*http.Request) {
+	return func(r *http.Request) { r.TransferEncoding = codings }
+}
+
+func nothing() io.Reader { return http.NoBody }
 
 func (c *requestCase) make(t testing.TB) *http.Request {
 	var body io.Reader

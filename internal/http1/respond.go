@@ -75,7 +75,7 @@ func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 		if trace != nil && trace.Got1xxResponse != nil {
 			// Whoever watches them limits them.
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
-				return head{}, false, err
+				return head{}, false, connectionBroken(err)
 			}
 			interim, limit = -1, e.Opts.maxHeaderBytes()
 			continue

@@ -35,7 +35,7 @@ func (e *Exchange) appendRequest(b []byte, out *outgoing) ([]byte, error) {
 	b, err := e.appendHead(b, out)
 	if err == nil && out.inline {
 		e.Touched = true
-		b, err = out.appendInline(b)
+		b, err = out.appendInline(b, e.Opts.writeBuffer())
 	}
 	return b, err
 }

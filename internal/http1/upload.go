@@ -48,21 +48,19 @@ type outgoing struct {
 // planBody decides how to send the request's body (RFC 9112 section 6).
 func (e *Exchange) planBody() (outgoing, error) {
 	req := e.Req
-	if req.Body == nil || req.Body == http.NoBody {
-		if req.Body == nil && req.ContentLength != 0 {
-			return outgoing{}, fmt.Errorf("http: Request.ContentLength=%d with nil Body", req.ContentLength)
-		}
+	switch {
+	case req.Body == nil && req.ContentLength != 0:
+		return outgoing{}, fmt.Errorf("http: Request.ContentLength=%d with nil Body", req.ContentLength)
+	case req.Body == nil || req.Body == http.NoBody && !wantsChunks(req):
 		return outgoing{}, nil
 	}
 	out := outgoing{body: req.Body, length: req.ContentLength}
 	if out.length == 0 {
 		out.length = -1 // a body of a length that nobody said
 	}
-	switch coding := strings.Join(req.TransferEncoding, ","); {
-	case ascii.EqualFold(coding, "chunked"):
+	switch {
+	case wantsChunks(req):
 		out.chunked, out.length = true, -1
-	case coding != "" && !ascii.EqualFold(coding, "identity"):
-		return outgoing{}, fmt.Errorf("unsupported transfer encoding %q", coding)
 	case out.length < 0:
 		if usuallyBodiless(req.Method) {
 			out.body = e.probeBody()
@@ -99,8 +97,14 @@ func (out *outgoing) inlineLength() int64 {
 	return out.length
 }
 
+// wantsChunks says that the caller asks for the chunked coding. Other codings say nothing: nobody here encodes a body, and
+// one of unknown length is chunked anyway.
+func wantsChunks(req *http.Request) bool {
+	return len(req.TransferEncoding) > 0 && req.TransferEncoding[0] == "chunked"
+}
+
 // sendsLength says whether Content-Length is written: always with a body of known length, and a zero
-// for the methods that usually carry one (RFC 9110 section 8.6).
+// for the methods that usually carry one (RFC 9110 section 8.6), or that asked for "identity" without a body.
 func (out *outgoing) sendsLength(req *http.Request) bool {
 	if out.body != nil {
 		return out.length >= 0
@@ -108,8 +112,10 @@ func (out *outgoing) sendsLength(req *http.Request) bool {
 	switch req.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		return true
+	case "", http.MethodGet, http.MethodHead:
+		return false
 	}
-	return false
+	return req.Body == http.NoBody && len(req.TransferEncoding) == 1 && req.TransferEncoding[0] == "identity"
 }
 
 func usuallyBodiless(method string) bool {
@@ -209,8 +215,9 @@ func (b *onceBody) Close() (err error) {
 	return b.closer.Close()
 }
 
-// appendInline reads a small body that lies in memory into the buffer that holds the head.
-func (out *outgoing) appendInline(b []byte) ([]byte, error) {
+// appendInline reads a small body that lies in memory into the buffer that holds the head. A body that is not as long as
+// declared is an error that says whether net/http would have sent anything by then, for which it waits until size bytes are there.
+func (out *outgoing) appendInline(b []byte, size int) ([]byte, error) {
 	head := len(b)
 	b = slices.Grow(b, int(out.length)+1)
 	for {
@@ -219,6 +226,9 @@ func (out *outgoing) appendInline(b []byte) ([]byte, error) {
 		if got := int64(len(b) - head); err == io.EOF && got == out.length {
 			return b, nil
 		} else if err == io.EOF || err == nil && got > out.length {
+			if sent := head + int(min(got, out.length)); sent > size {
+				return nil, connectionBroken(out.lengthError(got))
+			}
 			return nil, out.lengthError(got)
 		} else if err != nil {
 			return nil, err
@@ -232,7 +242,12 @@ func (out *outgoing) lengthError(got int64) error {
 		more, _ := io.CopyN(io.Discard, out.body, maxSurplus)
 		got += more
 	}
-	return fmt.Errorf("net/http: HTTP/1.x transport connection broken: http: ContentLength=%d with Body length %d", out.length, got)
+	return fmt.Errorf("http: ContentLength=%d with Body length %d", out.length, got)
+}
+
+// connectionBroken is what net/http makes of an error if a part of the request has been written.
+func connectionBroken(err error) error {
+	return fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", err)
 }
 
 // upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body
@@ -320,7 +335,7 @@ func (u *upload) copy(src io.Reader, want int64) error {
 	if u.out.file && u.e.Conn.kernelCopies() {
 		n, err := u.e.Conn.ReadFrom(src)
 		if err == nil && n < want {
-			err = &exchange.BodyError{Err: u.out.lengthError(n)}
+			err = &exchange.BodyError{Err: connectionBroken(u.out.lengthError(n))}
 		}
 		return err
 	}
@@ -338,7 +353,7 @@ func (u *upload) copy(src io.Reader, want int64) error {
 			return nil
 		}
 		if rerr == io.EOF {
-			rerr = u.out.lengthError(sent)
+			rerr = connectionBroken(u.out.lengthError(sent))
 		}
 		if rerr != nil {
 			return &exchange.BodyError{Err: rerr}
@@ -352,7 +367,7 @@ func (u *upload) checkEnd() error {
 	for {
 		n, err := u.out.body.Read(one[:])
 		if n > 0 {
-			return &exchange.BodyError{Err: u.out.lengthError(u.out.length + 1)}
+			return &exchange.BodyError{Err: connectionBroken(u.out.lengthError(u.out.length + 1))}
 		}
 		if err == io.EOF {
 			return nil

@@ -63,7 +63,7 @@ var framingCases = []wireCase{
 	{name: "an underscore in a length is an error",
 		answer: ok + "Content-Length: 1_0\r\n\r\n0123456789", says: "bad Content-Length", end: exchange.EndError},
 	{name: "an empty length is an error",
-		answer: ok + "Content-Length: \r\n\r\n", says: "bad Content-Length", end: exchange.EndError},
+		answer: ok + "Content-Length: \r\n\r\n", says: "invalid empty Content-Length", end: exchange.EndError},
 	{name: "a length beyond 63 bits is an error",
 		answer: ok + "Content-Length: 36893488147419103232\r\n\r\n", says: "bad Content-Length", end: exchange.EndError},
 	{name: "a space in a length is an error",

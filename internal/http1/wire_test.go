@@ -31,6 +31,7 @@ type wireCase struct {
 	ask     func(*http.Request) // changes the request
 	proxied bool
 	limit   int64 // Options.MaxHeaderBytes
+	buffer  int   // Options.ReadBuffer
 	answer  string
 	then    next
 
@@ -89,7 +90,7 @@ func (c *wireCase) play(t *testing.T) {
 	}
 	conn := dial(t, httptestutil.NewWire(t, c.serve))
 	e := exchangeOn(conn, c.request(t))
-	e.Opts.Proxied, e.Opts.MaxHeaderBytes = c.proxied, c.limit
+	e.Opts.Proxied, e.Opts.MaxHeaderBytes, e.Opts.ReadBuffer = c.proxied, c.limit, c.buffer
 	resp, err := e.Run()
 	switch {
 	case err != nil && c.status != 0:
