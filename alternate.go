@@ -2,9 +2,9 @@ package peerpool
 
 import (
 	"errors"
-	"io"
 	"net/http"
-	"sync/atomic"
+
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 // errCannotRewind is what net/http says.
@@ -23,42 +23,33 @@ func (t *Transport) alternate(req *http.Request) http.RoundTripper {
 // roundTripAlternate has a registered RoundTripper serve a request. If it leaves that to the Transport, next is the
 // request to go on with, its body as it was.
 func roundTripAlternate(alt http.RoundTripper, req *http.Request) (resp *http.Response, next *http.Request, err error) {
-	given, body := req, &usedBody{}
+	given, body := req, (*exchange.Body)(nil)
 	if req.Body != nil && req.Body != http.NoBody {
 		again := *req
-		body.ReadCloser, again.Body = req.Body, body
-		given = &again
+		body = new(exchange.Body)
+		body.Init(req.Body)
+		given, again.Body = &again, body
 	}
 	resp, err = alt.RoundTrip(given)
+	if err != nil && body != nil {
+		body.Stop()
+	}
 	if !errors.Is(err, http.ErrSkipAltProtocol) {
+		if err != nil && body != nil {
+			body.Finish()
+		}
 		return resp, nil, err
 	}
-	if !body.used.Load() {
+	if body == nil || !body.Touched() {
 		return nil, req, nil
 	}
-	if !body.closed.Load() {
-		closeBody(req)
-	}
+	body.Finish()
 	if req.GetBody == nil {
 		return nil, nil, errCannotRewind
 	}
+	if err := body.Await(req.Context()); err != nil {
+		return nil, nil, &bodyInUseError{err}
+	}
 	next, err = rewind(req, true)
 	return nil, next, err
-}
-
-// usedBody is a request body that knows whether it has been read from or closed, on whatever goroutine.
-type usedBody struct {
-	io.ReadCloser
-	used, closed atomic.Bool
-}
-
-func (b *usedBody) Read(p []byte) (int, error) {
-	b.used.Store(true)
-	return b.ReadCloser.Read(p)
-}
-
-func (b *usedBody) Close() error {
-	b.used.Store(true)
-	b.closed.Store(true)
-	return b.ReadCloser.Close()
 }

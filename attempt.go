@@ -272,6 +272,9 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 	if resp != nil {
 		resp.Body.Close()
 	}
+	if err := a.awaitBody(o.Body); err != nil {
+		return nil, a.abandon(err, o.Touched)
+	}
 	a.t.core.counters.retried(v)
 	a.observeRetried(v, o.err)
 	req, err := rewind(a.req, o.Touched)
@@ -282,6 +285,22 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 	next.fresh, next.alone = v.fresh(next.tries(), a.lease.Conn().telling(o.err)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
+}
+
+// awaitBody waits until nobody reads from the request's body any more on behalf of this attempt: the next one may share
+// a file with it, and its offset.
+func (a *attempt) awaitBody(body *exchange.Body) error {
+	if body == nil {
+		return nil
+	}
+	ctx, stop := a.waiting()
+	defer a.waited(stop)
+	cause := body.Await(ctx)
+	if cause == nil {
+		return nil
+	}
+	exchange.AwaitClient(a.orig, cause)
+	return &bodyInUseError{cause}
 }
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.

@@ -23,8 +23,9 @@ type phase struct {
 	transport func(*peerpool.Transport, *httptestutil.Listener)
 	script    httptestutil.Script
 	body      io.Reader
-	opened    uint64 // connections, once the request has ended
-	close     bool   // one of them is closed for what ended the request
+	lasts     time.Duration // after its end, for a Read of the request's body that only Close ends
+	opened    uint64        // connections, once the request has ended
+	close     bool          // one of them is closed for what ended the request
 }
 
 // phases in the order of the walk.
@@ -45,7 +46,7 @@ var phases = map[string]phase{
 		tr.PeerFor = func(*http.Request) (*peerpool.Peer, error) { return peer, err }
 	}},
 	"sending the body":  {script: func(c *httptestutil.WireConn) { c.Stall() }, body: zeros{}, opened: 1, close: true},
-	"reading its body":  {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, body: never{}, opened: 1, close: true},
+	"reading its body":  {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, body: never{}, lasts: readWait, opened: 1, close: true},
 	"awaiting the head": {script: func(c *httptestutil.WireConn) { c.WaitClosed() }, opened: 1, close: true},
 	"within the head": {
 		script: httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Le"), opened: 1, close: true,
@@ -67,6 +68,9 @@ var phases = map[string]phase{
 	},
 }
 
+// readWait is how long a request that has ended waits for a Read of its body, as documented.
+const readWait = 100 * time.Millisecond
+
 // zeros never ends, and never blocks.
 type zeros struct{}
 
@@ -78,7 +82,7 @@ type never struct{}
 func (never) Read([]byte) (int, error) { return 0, errors.New("only its trackedBody is read") }
 
 func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
-	eachPhase(t, "canceled", func(t *testing.T, attempt func(context.Context) error) {
+	eachPhase(t, "canceled", func(t *testing.T, p phase, attempt func(context.Context) error) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- attempt(ctx) }()
@@ -89,6 +93,7 @@ func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
 		default:
 		}
 		cancel(errChangedMind)
+		time.Sleep(p.lasts)
 		synctest.Wait()
 		select {
 		case err := <-ended:
@@ -102,12 +107,12 @@ func TestARequestCanBeCanceledAtEveryPoint(t *testing.T) {
 }
 
 func TestARequestRunsOutOfTimeAtEveryPoint(t *testing.T) {
-	eachPhase(t, "timeout", func(t *testing.T, attempt func(context.Context) error) {
+	eachPhase(t, "timeout", func(t *testing.T, p phase, attempt func(context.Context) error) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		err := attempt(ctx)
-		if after := time.Since(start); after != 5*time.Second {
+		if after := time.Since(start); after != 5*time.Second+p.lasts {
 			t.Errorf("ended after %v", after)
 		}
 		if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() || !errors.Is(err, context.DeadlineExceeded) {
@@ -117,10 +122,10 @@ func TestARequestRunsOutOfTimeAtEveryPoint(t *testing.T) {
 }
 
 func TestClientTimeoutEndsARequestAtEveryPoint(t *testing.T) {
-	eachPhase(t, "timeout", func(t *testing.T, attempt func(context.Context) error) {
+	eachPhase(t, "timeout", func(t *testing.T, p phase, attempt func(context.Context) error) {
 		start := time.Now()
 		err := attempt(context.WithValue(t.Context(), clientTimeout{}, 5*time.Second))
-		if after := time.Since(start); after != 5*time.Second {
+		if after := time.Since(start); after != 5*time.Second+p.lasts {
 			t.Errorf("ended after %v", after)
 		}
 		if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() {
@@ -135,7 +140,7 @@ type clientTimeout struct{}
 // eachPhase runs a test in a bubble of its own for each phase. attempt sends a request that is held up there, and
 // returns its error, wherever that comes from. At the end nothing may be left of it, and its connection, if it had one,
 // must have been closed for that reason.
-func eachPhase(t *testing.T, reason peerpool.CloseReason, test func(t *testing.T, attempt func(context.Context) error)) {
+func eachPhase(t *testing.T, reason peerpool.CloseReason, test func(t *testing.T, p phase, attempt func(context.Context) error)) {
 	for name, p := range phases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -151,7 +156,7 @@ func eachPhase(t *testing.T, reason peerpool.CloseReason, test func(t *testing.T
 				}
 				s := observe(t, tr)
 				body := newHeldBody(p.body)
-				test(t, func(ctx context.Context) error { return p.attempt(ctx, s, "http://example.test", body) })
+				test(t, p, func(ctx context.Context) error { return p.attempt(ctx, s, "http://example.test", body) })
 				body.wantClosed(t)
 				p.leftNothing(s, reason)
 			})

@@ -44,8 +44,20 @@ func isStub(err error) bool {
 
 // exchange leaves the request to the connection's new owner. There is no telling when its response ends.
 func (c *alternateConn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
-	resp, err := c.RoundTrip(a.req)
-	o := exchange.Outcome{Touched: a.req.Body != nil} // whatever came of it: the new owner closes it
+	req, o := a.req, exchange.Outcome{}
+	if req.Body != nil && req.Body != http.NoBody {
+		again := *req
+		o.Body = new(exchange.Body)
+		o.Body.Init(req.Body)
+		req, again.Body = &again, o.Body
+	}
+	resp, err := c.RoundTrip(req)
+	if o.Body != nil {
+		o.Touched = true // whatever came of it: the new owner closes it
+		if err != nil {
+			o.Body.Finish()
+		}
+	}
 	end := exchange.Reusable
 	if err != nil {
 		end = exchange.EndError

@@ -41,7 +41,7 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 	if resp != nil {
 		resp.TLS = c.tls
 	}
-	return resp, x.Outcome, err
+	return resp, x.Outcome(), err
 }
 
 // exchangeOptions are what the exchanges of a Transport have in common: those on connections that belong to one Group,

@@ -11,7 +11,7 @@ import (
 
 // ReadWait is how long an exchange that is over waits for a Read of the request's body to return. If it does not, the
 // body is closed, as only that may end the Read, and the caller gets control back.
-const ReadWait = 50 * time.Millisecond
+const ReadWait = 100 * time.Millisecond
 
 // ErrStopped is what reading a [Body] returns after Stop.
 var ErrStopped = errors.New("peerpool: the exchange is over, and no longer reads the request's body")
@@ -40,9 +40,9 @@ type Body struct {
 	mu      sync.Mutex
 	touched bool          // a Read has begun, or a Close
 	stopped bool          // no Read begins any more
-	reading int           // Reads under way
 	closing bool          // Close of rc has been called
 	closed  bool          // and has returned
+	reading int32         // Reads under way
 	changed chan struct{} // closed at the next change of what is above; nil: nobody waits for it
 }
 
@@ -142,7 +142,13 @@ func (b *Body) Finish() {
 	if b.rc == nil {
 		return
 	}
-	b.Stop()
+	b.mu.Lock()
+	b.stopped = true
+	done := b.doneLocked()
+	b.mu.Unlock()
+	if done {
+		return
+	}
 	b.waitLong(b.quietLocked)
 	b.mu.Lock()
 	closing := b.closing
@@ -154,9 +160,9 @@ func (b *Body) Finish() {
 }
 
 // Await waits until the reading of a body that has been stopped is over, and the body closed if it was touched. It
-// returns the cause of ctx if that ends first.
+// returns the cause of ctx if that ends first. A nil Body is over.
 func (b *Body) Await(ctx context.Context) error {
-	if b.wait(ctx.Done(), b.overLocked) {
+	if b == nil || b.wait(ctx.Done(), b.overLocked) {
 		return nil
 	}
 	return context.Cause(ctx)

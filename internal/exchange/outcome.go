@@ -4,6 +4,7 @@ package exchange
 // decision whether the request is sent again.
 type Outcome struct {
 	Status    int32     // of the response; 0: there is none
+	Body      *Body     // the request's; nil: it has none, or the exchange did not get that far
 	KeepAlive KeepAlive // what the response says about the connection; only of HTTP/1.1
 
 	Touched bool // the request's body was read from, or closed

@@ -61,9 +61,6 @@ func BenchmarkRequestWriter(b *testing.B) {
 					b.Fatal(err)
 				}
 				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Opts: &noOptions, Owner: noOwner{}}
-				if c.body > 0 {
-					e.more().closer = req.Body
-				}
 				if err := e.send(); err != nil || !e.Wrote || e.up() != nil {
 					b.Fatal(err, e.Wrote, e.up())
 				}

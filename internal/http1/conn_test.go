@@ -135,6 +135,7 @@ func TestAFileThatIsBeingSentCanBeCanceled(t *testing.T) {
 	req.ContentLength = size
 	w := httptestutil.NewWire(t, func(w *httptestutil.WireConn) {
 		w.ReadHead()
+		w.Conn().Read(make([]byte, 1)) // the kernel is at work
 		cancel(errReason)
 		w.Stall()
 	})

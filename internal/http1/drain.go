@@ -15,8 +15,10 @@ const (
 
 // Close ends the exchange. If little of the body is left, it is read, so that the connection survives: at most 256 KiB,
 // for at most 50 milliseconds. Close waits for this 10 milliseconds at most. If more is left, the connection is closed.
-// Closing twice is harmless.
+// Closing twice is harmless. The body of the request is not read from any more then, but by a Read that blocks for longer
+// than exchange.ReadWait.
 func (b *body) Close() error {
+	defer (*Exchange)(b).finishUpload() // also if another has ended the exchange, or is about to
 	switch was := b.state.set(bodyClosed); {
 	case was&(bodyClosed|bodyOver) != 0:
 	case was&bodyReading != 0:

@@ -68,7 +68,10 @@ type Exchange struct {
 	Trace *httptrace.ClientTrace
 	Owner exchange.Owner
 
-	exchange.Outcome // valid after Run
+	// What became of it; valid after Run. See exchange.Outcome.
+	Status                         int32
+	KeepAlive                      exchange.KeepAlive
+	Wrote, Touched, Started, Unfit bool
 
 	body *sending // of the request
 	resp http.Response
@@ -100,7 +103,7 @@ type Exchange struct {
 // sending is what becomes of the request, where it has a body, cannot be written, or is not waited for as long as it
 // takes.
 type sending struct {
-	onceBody
+	exchange.Body
 	up *upload
 
 	// Guarded by Exchange.mu.
@@ -125,6 +128,18 @@ func (e *Exchange) up() *upload {
 	return e.body.up
 }
 
+// Outcome returns what became of the exchange; valid after Run.
+func (e *Exchange) Outcome() exchange.Outcome {
+	o := exchange.Outcome{
+		Status: e.Status, KeepAlive: e.KeepAlive,
+		Wrote: e.Wrote, Touched: e.Touched, Started: e.Started, Unfit: e.Unfit,
+	}
+	if e.body != nil {
+		o.Body = &e.body.Body
+	}
+	return o
+}
+
 // closing says whether the server is asked to close the connection.
 func (e *Exchange) closing() bool {
 	return e.Req.Close || e.Opts.Close && len(e.Req.Header["Upgrade"]) == 0
@@ -132,7 +147,8 @@ func (e *Exchange) closing() bool {
 
 // Run writes the request and reads the head of the response. On success the exchange ends with the
 // body of the response; on failure it has ended already. Then the request's body is closed if it
-// was touched, and left to the caller, who may send it again, if it was not.
+// was touched, and left to the caller, who may send it again, if it was not. It is not read from any more, but by
+// a Read that blocks for longer than exchange.ReadWait.
 func (e *Exchange) Run() (*http.Response, error) {
 	if e.Opts == nil {
 		e.Opts = &noOptions
@@ -141,9 +157,6 @@ func (e *Exchange) Run() (*http.Response, error) {
 		e.Heed()
 	} else if e.Ctx.Err() != nil {
 		return nil, e.fail(context.Cause(e.Ctx))
-	}
-	if e.Req.Body != nil && e.Req.Body != http.NoBody {
-		e.more().closer = e.Req.Body
 	}
 	e.gzip = e.Opts.Gzip && wantsGzip(e.Req)
 	if err := e.send(); err != nil {
@@ -202,8 +215,11 @@ func (e *Exchange) Cancel(cause error) {
 	if first {
 		e.Conn.cut()
 	}
-	if handed {
-		e.end(exchange.GivenUp(e.Ctx))
+	if handed && e.conclude() {
+		e.done(exchange.GivenUp(e.Ctx))
+		if e.up() != nil {
+			go e.body.Finish() // ends with the last Read of the body, or soon
+		}
 	}
 }
 
@@ -236,10 +252,18 @@ func (e *Exchange) received(after exchange.End) exchange.End {
 	return after
 }
 
-// end ends the exchange, once.
+// end ends the exchange, once, and does not return before the reading of the request's body is over.
 func (e *Exchange) end(how exchange.End) {
 	if e.conclude() {
 		e.done(how)
+	}
+	e.finishUpload()
+}
+
+// finishUpload waits until the body of the request is not read from any more, and has it closed.
+func (e *Exchange) finishUpload() {
+	if e.up() != nil {
+		e.body.Finish()
 	}
 }
 
@@ -267,10 +291,10 @@ func (e *Exchange) done(how exchange.End) {
 	case how == exchange.Reusable:
 		e.Conn.used = true
 	case how != exchange.EndUpgrade && e.up() != nil:
+		e.body.Stop()
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
-		e.body.Close()
 	}
-	e.Owner.ExchangeDone(how, e.Outcome)
+	e.Owner.ExchangeDone(how, e.Outcome())
 }
 
 // wrote says whether a byte of the request was written. While an upload has the head, nobody can tell.
@@ -289,6 +313,10 @@ func (e *Exchange) wrote() bool {
 
 // fail ends the exchange before there is a response, and returns err.
 func (e *Exchange) fail(err error) error {
+	if e.body != nil {
+		e.body.Stop()
+		e.Touched = e.body.Touched()
+	}
 	e.mu.Lock()
 	e.stopTimer()
 	e.mu.Unlock()
@@ -309,10 +337,10 @@ func (e *Exchange) fail(err error) error {
 	if up := e.up(); up != nil {
 		up.answered(false)
 	}
+	e.Owner.ExchangeDone(how, e.Outcome())
 	if e.Touched {
-		e.body.Close()
+		e.body.Finish()
 	}
-	e.Owner.ExchangeDone(how, e.Outcome)
 	return err
 }
 

@@ -104,10 +104,11 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		return nil, e.fail(err)
 	}
 	if up := e.up(); up != nil {
+		e.Touched = true // it is closed in any case
 		up.answered(f.persist)
-	} else if e.body != nil && e.body.closer != nil {
-		e.Touched = true
-		e.body.Close() // sent, or not wanted any more
+	} else if e.body != nil {
+		e.body.Finish() // sent, or not wanted any more
+		e.Touched = e.body.Touched()
 	}
 	e.Status, e.KeepAlive = int32(h.code), noHint
 	if h.get("Keep-Alive") != nil {

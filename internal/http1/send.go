@@ -34,7 +34,6 @@ func (e *Exchange) send() error {
 func (e *Exchange) appendRequest(b []byte, out *outgoing) ([]byte, error) {
 	b, err := e.appendHead(b, out)
 	if err == nil && out.inline {
-		e.Touched = true
 		b, err = out.appendInline(b, e.Opts.writeBuffer())
 	}
 	return b, err
@@ -131,7 +130,6 @@ func (e *Exchange) startUpload(out outgoing, head []byte) {
 	if out.expect && e.Trace != nil && e.Trace.Wait100Continue != nil {
 		e.Trace.Wait100Continue()
 	}
-	e.Touched = true
 	up := &upload{e: e, head: head, out: out, answer: make(chan bool, 1), done: make(chan struct{})}
 	e.more().up = up
 	go up.run()

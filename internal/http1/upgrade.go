@@ -17,7 +17,7 @@ func (e *Exchange) upgrade() (*http.Response, error) {
 		return nil, e.fail(e.Conn.aborted())
 	}
 	c := e.Conn
-	up := &upgraded{c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
+	up := &upgraded{e: e, c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
 	c.giveInput()
 	e.resp.Body = up
 	e.done(exchange.EndUpgrade)
@@ -26,6 +26,7 @@ func (e *Exchange) upgrade() (*http.Response, error) {
 
 // upgraded is the body of a 101 response: an io.ReadWriteCloser over the connection.
 type upgraded struct {
+	e     *Exchange
 	c     *Conn
 	early []byte // of the new protocol, read together with the head
 }
@@ -41,7 +42,15 @@ func (u *upgraded) Read(p []byte) (int, error) {
 
 func (u *upgraded) Write(p []byte) (int, error) { return u.c.nc.Write(p) }
 
-func (u *upgraded) Close() error { return u.c.Close() }
+// Close closes the connection, and ends the sending of a request's body that is still under way.
+func (u *upgraded) Close() error {
+	if u.e.body != nil {
+		u.e.body.Stop()
+	}
+	err := u.c.Close()
+	u.e.finishUpload()
+	return err
+}
 
 // CloseWrite shuts down the writing side, where the connection can.
 func (u *upgraded) CloseWrite() error {

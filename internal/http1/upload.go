@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/ascii"
@@ -37,12 +36,12 @@ const (
 
 // outgoing is how the body of a request is sent.
 type outgoing struct {
-	body    io.Reader // nil: there is none, or what there was is known to be empty
+	body    io.Reader // goes through the exchange.Body; nil: there is none, or what there was is known to be empty
 	length  int64     // bytes; -1: unknown
 	chunked bool
-	inline  bool // lies in memory and is small
-	file    bool // the kernel can copy it
-	expect  bool // wait for 100 Continue first
+	inline  bool     // lies in memory and is small
+	file    *os.File // below body, if the kernel can copy it
+	expect  bool     // wait for 100 Continue first
 }
 
 // planBody decides how to send the request's body (RFC 9112 section 6).
@@ -54,7 +53,8 @@ func (e *Exchange) planBody() (outgoing, error) {
 	case req.Body == nil || req.Body == http.NoBody && !wantsChunks(req):
 		return outgoing{}, nil
 	}
-	out := outgoing{body: req.Body, length: req.ContentLength}
+	e.more().Init(req.Body)
+	out := outgoing{body: &e.body.Body, length: req.ContentLength}
 	if out.length == 0 {
 		out.length = -1 // a body of a length that nobody said
 	}
@@ -71,21 +71,20 @@ func (e *Exchange) planBody() (outgoing, error) {
 		return outgoing{}, nil
 	}
 	out.expect = expects100(req.Header)
-	out.look()
+	out.look(req.Body)
 	return out, nil
 }
 
-// look finds out what kind of reader lies below.
-func (out *outgoing) look() {
+// look finds out what kind of reader the request's body is.
+func (out *outgoing) look(body io.Reader) {
 	if out.length <= 0 {
 		return
 	}
-	switch r := unwrap(out.body).(type) {
+	switch r := unwrap(body).(type) {
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
 		out.inline = out.length <= maxInline && !out.expect
 	case *os.File:
-		out.file = true
-		out.body = r
+		out.file = r
 	}
 }
 
@@ -151,15 +150,9 @@ func unwrap(r io.Reader) io.Reader {
 // have none: a chunked body would surprise many a server there. It reads one byte and waits a little
 // for it; nil: the body is empty.
 func (e *Exchange) probeBody() io.Reader {
-	e.Touched = true
-	p := &probedBody{body: e.Req.Body, got: make(chan struct{})}
+	p := &probedBody{body: &e.body.Body, got: make(chan struct{})}
 	go func() { // belongs to the body's reader and ends with its first read
 		defer close(p.got)
-		defer func() {
-			if v := recover(); v != nil {
-				p.err = exchange.Panicked(v)
-			}
-		}()
 		for p.n == 0 && p.err == nil {
 			p.n, p.err = p.body.Read(p.b[:])
 		}
@@ -169,7 +162,7 @@ func (e *Exchange) probeBody() io.Reader {
 	select {
 	case <-p.got:
 		if p.n == 0 && p.err == io.EOF {
-			e.body.Close()
+			e.body.Finish()
 			return nil
 		}
 	case <-timer.C:
@@ -195,24 +188,6 @@ func (p *probedBody) Read(b []byte) (int, error) {
 	<-p.got
 	p.given = true
 	return copy(b, p.b[:p.n]), p.err
-}
-
-// onceBody closes the request's body exactly once, whoever gives it up first.
-type onceBody struct {
-	closer io.Closer
-	closed atomic.Bool
-}
-
-func (b *onceBody) Close() (err error) {
-	if b.closer == nil || b.closed.Swap(true) {
-		return nil
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			err = exchange.Panicked(v)
-		}
-	}()
-	return b.closer.Close()
 }
 
 // appendInline reads a small body that lies in memory into the buffer that holds the head. A body that is not as long as
@@ -271,15 +246,25 @@ func (u *upload) answered(wanted bool) {
 	}
 }
 
-var errUnwanted = errors.New("peerpool: the server answered without wanting the body")
+var (
+	errUnwanted = errors.New("peerpool: the server answered without wanting the body")
+	errGoexit   = errors.New("peerpool: the request's body has ended the goroutine that read from it")
+)
 
+// run sends the body and closes it. If there is an error before anything has been read, it leaves the body to the
+// exchange, which may leave it to another.
 func (u *upload) run() {
 	defer close(u.done)
-	err := u.send()
-	if closeErr := u.e.body.Close(); err == nil {
-		err = closeErr
-	}
-	u.e.uploaded(err)
+	err := error(&exchange.BodyError{Err: errGoexit})
+	defer func() {
+		if err == nil || u.e.body.Touched() {
+			if closeErr := u.e.body.Close(); err == nil {
+				err = closeErr
+			}
+		}
+		u.e.uploaded(err)
+	}()
+	err = u.send()
 }
 
 func (u *upload) send() (err error) {
@@ -332,12 +317,8 @@ func (u *upload) wait() bool {
 
 // copy copies want bytes, or all when want is negative.
 func (u *upload) copy(src io.Reader, want int64) error {
-	if u.out.file && u.e.Conn.kernelCopies() {
-		n, err := u.e.Conn.ReadFrom(src)
-		if err == nil && n < want {
-			err = &exchange.BodyError{Err: connectionBroken(u.out.lengthError(n))}
-		}
-		return err
+	if u.out.file != nil && u.e.Conn.kernelCopies() {
+		return u.copyFile(want)
 	}
 	buf := make([]byte, copyBuffer)
 	var sent int64
@@ -359,6 +340,19 @@ func (u *upload) copy(src io.Reader, want int64) error {
 			return &exchange.BodyError{Err: rerr}
 		}
 	}
+}
+
+// copyFile has the kernel copy want bytes of a file, whose offset moves as it does.
+func (u *upload) copyFile(want int64) error {
+	var n int64
+	err := u.e.body.Use(func(io.Reader) (err error) {
+		n, err = u.e.Conn.ReadFrom(io.LimitReader(u.out.file, want))
+		return err
+	})
+	if err == nil && n < want {
+		err = &exchange.BodyError{Err: connectionBroken(u.out.lengthError(n))}
+	}
+	return err
 }
 
 // checkEnd fails when the body goes on after its declared length.
@@ -400,15 +394,23 @@ func (u *upload) chunks() error {
 			return &exchange.BodyError{Err: rerr}
 		}
 	}
-	for name := range u.e.Req.Trailer { // the body may have filled it in
-		if err := checkTrailer(name); err != nil {
-			return &exchange.BodyError{Err: err}
-		}
-	}
 	last := headWriter{b: append(buf[:0], "0\r\n"...)}
-	last.fields(u.e.Req.Trailer)
+	if err := u.e.body.Use(func(io.Reader) error { return last.trailer(u.e.Req.Trailer) }); err != nil {
+		return &exchange.BodyError{Err: err}
+	}
 	_, err := u.e.Conn.Write(append(last.b, "\r\n"...))
 	return err
+}
+
+// trailer appends the request's trailer, which the body may have filled in. It is the caller's as the body is.
+func (w *headWriter) trailer(trailer http.Header) error {
+	for name := range trailer {
+		if err := checkTrailer(name); err != nil {
+			return err
+		}
+	}
+	w.fields(trailer)
+	return nil
 }
 
 // kernelCopies says whether the kernel can copy a file into the connection.

@@ -175,7 +175,7 @@ func TestAFinalAnswerThatClosesTheConnectionGetsNoBody(t *testing.T) {
 	})
 }
 
-// TestWhoeverWaitsForContinueStopsWithTheExchange: a body that its owner has back must not be read.
+// TestWhoeverWaitsForContinueStopsWithTheExchange: a body that its owner has back is as it was, for the next attempt.
 func TestWhoeverWaitsForContinueStopsWithTheExchange(t *testing.T) {
 	reason := errors.New("changed my mind")
 	for name, stop := range map[string]func(*peer, context.CancelCauseFunc){
@@ -202,9 +202,8 @@ func TestWhoeverWaitsForContinueStopsWithTheExchange(t *testing.T) {
 					t.Errorf("the error is %v", err)
 				}
 				time.Sleep(2 * expectWait)
-				body.wantClosedOnce(t)
-				if n := body.reads.Load(); n > 0 {
-					t.Errorf("the body has been read %d times", n)
+				if n, closed := body.reads.Load(), body.closes.Load(); n > 0 || closed > 0 || e.Touched {
+					t.Errorf("the body has been read %d times, closed %d times, touched: %v", n, closed, e.Touched)
 				}
 			})
 		})
