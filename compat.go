@@ -25,12 +25,15 @@ func FromHTTP(t *http.Transport) *Transport {
 		// off here. A clone lacks the function that t was given for that.
 		c.ForceAttemptHTTP2 = c.ForceAttemptHTTP2 || t.TLSNextProto[protoHTTP2] != nil
 	}
+	if f := frontOf(c); f != nil {
+		f.showBehind(c, true)
+		c = c.Clone() // some of this is that of the Transport behind
+	}
 	spoke := c.speaksHTTP2()
 	if d := stockDialer(t); d != nil {
 		c.DialContext, c.Dial = nil, nil
 		if !reflect.DeepEqual(*d, netDialer) {
-			dialer := *d
-			c.Dialer = &dialer
+			c.Dialer = cloneDialer(d)
 		}
 	}
 	if c.speaksHTTP2() && !spoke && c.Protocols == nil {
@@ -106,6 +109,8 @@ func (t *Transport) http() *http.Transport {
 // is copied deeply.
 func (t *Transport) Clone() *Transport {
 	t.announce.Do(t.announceHTTP2) // which may be under way for a first request
+	t.settings.Lock()
+	defer t.settings.Unlock()
 	// Not with net/http's Clone, which sets HTTP/2 up in the tls.Config that it is given, in use or not.
 	c := fromHTTP(t.http())
 	c.TLSClientConfig = t.TLSClientConfig.Clone()
@@ -123,10 +128,7 @@ func (t *Transport) Clone() *Transport {
 	c.MaxConnLifetime = t.MaxConnLifetime
 	c.MaxConnStreams = t.MaxConnStreams
 	c.PeerFor = t.PeerFor
-	if t.Dialer != nil {
-		dialer := *t.Dialer
-		c.Dialer = &dialer
-	}
+	c.Dialer = cloneDialer(t.Dialer)
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver
 	c.DNSRefresh = t.DNSRefresh

@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"cmp"
 	"crypto/tls"
 	"maps"
 	"net/http"
@@ -46,13 +47,10 @@ func (t *Transport) runtime() *core {
 	t.once.Do(func() {
 		t.announce.Do(t.announceHTTP2)
 		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions)}
-		perKey := t.MaxIdleConnsPerHost
-		if perKey == 0 {
-			perKey = defaultMaxIdleConnsPerHost
-		}
+		total, perKey := t.idleLimits()
 		c.http2 = sync.OnceValues(func() (*http2.Engine, error) { return http2.New(t.http2Config()) })
 		c.pool = pool.New(pool.Config[unique.Handle[Identity], conn]{
-			MaxIdle:       t.MaxIdleConns,
+			MaxIdle:       total,
 			MaxIdlePerKey: perKey,
 			OnForget:      c.routes.forget,
 			OnClose:       t.closed,
@@ -64,6 +62,11 @@ func (t *Transport) runtime() *core {
 
 // reasonSeen is set by tests alone, before any Transport is used: it is told why each connection is closed.
 var reasonSeen func(CloseReason)
+
+// idleLimits returns the limits of idle connections, in total and of one identity, as the pool has them.
+func (t *Transport) idleLimits() (total, perKey int) {
+	return t.MaxIdleConns, cmp.Or(t.MaxIdleConnsPerHost, defaultMaxIdleConnsPerHost)
+}
 
 // closed tells the observer about a connection that the pool has closed.
 func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reason) {

@@ -19,25 +19,25 @@ func stockDialer(t *http.Transport) *net.Dialer {
 	return nil
 }
 
-// receiverOf returns the net.Dialer that f is a method of, or nil if f is no such method. methodOf returns that method of
-// any net.Dialer.
+// receiverOf returns what f is a method of, as in "d.DialContext", or nil if f is not that method of an R. methodOf returns
+// it for any R.
 //
 // The language has no way to ask. What gc makes of "d.DialContext" is a pointer to two words: the code, which is the same
-// for every d, and d. That this is so is seen each time from a net.Dialer that we know; if it is not, f counts as a
-// function that nothing is known about.
-func receiverOf[F any](f F, methodOf func(*net.Dialer) F) *net.Dialer {
-	known := new(net.Dialer)
+// for every d, and d. That this is so is seen each time from an R that we know; if it is not, f counts as a function that
+// nothing is known about.
+func receiverOf[F, R any](f F, methodOf func(*R) F) *R {
+	known := new(R)
 	method := methodOf(known)
-	if reflect.ValueOf(f).Pointer() != reflect.ValueOf(method).Pointer() || wordsOf(method).receiver != known {
+	if reflect.ValueOf(f).Pointer() != reflect.ValueOf(method).Pointer() || wordsOf[F, R](method).receiver != known {
 		return nil
 	}
-	return wordsOf(f).receiver
+	return wordsOf[F, R](f).receiver
 }
 
-// methodWords are what a variable of a function type points to if it holds a method of a net.Dialer.
-type methodWords struct {
+// methodWords are what a variable of a function type points to if it holds a method of an R.
+type methodWords[R any] struct {
 	code     uintptr
-	receiver *net.Dialer
+	receiver *R
 }
 
-func wordsOf[F any](f F) *methodWords { return *(**methodWords)(unsafe.Pointer(&f)) }
+func wordsOf[F, R any](f F) *methodWords[R] { return *(**methodWords[R])(unsafe.Pointer(&f)) }

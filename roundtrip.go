@@ -20,6 +20,7 @@ import (
 // request is sent again, without the caller noticing, where that is safe: the package documentation says when. The
 // request's body is closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.begun.Do(nothing)
 	orig := req
 	if err := checkForm(req); err != nil {
 		closeBody(req)
@@ -60,6 +61,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 }
+
+func nothing() {}
 
 // checkForm finds what no RoundTripper can serve, a registered one included, with the texts that net/http has for it.
 func checkForm(req *http.Request) error {

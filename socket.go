@@ -12,6 +12,14 @@ import (
 // netDialer opens the sockets of a Transport without a Dialer.
 var netDialer = net.Dialer{Timeout: dialTimeout, KeepAlive: tcpKeepAlive}
 
+func cloneDialer(d *net.Dialer) *net.Dialer {
+	if d == nil {
+		return nil
+	}
+	c := *d
+	return &c
+}
+
 // netDialer returns the settings of the sockets that the Transport opens itself.
 func (t *Transport) netDialer() *net.Dialer {
 	if t.Dialer != nil {

@@ -157,6 +157,11 @@ type Transport struct {
 	once     sync.Once
 	core     *core     // made by once, never reassigned: see runtime
 	announce sync.Once // of announceHTTP2
+	begun    sync.Once // the first request, before anything else is done for it
+
+	// settings is held while the fields above are written, which a front does with the first request, and while they are
+	// copied. Nothing of the user's is called under it.
+	settings sync.Mutex
 }
 
 var _ http.RoundTripper = (*Transport)(nil)

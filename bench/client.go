@@ -28,6 +28,7 @@ type requestSpec struct {
 	TLS        bool
 	Cancelable bool // the request's context can be canceled
 	Client     bool // through http.Client.Do with a Timeout
+	NewClient  bool // the Client is that of peerpool.NewClient, for peerpool
 	HTTP2      bool // ask for it
 	Capped     bool // the server allows cappedStreams at once
 }

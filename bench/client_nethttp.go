@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/peerpool/peerpool"
 )
 
 // httpClient is a candidate that speaks net/http's types.
@@ -23,7 +25,12 @@ const clientTimeout = 30 * time.Second
 func newHTTPClient(rt http.RoundTripper, spec requestSpec, at endpoint) *httpClient {
 	do := rt.RoundTrip
 	if spec.Client {
-		do = (&http.Client{Transport: rt, Timeout: clientTimeout}).Do
+		client := &http.Client{Transport: rt}
+		if t, ok := rt.(*peerpool.Transport); ok && spec.NewClient {
+			client = peerpool.NewClient(t)
+		}
+		client.Timeout = clientTimeout
+		do = client.Do
 	}
 	return &httpClient{spec: spec, at: at, do: do}
 }

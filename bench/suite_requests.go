@@ -38,12 +38,15 @@ func requestComparisons(short bool) []comparison {
 	many.Path = manyFields
 	cancelable.Cancelable = true
 	client.Client = true
+	known := client
+	known.NewClient = true
 	all = append(all,
 		requestComparison("POST of 64 B, 16 callers", post, 16, short),
 		requestComparison("POST of 16 KiB, 16 callers", large, 16, short),
 		requestComparison("GET, 12 fields, 16 callers", many, 16, short),
 		requestComparison("GET, cancelable, 16 callers", cancelable, 16, short),
 		requestComparison("GET, http.Client.Do with Timeout, 16 callers", client, 16, short),
+		requestComparison("GET, NewClient with Timeout, 16 callers", known, 16, short),
 	)
 	for i := range all {
 		all[i].targets = requestTargets[all[i].name]
@@ -63,6 +66,7 @@ var requestTargets = map[string][]target{
 	"POST of 64 B, 16 callers":                     {{"cpu", netHTTP, 0.45}},
 	"GET, cancelable, 16 callers":                  {{"allocs", "", 6}, {"bytes", "", 1024}},
 	"GET, http.Client.Do with Timeout, 16 callers": {{"cpu", netHTTP, 0.65}},
+	"GET, NewClient with Timeout, 16 callers":      {{"cpu", netHTTP, 0.58}},
 }
 
 func requestComparison(name string, spec requestSpec, callers int, short bool) comparison {

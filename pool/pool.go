@@ -119,6 +119,14 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 	return p
 }
 
+// SetIdleLimits replaces Config.MaxIdle and Config.MaxIdlePerKey. Connections that idle already are not closed for it: the
+// limits hold from the next one on that comes back.
+func (p *Pool[K, C]) SetIdleLimits(maxIdle, maxIdlePerKey int) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.config.MaxIdle, p.config.MaxIdlePerKey = maxIdle, maxIdlePerKey
+}
+
 func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 
 // TryAcquire leases an idle connection or a place on a shared one, or returns false if there is none that will do. It

@@ -213,7 +213,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	case perKey > 0 && g.idle.len >= perKey:
 		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
 	}
-	if total > 0 && p.idle.len >= total {
+	for total > 0 && p.idle.len >= total { // more than one, if the limit has been lowered
 		p.evict(p.idle.last, ReasonIdleLimit)
 	}
 	if e.shared() {

@@ -1,0 +1,264 @@
+package peerpool
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"unsafe"
+
+	known "github.com/peerpool/peerpool/internal/known/http2"
+)
+
+// HTTPTransport returns a front of t for programs that insist on an [http.Transport]: one whose requests for http and
+// https URLs are t's, over HTTP/2 as well, and whose CloseIdleConnections is t's. Each call returns another front.
+//
+// A front begins with the settings of t. What a program changes of them before the first request counts: with that request
+// it is set on t, for all of its users. If t has served a request before, it cannot be, and the requests through that front
+// fail with an error that names the field; give a program with settings of its own the front of a Transport of its own,
+// t.Clone().HTTPTransport(). Changes after the first request have no effect.
+//
+// Two kinds of requests would go past t, as net/http does not hand them over: those through a Clone of the front, and
+// upgrades to WebSocket for https URLs. They fail, with an error that says so. [FromHTTP] of a Clone makes a Transport with
+// its settings. For that, a front shows other Protocols, TLSNextProto, Proxy and dial functions than t has; a Clone in which all
+// of these have been replaced is net/http's own.
+//
+// RegisterProtocol of a front panics for http and https, which are taken, and golang.org/x/net/http2.ConfigureTransport
+// returns an error for it or has no effect. With GODEBUG=http2client=0, net/http does not pass CloseIdleConnections on.
+func (t *Transport) HTTPTransport() *http.Transport {
+	t.settings.Lock()
+	f := &front{t: t, theirs: t.http(), given: t.http()}
+	t.settings.Unlock()
+	f.guard()
+	f.theirs.RegisterProtocol("http", &known.Transport{Base: f})
+	f.theirs.RegisterProtocol("https", https{f})
+	return f.theirs
+}
+
+// front is a Transport behind an http.Transport.
+type front struct {
+	t      *Transport
+	theirs *http.Transport // what the program has
+	given  *http.Transport // what t had when it was made; never used
+
+	protocols http.Protocols // shown by theirs: see guard
+
+	first sync.Once // the first request
+	err   error     // why there are none; set by first
+}
+
+// guard has a Clone refuse requests, in every field of the front that Clone copies and that net/http would have to come by:
+// before it asks for a proxy, as it dials, and, for programs that give their Clone another Proxy and another dial function,
+// before it speaks HTTP on what it has dialed for an http URL. The front itself comes by none of them, but for upgrades.
+func (f *front) guard() {
+	f.theirs.DialContext, f.theirs.DialTLSContext = f.refuseDial, f.refuseDial
+	if f.theirs.Proxy != nil { // a program may look whether there is one, and set one if not
+		f.theirs.Proxy = f.refuseRequest
+	}
+	// Without HTTP/1, a connection for an http URL is left to the function that TLSNextProto has for HTTP/2 without TLS. One
+	// for h2 keeps net/http from setting up its own.
+	f.theirs.Protocols = &f.protocols
+	f.protocols.SetUnencryptedHTTP2(true)
+	f.theirs.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
+		protoHTTP2: f.refuseConn, protoUnencrypted: f.refuseConn,
+	}
+}
+
+// protoUnencrypted is how net/http's TLSNextProto names HTTP/2 without TLS.
+const protoUnencrypted = "unencrypted_http2"
+
+// https is how net/http finds golang.org/x/net/http2 when that has been set up: a struct with one exported field that
+// has CloseIdleConnections. It passes CloseIdleConnections on to that, and leaves HTTP/2 alone.
+type https struct{ Front *front }
+
+// RoundTrip is net/http's.
+func (h https) RoundTrip(req *http.Request) (*http.Response, error) { return h.Front.RoundTrip(req) }
+
+// RoundTrip has t serve a request.
+func (f *front) RoundTrip(req *http.Request) (*http.Response, error) {
+	f.first.Do(func() {
+		f.t.begun.Do(f.adopt)
+		f.err = f.late()
+	})
+	if f.err != nil {
+		closeBody(req)
+		return nil, f.err
+	}
+	return f.t.RoundTrip(req)
+}
+
+// CloseIdleConnections is net/http's.
+func (f *front) CloseIdleConnections() { f.t.CloseIdleConnections() }
+
+// adopt sets what has been changed of the front on t, which has not served a request yet.
+func (f *front) adopt() {
+	t := f.t
+	t.settings.Lock()
+	defer t.settings.Unlock()
+	ours := reflect.ValueOf(t).Elem()
+	for _, c := range f.changes() {
+		ours.FieldByName(c.name).Set(c.now)
+		if d := stockDialer(f.theirs); d != nil && (c.name == "DialContext" || c.name == "Dial") {
+			t.DialContext, t.Dial, t.Dialer = nil, nil, d
+		}
+	}
+	t.announceHTTP2()
+	t.runtime().pool.SetIdleLimits(t.idleLimits())
+	f.given = nil // there is nothing to compare any more
+}
+
+// late returns an error if something has been changed of the front that cannot be set on t any more.
+func (f *front) late() error {
+	if f.given == nil {
+		return nil
+	}
+	var names []string
+	ours := reflect.ValueOf(f.t).Elem()
+	for _, c := range f.changes() {
+		if !sameSetting(ours.FieldByName(c.name), c.now) {
+			names = append(names, c.name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("peerpool: %s of this http.Transport, changed after the peerpool.Transport behind it had served a request;"+
+		" give it one of its own: t.Clone().HTTPTransport()", strings.Join(names, ", "))
+}
+
+// change is a field of the front that has another value than it was given.
+type change struct {
+	name string
+	now  reflect.Value
+}
+
+func (f *front) changes() (all []change) {
+	has := fromHTTP(f.theirs)
+	f.showBehind(has, false)
+	now, given := reflect.ValueOf(has).Elem(), reflect.ValueOf(f.given).Elem()
+	for i := range given.NumField() {
+		field := given.Type().Field(i)
+		if value := now.FieldByName(field.Name); field.IsExported() && !sameSetting(value, given.Field(i)) {
+			all = append(all, change{field.Name, value})
+		}
+	}
+	return all
+}
+
+// sameSetting compares two fields of Transports. What they point to may be changed in place, and so is the same while
+// they point to the same.
+func sameSetting(a, b reflect.Value) bool {
+	switch a.Kind() {
+	case reflect.Func: // by the function and what it closes over: see wordsOf
+		return *(*unsafe.Pointer)(a.Addr().UnsafePointer()) == *(*unsafe.Pointer)(b.Addr().UnsafePointer())
+	case reflect.Map, reflect.Pointer:
+		return a.UnsafePointer() == b.UnsafePointer()
+	}
+	return a.Equal(b)
+}
+
+var (
+	errPastClone = errors.New("peerpool: this request goes past the peerpool.Transport: it was sent through a Clone of the http.Transport" +
+		" that HTTPTransport returned, or is an upgrade over https; use the peerpool.Transport itself, or peerpool.FromHTTP for a Clone")
+	errPastUpgrade = errors.New("peerpool: this request goes past the peerpool.Transport: net/http does not hand over upgrades to WebSocket" +
+		" over https from the http.Transport that HTTPTransport returned; send it through the peerpool.Transport itself")
+)
+
+// refuseRequest is the Proxy of a front: net/http asks it for each request that it does not hand over.
+func (f *front) refuseRequest(req *http.Request) (*url.URL, error) {
+	if req.URL != nil && req.URL.Scheme == "https" && requiresHTTP1(req) {
+		return nil, errPastUpgrade
+	}
+	return nil, errPastClone
+}
+
+// refuseDial is the DialContext and DialTLSContext of a front. Whoever comes here without having come by refuseRequest
+// had no proxy, or another one.
+func (f *front) refuseDial(context.Context, string, string) (net.Conn, error) {
+	return nil, errPastClone
+}
+
+// refuseConn is what the front's TLSNextProto has for connections of its Clones.
+func (f *front) refuseConn(_ string, c *tls.Conn) http.RoundTripper {
+	nc := c.NetConn()
+	if plain, ok := nc.(interface{ UnencryptedNetConn() net.Conn }); ok { // a connection without TLS, in the type of one with it
+		nc = plain.UnencryptedNetConn()
+	}
+	nc.Close()
+	return refused{}
+}
+
+// refused is how net/http is told that there is no RoundTripper for a connection, and why.
+type refused struct{}
+
+// RoundTripErr is net/http's.
+func (refused) RoundTripErr() error { return errPastClone }
+
+// RoundTrip is net/http's.
+func (refused) RoundTrip(*http.Request) (*http.Response, error) { return nil, errPastClone }
+
+// frontOf returns the front that t has been made from, or from a Clone of which; nil: it does not look like one.
+func frontOf(t *Transport) *front {
+	return cmp.Or(
+		receiverOf(t.DialContext, dialOf), receiverOf(t.DialTLSContext, dialOf),
+		receiverOf(t.Proxy, proxyOf), receiverOf(t.TLSNextProto[protoUnencrypted], nextOf),
+	)
+}
+
+func dialOf(f *front) func(context.Context, string, string) (net.Conn, error) { return f.refuseDial }
+func proxyOf(f *front) func(*http.Request) (*url.URL, error)                  { return f.refuseRequest }
+func nextOf(f *front) func(string, *tls.Conn) http.RoundTripper               { return f.refuseConn }
+
+// showBehind puts the settings of the Transport behind f in the place of what refuses requests there. t has been made from
+// f, or else from a Clone of f.
+func (f *front) showBehind(t *Transport, cloned bool) {
+	if receiverOf(t.DialContext, dialOf) != nil {
+		t.DialContext, t.Dialer = f.t.DialContext, cloneDialer(f.t.Dialer)
+	}
+	if receiverOf(t.DialTLSContext, dialOf) != nil {
+		t.DialTLSContext = f.t.DialTLSContext
+	}
+	if receiverOf(t.Proxy, proxyOf) != nil {
+		t.Proxy = f.t.Proxy
+	}
+	if receiverOf(t.TLSNextProto[protoUnencrypted], nextOf) != nil {
+		t.TLSNextProto = f.nextProto(t.TLSNextProto)
+	}
+	if p := t.Protocols; p == &f.protocols || cloned && p != nil && *p == f.protocols {
+		t.Protocols = f.allowed(*p)
+	}
+}
+
+// nextProto returns the TLSNextProto of the Transport behind f, with what a program has added to that of the front.
+func (f *front) nextProto(shown map[string]func(string, *tls.Conn) http.RoundTripper) map[string]func(string, *tls.Conn) http.RoundTripper {
+	all := f.t.TLSNextProto
+	for name, next := range shown {
+		if receiverOf(next, nextOf) == nil {
+			all = maps.Clone(all)
+			if all == nil {
+				all = make(map[string]func(string, *tls.Conn) http.RoundTripper)
+			}
+			all[name] = next
+		}
+	}
+	return all
+}
+
+// allowed returns the Protocols of the Transport behind f, with what a program has added to those of the front.
+func (f *front) allowed(shown http.Protocols) *http.Protocols {
+	if !shown.HTTP1() && !shown.HTTP2() {
+		return f.t.Protocols
+	}
+	all := f.t.protocols(&noOptions)
+	all.SetHTTP1(all.HTTP1() || shown.HTTP1())
+	all.SetHTTP2(all.HTTP2() || shown.HTTP2())
+	return &all
+}
