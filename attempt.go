@@ -206,7 +206,10 @@ func identityIn(err error) Identity {
 // acquired tells trace and observer.
 func (a *attempt) acquired(id Identity, err error) {
 	a.observeAcquired(id, err)
-	if err == nil && a.trace != nil && a.trace.GotConn != nil {
+	if err != nil || a.trace == nil || a.trace.GotConn == nil {
+		return
+	}
+	if _, another := a.lease.Conn().(*alternateConn); !another { // whose owner calls the hook, as with net/http
 		a.trace.GotConn(httptrace.GotConnInfo{
 			Conn:     a.lease.Conn().NetConn(),
 			Reused:   a.lease.Reused(),

@@ -51,6 +51,9 @@ func (c *alternateConn) exchange(a *attempt) (*http.Response, exchange.Outcome, 
 		o.Body.Init(req.Body)
 		req, again.Body = &again, o.Body
 	}
+	if t := a.trace; t != nil && t.GetConn != nil {
+		req = req.WithContext(withoutGetConn(a.ctx, t))
+	}
 	resp, err := c.RoundTrip(req)
 	if o.Body != nil {
 		o.Touched = true // whatever came of it: the new owner closes it

@@ -21,6 +21,14 @@ func lookupContext(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(untraced{ctx}, dns)
 }
 
+// withoutGetConn returns ctx with all hooks of its trace but GetConn. Where somebody else serves the request, that has been
+// called already.
+func withoutGetConn(ctx context.Context, trace *httptrace.ClientTrace) context.Context {
+	rest := *trace
+	rest.GetConn = nil
+	return httptrace.WithClientTrace(untraced{ctx}, &rest)
+}
+
 // untraced is a context without its trace.
 type untraced struct{ context.Context }
 
