@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
@@ -35,51 +34,13 @@ var (
 // exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
 // allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
-	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Ctx: a.ctx, Opts: c.route.exchanges, Trace: a.trace, Owner: a}
+	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Ctx: a.ctx, Opts: c.route.exchangeOptions(), Trace: a.trace, Owner: a}
 	x.HeedLater = !a.running(x)
 	resp, err := x.Run()
 	if resp != nil {
 		resp.TLS = c.tls
 	}
 	return resp, x.Outcome(), err
-}
-
-// exchangeOptions are what the exchanges of a Transport have in common: those on connections that belong to one Group,
-// and those on others. They are made for the first route.
-type exchangeOptions struct {
-	once             sync.Once
-	open, ofOneGroup http1.Options
-}
-
-func (o *exchangeOptions) fill(t *Transport) {
-	o.open = http1.Options{
-		Gzip:           !t.DisableCompression,
-		Close:          t.DisableKeepAlives,
-		ExpectTimeout:  t.ExpectContinueTimeout,
-		HeaderTimeout:  t.ResponseHeaderTimeout,
-		MaxHeaderBytes: t.MaxResponseHeaderBytes,
-		ReadBuffer:     t.ReadBufferSize,
-		WriteBuffer:    t.WriteBufferSize,
-	}
-	o.ofOneGroup = o.open
-	o.ofOneGroup.Partitioned = true
-}
-
-// exchangeOptions returns those for the connections of the route, whose requests name their targets in full where it
-// leads to a proxy.
-func (r *route) exchangeOptions() *http1.Options {
-	all := &r.t.core.exchanges
-	all.once.Do(func() { all.fill(r.t) })
-	opts := &all.open
-	if r.identity.group != "" {
-		opts = &all.ofOneGroup
-	}
-	if r.via != nil && r.identity.target == "" {
-		proxied := *opts
-		proxied.Proxied, proxied.ProxyHeader = true, r.via.requestHeader()
-		opts = &proxied
-	}
-	return opts
 }
 
 // telling is false: a connection that idles is not read from, and the watcher may be late.

@@ -19,7 +19,9 @@ func (s *scene) hooked(tr transport, target string) {
 	req := newRequest(s, http.MethodGet, target, nil)
 	resp, err := tr.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GetConn: func(string) { calls = append(calls, "GetConn") },
-		GotConn: func(info httptrace.GotConnInfo) { calls = append(calls, fmt.Sprintf("GotConn, reused %v", info.Reused)) },
+		GotConn: func(info httptrace.GotConnInfo) {
+			calls = append(calls, fmt.Sprintf("GotConn, reused %v", info.Reused))
+		},
 	})))
 	if err != nil {
 		s.fault("no response", err)

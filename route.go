@@ -41,11 +41,11 @@ type route struct {
 	dialer    dialerKind
 	peer      *PeerOptions // never nil
 	protocols http.Protocols
-	tls       *tls.Config // towards the target; nil: none
-	via       *proxyHop   // nil: direct
-	learned   *learned    // of the identity
-	authority string      // host:port of the URL, or of the peer
-	exchanges *http1.Options
+	tls       *tls.Config                   // towards the target; nil: none
+	via       *proxyHop                     // nil: direct
+	learned   *learned                      // of the identity
+	authority string                        // host:port of the URL, or of the peer
+	proxied   atomic.Pointer[http1.Options] // the last ones, of a route to a proxy: see exchangeOptions
 
 	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
 	candidates atomic.Int32   // addresses that the host has
@@ -173,7 +173,6 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 	if r.tls != nil {
 		r.tls.ClientSessionCache = r.sessionCache(r.tls, r.learned.sessionPrefix(id))
 	}
-	r.exchanges = r.exchangeOptions()
 	if preset != nil {
 		preset.route = r
 	}
