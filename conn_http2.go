@@ -76,7 +76,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 		c.Retire(http2.Reason(exchange.EndClose))
 	}
 	x := c.NewExchange(a.ctx, a.req, a)
-	a.running(stream{x})
+	x.HeedLater = !a.running(x)
 	resp, err := x.Run()
 	if err != nil {
 		o := x.Outcome
@@ -110,19 +110,9 @@ func (c *http2Conn) check(a *attempt) error {
 	return err
 }
 
-// stream is an exchange on a stream, which heeds its context from the start.
-type stream struct{ *http2.Exchange }
-
-func (stream) Heed() {}
-
 // newHTTP2 makes a connection of the pool out of one on which HTTP/2 has been agreed upon.
 func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
-	engine, err := r.t.core.http2()
-	if err != nil {
-		nc.Close()
-		return nil, err
-	}
-	c, err := engine.NewConn(ctx, nc, int(r.learned.streams.Load()))
+	c, err := r.t.core.http2().NewConn(ctx, nc, http2.Known{Streams: int(r.learned.streams.Load())})
 	if err != nil {
 		return nil, err
 	}

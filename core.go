@@ -36,7 +36,7 @@ type core struct {
 	counters  counters
 	exchanges exchangeOptions
 	memory    memory
-	http2     func() (*http2.Engine, error) // made at first use
+	http2     func() *http2.Engine // made at first use
 
 	altMu sync.Mutex                                   // serializes RegisterProtocol
 	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to
@@ -48,7 +48,7 @@ func (t *Transport) runtime() *core {
 		t.announce.Do(t.announceHTTP2)
 		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions)}
 		total, perKey := t.idleLimits()
-		c.http2 = sync.OnceValues(func() (*http2.Engine, error) { return http2.New(t.http2Config()) })
+		c.http2 = sync.OnceValue(func() *http2.Engine { return http2.New(t.http2Config()) })
 		c.pool = pool.New(pool.Config[unique.Handle[Identity], conn]{
 			MaxIdle:       total,
 			MaxIdlePerKey: perKey,

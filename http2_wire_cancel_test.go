@@ -119,7 +119,15 @@ func TestARequestCanBeCanceledWithinItsBody(t *testing.T) {
 		if _, err := io.WriteString(w, "some"); err != nil {
 			t.Fatal(err)
 		}
-		call.changesMind(cancel)
+		call.pending()
+		start := time.Now()
+		cancel(errChangedMind)
+		if call.ended(); call.err != errChangedMind {
+			t.Errorf("%T %v, want the context's cause", call.err, call.err)
+		}
+		if took := time.Since(start); took > 50*time.Millisecond { // which the Read that blocks is given
+			t.Errorf("it took %v", took)
+		}
 		p.reset(stream, http2.ErrCodeCancel)
 		synctest.Wait()
 		if n := body.closings(); n != 1 {

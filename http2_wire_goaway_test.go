@@ -195,14 +195,14 @@ func TestAServerThatAlwaysGoesAwayIsGivenUp(t *testing.T) {
 func TestAGoAwayAheadOfEverythingIsAnError(t *testing.T) {
 	frameTest(t, &peerpool.Transport{}, func(h *framed) {
 		call := h.fetch("x")
-		for range 3 {
-			p := h.accept()
-			p.GoAway(0, http2.ErrCodeNo) // no SETTINGS
-			p.hungUp()
-		}
+		p := h.accept()
+		p.GoAway(0, http2.ErrCodeNo) // no SETTINGS
+		p.hungUp()
 		if err := call.breaks(); !strings.Contains(err.Error(), "PROTOCOL_ERROR") {
 			t.Error(err)
 		}
-		h.dials(3)
+		h.dials(1)
+		h.events.wantRetries(t)
+		h.closes("protocol", 1)
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-func TestARequestThatCannotBeWrittenIsSentElsewhere(t *testing.T) {
+func TestNoRequestIsSentOnAConnectionThatCannotBeWrittenTo(t *testing.T) {
 	frameTest(t, &peerpool.Transport{}, func(h *framed) {
 		down := new(atomic.Bool)
 		h.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -27,8 +27,7 @@ func TestARequestThatCannotBeWrittenIsSentElsewhere(t *testing.T) {
 		p := h.used()
 		synctest.Wait()
 		down.Store(true)
-		// Of the first one nobody knows how far it came. The next one is known to have got nowhere, and is the last
-		// one to try.
+		// Of the first one nobody knows how far it came. The next ones do not even try.
 		first := h.starts("POST", "first")[0]
 		others := h.starts("POST", "1", "2")
 		fresh := h.welcome()
@@ -39,14 +38,13 @@ func TestARequestThatCannotBeWrittenIsSentElsewhere(t *testing.T) {
 		if err := first.breaks(); !err.Wrote || err.Started {
 			t.Errorf("%+v", err)
 		}
-		h.events.wantRetries(t, "unsent")
+		h.events.wantRetries(t)
 		h.closes("peer_closed", 1)
 		p.hungUp()
 		h.dials(2)
 	})
 }
 
-// Real sockets, since a writer that waits holds a lock of x/net's, which no bubble takes for waiting.
 func TestAServerThatStopsReadingIsGivenUp(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {

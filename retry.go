@@ -68,6 +68,7 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 //	canceled, or out of time                              any             any          give up
 //	a byte of the response arrived                        any             any          give up
 //	the request cannot be written, or its body failed     any             any          give up
+//	the server has broken the protocol                    any             any          give up
 //	refused: GOAWAY beyond it, or REFUSED_STREAM          any             replayable   once more
 //	HTTP_1_1_REQUIRED                                     any             replayable   once more, over HTTP/1.1
 //	nothing was written                                   any             replayable   once more
@@ -85,7 +86,7 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return giveUp
 	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected
-	case o.err == nil, o.canceled, o.Unfit, o.Started, exchange.IsTimeout(o.err), ownFault(o.err):
+	case o.err == nil, o.canceled, o.Unfit, o.Started, o.Protocol, exchange.IsTimeout(o.err), ownFault(o.err):
 		return giveUp
 	case o.WantsHTTP1:
 		return retryHTTP1

@@ -112,7 +112,8 @@ type Transport struct {
 	// nothing may come on a connection with requests under way before it is pinged, and how long a connection may be
 	// quiet before it is pinged ahead of a reuse (for which a request waits up to 2 seconds); zero: 15 seconds,
 	// negative: it is never pinged. PingTimeout is how long the answer may take before the connection is given up;
-	// zero: 15 seconds.
+	// zero: 15 seconds. What of that would be more PINGs than servers of gRPC bear by default is an empty SETTINGS,
+	// which a server must answer, too.
 	HTTP2 *http.HTTP2Config
 
 	// Protocols are the HTTP versions to speak; nil: HTTP/1, and HTTP/2 with TLS unless one of the fields above rules

@@ -17,6 +17,7 @@ type Outcome struct {
 	TurnedOver bool // refused with GOAWAY(NO_ERROR): the server closes the connection, as it does after a while
 	Lost       bool // the connection did not answer a ping, or came to allow no requests
 	Reset      bool // the server has ended the stream
+	Protocol   bool // the server has broken the protocol
 	WantsHTTP1 bool // the server wants the request over HTTP/1.1
 }
 

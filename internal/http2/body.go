@@ -1,74 +1,247 @@
 package http2
 
 import (
+	"compress/gzip"
+	"errors"
 	"io"
 	"net/http"
-	"reflect"
+	"sync"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// respond gives the response a body that ends the exchange.
-func (x *Exchange) respond(resp *http.Response) {
-	if !bodiless(resp.Body) {
-		x.body = body{ReadCloser: resp.Body, x: x}
-		resp.Body = &x.body
-	}
-}
+var errClosedBody = errors.New("http2: response body closed")
 
-// bodiless says that nothing more will come on the stream: x/net's bodies of such responses are empty structs.
-func bodiless(body io.ReadCloser) bool { return body == nil || reflect.TypeOf(body).Size() == 0 }
+// noBody is the body of a response that has none. As with net/http it is not [http.NoBody].
+type noBody struct{}
 
-// body is the body of a response.
-type body struct {
-	io.ReadCloser
-	x *Exchange
-}
+func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
+func (noBody) Close() error             { return nil }
+
+// body is an exchange as the body of its response. It owns the stream until its end: EOF, an error, or Close.
+type body Exchange
+
+// copyOutside is how many bytes are copied without Conn.mu, rather than under it.
+const copyOutside = 2 << 10
 
 // Read reads the next bytes of the body. Its end, proper or not, is the end of the exchange.
 func (b *body) Read(p []byte) (int, error) {
+	x := (*Exchange)(b)
+	c := x.c
 	if len(p) == 0 {
 		if exchange.IsDiscard(p) {
-			b.x.discarded.Store(true)
+			c.mu.Lock()
+			x.discarded = true
+			c.mu.Unlock()
 		}
 		return 0, nil
 	}
-	n, err := b.ReadCloser.Read(p)
-	switch err {
-	case nil:
-	case io.EOF:
-		b.end(exchange.Reusable)
-	default:
-		err = b.failed(err)
+	if x.HeedLater {
+		x.notice()
+	}
+	c.mu.Lock()
+	for x.reading || x.buffered == 0 && x.readEndLocked() == nil {
+		x.cond.Wait()
+	}
+	if x.closed || x.buffered == 0 {
+		err := x.readEndLocked()
+		c.mu.Unlock()
+		return 0, b.finish(err)
+	}
+	n := x.takeOutLocked(p)
+	var err error
+	if x.buffered == 0 && x.received && x.left <= 0 {
+		err = io.EOF
+	}
+	c.unlockAndFlush()
+	if err != nil {
+		err = b.finish(err)
 	}
 	return n, err
 }
 
-// failed ends the exchange, and returns what to tell the reader.
-func (b *body) failed(err error) error {
-	if cause := b.x.canceledBy(); b.x.endedBy(cause, err) {
-		b.end(exchange.GivenUp(b.x.ctx.Context))
-		exchange.AwaitClient(b.x.req, cause)
-		return cause
+// readEndLocked says why nothing more comes of the body; nil: it may.
+func (x *Exchange) readEndLocked() error {
+	switch {
+	case x.final != nil:
+		return x.final
+	case x.closed:
+		return errClosedBody
+	case x.received && x.left > 0:
+		return io.ErrUnexpectedEOF
+	case x.received:
+		return io.EOF
 	}
-	b.end(exchange.EndError)
-	return b.x.c.lossOf(err)
+	return x.over
 }
 
-// Close ends the exchange. The server is told to send no more; the connection goes on.
-func (b *body) Close() error {
-	over := b.x.ended.Load()
-	err := b.ReadCloser.Close()
-	b.end(exchange.Reusable)
-	if over {
-		return nil // what ended the exchange has been told
+// takeOutLocked copies what has come, and opens the windows by as much. It lets go of the lock while it copies much.
+func (x *Exchange) takeOutLocked(p []byte) (n int) {
+	c := x.c
+	for n < len(p) && x.buffered > 0 {
+		k := x.chunks[0]
+		have := k.b[k.r:k.w]
+		if len(p)-n < len(have) {
+			have = have[:len(p)-n]
+		}
+		if len(have) > copyOutside {
+			x.reading = true
+			c.mu.Unlock()
+			copy(p[n:], have)
+			c.mu.Lock()
+			x.reading = false
+			x.cond.Broadcast()
+		} else {
+			copy(p[n:], have)
+		}
+		n += len(have)
+		if x.closed {
+			x.dropLocked()
+			break
+		}
+		k.r += len(have)
+		x.buffered -= len(have)
+		if k.r == k.w {
+			k.release()
+			x.chunks[0] = nil
+			if x.chunks = x.chunks[1:]; len(x.chunks) == 0 {
+				x.chunks = x.room[:0]
+			}
+		}
+	}
+	if !x.ended {
+		x.readLocked(int64(n))
+		c.discardedLocked(int64(n))
+	}
+	return n
+}
+
+// dropLocked gives up what has come and nobody will read.
+func (x *Exchange) dropLocked() {
+	if x.reading {
+		return // who does drops it
+	}
+	for i, k := range x.chunks {
+		k.release()
+		x.chunks[i] = nil
+	}
+	x.chunks, x.buffered = nil, 0
+}
+
+// finish ends the exchange with the body, and returns what to tell the reader.
+func (b *body) finish(err error) error {
+	x := (*Exchange)(b)
+	c := x.c
+	c.mu.Lock()
+	first := x.final == nil
+	if own, ok := err.(*exchange.BodyError); ok {
+		err = own.Err
+	}
+	if first {
+		x.final = err
+		if err == io.EOF && x.trailer != nil {
+			x.takeTrailer()
+		}
+	}
+	canceled := x.cause != nil && err == x.cause
+	c.mu.Unlock()
+	if !first {
+		return err
+	}
+	switch {
+	case err == io.EOF || err == errClosedBody:
+		x.end(exchange.Reusable)
+	case canceled:
+		x.end(exchange.GivenUp(x.ctx))
+		exchange.AwaitClient(x.req, err)
+	case exchange.IsTimeout(err):
+		x.end(exchange.EndTimeout)
+	default:
+		x.end(exchange.EndError)
 	}
 	return err
 }
 
-func (b *body) end(how exchange.End) {
-	if b.x.discarded.Load() {
-		how = exchange.EndDiscarded
+// takeTrailer shows the trailer, which has come with the end.
+func (x *Exchange) takeTrailer() {
+	if x.resp.Trailer == nil {
+		x.resp.Trailer = make(http.Header, len(x.trailer))
 	}
-	b.x.end(how)
+	for name, values := range x.trailer {
+		x.resp.Trailer[name] = values
+	}
+}
+
+// Close ends the exchange. The server is told to send no more; the connection goes on.
+func (b *body) Close() error {
+	x := (*Exchange)(b)
+	c := x.c
+	c.mu.Lock()
+	if x.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	x.closed = true
+	x.cond.Broadcast()
+	c.mu.Unlock()
+	x.end(exchange.Reusable)
+	c.mu.Lock()
+	x.dropLocked()
+	c.mu.Unlock()
+	return nil
+}
+
+func isGzip(header http.Header) bool {
+	v := header["Content-Encoding"]
+	return len(v) > 0 && equalFold(v[0], "gzip")
+}
+
+// ungzip makes the response look as if it had never been compressed.
+func (x *Exchange) ungzip() {
+	r := &x.resp
+	r.Header.Del("Content-Encoding")
+	r.Header.Del("Content-Length")
+	r.ContentLength = -1
+	r.Uncompressed = true
+	r.Body = &gzipBody{body: (*body)(x)}
+}
+
+// gzipBody decodes a body that the caller did not ask to be encoded. The decoder is made at the first Read, since
+// making it reads.
+type gzipBody struct {
+	body *body
+	mu   sync.Mutex // guards what follows; held while reading, never by Close
+	zr   *gzip.Reader
+	err  error
+}
+
+func (g *gzipBody) Read(p []byte) (int, error) {
+	if exchange.IsDiscard(p) {
+		return g.body.Read(p)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.body.isClosed() { // what is decoded already must not be read either
+		return 0, errClosedBody
+	}
+	if g.zr == nil && g.err == nil {
+		g.zr, g.err = gzip.NewReader(g.body)
+	}
+	if g.err != nil {
+		return 0, g.err
+	}
+	n, err := g.zr.Read(p)
+	if err != nil {
+		g.err = err
+	}
+	return n, err
+}
+
+func (g *gzipBody) Close() error { return g.body.Close() }
+
+func (b *body) isClosed() bool {
+	c := b.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return b.closed
 }

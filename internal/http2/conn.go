@@ -1,11 +1,10 @@
 package http2
 
-//lint:file-ignore SA1019 see engine.go
-
 import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"math"
 	"net"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	xhttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // Reason says why a connection takes no new stream. It is fit for a metric's label.
@@ -27,72 +27,91 @@ const (
 	ReasonStreamIDs   Reason = "stream_ids"   // there are few left
 )
 
-// maxStreamID leaves some of the 2^31 stream numbers to requests that are on their way.
-const maxStreamID = math.MaxInt32 - 1<<16
+var (
+	// ErrLost is what ends exchanges on a connection that did not answer a ping, in net/http's words.
+	ErrLost = errors.New("http2: client connection lost")
 
-// ErrLost is what ends exchanges on a connection that did not answer a ping, in net/http's words.
-var ErrLost = errors.New("http2: client connection lost")
+	errClosed = errors.New("http2: client connection force closed via ClientConn.Close")
+)
 
-// errNoStreams ends requests that wait in a connection whose server has come to allow none.
-var errNoStreams = errors.New("peerpool: the server allows no streams on the connection")
+// Known is what other connections to the same server have shown.
+type Known struct {
+	Streams   int           // that it allows at a time; 0: not known
+	PingAfter time.Duration // the least distance of pings without data that it bears; 0: not known
+}
 
 // Conn is a connection with exchanges on it. It is safe for concurrent use.
 type Conn struct {
 	engine *Engine
-	cc     *xhttp2.ClientConn
 	nc     net.Conn
-	wire   *wire
+	tls    *tls.ConnectionState // nil without TLS
 	born   time.Time
+	prompt bool // a Write on nc does not block
 
 	heard   atomic.Int64 // when the last bytes came; see now
 	suspect atomic.Int64 // heard when something went wrong, plus one: while that stays, nothing has come since; 0: nothing did
-	lost    atomic.Bool  // the server did not answer a ping
 	ended   atomic.Pointer[Reason]
-	goAway  atomic.Pointer[goAway]
+	hung    atomic.Bool                        // nc is closed, or being closed
+	away    atomic.Pointer[xhttp2.GoAwayError] // the server's last GOAWAY
 
-	// mu guards what follows. No function of x/net, and none of those that Watch was given, is called under it.
-	mu       sync.Mutex
-	retire   func(Reason)
-	resize   func(int)
-	allowed  uint32 // streams, by the server
-	settled  bool   // its first SETTINGS have come
-	open     int    // exchanges
-	since    int64  // when open left zero
-	monitor  *time.Timer
-	watching bool      // monitor is armed, or at work
-	latest   *Exchange // head of the list of those open
-	check    *check    // under way
+	in input // belongs to the reading goroutine
+
+	// mu guards what follows, and the marked fields of every exchange. Nothing that blocks, no function of the
+	// connection's owner and nobody's hook is called under it, and no other lock is taken.
+	mu      sync.Mutex
+	retire  func(Reason)
+	resize  func(int)
+	failed  error                // why the connection is over; nil: it is not
+	reading readingState         // see receive.go
+	alarm   Alarm                // nil: there is always somebody who reads
+	streams map[uint32]*Exchange // those that are open on either side
+	nextID  uint32
+	queue   []*Exchange // that wait for a stream, in strict mode
+	granted int         // of those that have left the queue and have not opened their stream yet
+	out     output
+	encoder fieldEncoder // writes to out
+	window  sendWindow   // of the connection
+	unread  recvWindow   // of the connection
+	grown   int64        // by how many bytes windows of streams have grown
+	peer    peerSettings
+	pings   pings
 }
 
-// goAway is what the server's GOAWAY says.
-type goAway struct{ last, code uint32 }
-
-// NewConn starts HTTP/2 on nc, which it then owns. The connection's goroutine belongs to x/net and ends with the
-// connection. streams is how many the server is known to allow on such connections, 0 if that is not known. If ctx ends
-// before the first bytes are written, nc is closed and the cause returned.
-func (e *Engine) NewConn(ctx context.Context, nc net.Conn, streams int) (*Conn, error) {
-	if streams <= 0 {
-		streams = initialStreams
+// NewConn starts HTTP/2 on nc, which it then owns. If ctx ends before the first bytes are written, nc is closed and the
+// cause returned.
+func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, error) {
+	if known.Streams <= 0 {
+		known.Streams = initialStreams
 	}
-	c := &Conn{engine: e, nc: nc, born: time.Now(), allowed: uint32(streams)}
-	c.wire = newWire(nc, c)
-	var seen net.Conn = c.wire
+	c := &Conn{
+		engine: e, nc: nc, born: time.Now(),
+		streams: make(map[uint32]*Exchange), nextID: 1,
+		window: initialWindow,
+		unread: recvWindow{size: e.connWindow, left: e.connWindow},
+		peer:   newPeerSettings(uint32(min(known.Streams, math.MaxInt32))),
+	}
+	c.pings.init(known.PingAfter)
+	c.out.turn.L = &c.mu
+	c.encoder.Encoder = hpack.NewEncoder(&c.out)
+	c.encoder.SetMaxDynamicTableSizeLimit(e.encoderTable)
+	c.in.decoder = hpack.NewDecoder(e.decoderTable, c.in.field)
 	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		seen = tlsWire{c.wire, t.ConnectionState()}
+		state := t.ConnectionState()
+		c.tls = &state
 	}
-	stop := context.AfterFunc(ctx, func() { c.wire.Close() })
-	cc, err := e.t.NewClientConn(seen)
+	stop := context.AfterFunc(ctx, func() { c.hangUp() })
+	err := c.write(e.preface)
 	if !stop() {
-		if err == nil {
-			cc.Close()
-		}
+		nc.Close()
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	c.cc = cc
+	c.mu.Lock()
+	c.startReadingLocked()
+	c.mu.Unlock()
 	return c, nil
 }
 
@@ -127,8 +146,8 @@ func (c *Conn) Ended() Reason {
 
 // TurnedOver says that the server, having served the connection for a while, has said that it takes no more streams.
 func (c *Conn) TurnedOver() bool {
-	away := c.goAway.Load()
-	return away != nil && away.code == codeNo && away.last > 0
+	away := c.away.Load()
+	return away != nil && away.ErrCode == xhttp2.ErrCodeNo && away.LastStreamID > 0
 }
 
 // Retire has the connection take no new stream.
@@ -136,12 +155,8 @@ func (c *Conn) Retire(why Reason) { c.over(why) }
 
 // Close closes the connection at once, with whatever goes on there.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	if c.monitor != nil {
-		c.monitor.Stop()
-	}
-	c.mu.Unlock()
-	return c.cc.Close()
+	c.fail(errClosed, ReasonPeerClosed)
+	return c.hangUp()
 }
 
 // now is the connection's clock, in nanoseconds.
@@ -160,65 +175,41 @@ func (c *Conn) over(why Reason) {
 	}
 }
 
-// saw is told of the frames that are looked at.
-func (c *Conn) saw(f frame) {
-	switch f.kind {
-	case frameSettings:
-		if f.flags&flagAck == 0 {
-			c.sawSettings(f)
-		}
-	case frameGoAway:
-		if last, code, ok := f.goAway(); ok {
-			c.goAway.Store(&goAway{last, code})
-			c.over(ReasonGoAway)
-		}
-	case frameRSTStream:
-		if code, ok := f.code(); ok && code == codeProtocol {
-			c.over(ReasonProtocol) // as x/net does: who is wrong is hard to say
-		}
-	}
-}
-
-// sawSettings learns how many streams the server allows (RFC 9113 section 6.5.2).
-func (c *Conn) sawSettings(f frame) {
-	var stuck []*Exchange
+// fail ends the connection and every exchange on it. The first error counts. It does not close nc.
+func (c *Conn) fail(err error, why Reason) {
 	c.mu.Lock()
-	allowed, ok := f.setting(settingMaxConcurrentStreams)
-	switch {
-	case ok:
-		c.allowed = allowed
-	case !c.settled:
-		c.allowed = defaultStreams
+	if c.failed != nil {
+		c.mu.Unlock()
+		return
 	}
-	c.settled = true
-	if c.noneLocked() {
-		for x := c.latest; x != nil; x = x.next {
-			if x.stream.Load() == 0 {
-				stuck = append(stuck, x)
-			}
-		}
+	c.failed = err
+	if code, ok := err.(xhttp2.ConnectionError); ok {
+		c.out.goAway(xhttp2.ErrCode(code))
 	}
-	capacity, resize := c.capacityLocked(), c.resize
 	c.mu.Unlock()
-	if resize != nil {
-		resize(capacity)
+	c.over(why) // first, so that nobody who is sent away comes back
+	if away := c.away.Load(); away != nil && (err == io.ErrUnexpectedEOF || isNetRead(err)) {
+		err = *away
 	}
-	for _, x := range stuck {
-		x.Cancel(errNoStreams)
+	c.mu.Lock()
+	for _, x := range c.streams {
+		x.protocol = x.protocol || why == ReasonProtocol
+		x.abortLocked(err, noReset)
 	}
+	for _, x := range c.queue {
+		x.abortLocked(err, noReset)
+	}
+	c.queue = nil
+	for _, x := range c.peer.waiting {
+		x.cond.Broadcast()
+	}
+	c.out.turn.Broadcast()
+	c.pings.endLocked()
+	c.mu.Unlock()
 }
 
-// capacityLocked is how many exchanges the connection serves at a time.
-func (c *Conn) capacityLocked() int {
-	n := int(min(c.allowed, math.MaxInt32))
-	if c.engine.strict {
-		n = math.MaxInt32
-	}
-	if limit := c.engine.maxStreams; limit > 0 {
-		n = min(n, limit)
-	}
-	return n
+// isNetRead says that reading has failed with an error of the network.
+func isNetRead(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "read"
 }
-
-// noneLocked says that the server allows no streams at all, so that requests would wait for ever.
-func (c *Conn) noneLocked() bool { return c.settled && c.allowed == 0 && !c.engine.strict }

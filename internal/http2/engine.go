@@ -1,15 +1,7 @@
-// Package http2 runs exchanges on HTTP/2 connections (RFC 9113) that others have opened and others pool. The
-// protocol itself is golang.org/x/net/http2, which only this package imports: one [Engine] for a configuration, one
-// [Conn] for a connection, one [Exchange] for a request.
-//
-// What x/net keeps to itself is observed rather than asked for: the frames that pass by tell the number of streams
-// that the server allows, its GOAWAY, and when it was last heard. So the package never holds a lock while it calls
-// x/net, and needs no more of it than making a connection, a round trip, a ping and a close.
 package http2
 
-//lint:file-ignore SA1019 x/net/http2 is deprecated in favor of the copy inside net/http, which offers no way to make a connection of a net.Conn; it is kept up with the same fixes, and earlier
-
 import (
+	"encoding/binary"
 	"math"
 	"net/http"
 	"time"
@@ -21,14 +13,18 @@ const (
 	defaultPingAfter   = 15 * time.Second // SendPingTimeout
 	defaultPingTimeout = 15 * time.Second
 
-	// checkTimeout bounds the ping before a reuse, for which a request waits.
-	checkTimeout = 2 * time.Second
-
 	// initialStreams is how many streams a connection serves before its server has said how many, if it has not said
-	// so on another one; RFC 9113 section 6.5.2 recommends that it is no less. It refuses what is beyond.
+	// so on another one; RFC 9113 section 6.5.2 recommends that it is no less. The server refuses what is beyond.
 	initialStreams = 100
 	// defaultStreams is how many streams a connection serves whose server sets no limit.
 	defaultStreams = 1000
+
+	defaultHeaderList  = 10 << 20 // bytes
+	defaultTable       = 4 << 10  // bytes of a dynamic table (RFC 9113 section 6.5.2)
+	defaultMaxFrame    = 16 << 10 // bytes of a payload
+	largestMaxFrame    = 1<<24 - 1
+	fieldOverhead      = 32 // bytes that a field counts besides its name and its value
+	typicalFieldsExtra = 10 * fieldOverhead
 )
 
 // Config is what a Transport says about HTTP/2.
@@ -41,28 +37,49 @@ type Config struct {
 	MaxStreams             int // of a connection at a time, if the server does not allow less; 0: what it allows
 }
 
-// Engine makes connections. It is safe for concurrent use.
+// Engine makes connections that have their configuration in common. It is safe for concurrent use.
 type Engine struct {
-	t           *xhttp2.Transport
-	maxStreams  int
-	strict      bool
-	pingAfter   time.Duration // negative: never
-	pingTimeout time.Duration
-	timed       bool // writes have a deadline
+	maxStreams    int
+	strict        bool          // exchanges wait on the connection for a stream
+	pingAfter     time.Duration // negative: never
+	pingTimeout   time.Duration
+	writeTimeout  time.Duration // 0: none
+	headerTimeout time.Duration // 0: none
+	expectTimeout time.Duration // 0: the body is sent at once
+	gzip          bool
+	maxHeader     int64  // bytes of a header list, as the RFC counts them
+	maxFrame      uint32 // bytes of a payload that the server may send
+	decoderTable  uint32
+	encoderTable  uint32
+	streamWindow  int64 // the most that one stream's window grows to
+	connWindow    int64 // of the whole connection
+	connBounded   bool  // connWindow is given back as bodies are read, rather than as they arrive
+	countError    func(string)
+	preface       []byte // what a connection says first
 }
 
 // New returns an Engine.
-func New(c Config) (*Engine, error) {
-	settings := http.HTTP2Config{}
+func New(c Config) *Engine {
+	var h http.HTTP2Config
 	if c.HTTP2 != nil {
-		settings = *c.HTTP2
+		h = *c.HTTP2
 	}
 	e := &Engine{
-		maxStreams:  c.MaxStreams,
-		strict:      settings.StrictMaxConcurrentRequests,
-		pingAfter:   settings.SendPingTimeout,
-		pingTimeout: settings.PingTimeout,
-		timed:       settings.WriteByteTimeout > 0,
+		maxStreams:    c.MaxStreams,
+		strict:        h.StrictMaxConcurrentRequests,
+		pingAfter:     h.SendPingTimeout,
+		pingTimeout:   h.PingTimeout,
+		writeTimeout:  max(0, h.WriteByteTimeout),
+		headerTimeout: max(0, c.ResponseHeaderTimeout),
+		expectTimeout: max(0, c.ExpectContinueTimeout),
+		gzip:          !c.DisableCompression,
+		maxHeader:     defaultHeaderList,
+		maxFrame:      uint32(within(h.MaxReadFrameSize, defaultMaxFrame, largestMaxFrame, defaultMaxFrame)),
+		decoderTable:  uint32(within(h.MaxDecoderHeaderTableSize, 1, math.MaxInt32, defaultTable)),
+		encoderTable:  uint32(within(h.MaxEncoderHeaderTableSize, 1, math.MaxInt32, defaultTable)),
+		streamWindow:  int64(within(h.MaxReceiveBufferPerStream, 1, maxWindow, defaultStreamWindow)),
+		connWindow:    defaultConnWindow,
+		countError:    h.CountError,
 	}
 	if e.pingAfter == 0 {
 		e.pingAfter = defaultPingAfter
@@ -70,21 +87,44 @@ func New(c Config) (*Engine, error) {
 	if e.pingTimeout <= 0 {
 		e.pingTimeout = defaultPingTimeout
 	}
-	// A request that finds the server's limit reached waits in the connection for the moment that a stream which has
-	// just ended takes to be cleared away; without this x/net would refuse it.
-	settings.StrictMaxConcurrentRequests = true
-	settings.SendPingTimeout = 0 // the pings are ours: see ping.go
-	settings.PingTimeout = 0
-	var err error
-	e.t, err = xhttp2.ConfigureTransports(&http.Transport{
-		HTTP2:                 &settings,
-		ResponseHeaderTimeout: c.ResponseHeaderTimeout,
-		ExpectContinueTimeout: c.ExpectContinueTimeout,
-		DisableCompression:    c.DisableCompression,
-	})
-	if err != nil {
-		return nil, err
+	if n := c.MaxResponseHeaderBytes; n > 0 {
+		e.maxHeader = min(n+typicalFieldsExtra, math.MaxUint32)
 	}
-	e.t.MaxHeaderListSize = uint32(min(max(0, c.MaxResponseHeaderBytes), math.MaxUint32))
-	return e, nil
+	if n := within(h.MaxReceiveBufferPerConnection, initialWindow, maxWindow-initialWindow, 0); n > 0 {
+		e.connWindow, e.connBounded = int64(n)+initialWindow, true
+	}
+	e.preface = e.makePreface()
+	return e
+}
+
+// within returns n, or otherwise if n is not from low to high.
+func within(n, low, high, otherwise int) int {
+	if n < low || n > high {
+		return otherwise
+	}
+	return n
+}
+
+// firstWindow is what every stream begins with.
+func (e *Engine) firstWindow() int64 { return min(e.streamWindow, smallWindow) }
+
+// makePreface returns the client's preface: the magic octets, SETTINGS, and the window of the connection (RFC 9113
+// section 3.4).
+func (e *Engine) makePreface() []byte {
+	settings := []xhttp2.Setting{
+		{ID: xhttp2.SettingEnablePush, Val: 0},
+		{ID: xhttp2.SettingInitialWindowSize, Val: uint32(e.firstWindow())},
+		{ID: xhttp2.SettingMaxFrameSize, Val: e.maxFrame},
+		{ID: xhttp2.SettingMaxHeaderListSize, Val: uint32(e.maxHeader)},
+	}
+	if e.decoderTable != defaultTable {
+		settings = append(settings, xhttp2.Setting{ID: xhttp2.SettingHeaderTableSize, Val: e.decoderTable})
+	}
+	b := []byte(xhttp2.ClientPreface)
+	b = appendFrame(b, 6*len(settings), xhttp2.FrameSettings, 0, 0)
+	for _, s := range settings {
+		b = binary.BigEndian.AppendUint16(b, uint16(s.ID))
+		b = binary.BigEndian.AppendUint32(b, s.Val)
+	}
+	return appendUint32Frame(b, xhttp2.FrameWindowUpdate, 0, uint32(e.connWindow-initialWindow))
 }

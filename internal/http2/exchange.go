@@ -1,143 +1,459 @@
 package http2
 
-//lint:file-ignore SA1019 see engine.go
-
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Exchange is one request and its response, on a stream. Make it with [Conn.NewExchange] and call Run once.
+var (
+	// errEnded is why nothing more happens on a stream whose exchange is over.
+	errEnded = errors.New("peerpool: the exchange has ended")
+
+	errHeaderTimeout error = timeoutError("http2: timeout awaiting response headers")
+)
+
+// timeoutError is a net.Error whose Timeout is true.
+type timeoutError string
+
+func (e timeoutError) Error() string { return string(e) }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
+
+// Exchange is one request and its response, on a stream. Make it with [Conn.NewExchange] and call Run once. The
+// response, its body and the first values of its header are part of it, so that they are one allocation.
 type Exchange struct {
-	c        *Conn
-	req      *http.Request
-	ctx      traced                // of the request, with hooks of ours
-	canceled chan struct{}         // closed by Cancel
-	cause    atomic.Pointer[error] // of that
-	owner    exchange.Owner
+	c     *Conn
+	req   *http.Request
+	ctx   context.Context
+	trace *httptrace.ClientTrace
+	owner exchange.Owner
+
+	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then the end of the
+	// context is noticed wherever the exchange is not blocked.
+	HeedLater bool
 
 	exchange.Outcome // valid after Run
 
-	prev, next *Exchange     // among the open ones of the connection, guarded by Conn.mu
-	upload     *upload       // nil: no body
-	body       body          // of the response
-	unheed     func() bool   // stops heeding the context once the response is the caller's; nil: it is not heeded
-	heard      int64         // Conn.heard when it began
-	stream     atomic.Uint32 // 0: its HEADERS have not been written
-	headed     atomic.Bool   // a byte of the response has come
-	ended      atomic.Bool
-	discarded  atomic.Bool
+	head    bool // the method is HEAD
+	gzip    bool // asked for
+	begun   int64
+	resp    http.Response
+	values  [4]string
+	upload  *upload // of the request's body; nil: there is none, or it lies in memory and goes out with the head
+	nothing bool    // the response has no body; set by Run
+
+	// Conn.mu guards what follows.
+	cond     sync.Cond
+	id       uint32     // of the stream; 0: there is none
+	window   sendWindow // of the stream
+	unread   recvWindow
+	growth   growth
+	grown    int64 // by how many bytes unread has grown
+	left     int64 // bytes of the response to come; -1: not known
+	over     error // why the stream has ended before its time
+	cause    error // what Cancel was called with
+	chunks   []*chunk
+	room     [2]*chunk // where chunks begins
+	buffered int       // bytes in chunks
+	trailer  http.Header
+	interim  []interim // to be told
+	interims int64     // bytes of all interim heads
+	stop     func() bool
+	timer    *time.Timer // for the head
+
+	resetCode xhttp2.ErrCode // with which the server has reset the stream
+	reset     bool           // it has
+	granted   bool           // it may open its stream
+	sent      bool           // the request, to its end
+	headed    bool           // the final head has come
+	received  bool           // the response, to its end
+	bare      bool           // the final head has ended the stream
+	started   bool           // a byte of the response has come
+	protocol  bool           // the server has broken the protocol
+	proceed   bool           // 100 Continue has come
+	unwanted  bool           // the server does not want the rest of the request's body
+	stirred   bool           // see input.stir
+	reading   bool           // somebody copies out of the first chunk
+	closed    bool           // the response's body
+	discarded bool           // by exchange.Discard
+	handed    bool           // the caller has the response, and the exchange ends with its body or its context
+	ended     bool           // ExchangeDone has been or is being called
+	final     error          // what reading the response's body has ended with
 }
-
-// errCanceled is what x/net says of a request whose Cancel channel was closed.
-const errCanceled = "net/http: request canceled"
-
-// errEnded stops what still goes on of an exchange that has failed.
-var errEnded = errors.New("peerpool: the exchange has ended")
 
 // NewExchange returns the exchange of a request, which ends with ctx at the latest. Its owner is told when it has
 // ended.
 func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner exchange.Owner) *Exchange {
-	x := &Exchange{c: c, req: req, owner: owner, canceled: make(chan struct{})}
-	x.ctx.Context = ctx
+	x := &Exchange{c: c, req: req, ctx: ctx, owner: owner, left: -1}
+	x.cond.L = &c.mu
+	x.chunks = x.room[:0]
+	x.trace = httptrace.ContextClientTrace(ctx)
 	return x
 }
 
 // Run sends the request and waits for the head of the response. On success HandOver must be called, and the exchange ends
-// with the body of the response; on failure it has ended already. Then the request's body is closed if it was touched, and left to the
-// caller if it was not.
+// with the body of the response; on failure it has ended already. Then the request's body is closed if it was touched,
+// and left to the caller if it was not.
 func (x *Exchange) Run() (*http.Response, error) {
-	x.heard = x.c.heard.Load()
-	if !x.c.began(x) {
-		x.Refused = true
-		x.end(exchange.EndError)
-		return nil, errNoStreams
+	x.begun = x.c.heard.Load()
+	x.head = x.req.Method == http.MethodHead
+	if !x.HeedLater {
+		x.Heed()
 	}
-	x.ctx.observe(x)
-	req := x.req.WithContext(&x.ctx)
-	req.Cancel = x.canceled // the caller sees to its own
-	if req.Body != nil && req.Body != http.NoBody {
-		x.upload = &upload{body: req.Body}
-		req.Body = x.upload
-	}
-	resp, err := x.c.cc.RoundTrip(req)
+	x.notice()
+	h, err := x.plan()
 	if err != nil {
+		x.Unfit = true
+		return nil, x.fail(fmt.Errorf("http2: %w", err))
+	}
+	x.gzip = h.gzip
+	if err := x.planBody(); err != nil {
 		return nil, x.fail(err)
 	}
-	if x.upload != nil {
-		x.upload.keep()
-		x.Touched = true
+	if err := x.open(&h); err != nil {
+		return nil, x.fail(err)
 	}
-	x.Status = int32(resp.StatusCode)
-	x.respond(resp)
-	return resp, nil
+	x.traceHead(&h)
+	switch u := x.upload; {
+	case u == nil:
+		x.requestSent(nil)
+	case u.inline:
+		u.Close()
+		x.requestSent(nil)
+	default:
+		go u.run()
+	}
+	if err := x.await(); err != nil {
+		return nil, x.fail(err)
+	}
+	return x.respond(), nil
 }
 
-// Cancel ends the exchange. It may be called at any time, from any goroutine. The first cause counts.
-func (x *Exchange) Cancel(cause error) {
-	if x.cause.CompareAndSwap(nil, &cause) {
-		close(x.canceled)
+// open opens the stream (RFC 9113 section 5.1): HEADERS are on their way then, and a small body.
+func (x *Exchange) open(h *head) error {
+	c := x.c
+	c.mu.Lock()
+	err := x.awaitConnectLocked(h)
+	if err == nil {
+		err = c.admitLocked(x)
 	}
-}
-
-// canceledBy returns what Cancel was called with, or the cause of the context's end, or nil.
-func (x *Exchange) canceledBy() error {
-	if cause := x.cause.Load(); cause != nil && *cause != errEnded {
-		return *cause
+	if err == nil && !c.fitsLocked(h, x.req) {
+		x.Unfit, err = true, errHeadTooLarge
+		c.grantLocked()
 	}
-	if x.ctx.Err() != nil {
-		return context.Cause(x.ctx.Context)
+	if err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	c.addLocked(x)
+	c.sendHeadLocked(x, h)
+	switch {
+	case h.ends:
+		x.sentLocked()
+	case x.upload.small != nil:
+		x.sendSmallLocked()
+	}
+	id := x.id
+	c.unlockAndFlush()
+	if id > maxStreamID {
+		c.over(ReasonStreamIDs)
 	}
 	return nil
 }
 
-// endedBy says that an error of x/net's is that of an exchange that was canceled like this.
-func (x *Exchange) endedBy(cause, err error) bool {
-	return cause != nil && (err == x.ctx.Err() || err.Error() == errCanceled)
+// awaitConnectLocked waits for the server's settings where the request needs to know of one (RFC 8441 section 3).
+func (x *Exchange) awaitConnectLocked(h *head) error {
+	c := x.c
+	if h.protocol == "" {
+		return nil
+	}
+	for !c.peer.seen && x.over == nil && c.failed == nil {
+		c.peer.waiting = append(c.peer.waiting, x)
+		x.cond.Wait()
+	}
+	switch {
+	case x.over != nil:
+		return x.over
+	case c.failed != nil:
+		return c.failed
+	case !c.peer.connect:
+		x.Unfit = true
+		return errNotExtended
+	}
+	return nil
+}
+
+// requestSent is called when the request has been sent to its end, or err has ended that.
+func (x *Exchange) requestSent(err error) {
+	if t := x.trace; t != nil && t.WroteRequest != nil {
+		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	limit := x.c.engine.headerTimeout
+	if err != nil || limit == 0 {
+		return
+	}
+	x.c.mu.Lock()
+	if !x.headed && x.over == nil {
+		x.timer = time.AfterFunc(limit, x.timedOut)
+	}
+	x.c.mu.Unlock()
+}
+
+func (x *Exchange) timedOut() {
+	x.c.mu.Lock()
+	if !x.headed {
+		x.abortLocked(errHeaderTimeout, xhttp2.ErrCodeCancel)
+	}
+	x.c.unlockAndFlush()
+}
+
+// await waits for the head of the final response, and tells of those before it.
+func (x *Exchange) await() error {
+	c := x.c
+	told := x.trace == nil
+	c.mu.Lock()
+	for {
+		for !x.headed && x.over == nil && len(x.interim) == 0 {
+			x.cond.Wait()
+		}
+		interim := x.interim
+		x.interim = nil
+		headed, started, over := x.headed, x.started, x.over
+		c.mu.Unlock()
+		if !told && started {
+			told = true
+			if t := x.trace; t.GotFirstResponseByte != nil {
+				t.GotFirstResponseByte()
+			}
+		}
+		for _, i := range interim {
+			x.traceInterim(i)
+		}
+		switch {
+		case headed:
+			return nil
+		case len(interim) > 0:
+		case over != nil:
+			return over
+		}
+		c.mu.Lock()
+		if len(interim) > 0 && x.trace.Got1xxResponse != nil {
+			x.interims = 0 // whoever watches them limits them
+		}
+	}
+}
+
+// traceHead tells of the head, which has been written or is about to be.
+func (x *Exchange) traceHead(h *head) {
+	t := x.trace
+	if t == nil {
+		return
+	}
+	if t.WroteHeaderField != nil {
+		h.each(x.req, fieldTracer(t.WroteHeaderField))
+	}
+	if t.WroteHeaders != nil {
+		t.WroteHeaders()
+	}
+}
+
+// traceInterim tells of an interim response, whose watcher may have seen enough.
+func (x *Exchange) traceInterim(i interim) {
+	t := x.trace
+	if t.Got1xxResponse != nil {
+		if err := t.Got1xxResponse(i.status, textproto.MIMEHeader(i.header)); err != nil {
+			x.c.mu.Lock()
+			x.abortLocked(xhttp2.StreamError{StreamID: x.id, Code: xhttp2.ErrCodeProtocol, Cause: err}, xhttp2.ErrCodeProtocol)
+			x.c.unlockAndFlush()
+		}
+	}
+	if i.status != http.StatusContinue {
+		return
+	}
+	if t.Got100Continue != nil {
+		t.Got100Continue()
+	}
+	x.c.mu.Lock()
+	x.proceed = true
+	x.cond.Broadcast()
+	x.c.mu.Unlock()
+}
+
+// respond completes the response, whose head has come.
+func (x *Exchange) respond() *http.Response {
+	r := &x.resp
+	r.Status = statusText(r.StatusCode)
+	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
+	r.TLS, r.Request = x.c.tls, x.req
+	x.announceTrailer()
+	c := x.c
+	c.mu.Lock()
+	if x.timer != nil {
+		x.timer.Stop()
+	}
+	empty := x.bare
+	if empty && r.ContentLength < 0 && !x.head {
+		r.ContentLength = 0
+	}
+	missing := x.left > 0
+	if r.StatusCode > 299 {
+		x.unwanted = true // as net/http takes it
+		x.cond.Broadcast()
+	}
+	c.mu.Unlock()
+	if x.upload != nil {
+		x.Touched = true
+		if r.StatusCode > 299 {
+			x.upload.Stop()
+		}
+	}
+	x.Wrote, x.Started, x.Status = true, true, int32(r.StatusCode)
+	switch {
+	case x.head || empty && !missing:
+		r.Body, x.nothing = noBody{}, true
+	default:
+		r.Body = (*body)(x)
+		if x.gzip && isGzip(r.Header) {
+			x.ungzip()
+		}
+	}
+	return r
+}
+
+func statusText(code int) string {
+	if code == http.StatusOK {
+		return "200 OK"
+	}
+	return strconv.Itoa(code) + " " + http.StatusText(code)
+}
+
+// announceTrailer makes keys of the names in a Trailer field.
+func (x *Exchange) announceTrailer() {
+	r := &x.resp
+	said := r.Header["Trailer"]
+	if said == nil {
+		return
+	}
+	delete(r.Header, "Trailer")
+	r.Trailer = make(http.Header)
+	for _, line := range said {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				r.Trailer[textproto.CanonicalMIMEHeaderKey(name)] = nil
+			}
+		}
+	}
+}
+
+// Heed has the end of the context end the exchange, whatever it is doing.
+func (x *Exchange) Heed() {
+	if x.ctx.Done() == nil {
+		return
+	}
+	stop := context.AfterFunc(x.ctx, x.contextEnded)
+	x.c.mu.Lock()
+	ended := x.ended
+	if !ended {
+		x.stop = stop
+	}
+	x.c.mu.Unlock()
+	if ended {
+		stop()
+	}
+}
+
+// notice is called wherever the exchange could go on although its context has ended, while nobody may listen yet.
+func (x *Exchange) notice() {
+	if x.ctx.Err() != nil {
+		x.contextEnded()
+	}
+}
+
+func (x *Exchange) contextEnded() {
+	cause := context.Cause(x.ctx)
+	exchange.AwaitClient(x.req, cause)
+	x.Cancel(cause)
+}
+
+// Cancel ends the exchange, also if the caller has the response already and neither reads nor closes that any more. It
+// may be called at any time, from any goroutine. The first cause counts.
+func (x *Exchange) Cancel(cause error) {
+	c := x.c
+	c.mu.Lock()
+	if x.ended {
+		c.mu.Unlock()
+		return
+	}
+	if x.cause == nil && x.over == nil {
+		x.cause = cause
+	}
+	x.abortLocked(cause, xhttp2.ErrCodeCancel)
+	handed := x.handed
+	c.unlockAndFlush()
+	if handed {
+		x.end(exchange.GivenUp(x.ctx))
+	}
+}
+
+// HandOver says that the response is about to be the caller's, who may lose interest in it: from now on the end of the
+// context is that of the exchange, also if nobody reads or closes the body any more. Without a body it is over now.
+func (x *Exchange) HandOver() {
+	if x.nothing {
+		x.end(exchange.Reusable)
+		return
+	}
+	c := x.c
+	c.mu.Lock()
+	x.handed = true
+	canceled := x.cause != nil
+	c.mu.Unlock()
+	if canceled {
+		x.end(exchange.GivenUp(x.ctx))
+	} else {
+		x.notice()
+	}
 }
 
 // fail finds out what became of a request that has no response, and ends the exchange.
 func (x *Exchange) fail(err error) error {
-	id := x.stream.Load()
-	x.Started = x.headed.Load()
-	// x/net returns as soon as a request is canceled, and may write it nevertheless.
-	cause := x.canceledBy()
-	x.Wrote = id != 0 || cause != nil
-	err = x.c.lossOf(err)
-	stuck := cause == errNoStreams
-	x.Lost = err == ErrLost || stuck
-	x.Unfit = !x.Wrote && unfit(err)
-	if reset, ok := errors.AsType[xhttp2.StreamError](err); ok {
-		x.Reset = true
-		x.Refused = reset.Code == xhttp2.ErrCodeRefusedStream
-		x.WantsHTTP1 = reset.Code == xhttp2.ErrCodeHTTP11Required
+	c := x.c
+	c.mu.Lock()
+	x.abortLocked(err, xhttp2.ErrCodeCancel)
+	if x.timer != nil {
+		x.timer.Stop()
 	}
-	if away := x.c.goAway.Load(); away != nil && (id > away.last || id == 0) {
-		x.WantsHTTP1 = away.code == codeHTTP11Required
-		// A server that turns the first request away has a quarrel with us, not with the connection.
-		x.Refused = away.code == codeNo || id != 1
-		x.TurnedOver = x.c.TurnedOver()
-	}
-	if x.upload != nil {
-		var failed error
-		if x.Touched, failed = x.upload.outcome(); failed != nil {
-			err = &exchange.BodyError{Err: failed}
+	canceled := x.cause != nil
+	x.Wrote, x.Started = x.id != 0, x.started
+	x.Protocol = x.protocol
+	x.Lost = err == ErrLost
+	x.Reset = x.reset
+	x.Refused = !canceled && x.unprocessedLocked()
+	x.TurnedOver = x.Refused && !x.reset && c.TurnedOver()
+	x.WantsHTTP1 = x.reset && x.resetCode == xhttp2.ErrCodeHTTP11Required || !x.reset && x.deniedLocked()
+	c.unlockAndFlush()
+	if u := x.upload; u != nil {
+		u.Stop()
+		if x.Touched = u.Touched(); x.Touched {
+			u.Finish()
 		}
 	}
 	how := exchange.EndError
 	switch {
 	case x.Unfit:
 		how = exchange.EndUnfit
-	case stuck:
-		err = errNoStreams
-	case cause != nil:
-		how = exchange.GivenUp(x.ctx.Context)
+	case canceled:
+		how = exchange.GivenUp(x.ctx)
 	case exchange.IsTimeout(err):
 		how = exchange.EndTimeout
 	}
@@ -145,44 +461,42 @@ func (x *Exchange) fail(err error) error {
 	return err
 }
 
-// unfit says that x/net could not make a header list of a request that was not written: the only errors of its own
-// that it wraps.
-func unfit(err error) bool {
-	return errors.Unwrap(err) != nil && strings.HasPrefix(err.Error(), "http2: ")
-}
-
-// end ends the exchange, once.
+// end ends the exchange, once. What there still is of the stream is ended, too.
 func (x *Exchange) end(how exchange.End) {
-	if x.unheed != nil {
-		x.unheed()
-	}
-	x.finish(how)
-}
-
-// HandOver says that the response is about to be the caller's, who may lose interest in it: from now on the end of the
-// context is that of the exchange, also if nobody reads or closes the body any more. Without a body it is over now.
-func (x *Exchange) HandOver() {
-	switch {
-	case x.body.x == nil:
-		x.end(exchange.Reusable)
-	case x.ctx.Done() != nil:
-		x.unheed = context.AfterFunc(x.ctx.Context, x.abandoned)
-	}
-}
-
-func (x *Exchange) abandoned() { x.finish(exchange.GivenUp(x.ctx.Context)) }
-
-func (x *Exchange) finish(how exchange.End) {
-	if x.ended.Swap(true) {
+	c := x.c
+	c.mu.Lock()
+	if x.ended {
+		c.mu.Unlock()
 		return
 	}
-	c := x.c
-	c.finished(x)
-	if how != exchange.Reusable && how != exchange.EndUnfit {
-		if heard := c.heard.Load(); heard == x.heard {
-			c.suspect.Store(heard + 1) // nothing has come since the request began
-		}
-		x.Cancel(errEnded)
+	x.ended = true
+	if x.discarded {
+		how = exchange.EndDiscarded
+	}
+	stop := x.stop
+	x.stop = nil
+	x.endStreamLocked()
+	c.discardedLocked(int64(x.buffered))
+	c.unlockAndFlush()
+	if stop != nil {
+		stop()
+	}
+	if heard := c.heard.Load(); how != exchange.Reusable && how != exchange.EndUnfit && heard == x.begun {
+		c.suspect.Store(heard + 1) // nothing has come since the request began
+	}
+	if x.upload != nil && x.Touched {
+		x.upload.Finish()
 	}
 	x.owner.ExchangeDone(how, x.Outcome)
+}
+
+// endStreamLocked resets a stream that is still open. One is left alone on which nothing but its end can come.
+func (x *Exchange) endStreamLocked() {
+	switch {
+	case x.received:
+		x.abortLocked(errEnded, xhttp2.ErrCodeNo) // the rest of the request is not wanted
+	case x.sent && x.headed && x.bodiless():
+	default:
+		x.abortLocked(errEnded, xhttp2.ErrCodeCancel)
+	}
 }

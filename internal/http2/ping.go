@@ -1,109 +1,235 @@
 package http2
 
-//lint:file-ignore SA1019 see engine.go
-
 import (
 	"context"
-	"errors"
-	"io"
+	"sync/atomic"
 	"time"
 
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// A connection whose peer is gone without a word looks like one whose peer is slow. Two pings tell them apart (RFC
-// 9113 section 6.7): while exchanges are open and nothing has come for a while, one that ends the connection if it is
-// not answered; and before an exchange on a connection that has been quiet, a short one.
+// A connection whose peer is gone without a word looks like one whose peer is slow. Probes tell them apart: while
+// streams are open and nothing has come for a while, one that ends the connection if nothing comes of it either; and
+// before an exchange on a connection that has been quiet, a short one.
+//
+// A probe is a PING (RFC 9113 section 6.7). Servers of gRPC count those that they did not send anything before, and end
+// the connection of a client that sends more than one in five minutes. So there is no second one in that time, unless
+// HEADERS or DATA have come since the first was answered; a probe between is an empty SETTINGS, which must be
+// acknowledged at once, too (section 6.5.3).
 
-// began counts an exchange, and has the connection monitored while there are any. It returns false if the server
-// allows none.
-func (c *Conn) began(x *Exchange) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	x.next = c.latest
-	if x.next != nil {
-		x.next.prev = x
-	}
-	c.latest = x
-	c.open++
-	if c.open == 1 {
-		c.since = c.now()
-	}
-	c.armLocked()
-	return !c.noneLocked()
+const (
+	// checkTimeout bounds the probe before a reuse, for which a request waits.
+	checkTimeout = 2 * time.Second
+
+	// pingDistance is what servers of gRPC ask for by default, and a margin for the network's jitter.
+	pingDistance = 5*time.Minute + 15*time.Second
+	// maxPingDistance bounds what is learned from servers that ask for more.
+	maxPingDistance = time.Hour
+)
+
+// pings is what is known of the server's liveliness. Conn.mu guards it, but for probing.
+type pings struct {
+	probing atomic.Bool // probe is not nil
+	probe   *probe      // under way
+	timer   *time.Timer
+	armed   bool  // timer is set, or at work
+	since   int64 // when the first of the open streams began
+	active  bool  // streams have been opened since the timer was last at work
+
+	pinged   int64         // when the last PING was sent; 0: never
+	acked    bool          // it has been answered
+	fresh    bool          // HEADERS or DATA have come since
+	distance time.Duration // of PINGs without those
+	strict   bool          // of all PINGs: the server has said that there were too many
+	learned  time.Duration // see Conn.PingDistance
 }
 
-// armLocked arms the monitor, if it is not armed.
-func (c *Conn) armLocked() {
-	if c.watching || c.engine.pingAfter < 0 {
+// probe is one under way.
+type probe struct {
+	sent int64         // when
+	done chan struct{} // closed at its end
+	ok   bool          // something has come; valid when done is closed
+}
+
+func (p *pings) init(known time.Duration) {
+	p.distance, p.strict = pingDistance, known > 0
+	if known > 0 {
+		p.distance = known
+	}
+}
+
+// calmLocked is called when the server has said that there were too many PINGs.
+func (p *pings) calmLocked() { p.learned = min(2*p.distance, maxPingDistance) }
+
+// beganLocked notes that a stream has been opened.
+func (p *pings) beganLocked(c *Conn) {
+	if len(c.streams) == 1 {
+		p.since = c.now()
+	}
+	p.active = true
+	p.armLocked(c)
+}
+
+// armLocked sets the timer, if it is not set and has something to do.
+func (p *pings) armLocked(c *Conn) {
+	if p.armed || c.failed != nil {
 		return
 	}
-	c.watching = true
-	if c.monitor == nil {
-		c.monitor = time.AfterFunc(c.engine.pingAfter, c.look)
+	wait := c.engine.pingAfter
+	if c.alarm != nil && (wait < 0 || wait > linger) {
+		wait = linger
+	}
+	if wait < 0 || c.alarm == nil && len(c.streams) == 0 {
+		return
+	}
+	p.setLocked(c, wait)
+}
+
+func (p *pings) setLocked(c *Conn, wait time.Duration) {
+	p.armed = true
+	if p.timer == nil {
+		p.timer = time.AfterFunc(wait, c.look)
 	} else {
-		c.monitor.Reset(c.engine.pingAfter)
+		p.timer.Reset(wait)
 	}
 }
 
-// finished is the end of an exchange.
-func (c *Conn) finished(x *Exchange) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if x.prev != nil {
-		x.prev.next = x.next
-	} else {
-		c.latest = x.next
+// endLocked is called when the connection has failed.
+func (p *pings) endLocked() {
+	if p.timer != nil {
+		p.timer.Stop()
 	}
-	if x.next != nil {
-		x.next.prev = x.prev
-	}
-	x.prev, x.next = nil, nil
-	c.open--
+	p.concludeLocked(false)
 }
 
-// look is what the monitor's timer calls, on a goroutine that ends with this call.
+func (p *pings) concludeLocked(ok bool) {
+	if p.probe != nil {
+		p.probe.ok = ok
+		close(p.probe.done)
+		p.probe = nil
+		p.probing.Store(false)
+	}
+}
+
+// look is what the timer calls, on a goroutine that ends with this call.
 func (c *Conn) look() {
 	c.mu.Lock()
-	if c.open == 0 {
-		c.watching = false // the next exchange arms it again
+	p := &c.pings
+	p.armed = false
+	if c.failed != nil {
 		c.mu.Unlock()
 		return
 	}
-	quiet := time.Duration(c.now() - max(c.heard.Load(), c.since))
-	if left := c.engine.pingAfter - quiet; left > 0 {
-		c.monitor.Reset(left)
+	if len(c.streams) == 0 {
+		c.settleDown()
+		return
+	}
+	p.active = false
+	next, lost := c.watchOverLocked()
+	if lost {
+		c.mu.Unlock()
+		c.fail(ErrLost, ReasonPingTimeout)
+		c.hangUp()
+		return
+	}
+	if c.alarm != nil && (next < 0 || next > linger) {
+		next = linger
+	}
+	if next >= 0 {
+		p.setLocked(c, next)
+	}
+	c.unlockAndFlush()
+}
+
+// settleDown has a connection without streams rest, if it has had none for a while. It unlocks.
+func (c *Conn) settleDown() {
+	p := &c.pings
+	if c.alarm == nil || c.reading != reading {
+		c.mu.Unlock()
+		return
+	}
+	if p.active || p.probe != nil || !c.peer.seen {
+		p.active = false
+		p.setLocked(c, linger)
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	if !c.ping(c.engine.pingTimeout) {
-		c.lost.Store(true)
-		c.Close()
-		return
+	c.nc.SetReadDeadline(longAgo)
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// watchOverLocked probes a server that has been quiet while streams are open. It returns when to look again, negative
+// for never; or that the connection is lost.
+func (c *Conn) watchOverLocked() (next time.Duration, lost bool) {
+	after, timeout := c.engine.pingAfter, c.engine.pingTimeout
+	if after < 0 {
+		return -1, false
 	}
+	now := c.now()
+	quietSince := max(c.heard.Load(), c.pings.since)
+	if left := after - time.Duration(now-quietSince); left > 0 {
+		return left, false
+	}
+	if c.pings.probe == nil {
+		c.probeLocked()
+	}
+	left := max(timeout-time.Duration(now-c.pings.probe.sent), after+timeout-time.Duration(now-quietSince))
+	return left, left <= 0
+}
+
+// probeLocked begins a probe. What it sends has to be flushed.
+func (c *Conn) probeLocked() *probe {
+	p := &c.pings
+	now := c.now()
+	if c.mayPingLocked(now) {
+		p.pinged, p.acked, p.fresh = max(now, 1), false, false
+		c.out.frame(xhttp2.FramePing, 0, 0, pingPayload[:])
+	} else {
+		c.peer.acks++
+		c.out.frame(xhttp2.FrameSettings, 0, 0, nil)
+	}
+	p.probe = &probe{sent: now, done: make(chan struct{})}
+	p.probing.Store(true)
+	return p.probe
+}
+
+// mayPingLocked says whether the server will not mind a PING.
+func (c *Conn) mayPingLocked(now int64) bool {
+	p := &c.pings
+	return p.pinged == 0 || p.fresh && !p.strict || time.Duration(now-p.pinged) >= p.distance
+}
+
+var pingPayload = [8]byte{'p', 'e', 'e', 'r', 'p', 'o', 'o', 'l'}
+
+// answered is called when something has come while a probe is under way.
+func (c *Conn) answered() {
 	c.mu.Lock()
-	c.monitor.Reset(c.engine.pingAfter)
+	c.pings.concludeLocked(true)
 	c.mu.Unlock()
+	c.suspect.Store(0)
 }
 
-// ping returns true if the server has answered in time. Otherwise the connection takes no new stream.
-func (c *Conn) ping(timeout time.Duration) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if c.cc.Ping(ctx) == nil {
-		c.suspect.Store(0)
-		return true
+// ping is a PING of the server's, or its answer to ours.
+func (c *Conn) ping(f *xhttp2.PingFrame) error {
+	c.mu.Lock()
+	if f.IsAck() {
+		if f.Data == pingPayload {
+			c.pings.acked = true
+		}
+		c.mu.Unlock()
+		return nil
 	}
-	c.over(ReasonPingTimeout)
-	return false
+	c.out.frame(xhttp2.FramePing, xhttp2.FlagPingAck, 0, f.Data[:])
+	c.out.replies++
+	c.unlockAndFlush()
+	return c.checkReplies()
 }
 
-// check is a ping before a reuse, for all exchanges that are about to begin.
-type check struct {
-	done chan struct{} // closed when ok is set
-	ok   bool
-}
+// sawDataLocked notes that HEADERS or DATA have come.
+func (p *pings) sawDataLocked() { p.fresh = p.acked }
 
 // Quiet says that the connection should be checked before it is used again.
 func (c *Conn) Quiet() bool {
@@ -114,43 +240,37 @@ func (c *Conn) Quiet() bool {
 	return c.suspect.Load() == heard+1 || time.Duration(c.now()-heard) >= c.engine.pingAfter
 }
 
-// Check returns true if the server answers a ping soon. If it does not, the connection takes no new stream; those under
-// way have the time that the monitor gives them, as a server may well be slow. When ctx ends first, Check returns its
-// cause, and the ping goes on.
+// Check returns true if the server answers a probe soon. If it does not, the connection takes no new stream; those under
+// way have the time that look gives them, as a server may well be slow. When ctx ends first, Check returns its
+// cause, and the probe goes on.
 func (c *Conn) Check(ctx context.Context) (bool, error) {
 	c.mu.Lock()
-	p := c.check
-	if p == nil {
-		p = &check{done: make(chan struct{})}
-		c.check = p
-		go c.run(p)
+	if c.failed != nil {
+		c.mu.Unlock()
+		return false, nil
 	}
-	c.mu.Unlock()
+	p := c.pings.probe
+	if p == nil {
+		p = c.probeLocked()
+	}
+	c.startReadingLocked()
+	left := min(checkTimeout, c.engine.pingTimeout) - time.Duration(c.now()-p.sent)
+	c.unlockAndFlush()
+	giveUp := time.NewTimer(max(0, left))
+	defer giveUp.Stop()
 	select {
 	case <-p.done:
-		return p.ok, nil
+	case <-giveUp.C:
 	case <-ctx.Done():
 		return false, context.Cause(ctx)
 	}
-}
-
-// run is a check's goroutine; the timeout of the ping ends it.
-func (c *Conn) run(p *check) {
-	p.ok = c.ping(min(checkTimeout, c.engine.pingTimeout))
-	c.mu.Lock()
-	c.check = nil
-	c.mu.Unlock()
-	close(p.done)
-}
-
-// lossOf returns ErrLost in place of the error with which x/net ends exchanges when we close the connection: the
-// server's own word, that a stream is reset, stands.
-func (c *Conn) lossOf(err error) error {
-	if !c.lost.Load() || err == io.EOF || err == io.ErrUnexpectedEOF {
-		return err
+	select {
+	case <-p.done:
+		if p.ok {
+			return true, nil
+		}
+	default:
 	}
-	if _, reset := errors.AsType[xhttp2.StreamError](err); reset {
-		return err
-	}
-	return ErrLost
+	c.over(ReasonPingTimeout)
+	return false, nil
 }

@@ -1,88 +1,286 @@
 package http2
 
 import (
+	"bytes"
+	"errors"
 	"io"
+	"net/http"
+	"reflect"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	xhttp2 "golang.org/x/net/http2"
 )
 
-// upload is the body of a request, which x/net closes in any case, and we only if it can no longer be sent again.
+// The body of a request. One that lies in memory and is small goes out with the head; any other has a goroutine, which
+// reads it into frames.
+
+const (
+	// maxInline is the size in bytes up to which a body that lies in memory is sent with the head.
+	maxInline = 8 << 10
+
+	// frameBody is how many bytes of a body are read at a time: the payload of one frame.
+	frameBody = 16 << 10
+)
+
+var (
+	errBodyTooLong = errors.New("http2: request body larger than specified content length")
+	errUnwanted    = errors.New("peerpool: the server does not want the rest of the request's body")
+)
+
+// upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body does, or when the
+// stream has ended and the body's Read returns.
 type upload struct {
-	body io.ReadCloser
-
-	mu      sync.Mutex // guards what follows; the body is not called under it
-	touched bool       // reading has begun
-	closed  bool       // by x/net
-	kept    bool       // there is a response: the body will not be sent again
-	done    bool       // body has been closed
-	err     error      // that reading it ended with
+	exchange.Body
+	x      *Exchange
+	length int64  // -1: unknown
+	expect bool   // 100 Continue is waited for
+	small  []byte // what has been read of it, all there is, where it lies in memory; nil: it does not
+	inline bool   // small has gone out with the head
 }
 
-// Read reads from the body, on a goroutine of x/net's, where a panic of the body's would be the end of the program. Once
-// it is closed it is left alone: x/net may still be about to read on behalf of an exchange that has ended, when the body
-// is already the caller's again or the next exchange's.
-func (u *upload) Read(p []byte) (n int, err error) {
-	if !u.touch() {
-		return 0, errEnded
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			n, err = 0, exchange.Panicked(v)
-		}
-		if err != nil && err != io.EOF {
-			u.note(err)
-		}
-	}()
-	return u.body.Read(p)
-}
+// frames holds the frames that bodies are read into.
+var frames = sync.Pool{New: func() any { b := make([]byte, frameHead+frameBody); return &b }}
 
-func (u *upload) touch() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.touched = u.touched || !u.closed
-	return !u.closed
-}
-
-// note keeps what reading the body has failed with.
-func (u *upload) note(err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.closed && u.err == nil { // otherwise it may be the closing that it complains about
-		u.err = err
-	}
-}
-
-func (u *upload) Close() error {
-	u.mu.Lock()
-	u.closed = true
-	u.mu.Unlock()
-	return u.tryClose()
-}
-
-// keep says that there is a response.
-func (u *upload) keep() {
-	u.mu.Lock()
-	u.kept = true
-	u.mu.Unlock()
-	u.tryClose()
-}
-
-// tryClose closes the body if that has been asked for and nobody will want to send it again.
-func (u *upload) tryClose() error {
-	u.mu.Lock()
-	now := u.closed && !u.done && (u.kept || u.touched)
-	u.done = u.done || now
-	u.mu.Unlock()
-	if !now {
+// planBody decides how to send the request's body.
+func (x *Exchange) planBody() error {
+	req := x.req
+	length := bodyLength(req)
+	if length == 0 && len(req.Trailer) == 0 {
 		return nil
 	}
-	return u.body.Close()
+	u := &upload{x: x, length: length}
+	body := req.Body
+	if body == nil {
+		body = http.NoBody
+	}
+	u.Init(body)
+	u.expect = x.c.engine.expectTimeout > 0 && expects100(req.Header)
+	x.c.mu.Lock()
+	x.upload = u
+	x.c.mu.Unlock()
+	if u.expect || length <= 0 || length > maxInline || len(req.Trailer) > 0 || !inMemory(body) {
+		return nil
+	}
+	buf := make([]byte, frameHead+length+1)
+	n, err := io.ReadFull(u, buf[frameHead:])
+	switch {
+	case err == nil:
+		return &exchange.BodyError{Err: errBodyTooLong}
+	case err != io.EOF && err != io.ErrUnexpectedEOF:
+		return &exchange.BodyError{Err: err}
+	}
+	u.small = buf[:frameHead+n]
+	return nil
 }
 
-// outcome says whether the body was read from, and what that has failed with.
-func (u *upload) outcome() (touched bool, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.touched, u.err
+func expects100(header http.Header) bool {
+	values := header["Expect"]
+	return len(values) > 0 && equalFold(strings.TrimSpace(values[0]), "100-continue")
+}
+
+// The types that io.NopCloser wraps readers in.
+var (
+	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
+	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(&bytes.Buffer{}))
+)
+
+// inMemory says that reading the body does not block. http.NewRequest hides the readers that it knows in an
+// io.NopCloser.
+func inMemory(body io.Reader) bool {
+	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
+		body, _ = reflect.ValueOf(body).Field(0).Interface().(io.Reader)
+	}
+	switch body.(type) {
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		return true
+	}
+	return false
+}
+
+// sendSmallLocked sends a small body behind the head, if the windows allow that. If not, the upload sends it.
+func (x *Exchange) sendSmallLocked() {
+	c, u := x.c, x.upload
+	small := u.small[frameHead:]
+	n := sendWindow(len(small))
+	if n > x.window || n > c.window {
+		return
+	}
+	x.window -= n
+	c.window -= n
+	u.inline = true
+	c.out.frame(xhttp2.FrameData, xhttp2.FlagDataEndStream, x.id, small)
+	x.sentLocked()
+}
+
+// run is the upload's goroutine.
+func (u *upload) run() {
+	x := u.x
+	err := u.send()
+	if u.Touched() { // else it may be sent with another attempt
+		if closeErr := u.Close(); err == nil && closeErr != nil {
+			err = &exchange.BodyError{Err: closeErr}
+		}
+	}
+	if err == nil || err == errUnwanted || errors.Is(err, exchange.ErrStopped) {
+		x.requestSent(nil)
+		return
+	}
+	x.c.mu.Lock()
+	x.abortLocked(err, xhttp2.ErrCodeCancel)
+	x.c.unlockAndFlush()
+	x.requestSent(err)
+}
+
+// send sends the body, and the trailer. An error of the body's own is a BodyError.
+func (u *upload) send() error {
+	if u.expect && !u.awaitContinue() {
+		return errUnwanted
+	}
+	if u.small != nil {
+		return u.sendData(u.small, true)
+	}
+	pooled := frames.Get().(*[]byte)
+	defer frames.Put(pooled)
+	buf := *pooled
+	var total int64
+	trailer := len(u.x.req.Trailer) > 0
+	for {
+		n, err := u.Read(buf[frameHead:])
+		total += int64(n)
+		if err == nil && total == u.length {
+			err = u.atEnd(&total)
+		}
+		if u.length >= 0 && total > u.length {
+			err = errBodyTooLong // of one that is too short the server sees that it is
+		}
+		if err != nil && err != io.EOF {
+			if errors.Is(err, exchange.ErrStopped) {
+				return err
+			}
+			return &exchange.BodyError{Err: err}
+		}
+		last := err == io.EOF
+		if n > 0 || last && !trailer {
+			if err := u.sendData(buf[:frameHead+n], last && !trailer); err != nil {
+				return err
+			}
+		}
+		if last {
+			break
+		}
+	}
+	if trailer {
+		return u.sendTrailer()
+	}
+	return nil
+}
+
+// atEnd reads on when as much has come as there should be, so that the last frame can say that it is the last.
+func (u *upload) atEnd(total *int64) error {
+	var one [1]byte
+	for {
+		n, err := u.Read(one[:])
+		*total += int64(n)
+		if n > 0 || err != nil {
+			return err
+		}
+	}
+}
+
+// sendData sends what lies behind the room for a frame's head, in as many frames as the windows make of it.
+func (u *upload) sendData(buf []byte, last bool) error {
+	for {
+		left := len(buf) - frameHead
+		n, err := u.x.takeWindow(left)
+		if err != nil {
+			return err
+		}
+		if err := u.x.c.writeData(u.x, buf[:frameHead+n], last && n == left); err != nil {
+			return err
+		}
+		if n == left {
+			return nil
+		}
+		buf = buf[n:] // the next head overwrites what has been sent
+	}
+}
+
+// takeWindow waits until the server takes something, and returns how much of n bytes.
+func (x *Exchange) takeWindow(n int) (int, error) {
+	c := x.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case x.over != nil:
+			return 0, x.over
+		case x.unwanted:
+			return 0, errUnwanted
+		case c.out.err != nil:
+			return 0, c.out.err
+		case n == 0:
+			return 0, nil
+		}
+		if may := min(sendWindow(n), x.window, c.window, sendWindow(c.peer.maxFrame)); may > 0 {
+			x.window -= may
+			c.window -= may
+			return int(may), nil
+		}
+		x.cond.Wait()
+	}
+}
+
+// sendTrailer ends the request with its trailer, which the body may have filled in.
+func (u *upload) sendTrailer() error {
+	x, c := u.x, u.x.c
+	trailer := x.req.Trailer
+	var s fieldSizer
+	for name, values := range trailer {
+		if _, err := trailerNames(http.Header{name: nil}); err != nil {
+			return &exchange.BodyError{Err: err}
+		}
+		for _, value := range values {
+			s.field(name, value)
+		}
+	}
+	c.mu.Lock()
+	defer c.unlockAndFlush()
+	switch {
+	case x.over != nil:
+		return x.over
+	case s.size > c.peer.headerList:
+		return errTrailerSize
+	case s.size == 0:
+		c.out.frame(xhttp2.FrameData, xhttp2.FlagDataEndStream, x.id, nil)
+	default:
+		c.sendTrailerLocked(x, trailer)
+	}
+	x.sentLocked()
+	return nil
+}
+
+// awaitContinue waits for 100 Continue, for a final response, or for the time allowed (RFC 9110 section 10.1.1). It
+// says whether to send the body.
+func (u *upload) awaitContinue() bool {
+	x, c := u.x, u.x.c
+	if t := x.trace; t != nil && t.Wait100Continue != nil {
+		t.Wait100Continue()
+	}
+	late := false
+	timer := time.AfterFunc(c.engine.expectTimeout, func() {
+		c.mu.Lock()
+		late = true
+		x.cond.Broadcast()
+		c.mu.Unlock()
+	})
+	defer timer.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !late && !x.proceed && !x.headed && x.over == nil {
+		x.cond.Wait()
+	}
+	return x.over == nil && !(x.headed && x.resp.StatusCode > 299)
 }

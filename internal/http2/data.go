@@ -1,0 +1,271 @@
+package http2
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	xhttp2 "golang.org/x/net/http2"
+)
+
+// DATA that the server sends (RFC 9113 section 6.1), and where it waits to be read.
+
+var (
+	errTooMuchData = errors.New("net/http: server replied with more than declared Content-Length; truncated")
+	errEarlyData   = errors.New("protocol error: received DATA before a HEADERS frame")
+	errLateData    = errors.New("protocol error: received DATA after END_STREAM")
+	errBodiless    = errors.New("protocol error: received DATA of a response without content")
+)
+
+// chunk is a piece of a body that has come and has not been read.
+type chunk struct {
+	b    []byte
+	r, w int // b[r:w] is unread
+}
+
+const (
+	smallChunk = 1 << 10
+	midChunk   = 4 << 10
+	largeChunk = 16 << 10
+)
+
+var chunkPools = [...]sync.Pool{
+	{New: func() any { return &chunk{b: make([]byte, smallChunk)} }},
+	{New: func() any { return &chunk{b: make([]byte, midChunk)} }},
+	{New: func() any { return &chunk{b: make([]byte, largeChunk)} }},
+}
+
+func poolOf(size int) *sync.Pool {
+	switch {
+	case size <= smallChunk:
+		return &chunkPools[0]
+	case size <= midChunk:
+		return &chunkPools[1]
+	}
+	return &chunkPools[2]
+}
+
+// newChunk returns one with room for n bytes, or as many as one has.
+func newChunk(n int) *chunk { return poolOf(n).Get().(*chunk) }
+
+func (k *chunk) release() {
+	k.r, k.w = 0, 0
+	poolOf(len(k.b)).Put(k)
+}
+
+// data is a DATA frame, whose payload has not been read yet.
+func (c *Conn) data(fh xhttp2.FrameHeader) error {
+	length, pad, err := c.padding(fh)
+	if err != nil {
+		return err
+	}
+	x, err := c.admitData(fh, int64(length))
+	if err != nil {
+		return err
+	}
+	for length > 0 && err == nil {
+		var n int
+		n, err = c.payload(x, length)
+		length -= n
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := c.in.br.Discard(pad); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.unlockAndFlush()
+	if x == nil {
+		return nil
+	}
+	if fh.Flags.Has(xhttp2.FlagDataEndStream) && c.streams[x.id] == x {
+		x.endLocked()
+	}
+	c.in.stir(x)
+	return nil
+}
+
+// padding returns how long data and padding are. The first octet of a padded frame has been read then.
+func (c *Conn) padding(fh xhttp2.FrameHeader) (length, pad int, err error) {
+	if fh.StreamID == 0 {
+		return 0, 0, xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	length = int(fh.Length)
+	if !fh.Flags.Has(xhttp2.FlagDataPadded) {
+		return length, 0, nil
+	}
+	if length == 0 {
+		return 0, 0, xhttp2.ConnectionError(xhttp2.ErrCodeFrameSize)
+	}
+	p, err := c.in.br.ReadByte()
+	if err != nil {
+		return 0, 0, err
+	}
+	if pad = int(p); pad >= length {
+		return 0, 0, xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	return length - 1 - pad, pad, nil
+}
+
+// admitData accounts for a DATA frame, and returns the exchange that wants its payload, if there is one.
+func (c *Conn) admitData(fh xhttp2.FrameHeader, length int64) (*Exchange, error) {
+	c.mu.Lock()
+	defer c.unlockAndFlush()
+	c.pings.sawDataLocked()
+	whole := int64(fh.Length)
+	if !c.unread.take(whole) {
+		return nil, xhttp2.ConnectionError(xhttp2.ErrCodeFlowControl)
+	}
+	x := c.streams[fh.StreamID]
+	if x == nil && c.idleLocked(fh.StreamID) {
+		return nil, xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	if x != nil {
+		if !x.unread.take(whole) {
+			return nil, xhttp2.ConnectionError(xhttp2.ErrCodeFlowControl)
+		}
+		if err := x.acceptsLocked(length); err != nil {
+			x.protocol = true
+			x.abortLocked(err, xhttp2.ErrCodeProtocol)
+			c.in.stir(x)
+			x = nil
+		}
+	}
+	switch {
+	case x == nil || !c.engine.connBounded:
+		c.readLocked(whole)
+	default:
+		c.readLocked(whole - length)
+	}
+	if x != nil && whole > length {
+		x.readLocked(whole - length)
+	}
+	return x, nil
+}
+
+// acceptsLocked says what is wrong with that much DATA on the stream.
+func (x *Exchange) acceptsLocked(length int64) error {
+	var wrong error
+	switch {
+	case x.received:
+		wrong = errLateData
+	case !x.headed:
+		wrong = errEarlyData
+		x.started = true
+	case length > 0 && x.bodiless():
+		wrong = errBodiless
+	case x.left >= 0 && length > x.left:
+		return errTooMuchData
+	default:
+		if x.left >= 0 {
+			x.left -= length
+		}
+		return nil
+	}
+	return xhttp2.StreamError{StreamID: x.id, Code: xhttp2.ErrCodeProtocol, Cause: wrong}
+}
+
+// payload reads some of the next n bytes for x, or for nobody. Few are copied behind those that wait already; many have
+// a chunk of their own, into which they are read.
+func (c *Conn) payload(x *Exchange, n int) (int, error) {
+	br := c.in.br
+	if x == nil {
+		return br.Discard(n)
+	}
+	if n > midChunk {
+		k := newChunk(n)
+		got, err := io.ReadFull(br, k.b[:min(n, len(k.b))])
+		k.w = got
+		c.mu.Lock()
+		x.takeLocked(k)
+		c.mu.Unlock()
+		return got, err
+	}
+	p, err := br.Peek(n)
+	if err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	x.copyLocked(p)
+	c.mu.Unlock()
+	return br.Discard(n)
+}
+
+// takeLocked appends a chunk to what waits to be read.
+func (x *Exchange) takeLocked(k *chunk) {
+	if x.over != nil || x.closed {
+		x.c.discardedLocked(int64(k.w))
+		k.release()
+		return
+	}
+	x.chunks = append(x.chunks, k)
+	x.buffered += k.w
+}
+
+// copyLocked appends p to what waits to be read.
+func (x *Exchange) copyLocked(p []byte) {
+	if x.over != nil || x.closed {
+		x.c.discardedLocked(int64(len(p)))
+		return
+	}
+	x.buffered += len(p)
+	if i := len(x.chunks) - 1; i >= 0 {
+		last := x.chunks[i]
+		n := copy(last.b[last.w:], p)
+		last.w += n
+		p = p[n:]
+	}
+	if len(p) == 0 {
+		return
+	}
+	room := len(p)
+	if len(x.chunks) > 0 {
+		room = largeChunk // there is more to come, in small pieces
+	}
+	k := newChunk(room)
+	k.w = copy(k.b, p)
+	x.chunks = append(x.chunks, k)
+}
+
+// discardedLocked accounts for n bytes that came for somebody who did not want them any more.
+func (c *Conn) discardedLocked(n int64) {
+	if c.engine.connBounded {
+		c.readLocked(n)
+	}
+}
+
+// readLocked opens the connection's window again.
+func (c *Conn) readLocked(n int64) {
+	if give := c.unread.release(n); give > 0 {
+		c.out.windowUpdate(0, give)
+	}
+}
+
+// readLocked opens the stream's window again, and further if the server could use that.
+func (x *Exchange) readLocked(n int64) {
+	c := x.c
+	give := x.unread.release(n)
+	if give == 0 || x.received || x.over != nil {
+		return
+	}
+	if x.growth.due(c.now(), c.peer.roundTrip) {
+		if more := min(x.unread.size, c.engine.streamWindow-x.unread.size, maxGrown-c.grown); more > 0 {
+			x.unread.size += more
+			x.unread.left += more
+			x.grown += more
+			c.grown += more
+			give += more
+		}
+	}
+	c.out.windowUpdate(x.id, give)
+}
+
+// endLocked is the proper end of the response, which must have come by then as a whole.
+func (x *Exchange) endLocked() {
+	if x.left > 0 && !(x.buffered == 0 && x.left == x.resp.ContentLength && x.chunks == nil) {
+		x.abortLocked(io.ErrUnexpectedEOF, noReset)
+		return
+	}
+	x.receivedLocked()
+}

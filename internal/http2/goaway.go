@@ -1,0 +1,66 @@
+package http2
+
+import (
+	"fmt"
+	"time"
+
+	xhttp2 "golang.org/x/net/http2"
+)
+
+// goAway is a GOAWAY (RFC 9113 section 6.8). Streams beyond the last one that the server names have not been processed,
+// and end; the others go on.
+func (c *Conn) goAway(f *xhttp2.GoAwayFrame) {
+	away := &xhttp2.GoAwayError{LastStreamID: f.LastStreamID, ErrCode: f.ErrCode, DebugData: string(f.DebugData())}
+	c.away.Store(away)
+	c.over(ReasonGoAway) // first, so that nobody who is sent away comes back
+	c.mu.Lock()
+	if away.ErrCode == xhttp2.ErrCodeEnhanceYourCalm && away.DebugData == "too_many_pings" {
+		c.pings.calmLocked()
+	}
+	for id, x := range c.streams {
+		if id <= away.LastStreamID {
+			continue
+		}
+		x.abortLocked(turnedAway(id, away), noReset)
+	}
+	for _, x := range c.queue {
+		x.abortLocked(errGoneAway, noReset)
+	}
+	c.queue = nil
+	c.mu.Unlock()
+}
+
+// turnedAway is the error of a stream that the server has not processed.
+func turnedAway(id uint32, away *xhttp2.GoAwayError) error {
+	if id == 1 && away.ErrCode != xhttp2.ErrCodeNo {
+		return fmt.Errorf("http2: Transport received GOAWAY from server ErrCode:%v", away.ErrCode)
+	}
+	return errGoneAway
+}
+
+// unprocessedLocked says that the server has said so of the exchange. One that turns the first request away has a
+// quarrel with us, not with the connection.
+func (x *Exchange) unprocessedLocked() bool {
+	if x.reset {
+		return x.resetCode == xhttp2.ErrCodeRefusedStream
+	}
+	away := x.c.away.Load()
+	if away == nil || x.id != 0 && x.id <= away.LastStreamID {
+		return false
+	}
+	return away.ErrCode == xhttp2.ErrCodeNo || x.id != 1
+}
+
+// deniedLocked says that the server has not processed the exchange because it wants HTTP/1.1.
+func (x *Exchange) deniedLocked() bool {
+	away := x.c.away.Load()
+	return away != nil && (x.id == 0 || x.id > away.LastStreamID) && away.ErrCode == xhttp2.ErrCodeHTTP11Required
+}
+
+// PingDistance returns how far apart pings without data should be on connections to the server, if this one has been
+// ended for too many; else 0.
+func (c *Conn) PingDistance() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pings.learned
+}

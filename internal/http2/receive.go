@@ -1,0 +1,413 @@
+package http2
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/exchange"
+	xhttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// Receiving. One goroutine of the connection reads while there are streams, and for a while longer. Then it ends, and
+// gives back its buffers, if there is an Alarm that tells when there is something to read.
+
+// readBuffer is how many bytes are read at a time: a whole record of TLS.
+const readBuffer = 16 << 10
+
+// linger is for how long a connection without streams is read from before it rests: once or twice that.
+const linger = time.Second
+
+// Alarm tells when there is something to read on a connection that nobody reads from. Its methods are called by the
+// reading goroutine.
+type Alarm interface {
+	// Set has [Conn.Wake] called once when there is something to read, the end included, also where that has come
+	// already. It returns false if there is no way to tell.
+	Set() bool
+	// Clear undoes Set. Wake may still be called, and has no effect then.
+	Clear()
+}
+
+// readingState says whether there is a reading goroutine. Conn.mu guards it.
+type readingState uint8
+
+const (
+	resting  readingState = iota // there is none
+	reading                      // there is one
+	settling                     // it is about to end
+	roused                       // it was about to end, and must go on
+)
+
+// input is what belongs to the reading goroutine.
+type input struct {
+	c       *Conn
+	br      *bufio.Reader
+	framer  *xhttp2.Framer
+	decoder *hpack.Decoder
+	between bool // no frame has been begun
+	started bool // the server's preface has come: its first SETTINGS
+	err     error
+	ready   []*Exchange // that something has come for, to be woken
+	block   block
+	rest    []byte // fragments of a header block, until its end
+	names   map[string]string
+}
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
+
+// errRest is what a Read returns between frames when the connection may rest.
+var errRest = errors.New("peerpool: nothing to read")
+
+// SetAlarm lets the connection rest while there is nothing to do.
+func (c *Conn) SetAlarm(a Alarm) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alarm = a
+	c.pings.armLocked(c)
+}
+
+// Wake is called when there is something to read.
+func (c *Conn) Wake() {
+	c.mu.Lock()
+	c.startReadingLocked()
+	c.mu.Unlock()
+}
+
+func (c *Conn) startReadingLocked() {
+	switch c.reading {
+	case resting:
+		c.reading = reading
+		c.pings.armLocked(c)
+		go c.read()
+	case settling:
+		c.reading = roused
+	}
+}
+
+// read is the reading goroutine. It ends when the connection rests or has failed.
+func (c *Conn) read() {
+	c.mu.Lock()
+	alarm, writeErr := c.alarm, c.out.err
+	c.mu.Unlock()
+	if alarm != nil {
+		alarm.Clear()
+	}
+	if writeErr == nil {
+		c.nc.SetReadDeadline(time.Time{})
+	}
+	c.in.begin(c)
+	for {
+		err := c.readBatch()
+		c.deliver()
+		switch {
+		case err == nil:
+		case err == errRest:
+			if c.rest() {
+				return
+			}
+		default:
+			c.readFailed(err)
+			c.in.end()
+			return
+		}
+	}
+}
+
+// begin takes buffers.
+func (in *input) begin(c *Conn) {
+	in.c = c
+	in.br = readers.Get().(*bufio.Reader)
+	in.br.Reset(in)
+	in.framer = xhttp2.NewFramer(nil, in.br)
+	in.framer.SetMaxReadFrameSize(c.engine.maxFrame)
+	in.framer.SetReuseFrames()
+}
+
+// end gives the buffers back.
+func (in *input) end() {
+	in.br.Reset(nil)
+	readers.Put(in.br)
+	in.br, in.framer, in.rest, in.ready, in.names = nil, nil, nil, nil, nil
+	in.block = block{}
+}
+
+// Read reads from the connection.
+func (in *input) Read(p []byte) (int, error) {
+	c := in.c
+	for {
+		n, err := c.nc.Read(p)
+		if n > 0 {
+			c.heard.Store(c.now())
+			if c.pings.probing.Load() {
+				c.answered()
+			}
+			return n, nil
+		}
+		if err == nil {
+			continue
+		}
+		if !exchange.IsTimeout(err) {
+			in.err = err
+			return 0, err
+		}
+		c.mu.Lock()
+		failed := c.out.err
+		if failed == nil {
+			failed = c.failed
+		}
+		c.mu.Unlock()
+		if failed != nil {
+			in.err = failed
+			return 0, failed
+		}
+		if in.between && in.br.Buffered() == 0 {
+			return 0, errRest
+		}
+		c.nc.SetReadDeadline(time.Time{})
+	}
+}
+
+// rest ends the reading if there is nothing to do. It returns false if the goroutine must go on.
+func (c *Conn) rest() bool {
+	c.mu.Lock()
+	alarm := c.alarm
+	if alarm == nil || !c.quietLocked() {
+		c.mu.Unlock()
+		c.nc.SetReadDeadline(time.Time{})
+		return false
+	}
+	c.reading = settling
+	c.mu.Unlock()
+	c.in.end()
+	ok := alarm.Set()
+	c.mu.Lock()
+	if ok && c.reading == settling {
+		c.reading = resting
+		c.mu.Unlock()
+		return true
+	}
+	c.reading = reading
+	if !ok {
+		c.alarm = nil
+	}
+	c.mu.Unlock()
+	if ok {
+		alarm.Clear()
+	}
+	c.nc.SetReadDeadline(time.Time{})
+	c.in.begin(c)
+	return false
+}
+
+// quietLocked says that nothing is expected on the connection.
+func (c *Conn) quietLocked() bool {
+	return len(c.streams) == 0 && c.pings.probe == nil && c.peer.seen && c.failed == nil && c.out.err == nil
+}
+
+// readFailed ends the connection.
+func (c *Conn) readFailed(err error) {
+	why := ReasonPeerClosed
+	switch {
+	case c.in.err == nil: // what has come is wrong
+		why = ReasonProtocol
+		switch err {
+		case io.EOF, io.ErrUnexpectedEOF: // a frame that is shorter than its own fields
+			err = xhttp2.ConnectionError(xhttp2.ErrCodeFrameSize)
+		}
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	c.fail(err, why)
+	c.farewell()
+	c.hangUp()
+}
+
+// readBatch reads frames until no whole one is left in the buffer.
+func (c *Conn) readBatch() error {
+	for {
+		if err := c.readFrame(); err != nil {
+			return err
+		}
+		if !c.in.whole() {
+			return nil
+		}
+	}
+}
+
+// whole says that there is a whole frame in the buffer.
+func (in *input) whole() bool {
+	n := in.br.Buffered()
+	if n < frameHead {
+		return false
+	}
+	p, _ := in.br.Peek(3)
+	return n >= frameHead+int(p[0])<<16|int(p[1])<<8|int(p[2])
+}
+
+// readFrame reads and handles a frame.
+func (c *Conn) readFrame() error {
+	in := &c.in
+	in.between = true
+	if _, err := in.br.Peek(1); err != nil {
+		return err
+	}
+	in.between = false
+	fh, err := in.framer.ReadFrameHeader()
+	if err != nil {
+		return err
+	}
+	if !in.started && fh.Type != xhttp2.FrameSettings {
+		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	if fh.Type == xhttp2.FrameData {
+		return c.data(fh)
+	}
+	f, err := in.framer.ReadFrameForHeader(fh)
+	if stream, ok := err.(xhttp2.StreamError); ok {
+		if stream.Cause == nil {
+			stream.Cause = in.framer.ErrorDetail()
+		}
+		return c.streamBroken(stream)
+	}
+	if err != nil {
+		return err
+	}
+	return c.handle(f)
+}
+
+// handle handles a frame (RFC 9113 section 6).
+func (c *Conn) handle(f xhttp2.Frame) error {
+	switch f := f.(type) {
+	case *xhttp2.HeadersFrame:
+		return c.headers(f)
+	case *xhttp2.ContinuationFrame:
+		return c.continuation(f)
+	case *xhttp2.SettingsFrame:
+		c.in.started = true
+		if err := c.settings(f); err != nil {
+			return err
+		}
+		return c.checkReplies()
+	case *xhttp2.PingFrame:
+		return c.ping(f)
+	case *xhttp2.WindowUpdateFrame:
+		return c.windowUpdate(f)
+	case *xhttp2.RSTStreamFrame:
+		return c.resetByServer(f)
+	case *xhttp2.GoAwayFrame:
+		c.goAway(f)
+	case *xhttp2.PushPromiseFrame: // we have told the server not to
+		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	return nil
+}
+
+// checkReplies ends a connection whose server has us answer for nothing.
+func (c *Conn) checkReplies() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out.replies > maxReplies {
+		return xhttp2.ConnectionError(xhttp2.ErrCodeEnhanceYourCalm)
+	}
+	return nil
+}
+
+// streamBroken ends a stream on which the server has broken the protocol.
+func (c *Conn) streamBroken(err xhttp2.StreamError) error {
+	c.mu.Lock()
+	idle := c.idleLocked(err.StreamID)
+	if x := c.streams[err.StreamID]; x != nil {
+		x.protocol = true
+		x.abortLocked(err, err.Code)
+	}
+	c.unlockAndFlush()
+	if idle {
+		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	return nil
+}
+
+// windowUpdate is a WINDOW_UPDATE (section 6.9).
+func (c *Conn) windowUpdate(f *xhttp2.WindowUpdateFrame) error {
+	c.mu.Lock()
+	if f.StreamID == 0 {
+		ok := c.window.add(int64(f.Increment))
+		c.wakeUploadsLocked()
+		c.mu.Unlock()
+		if !ok {
+			return xhttp2.ConnectionError(xhttp2.ErrCodeFlowControl)
+		}
+		return nil
+	}
+	x := c.streams[f.StreamID]
+	if x == nil {
+		idle := c.idleLocked(f.StreamID)
+		c.mu.Unlock()
+		if idle {
+			return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+		}
+		return nil
+	}
+	if !x.window.add(int64(f.Increment)) {
+		x.protocol = true
+		x.abortLocked(xhttp2.StreamError{StreamID: x.id, Code: xhttp2.ErrCodeFlowControl}, xhttp2.ErrCodeFlowControl)
+	} else if x.upload != nil {
+		x.cond.Broadcast()
+	}
+	c.unlockAndFlush()
+	return nil
+}
+
+// errFromServer is the cause of a StreamError that the server has told.
+var errFromServer = errors.New("received from peer")
+
+// resetByServer is an RST_STREAM (section 6.4).
+func (c *Conn) resetByServer(f *xhttp2.RSTStreamFrame) error {
+	c.mu.Lock()
+	x := c.streams[f.StreamID]
+	idle := x == nil && c.idleLocked(f.StreamID)
+	c.mu.Unlock()
+	if idle {
+		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
+	}
+	if x == nil {
+		return nil
+	}
+	if f.ErrCode == xhttp2.ErrCodeProtocol {
+		c.over(ReasonProtocol) // who is wrong is hard to say
+	}
+	c.mu.Lock()
+	if c.streams[f.StreamID] == x {
+		x.resetCode, x.reset = f.ErrCode, true
+		x.abortLocked(xhttp2.StreamError{StreamID: x.id, Code: f.ErrCode, Cause: errFromServer}, noReset)
+	}
+	c.mu.Unlock()
+	return nil
+}
+
+// deliver wakes those for whom something has come, together.
+func (c *Conn) deliver() {
+	in := &c.in
+	if len(in.ready) == 0 {
+		return
+	}
+	c.mu.Lock()
+	for i, x := range in.ready {
+		x.stirred = false
+		x.cond.Broadcast()
+		in.ready[i] = nil
+	}
+	c.mu.Unlock()
+	in.ready = in.ready[:0]
+}
+
+// stir has an exchange woken at the end of the batch. It is called by the reading goroutine, with Conn.mu held.
+func (in *input) stir(x *Exchange) {
+	if !x.stirred {
+		x.stirred = true
+		in.ready = append(in.ready, x)
+	}
+}

@@ -1,0 +1,362 @@
+package http2
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/peerpool/peerpool/internal/exchange"
+	"golang.org/x/net/http/httpguts"
+	xhttp2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// The head of a request (RFC 9113 section 8.3.1). The errors are net/http's.
+
+const defaultUserAgent = "Go-http-client/2.0"
+
+// head is what is written of a request, besides the fields of its header.
+type head struct {
+	method, scheme, authority, path string
+	protocol                        string // of an extended CONNECT (RFC 8441)
+	trailer                         string // the names of the fields to come
+	length                          string // Content-Length; empty: not said
+	gzip                            bool
+	ends                            bool // there is no body
+}
+
+// plan returns the head of the request, or what is wrong with that. It does not look at names and values, which have
+// been checked before a connection was acquired.
+func (x *Exchange) plan() (h head, err error) {
+	req := x.req
+	if err := checkConnectionFields(req.Header); err != nil {
+		return h, err
+	}
+	h.method, h.scheme = req.Method, req.URL.Scheme
+	if h.method == "" {
+		h.method = http.MethodGet
+	}
+	if h.authority, err = authority(req); err != nil {
+		return h, err
+	}
+	if values := req.Header[":protocol"]; len(values) > 0 {
+		h.protocol = values[0]
+	}
+	switch {
+	case h.method == http.MethodConnect && h.protocol == "":
+		h.scheme = "" // nor a path
+	case h.method != http.MethodConnect && h.protocol != "":
+		return h, errors.New("invalid :protocol header in non-CONNECT request")
+	default:
+		if h.path, err = path(req, h.authority); err != nil {
+			return h, err
+		}
+	}
+	if h.trailer, err = trailerNames(req.Trailer); err != nil {
+		return h, err
+	}
+	length := bodyLength(req)
+	if length > 0 || length == 0 && usuallyWithBody(h.method) {
+		h.length = strconv.FormatInt(length, 10)
+	}
+	h.ends = length == 0 && h.trailer == ""
+	h.gzip = x.c.engine.gzip && wantsGzip(req)
+	return h, nil
+}
+
+// bodyLength returns how long the body is, -1 if that is not known.
+func bodyLength(req *http.Request) int64 {
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+		return 0
+	case req.ContentLength != 0:
+		return req.ContentLength
+	}
+	return -1
+}
+
+// usuallyWithBody says that a request without a body says so (RFC 9110 section 8.6).
+func usuallyWithBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+func wantsGzip(req *http.Request) bool {
+	return len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 && req.Method != http.MethodHead
+}
+
+// checkConnectionFields refuses fields of HTTP/1.1 that mean something which cannot be done here (section 8.2.2). Those
+// that mean nothing are not sent.
+func checkConnectionFields(header http.Header) error {
+	if v := header["Upgrade"]; len(v) > 0 && v[0] != "" && v[0] != "chunked" {
+		return fmt.Errorf("invalid Upgrade request header: %q", v)
+	}
+	if v := header["Transfer-Encoding"]; len(v) > 0 && (len(v) > 1 || v[0] != "" && v[0] != "chunked") {
+		return fmt.Errorf("invalid Transfer-Encoding request header: %q", v)
+	}
+	if v := header["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "" && !equalFold(v[0], "close") && !equalFold(v[0], "keep-alive")) {
+		return fmt.Errorf("invalid Connection request header: %q", v)
+	}
+	return nil
+}
+
+// equalFold compares s with an ASCII text in lower case, and folds ASCII only.
+func equalFold(s, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func authority(req *http.Request) (string, error) {
+	host := req.Host
+	if host == "" {
+		host = req.URL.Host
+	}
+	host, err := httpguts.PunycodeHostPort(host)
+	if err != nil {
+		return "", err
+	}
+	if !httpguts.ValidHostHeader(host) {
+		return "", errors.New("invalid Host header")
+	}
+	return host, nil
+}
+
+func path(req *http.Request, authority string) (string, error) {
+	path := req.URL.RequestURI()
+	if validPath(path) {
+		return path, nil
+	}
+	if cut := strings.TrimPrefix(path, req.URL.Scheme+"://"+authority); validPath(cut) {
+		return cut, nil
+	}
+	if req.URL.Opaque != "" {
+		return "", fmt.Errorf("invalid request :path %q from URL.Opaque = %q", path, req.URL.Opaque)
+	}
+	return "", fmt.Errorf("invalid request :path %q", path)
+}
+
+func validPath(path string) bool { return path == "*" || path != "" && path[0] == '/' }
+
+func trailerNames(trailer http.Header) (string, error) {
+	if len(trailer) == 0 {
+		return "", nil
+	}
+	names := make([]string, 0, len(trailer))
+	for name := range trailer {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+		switch name {
+		case "Transfer-Encoding", "Trailer", "Content-Length":
+			return "", fmt.Errorf("invalid Trailer key %q", name)
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ","), nil
+}
+
+// sink takes the fields of a head, with names in lower case.
+type sink interface{ field(name, value string) }
+
+// each shows the fields of the request to s, in the order in which they are sent.
+func (h *head) each(req *http.Request, s sink) {
+	s.field(":authority", h.authority)
+	s.field(":method", h.method)
+	if h.scheme != "" {
+		s.field(":path", h.path)
+		s.field(":scheme", h.scheme)
+	}
+	if h.protocol != "" {
+		s.field(":protocol", h.protocol)
+	}
+	if h.trailer != "" {
+		s.field("trailer", h.trailer)
+	}
+	agent := defaultUserAgent
+	for name, values := range req.Header {
+		lower, kind := lowerName(name)
+		switch kind {
+		case userAgentName:
+			if agent = ""; len(values) > 0 {
+				agent = values[0]
+			}
+		case cookieName:
+			eachCookie(values, s)
+		case plainName:
+			for _, value := range values {
+				s.field(lower, value)
+			}
+		}
+	}
+	if h.length != "" {
+		s.field("content-length", h.length)
+	}
+	if h.gzip {
+		s.field("accept-encoding", "gzip")
+	}
+	if agent != "" {
+		s.field("user-agent", agent)
+	}
+}
+
+// eachCookie shows cookies one by one, so that those which stay the same are compressed (section 8.2.3).
+func eachCookie(values []string, s sink) {
+	for _, value := range values {
+		for more := true; more; {
+			var one string
+			one, value, more = strings.Cut(value, ";")
+			if more || one != "" {
+				s.field("cookie", one)
+			}
+			value = strings.TrimLeft(value, " ")
+		}
+	}
+}
+
+// nameKind says what becomes of a field of a request's header.
+type nameKind uint8
+
+const (
+	plainName     nameKind = iota
+	unsentName             // said in another way, or meaningless here
+	userAgentName          // sent once at most
+	cookieName
+)
+
+type sentName struct {
+	lower string
+	kind  nameKind
+}
+
+// sentNames are the names that most requests are made of, in canonical form.
+var sentNames = func() map[string]sentName {
+	names := make(map[string]sentName)
+	for _, name := range strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control
+		Connection Content-Encoding Content-Length Content-Type Cookie Expect Forwarded From Grpc-Timeout Host
+		Idempotency-Key If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Link Max-Forwards
+		Origin Pragma Prefer Proxy-Connection Range Referer Te Traceparent Tracestate Transfer-Encoding Upgrade User-Agent
+		Via X-Amz-Content-Sha256 X-Amz-Date X-Amz-Security-Token X-Api-Key X-Correlation-Id X-Forwarded-For
+		X-Forwarded-Host X-Forwarded-Proto X-Goog-Api-Client X-Real-Ip X-Request-Id`) {
+		lower := strings.ToLower(name)
+		names[name] = sentName{lower, kindOf(lower)}
+	}
+	return names
+}()
+
+func kindOf(lower string) nameKind {
+	switch lower {
+	case "host", "content-length", "connection", "proxy-connection", "transfer-encoding", "upgrade", "keep-alive", ":protocol":
+		return unsentName
+	case "user-agent":
+		return userAgentName
+	case "cookie":
+		return cookieName
+	}
+	return plainName
+}
+
+// lowerName returns a name of a field as it is sent. Names are tokens, and so ASCII.
+func lowerName(name string) (string, nameKind) {
+	if known, ok := sentNames[name]; ok {
+		return known.lower, known.kind
+	}
+	lower := strings.ToLower(name)
+	return lower, kindOf(lower)
+}
+
+// fieldEncoder compresses fields. Conn.mu guards it.
+type fieldEncoder struct{ *hpack.Encoder }
+
+func (e *fieldEncoder) field(name, value string) {
+	e.WriteField(hpack.HeaderField{Name: name, Value: value}) // to memory: it does not fail
+}
+
+// fieldSizer measures fields as the RFC counts them.
+type fieldSizer struct{ size uint64 }
+
+func (s *fieldSizer) field(name, value string) {
+	s.size += uint64(len(name) + len(value) + fieldOverhead)
+}
+
+// fieldTracer tells an httptrace of fields.
+type fieldTracer func(name string, value []string)
+
+func (t fieldTracer) field(name, value string) { t(name, []string{value}) }
+
+var (
+	errHeadTooLarge = errors.New("http2: request header list larger than peer's advertised limit")
+	errTrailerSize  = &exchange.BodyError{Err: errHeadTooLarge}
+)
+
+// fitsLocked says whether the server takes a head of that size (section 6.5.2).
+func (c *Conn) fitsLocked(h *head, req *http.Request) bool {
+	if c.peer.headerList >= 1<<32 {
+		return true
+	}
+	var s fieldSizer
+	h.each(req, &s)
+	return s.size <= c.peer.headerList
+}
+
+// sendHeadLocked appends the HEADERS of a stream, and CONTINUATION where they are long.
+func (c *Conn) sendHeadLocked(x *Exchange, h *head) {
+	start := c.beginHeaders()
+	h.each(x.req, &c.encoder)
+	c.endHeaders(start, x.id, h.ends)
+}
+
+// sendTrailerLocked appends the trailer of a request (section 8.1).
+func (c *Conn) sendTrailerLocked(x *Exchange, trailer http.Header) {
+	start := c.beginHeaders()
+	for name, values := range trailer {
+		lower, _ := lowerName(name)
+		for _, value := range values {
+			c.encoder.field(lower, value)
+		}
+	}
+	c.endHeaders(start, x.id, true)
+}
+
+// beginHeaders leaves room for the head of a frame, and returns where that is.
+func (c *Conn) beginHeaders() (start int) {
+	b := c.out.bytes()
+	start = len(*b)
+	*b = append(*b, make([]byte, frameHead)...)
+	return start
+}
+
+// endHeaders makes frames of the header block that was written since beginHeaders.
+func (c *Conn) endHeaders(start int, stream uint32, ends bool) {
+	b := c.out.bytes()
+	var flags xhttp2.Flags
+	if ends {
+		flags = xhttp2.FlagHeadersEndStream
+	}
+	size, most := len(*b)-start-frameHead, int(c.peer.maxFrame)
+	if size <= most {
+		appendFrame((*b)[:start], size, xhttp2.FrameHeaders, flags|xhttp2.FlagHeadersEndHeaders, stream)
+		return
+	}
+	block := slices.Clone((*b)[start+frameHead:])
+	*b = (*b)[:start]
+	for kind := xhttp2.FrameHeaders; len(block) > 0; kind, flags = xhttp2.FrameContinuation, 0 {
+		part := block[:min(most, len(block))]
+		if block = block[len(part):]; len(block) == 0 {
+			flags |= xhttp2.FlagContinuationEndHeaders // the same as for HEADERS
+		}
+		*b = append(appendFrame(*b, len(part), kind, flags, stream), part...)
+	}
+}
