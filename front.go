@@ -22,9 +22,9 @@ import (
 // https URLs are t's, over HTTP/2 as well, and whose CloseIdleConnections is t's. Each call returns another front.
 //
 // A front begins with the settings of t. What a program changes of them before the first request counts: with that request
-// it is set on t, for all of its users. If t has served a request before, it cannot be, and the requests through that front
-// fail with an error that names the field; give a program with settings of its own the front of a Transport of its own,
-// t.Clone().HTTPTransport(). Changes after the first request have no effect.
+// it is set on t, for all of its users. If t has served a request before, that is so for MaxIdleConns and
+// MaxIdleConnsPerHost; with another field the requests through that front fail, and the error names it. Give a program with
+// such settings the front of a Transport of its own, t.Clone().HTTPTransport(). Changes after the first request have no effect.
 //
 // Two kinds of requests would go past t, as net/http does not hand them over: those through a Clone of the front, and
 // upgrades to WebSocket for https URLs. They fail, with an error that says so. [FromHTTP] of a Clone makes a Transport with
@@ -115,15 +115,23 @@ func (f *front) adopt() {
 	f.given = nil // there is nothing to compare any more
 }
 
-// late returns an error if something has been changed of the front that cannot be set on t any more.
+// late returns an error if something has been changed of the front that cannot be set on t any more, as t reads it while it
+// serves requests.
 func (f *front) late() error {
 	if f.given == nil {
 		return nil
 	}
+	t := f.t
+	t.settings.Lock()
+	defer t.settings.Unlock()
 	var names []string
-	ours := reflect.ValueOf(f.t).Elem()
+	ours := reflect.ValueOf(t).Elem()
 	for _, c := range f.changes() {
-		if !sameSetting(ours.FieldByName(c.name), c.now) {
+		switch field := ours.FieldByName(c.name); {
+		case c.name == "MaxIdleConns" || c.name == "MaxIdleConnsPerHost": // the pool has these
+			field.Set(c.now)
+			t.runtime().pool.SetIdleLimits(t.idleLimits())
+		case !sameSetting(field, c.now):
 			names = append(names, c.name)
 		}
 	}

@@ -142,6 +142,18 @@ func TestTheLimitsOfAFrontAreThoseOfThePool(t *testing.T) {
 	}
 }
 
+func TestTheIdleLimitsOfAFrontCountAlthoughOthersHaveUsedTheTransport(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	tr := peerTransport(t, &Transport{})
+	peerGet(t, tr, o.URL(), nil)
+	front := tr.HTTPTransport()
+	front.MaxIdleConnsPerHost = -1
+	peerGet(t, front, o.URL(), nil)
+	if s := tr.Stats(); s.Idle != 0 || s.Closes[CloseReason("key_idle_limit")] != 1 {
+		t.Errorf("%d idle, closed for %v", s.Idle, s.Closes)
+	}
+}
+
 func TestANetDialerGivenToAFrontBecomesTheDialer(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	var seen seenSockets
@@ -163,21 +175,21 @@ func TestAConfigurationOfTLSThatIsChangedInPlaceCounts(t *testing.T) {
 
 func TestAChangeOfAFrontThatComesTooLateIsAnError(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	tr := peerTransport(t, &Transport{})
+	tr := peerTransport(t, &Transport{MaxConnsPerHost: 7})
 	same, equal, other := tr.HTTPTransport(), tr.HTTPTransport(), tr.HTTPTransport()
 	first := tr.HTTPTransport()
-	first.MaxIdleConns = 7
+	first.DisableCompression = true
 	peerGet(t, first, o.URL(), nil)
-	first.MaxIdleConns = 8 // has no effect
+	first.DisableCompression = false // has no effect
 	peerGet(t, first, o.URL(), nil)
-	if tr.MaxIdleConns != 7 {
-		t.Errorf("MaxIdleConns is %d, want 7", tr.MaxIdleConns)
+	if !tr.DisableCompression {
+		t.Error("a later change has had an effect")
 	}
 	peerGet(t, same, o.URL(), nil)
-	equal.MaxIdleConns = 7
+	equal.DisableCompression = true
 	peerGet(t, equal, o.URL(), nil)
 
-	other.MaxIdleConns, other.DisableCompression, other.TLSClientConfig = 9, true, &tls.Config{}
+	other.MaxConnsPerHost, other.DisableCompression, other.TLSClientConfig = 9, false, &tls.Config{}
 	for range 2 {
 		body := &closeCounter{Reader: strings.NewReader("body")}
 		req := peerRequest(t, o.URL(), nil)
@@ -186,7 +198,7 @@ func TestAChangeOfAFrontThatComesTooLateIsAnError(t *testing.T) {
 		if err == nil || body.closed != 1 {
 			t.Fatalf("got %v, and the body was closed %d times", err, body.closed)
 		}
-		for _, want := range []string{"TLSClientConfig", "MaxIdleConns", "DisableCompression", "t.Clone().HTTPTransport()"} {
+		for _, want := range []string{"TLSClientConfig", "MaxConnsPerHost", "t.Clone().HTTPTransport()"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%q does not name %s", err, want)
 			}
