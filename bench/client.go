@@ -82,6 +82,8 @@ func newClient(who candidate, spec requestSpec, at endpoint) (client, error) {
 	switch who {
 	case fastHTTP:
 		return &fastClient{spec: spec, at: at, client: newFastHTTP(config)}, nil
+	case hertz:
+		return newHertz(config, spec, at)
 	case bare:
 		return &bareClient{spec: spec, at: at, tls: config}, nil
 	}

@@ -40,6 +40,8 @@ type bout struct {
 	spec  []byte
 	sides map[candidate]*sides
 	found map[candidate][]reading
+	// failed says why a candidate takes no more turns. The others go on: what they came to is worth having.
+	failed map[candidate]error
 }
 
 // compare lets the candidates take turns, in another order each round.
@@ -49,7 +51,8 @@ func (r *runner) compare(s suite, c comparison) (comparisonReport, error) {
 		return comparisonReport{}, err
 	}
 	b := &bout{
-		runner: r, suite: s, c: c, spec: spec, sides: map[candidate]*sides{}, found: map[candidate][]reading{},
+		runner: r, suite: s, c: c, spec: spec,
+		sides: map[candidate]*sides{}, found: map[candidate][]reading{}, failed: map[candidate]error{},
 	}
 	defer b.stop()
 	rounds := r.rounds
@@ -62,7 +65,7 @@ func (r *runner) compare(s suite, c comparison) (comparisonReport, error) {
 		}
 	}
 	r.progress.finished(s.name, c.name)
-	return summarize(c, b.found), nil
+	return summarize(c, b.found, b.failed), nil
 }
 
 // sides are the two processes of one candidate. Each has a server of its own: all have as many connections as
@@ -105,13 +108,17 @@ func (b *bout) round(round, rounds int) error {
 	turns := slices.Clone(b.c.candidates)
 	rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
 	for _, candidate := range turns {
+		if b.failed[candidate] != nil {
+			continue
+		}
 		b.progress.show(b.suite.name, b.c.name, round+1, rounds, candidate)
 		got, err := b.measure(candidate, o)
 		if b.ctx.Err() != nil {
 			return b.ctx.Err() // which ended the processes too
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", candidate, err)
+			b.failed[candidate] = err
+			continue
 		}
 		b.found[candidate] = append(b.found[candidate], got)
 	}

@@ -14,6 +14,8 @@ type environmentReport struct {
 	Arch     string    `json:"arch"`
 	CPUs     int       `json:"cpus"`
 	FastHTTP string    `json:"fasthttp"`
+	Hertz    string    `json:"hertz"`
+	Commit   string    `json:"commit,omitempty"` // of peerpool
 	Rounds   int       `json:"rounds"`
 	Note     string    `json:"note,omitempty"`
 }
@@ -21,12 +23,20 @@ type environmentReport struct {
 func environment(rounds int) environmentReport {
 	e := environmentReport{
 		Started: time.Now(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
-		FastHTTP: "(unknown version)", Rounds: rounds,
+		FastHTTP: "(unknown version)", Hertz: "(unknown version)", Rounds: rounds,
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
-			if m.Path == "github.com/valyala/fasthttp" {
+			switch m.Path {
+			case "github.com/valyala/fasthttp":
 				e.FastHTTP = m.Version
+			case "github.com/cloudwego/hertz":
+				e.Hertz = m.Version
+			}
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				e.Commit = s.Value
 			}
 		}
 	}

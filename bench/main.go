@@ -28,10 +28,9 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		if !errors.Is(err, flag.ErrHelp) {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-		}
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
@@ -133,9 +132,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	whole.Seconds = time.Since(about.Started).Seconds()
-	printTargets(tables, whole)
-	printScatter(tables, whole)
-	return writeJSON(s.json, stdout, whole)
+	if !s.short { // whose figures mean nothing
+		printTargets(tables, whole)
+		printScatter(tables, whole)
+	}
+	if err := writeJSON(s.json, stdout, whole); err != nil {
+		return err
+	}
+	if failures := whole.failures(); len(failures) > 0 {
+		return fmt.Errorf("not all candidates could be measured:\n%s", strings.Join(failures, "\n"))
+	}
+	return nil
 }
 
 func list(w io.Writer, s settings) error {

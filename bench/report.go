@@ -1,5 +1,7 @@
 package main
 
+import "fmt"
+
 // report is all that a run found.
 type report struct {
 	Environment environmentReport `json:"environment"`
@@ -32,6 +34,7 @@ type row struct {
 	Rounds    int             `json:"rounds"`
 	Figures   map[string]span `json:"figures"`
 	Ratio     *span           `json:"ratio,omitempty"`
+	Error     string          `json:"error,omitempty"` // why there are fewer rounds, and no ratio
 }
 
 // targetReport is a target with what became of it. Measured is nil where it could not be measured.
@@ -56,6 +59,21 @@ func (c comparisonReport) ratioTarget(who candidate) (limit float64, ok bool) {
 	return 0, false
 }
 
+// failures names the candidates that did not come to the end of a comparison.
+func (r report) failures() []string {
+	var all []string
+	for _, s := range r.Suites {
+		for _, c := range s.Comparisons {
+			for _, row := range c.Rows {
+				if row.Error != "" {
+					all = append(all, fmt.Sprintf("%s: %s: %s: %s", s.Name, c.Name, row.Candidate, row.Error))
+				}
+			}
+		}
+	}
+	return all
+}
+
 // series returns what the rounds found for one metric; nil if one of them found nothing.
 func series(readings []reading, metric string) []float64 {
 	figures := make([]float64, 0, len(readings))
@@ -69,7 +87,7 @@ func series(readings []reading, metric string) []float64 {
 	return figures
 }
 
-func summarize(c comparison, found map[candidate][]reading) comparisonReport {
+func summarize(c comparison, found map[candidate][]reading, failed map[candidate]error) comparisonReport {
 	result := comparisonReport{Name: c.name, Baseline: c.baseline, Metric: c.metric, Columns: c.columns}
 	base := series(found[c.baseline], c.metric)
 	for _, candidate := range c.candidates {
@@ -82,6 +100,9 @@ func summarize(c comparison, found map[candidate][]reading) comparisonReport {
 		}
 		if len(readings) > 0 {
 			r.Protocol = readings[0].Protocol
+		}
+		if err := failed[candidate]; err != nil {
+			r.Error = err.Error()
 		}
 		if ratio, ok := ratios(series(readings, c.metric), base); ok {
 			r.Ratio = &ratio

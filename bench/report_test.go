@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -69,7 +70,31 @@ func exampleReport() suiteReport {
 	}
 	return suiteReport{Name: "example", About: "a & b", Comparisons: []comparisonReport{summarize(c, map[candidate][]reading{
 		netHTTP: rounds("cpu", 10, 20, 30), again: rounds("cpu", 11, 20, 30), ours: rounds("cpu", 5, 10, 18),
-	})}}
+	}, nil)}}
+}
+
+func TestACandidateThatFailsLeavesTheFiguresOfTheOthers(t *testing.T) {
+	c := comparison{
+		name: "GET", candidates: []candidate{netHTTP, ours, fastHTTP}, baseline: netHTTP, metric: "cpu", columns: []string{"cpu"},
+	}
+	found := summarize(c, map[candidate][]reading{
+		netHTTP: rounds("cpu", 10, 20), ours: rounds("cpu", 5, 10), fastHTTP: rounds("cpu", 4),
+	}, map[candidate]error{fastHTTP: errors.New("timeout")})
+	if r := found.Rows[1]; r.Error != "" || r.Ratio == nil || r.Ratio.Median != 0.5 {
+		t.Errorf("peerpool: %+v", r)
+	}
+	if r := found.Rows[2]; r.Error != "timeout" || r.Rounds != 1 || r.Ratio != nil {
+		t.Errorf("fasthttp: %+v", r)
+	}
+	whole := report{Suites: []suiteReport{{Name: "s", Comparisons: []comparisonReport{found}}}}
+	if got := whole.failures(); len(got) != 1 || got[0] != "s: GET: fasthttp: timeout" {
+		t.Errorf("failures: %q", got)
+	}
+	var out bytes.Buffer
+	printSuite(&out, whole.Suites[0])
+	if !strings.Contains(out.String(), "fasthttp was measured 1 times, and then failed: timeout") {
+		t.Errorf("it shows:\n%s", out.String())
+	}
 }
 
 func TestASummaryHoldsRatiosAndTheScatter(t *testing.T) {

@@ -10,6 +10,7 @@ const (
 	netHTTP  candidate = "net/http"
 	again    candidate = "net/http again" // the same a second time: how far apart equals come out
 	fastHTTP candidate = "fasthttp"
+	hertz    candidate = "hertz"
 	bare     candidate = "bare socket" // the same bytes, and nothing else: the physical limit
 )
 

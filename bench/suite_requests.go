@@ -19,7 +19,11 @@ type callersSpec struct {
 	Callers int
 }
 
-var everyone = []candidate{netHTTP, again, ours, fastHTTP, bare}
+// everyone takes part where nothing is said; warmCallers also in the requests on warm connections.
+var (
+	everyone    = []candidate{netHTTP, again, ours, fastHTTP, bare}
+	warmCallers = []candidate{netHTTP, again, ours, fastHTTP, hertz, bare}
+)
 
 func requestComparisons(short bool) []comparison {
 	get := requestSpec{Method: http.MethodGet, Path: fewFields}
@@ -75,7 +79,7 @@ func requestComparison(name string, spec requestSpec, callers int, short bool) c
 		window = 40 * time.Millisecond
 	}
 	return comparison{
-		name: name, candidates: everyone, baseline: netHTTP, twin: again,
+		name: name, candidates: warmCallers, baseline: netHTTP, twin: again,
 		metric: "cpu", columns: []string{"cpu", "user", "sys", "rate", "allocs", "bytes"},
 		spec: callersSpec{spec, callers}, window: window,
 		// Where memory and threads came to lie stays with a process, and must not decide. A thousand handshakes

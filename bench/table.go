@@ -9,7 +9,7 @@ import (
 )
 
 func printEnvironment(w io.Writer, e environmentReport) {
-	fmt.Fprintf(w, "%s, %s/%s, %d CPUs; fasthttp %s; %d rounds\n", e.Go, e.OS, e.Arch, e.CPUs, e.FastHTTP, e.Rounds)
+	fmt.Fprintf(w, "%s, %s/%s, %d CPUs; fasthttp %s, hertz %s; %d rounds\n", e.Go, e.OS, e.Arch, e.CPUs, e.FastHTTP, e.Hertz, e.Rounds)
 	if e.Note != "" {
 		fmt.Fprintln(w, e.Note)
 	}
@@ -53,6 +53,11 @@ func printComparison(w io.Writer, c comparisonReport) {
 		printLine(t, cells)
 	}
 	t.Flush()
+	for _, r := range c.Rows {
+		if r.Error != "" {
+			fmt.Fprintf(w, "%s was measured %d times, and then failed: %s\n", r.Candidate, r.Rounds, r.Error)
+		}
+	}
 }
 
 // printLine prints the cells so that each is aligned by the one after it.
