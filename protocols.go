@@ -2,10 +2,9 @@ package peerpool
 
 import (
 	"crypto/tls"
+	"errors"
 	"net/http"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/peerpool/peerpool/internal/ascii"
@@ -47,9 +46,12 @@ func (t *Transport) speaksHTTP2() bool {
 	return t.ForceAttemptHTTP2 || t.TLSClientConfig == nil && !dials
 }
 
-// httpTwoDisabled heeds the switch that operators know from net/http.
+// httpTwoDisabled heeds the switch that operators know from net/http: http2client=0, in GODEBUG, in a //go:debug line, or in
+// go.mod. Only net/http knows which of them counts, so it is asked whether it prepares a Transport for HTTP/2.
 func httpTwoDisabled() bool {
-	return slices.Contains(strings.Split(os.Getenv("GODEBUG"), ","), "http2client=0")
+	t := new(http.Transport)
+	t.CloseIdleConnections()
+	return t.TLSNextProto[protoHTTP2] == nil
 }
 
 // onlyHTTP1 is what a proxy is spoken to with, and what is left where HTTP/2 will not do.
@@ -57,6 +59,9 @@ func onlyHTTP1() (p http.Protocols) {
 	p.SetHTTP1(true)
 	return p
 }
+
+// errNoHTTP2 is what net/http says where HTTP/2 alone will do, and is turned off.
+var errNoHTTP2 = errors.New("http: Transport does not support unencrypted HTTP/2")
 
 // priorKnowledge says that HTTP/2 is spoken without TLS and without asking (RFC 9113 section 3.3).
 func priorKnowledge(p http.Protocols) bool { return p.UnencryptedHTTP2() && !p.HTTP1() }

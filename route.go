@@ -167,6 +167,9 @@ func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string
 		return preset, err
 	}
 	id.priorHTTP2 = id.scheme == "http" && priorKnowledge(r.protocols) && (r.via == nil || id.target != "")
+	if id.priorHTTP2 && httpTwoDisabled() {
+		return preset, errNoHTTP2
+	}
 	r.identity = id
 	r.id = unique.Make(id)
 	r.learned = r.t.core.memory.of(r.id)
