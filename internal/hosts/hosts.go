@@ -36,6 +36,7 @@ func Parse(scheme, host string) Name {
 		}
 	}
 	name.Addr = ascii.ToLower(strings.TrimSuffix(strings.Trim(name.Addr, "[]"), "."))
+	name.Addr = strings.ToValidUTF8(name.Addr, "\uFFFD") // the value of a label is text
 	return name
 }
 
