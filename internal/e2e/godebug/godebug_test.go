@@ -49,7 +49,9 @@ func both(t *testing.T, url string, config func() *http.Transport) (theirs, ours
 
 // configs are ways to ask for HTTP/2. They must not be cloned: net/http prepares a Transport for that once.
 var configs = map[string]func(*tls.Config) *http.Transport{
-	"forced": func(cfg *tls.Config) *http.Transport { return &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true} },
+	"forced": func(cfg *tls.Config) *http.Transport {
+		return &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}
+	},
 	"both": func(cfg *tls.Config) *http.Transport {
 		return &http.Transport{TLSClientConfig: cfg, Protocols: versions((*http.Protocols).SetHTTP1, (*http.Protocols).SetHTTP2)}
 	},
