@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/peerpool/peerpool/internal/ascii"
+	"github.com/peerpool/peerpool/internal/refusal"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -27,8 +28,8 @@ const (
 )
 
 var (
-	errTooManyInterim = errors.New("too many 1xx answers")
-	errUnasked101     = errors.New("101 Switching Protocols to a request that asked for no such thing")
+	errTooManyInterim = errors.New("proxy CONNECT: too many 1xx answers")
+	errUnasked101     = errors.New("proxy CONNECT: 101 Switching Protocols to a request that asked for no such thing")
 )
 
 // readAnswer reads the final answer to req. That of a success has no body, and conn is where it ended.
@@ -37,14 +38,16 @@ func readAnswer(conn io.Reader, req *http.Request, maxHead int64) (*http.Respons
 		maxHead = DefaultMaxHeadBytes
 	}
 	limited := &io.LimitedReader{R: conn, N: maxHead}
-	in := bufio.NewReader(limited)
+	kept := &keeper{r: limited}
+	in := bufio.NewReader(kept)
 	for range maxInterim + 1 {
+		kept.forget(in.Buffered())
 		head, err := readHead(in)
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF) && limited.N <= 0:
-			return nil, fmt.Errorf("head of the answer exceeds %d bytes", maxHead)
+			return nil, fmt.Errorf("proxy CONNECT: head of the answer exceeds %d bytes", maxHead)
 		case err != nil:
-			return nil, err
+			return nil, refusal.Of(kept.bytes.Bytes(), kept.err, req, fmt.Errorf("proxy CONNECT: %w", err))
 		case head.status == http.StatusSwitchingProtocols:
 			return nil, errUnasked101
 		case head.status/100 == 1:
@@ -58,11 +61,28 @@ func readAnswer(conn io.Reader, req *http.Request, maxHead int64) (*http.Respons
 	return nil, errTooManyInterim
 }
 
+// keeper is a reader that keeps what has been read through it.
+type keeper struct {
+	r     io.Reader
+	bytes bytes.Buffer
+	err   error // what reading ended with; nil: it goes on
+}
+
+func (k *keeper) Read(p []byte) (int, error) {
+	n, err := k.r.Read(p)
+	k.bytes.Write(p[:n])
+	k.err = err
+	return n, err
+}
+
+// forget forgets all but the last n bytes.
+func (k *keeper) forget(n int) { k.bytes.Next(k.bytes.Len() - n) }
+
 // opened makes the response of a 2xx answer, which has an empty body. in must have nothing left: that
 // would belong to the tunnel.
 func opened(head *answerHead, in *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if n := in.Buffered(); n > 0 {
-		return nil, fmt.Errorf("%d unexpected bytes after the head of the answer", n)
+		return nil, fmt.Errorf("proxy CONNECT: %d unexpected bytes after the head of the answer", n)
 	}
 	return http.ReadResponse(bufio.NewReader(&head.bytes), req)
 }
@@ -149,10 +169,12 @@ func digits(s string, n int) bool {
 	return len(s) == n && strings.Trim(s, "0123456789") == ""
 }
 
-// statusText returns the text of the status line without the code.
-func statusText(resp *http.Response) string {
-	_, text, _ := strings.Cut(resp.Status, " ")
-	return text
+// refused is the error of an answer other than 2xx: the text of its status line without the code, as net/http has it.
+func refused(resp *http.Response) error {
+	if _, text, ok := strings.Cut(resp.Status, " "); ok {
+		return errors.New(text)
+	}
+	return errors.New("unknown status code")
 }
 
 // malformed quotes the beginning of what the proxy sent.

@@ -30,27 +30,14 @@ type Request struct {
 	OnResponse func(*http.Response) error
 }
 
-// StatusError says that the proxy answered with a status other than 2xx.
-type StatusError struct {
-	StatusCode int
-	Text       string // of the status line, without the code; may be empty
-}
-
-// Error returns the text of the status line without the code, as net/http does.
-func (e *StatusError) Error() string {
-	if e.Text == "" {
-		return "unknown status code"
-	}
-	return e.Text
-}
-
 // Connect asks the HTTP proxy at the other end of conn for a tunnel (RFC 9110 section 9.3.6). Once it
 // returns nil, conn is the tunnel. Any 2xx answer opens it, Content-Length and Transfer-Encoding in
 // that being ignored. Bytes that come with the answer are an error: an HTTP or TLS server does not
 // speak first.
 //
-// If it fails conn is closed, and it returns a [*StatusError] as it is, the error of OnResponse as it
-// is, the cause of ctx if ctx ended, or what went wrong with the answer. No error holds a header.
+// If it fails, conn is closed. The error is that of net/http's Transport: what conn returned, what OnResponse
+// returned, net/http's words for a malformed answer or for a status other than 2xx. It is the cause of ctx if ctx
+// ended. No error holds a header.
 func Connect(ctx context.Context, conn net.Conn, r Request) error {
 	return hop(ctx, conn, func() error { return r.ask(conn) })
 }
@@ -62,14 +49,14 @@ func (r Request) ask(conn net.Conn) error {
 	}
 	var head bytes.Buffer
 	if err := req.Write(&head); err != nil {
-		return fmt.Errorf("proxy CONNECT: %w", err)
+		return err
 	}
 	if _, err := conn.Write(head.Bytes()); err != nil {
-		return fmt.Errorf("proxy CONNECT: %w", err)
+		return err
 	}
 	resp, err := readAnswer(conn, req, r.MaxHeadBytes)
 	if err != nil {
-		return fmt.Errorf("proxy CONNECT: %w", err)
+		return err
 	}
 	if r.OnResponse != nil {
 		if err := r.OnResponse(resp); err != nil {
@@ -77,7 +64,7 @@ func (r Request) ask(conn net.Conn) error {
 		}
 	}
 	if !success(resp.StatusCode) {
-		return &StatusError{StatusCode: resp.StatusCode, Text: statusText(resp)}
+		return refused(resp)
 	}
 	return nil
 }
