@@ -28,8 +28,9 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
-	lease connLease
-	clock clock
+	lease  connLease
+	clock  clock
+	report *reporting // nil: nobody wants one
 
 	enlisted
 	canceling
@@ -39,13 +40,14 @@ var attempts = sync.Pool{New: func() any { return new(attempt) }}
 
 // newAttempt returns the first attempt at orig, or the one that follows after. req is orig, or a copy of it with
 // the body to send.
-func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, after *attempt) *attempt {
+func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, report *Report, after *attempt) *attempt {
 	a := attempts.Get().(*attempt)
 	a.t, a.peer, a.orig, a.req, a.ctx, a.number = t, peer, orig, req, orig.Context(), 1
 	a.trace = httptrace.ContextClientTrace(a.ctx)
 	if after != nil {
 		a.number, a.redials = after.number+1, after.redials
 	}
+	a.report = newReporting(report, a, after)
 	a.enlist(after)
 	a.observeStart(after)
 	return a
@@ -59,7 +61,7 @@ func (a *attempt) end(status int32) {
 		return
 	}
 	watched := a.t.core.inflight.remove(a)
-	a.observeEnd(status, nil)
+	a.observeEnd(status, nil, "")
 	if !watched { // or somebody may still look at it
 		*a = attempt{}
 		attempts.Put(a)
@@ -83,6 +85,7 @@ func (a *attempt) acquire() error {
 		a.trace.GetConn(to.hostPort(a.req.URL))
 	}
 	var avoid []string
+	var first error // of the addresses that do not answer, what RoundTrip returns if none does, as a net.Dialer
 	for {
 		r, preset, err := a.route(to, avoid)
 		if err != nil {
@@ -100,9 +103,11 @@ func (a *attempt) acquire() error {
 		if err == nil {
 			return nil
 		}
-		dial, ok := errors.AsType[*DialError](err)
-		if !ok || dial.Op != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
-			return err
+		if first == nil {
+			first = err
+		}
+		if hopOf(err) != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
+			return first
 		}
 		avoid = append(avoid, r.identity.address)
 		a.t.core.routes.drop(r)
@@ -197,8 +202,8 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 
 // identityIn returns what is known of the identity that a request without a route wanted.
 func identityIn(err error) Identity {
-	if dial, ok := errors.AsType[*DialError](err); ok {
-		return dial.Identity
+	if dial, ok := err.(*dialError); ok {
+		return dial.identity
 	}
 	return Identity{}
 }
@@ -206,6 +211,7 @@ func identityIn(err error) Identity {
 // acquired tells trace and observer.
 func (a *attempt) acquired(id Identity, err error) {
 	a.observeAcquired(id, err)
+	a.reportAcquired(id, err)
 	if err != nil || a.trace == nil || a.trace.GotConn == nil {
 		return
 	}
@@ -225,7 +231,17 @@ func (a *attempt) run() (*http.Response, outcome) {
 	if resp != nil {
 		resp.Request = a.orig
 	}
-	return resp, outcome{Outcome: o, err: err, canceled: err != nil && a.canceledBy() != nil, reused: a.lease.Reused()}
+	if body, ok := err.(*exchange.BodyError); ok {
+		o.BodyFailed, err = true, body.Err
+	}
+	out := outcome{Outcome: o, err: err, reused: a.lease.Reused()}
+	if err != nil {
+		if cause := a.canceledBy(); cause != nil {
+			out.err, out.canceled = cause, true
+		}
+	}
+	a.report.exchanged(&out)
+	return resp, out
 }
 
 // result is what RoundTrip returns.
@@ -237,17 +253,7 @@ func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error)
 		a.end(o.Status)
 		return resp, nil
 	}
-	if cause := a.canceledBy(); cause != nil {
-		return nil, a.abandon(cause, o.Touched)
-	}
-	if o.Unfit || ownFault(o.err) {
-		return nil, a.abandon(ownError(o.err), o.Touched)
-	}
-	return nil, a.abandon(&ExchangeError{
-		Identity: a.lease.Key().Value(),
-		Reused:   o.reused, Wrote: o.Wrote, Started: o.Started,
-		Err: o.err,
-	}, o.Touched)
+	return nil, a.abandon(o.err, o.errorType(), o.Touched)
 }
 
 // saved counts a request that a retry has saved.
@@ -257,8 +263,9 @@ func (a *attempt) saved() {
 	}
 }
 
-// abandon ends a request that has no response, and returns err. touched: its body is read from, or closed.
-func (a *attempt) abandon(err error, touched bool) error {
+// abandon ends a request that has no response, for an error of that type, and returns what RoundTrip returns. touched: its
+// body is read from, or closed.
+func (a *attempt) abandon(err error, errorType string, touched bool) error {
 	a.t.core.inflight.remove(a)
 	if a.number > 1 {
 		a.t.core.counters.failed.Add(1)
@@ -266,8 +273,8 @@ func (a *attempt) abandon(err error, touched bool) error {
 	if !touched {
 		closeBody(a.req)
 	}
-	a.observeEnd(0, err)
-	return err
+	a.observeEnd(0, err, errorType)
+	return causeOf(err)
 }
 
 // again makes the next attempt at the request.
@@ -276,15 +283,16 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 		resp.Body.Close()
 	}
 	if err := a.awaitBody(o.Body); err != nil {
-		return nil, a.abandon(err, o.Touched)
+		return nil, a.abandon(err, dialErrorType(err), o.Touched)
 	}
 	a.t.core.counters.retried(v)
-	a.observeRetried(v, o.err)
+	a.observeRetried(v, &o)
+	a.report.retried(v)
 	req, err := rewind(a.req, o.Touched)
 	if err != nil {
-		return nil, a.abandon(err, o.Touched)
+		return nil, a.abandon(err, errorOther, o.Touched)
 	}
-	next := newAttempt(a.t, a.orig, req, a.peer, a)
+	next := newAttempt(a.t, a.orig, req, a.peer, a.report.of(), a)
 	next.fresh, next.alone = v.fresh(next.tries(), a.lease.Conn().telling(o.err)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
@@ -299,11 +307,10 @@ func (a *attempt) awaitBody(body *exchange.Body) error {
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
 	cause := body.Await(ctx)
-	if cause == nil {
-		return nil
+	if cause != nil {
+		exchange.AwaitClient(a.orig, cause)
 	}
-	exchange.AwaitClient(a.orig, cause)
-	return &bodyInUseError{cause}
+	return cause
 }
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.
@@ -313,6 +320,7 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	}
 	left := a.leaving()
 	reason := a.lease.Conn().giveBack(a, end, o)
-	a.observeDone(left, o.Status, reason)
+	a.observeDone(left, &o, reason)
+	a.report.done()
 	a.end(o.Status)
 }

@@ -114,7 +114,7 @@ func oldCancel(req *http.Request) <-chan struct{} {
 
 // waiting returns the context to wait with for a route or a connection. When that is over, waited must be called.
 func (a *attempt) waiting() (context.Context, context.CancelCauseFunc) {
-	ctx, stop := context.WithCancelCause(a.ctx)
+	ctx, stop := context.WithCancelCause(a.report.in(a.ctx))
 	a.mu.Lock()
 	a.stopWait = stop
 	canceled := a.because

@@ -164,7 +164,7 @@ func TestResponseHeaderTimeoutBoundsTheWaitForTheHead(t *testing.T) {
 		tr.ResponseHeaderTimeout = patience
 		s := observe(t, tr)
 		start := time.Now()
-		err := fails[*peerpool.ExchangeError](s, newRequest(t, "GET", "http://example.test", nil))
+		err := failsToExchange(s, newRequest(t, "GET", "http://example.test", nil))
 		if after := time.Since(start); after != patience || !err.Timeout() ||
 			err.Error() != "net/http: timeout awaiting response headers" {
 			t.Errorf("after %v: %v", after, err)

@@ -17,6 +17,7 @@ type alternateConn struct {
 	*facts  // nil without an Observer
 	learned *learned
 	nc      net.Conn
+	name    string // of the protocol
 }
 
 var (
@@ -27,13 +28,13 @@ var (
 func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc *tls.Conn) (conn, error) {
 	rt := next(r.authority, tc)
 	if failed, ok := rt.(interface{ RoundTripErr() error }); ok { // as x/net/http2 says it
-		return nil, &DialError{Identity: r.identity, Op: opTLS, Err: failed.RoundTripErr()}
+		return nil, newDialError(r.identity, opTLS, failed.RoundTripErr())
 	}
 	protocol := tc.ConnectionState().NegotiatedProtocol
 	if protocol == protoHTTP2 {
 		protocol = nameHTTP2
 	}
-	return &alternateConn{RoundTripper: rt, facts: r.newFacts(protocol), learned: r.learned, nc: tc}, nil
+	return &alternateConn{RoundTripper: rt, facts: r.newFacts(protocol), learned: r.learned, nc: tc, name: protocol}, nil
 }
 
 // isStub recognizes the function that net/http, since Go 1.27, puts into TLSNextProto as a sign that it speaks HTTP/2. It

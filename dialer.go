@@ -17,7 +17,7 @@ const (
 	tcpKeepAlive = 30 * time.Second
 )
 
-// The hops of a dial, as DialError.Op names them.
+// The hops of a dial, as Dialed.Hop names them.
 const (
 	opResolve = "resolve"
 	opConnect = "connect"
@@ -128,29 +128,36 @@ func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) 
 	if err == nil {
 		return nc, nil
 	}
-	err = &DialError{Identity: d.route.identity, Op: op, Err: err}
+	failed := newDialError(d.route.identity, op, err)
 	if d.route.via != nil && op == opConnect {
-		err = proxyError(err) // the outermost error, as with net/http
+		failed.err, failed.told = proxyError(failed.err), proxyError(failed.told)
 	}
-	return nil, err
+	return nil, failed
 }
 
 func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
-	o := d.route.t.Observer
-	if o == nil || o.Dialed == nil {
+	o, reported := d.route.t.Observer, reportingIn(ctx)
+	if observed := o != nil && o.Dialed != nil; !observed {
+		o = nil
+	}
+	if o == nil && reported == nil {
 		return
 	}
 	r := &d.report
-	r.Total, r.Err = time.Since(r.Start), err
+	r.Total, r.Err, r.Hop, r.ErrorType = time.Since(r.Start), toldOf(err), hopOf(err), dialErrorType(err)
 	if err == nil {
-		about := c.about()
-		r.Conn, r.Protocol = about.number, about.protocol
+		r.Conn, r.Protocol = c.about().number, protocolOf(c)
 		if tc, ok := nc.(*tls.Conn); ok {
 			state := tc.ConnectionState()
 			r.Version, r.Resumed = state.Version, state.DidResume
 		}
 	}
-	o.Dialed(ctx, *r)
+	if o != nil {
+		o.Dialed(ctx, *r)
+	}
+	if reported != nil {
+		reported.dialed(*r)
+	}
 }
 
 // firstHop connects to the server or to the proxy.

@@ -116,7 +116,7 @@ func TestARefusalOfAProxyReadsAsWithNetHTTP(t *testing.T) {
 			const target = "https://127.0.0.1:9"
 			tr := peerTransport(t, &Transport{Proxy: peerProxy(c.proxy)})
 			err := peerFail(t, tr, target, nil)
-			peerWantOp(t, err, c.op)
+			peerWantHop(t, err, c.op)
 			theirs := peerFail(t, &http.Transport{Proxy: peerProxy(c.proxy)}, target, nil)
 			if peerUnported(err) != peerUnported(theirs) || c.want != "" && err.Error() != c.want {
 				t.Errorf("got %q, net/http says %q", err, theirs)
@@ -125,7 +125,7 @@ func TestARefusalOfAProxyReadsAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-func TestAProxyThatAnswersWronglyIsADialErrorAndItsConnectionIsClosed(t *testing.T) {
+func TestAProxyThatAnswersWronglyFailsItsHopAndItsConnectionIsClosed(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	o := secureOrigin(t)
 	granted := "HTTP/1.1 200 OK\r\n\r\n"
@@ -147,12 +147,12 @@ func TestAProxyThatAnswersWronglyIsADialErrorAndItsConnectionIsClosed(t *testing
 			body := &closeCounter{Reader: strings.NewReader("body")}
 			req := peerRequest(t, o.URL(), nil)
 			req.Method, req.Body, req.ContentLength = http.MethodPost, body, 4
-			err := peerTry(tr, req)
+			err := peerTryReported(tr, req)
 			op := "proxy"
 			if fault.Answer == granted {
 				op = "tls"
 			}
-			peerWantOp(t, err, op)
+			peerWantHop(t, err, op)
 			if body.closed != 1 {
 				t.Errorf("the body was closed %d times", body.closed)
 			}

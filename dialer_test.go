@@ -188,12 +188,12 @@ func TestNoPathAcceptsAServerOfAnotherAuthorityOrName(t *testing.T) {
 		} {
 			opts.ServerName, opts.RootCAs = c.name, c.roots
 			peer := peerNew(t, opts)
-			err := peerTry(tr, peerRequest(t, target, peer))
+			err := peerTryReported(tr, peerRequest(t, target, peer))
 			if c.want == nil && err != nil || c.want != nil && !c.want(err) {
 				t.Errorf("%s: got %v", what, err)
 			}
 			if c.want != nil {
-				peerWantOp(t, err, "tls")
+				peerWantHop(t, err, "tls")
 			}
 		}
 		if n := o.Requests(); n != 1 {
@@ -243,7 +243,7 @@ func TestAForeignDialersTLSIsNotOursToChange(t *testing.T) {
 	})
 }
 
-func TestAPathThatLeadsNowhereIsADialErrorOfItsHop(t *testing.T) {
+func TestAPathThatLeadsNowhereFailsAtItsHop(t *testing.T) {
 	nowhere := peerClosedAddr(t)
 	noSocket := "unix:" + t.TempDir() + "/none"
 	refused := errors.New("not today")
@@ -263,9 +263,9 @@ func TestAPathThatLeadsNowhereIsADialErrorOfItsHop(t *testing.T) {
 		for _, scheme := range []string{"http", "https"} {
 			peerTransport(t, c.tr)
 			err := peerFail(t, c.tr, scheme+"://"+nowhere, peerNew(t, c.opts))
-			dial := peerWantOp(t, err, c.op)
-			if dial.Identity == (Identity{}) || dial.Timeout() {
-				t.Errorf("%s, %s: got %#v", name, scheme, dial)
+			dial := peerWantHop(t, err, c.op)
+			if dial.Identity == (Identity{}) || dial.ErrorType != "connection_error" {
+				t.Errorf("%s, %s: got %v", name, scheme, dial)
 			}
 		}
 	}

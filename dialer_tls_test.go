@@ -41,14 +41,14 @@ func TestAHandshakeThatTakesTooLongReadsAsWithNetHTTP(t *testing.T) {
 			c.set(theirs)
 			tr := peerTransport(t, FromHTTP(theirs))
 			err := peerFail(t, tr, "https://"+silent.Addr(), nil)
-			dial := peerWantOp(t, err, c.op)
+			dial := peerWantHop(t, err, c.op)
 			if !c.unlike {
 				if want := peerFail(t, theirs, "https://"+silent.Addr(), nil); err.Error() != want.Error() {
 					t.Errorf("got %q, net/http says %q", err, want)
 				}
 			}
 			var timeout net.Error
-			if !dial.Timeout() || !errors.As(err, &timeout) || !timeout.Timeout() {
+			if dial.ErrorType != "timeout" || !errors.As(err, &timeout) || !timeout.Timeout() {
 				t.Errorf("%v is no timeout", err)
 			}
 		})
@@ -59,7 +59,7 @@ func TestAServerWithoutTLSIsToldFromOneWithBadTLS(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := peerTransport(t, &Transport{})
 	err := peerFail(t, tr, "https://"+o.Addr(), nil)
-	peerWantOp(t, err, "tls")
+	peerWantHop(t, err, "tls")
 	if !errors.Is(err, http.ErrSchemeMismatch) || err.Error() != "http: server gave HTTP response to HTTPS client" {
 		t.Errorf("got %q", err)
 	}
@@ -67,7 +67,7 @@ func TestAServerWithoutTLSIsToldFromOneWithBadTLS(t *testing.T) {
 
 	garbage := httptestutil.NewWire(t, httptestutil.WriteFirst("garbage without end\r\n", httptestutil.ReadNothing))
 	err = peerFail(t, tr, "https://"+garbage.Addr(), nil)
-	peerWantOp(t, err, "tls")
+	peerWantHop(t, err, "tls")
 	var record tls.RecordHeaderError
 	if errors.Is(err, http.ErrSchemeMismatch) || !errors.As(err, &record) {
 		t.Errorf("got %v, want what crypto/tls says", err)
@@ -83,7 +83,7 @@ func TestAConnectionWhoseHandshakeFailsIsClosed(t *testing.T) {
 		ended <- c.WaitClosed()
 	})
 	tr := peerTransport(t, &Transport{TLSClientConfig: &tls.Config{RootCAs: httptestutil.NewCA(t).Pool()}})
-	peerWantOp(t, peerFail(t, tr, w.URL(), nil), "tls")
+	peerWantHop(t, peerFail(t, tr, w.URL(), nil), "tls")
 	peerReceive(t, ended, "the connection is closed")
 	if s := tr.Stats(); s.Opened != 0 || s.DialFailures != 1 {
 		t.Errorf("the statistics are %+v", s)
@@ -105,7 +105,7 @@ func TestADialerThatReturnsNothingReadsAsWithNetHTTP(t *testing.T) {
 	} {
 		tr := peerTransport(t, FromHTTP(theirs))
 		err, want := peerFail(t, tr, "https://example.test", nil), peerFail(t, theirs, "https://example.test", nil)
-		peerWantOp(t, err, "connect")
+		peerWantHop(t, err, "connect")
 		if err.Error() != want.Error() {
 			t.Errorf("%s: got %q, net/http says %q", name, err, want)
 		}
@@ -203,8 +203,8 @@ func TestADialEndsWithItsOwnTimeAndNotWithThatOfItsRequest(t *testing.T) {
 		if took := <-ended; took != maxDial {
 			t.Errorf("the dial was given up after %v, want %v", took, maxDial)
 		}
-		dial := peerWantOp(t, peerFail(t, tr, "http://a.test", nil), "connect")
-		if <-ended; !dial.Timeout() {
+		dial := peerWantHop(t, peerFail(t, tr, "http://a.test", nil), "connect")
+		if <-ended; dial.ErrorType != "timeout" {
 			t.Errorf("%v is no timeout", dial)
 		}
 	})

@@ -27,8 +27,9 @@
 // A request whose connection breaks is sent again, on a new one, if that cannot do harm: if nothing of it was written;
 // if the connection was a reused one, no byte of a response has arrived, and the request is idempotent (RFC 9110
 // section 9.2.2); or if an HTTP/2 server says that it did not process it (RFC 9113 section 8.7). Its body must be
-// replayable: there is none, it has not been read from, or the request has a GetBody. All else returns a
-// *[DialError] or an *[ExchangeError], which say how far it got. docs/retries.md has the whole table.
+// replayable: there is none, it has not been read from, or the request has a GetBody. docs/retries.md has the
+// whole table. All else returns the error that net/http's Transport returns; see docs/errors.md. A [Report] in the
+// request's context tells how far each attempt got.
 //
 // # Watching
 //

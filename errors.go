@@ -3,90 +3,155 @@ package peerpool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
+	"syscall"
 
 	"github.com/peerpool/peerpool/internal/exchange"
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/resolve"
 	"github.com/peerpool/peerpool/pool"
 )
 
 // ErrClosed is what RoundTrip returns after [Transport.Shutdown] has been called.
 var ErrClosed = errors.New("peerpool: transport is shut down")
 
-// DialError says that no connection could be opened. Nothing of the request was sent.
-//
-// Its text is that of its cause, which is also what net/http's Transport returns.
-type DialError struct {
-	Identity Identity // of the connection wanted; the zero Identity if it could not be determined
-	Op       string   // the hop that failed: "resolve", "connect", "proxy" or "tls"
-	Err      error    // the cause
+// dialError is a dial that failed, with what is known of it, on its way from the dial through the pool to the attempt. It
+// does not leave the package: RoundTrip returns the cause, and the rest is told by Observer and [Report].
+type dialError struct {
+	identity Identity // of the connection wanted; the zero Identity if it could not be determined
+	hop      string   // that failed: one of the hops in dialer.go
+	err      error    // what RoundTrip returns
+	told     error    // what observers are told: err, or what each of several addresses said
+}
+
+// newDialError returns the failure of a hop. If several addresses were tried, RoundTrip returns the error of the first of
+// them, as a [net.Dialer] does.
+func newDialError(id Identity, hop string, err error) *dialError {
+	first := err
+	if race, ok := err.(*resolve.RaceError); ok {
+		first = race.Errs[0]
+	}
+	return &dialError{identity: id, hop: hop, err: first, told: err}
 }
 
 // Error returns the text of the cause.
-func (e *DialError) Error() string { return e.Err.Error() }
+func (e *dialError) Error() string { return e.err.Error() }
 
 // Unwrap returns the cause.
-func (e *DialError) Unwrap() error { return e.Err }
+func (e *dialError) Unwrap() error { return e.err }
 
-// Timeout says whether the dial ran out of time.
-func (e *DialError) Timeout() bool { return exchange.IsTimeout(e.Err) }
-
-// Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
-func (e *DialError) Temporary() bool { return isTemporary(e.Err) }
-
-// ExchangeError says that an exchange failed before its response could be returned, and what is known
-// about how far it got. A response body that fails later returns the bare cause.
-//
-// Its text is that of its cause, or what net/http says in its place. A canceled request returns the
-// cause of its context instead, and a request that could not be written at all what is wrong with it.
-type ExchangeError struct {
-	Identity Identity // of the connection
-	Reused   bool     // the connection had carried a request before, or had been idle in the pool
-	Wrote    bool     // at least one byte of the request was written
-	Started  bool     // at least one byte of the response arrived
-	Err      error    // the cause
-}
-
-// Error returns the text of the cause, as net/http has it.
-func (e *ExchangeError) Error() string {
-	var protocol *http1.ProtocolError
-	if errors.As(e.Err, &protocol) || e.Started && errors.Is(e.Err, io.ErrUnexpectedEOF) {
-		return fmt.Sprintf("net/http: HTTP/1.x transport connection broken: %v", e.Err)
+// causeOf returns what RoundTrip returns for an error of the walk.
+func causeOf(err error) error {
+	if dial, ok := err.(*dialError); ok {
+		return dial.err
 	}
-	return e.Err.Error()
+	return err
 }
 
-// Unwrap returns the cause.
-func (e *ExchangeError) Unwrap() error { return e.Err }
-
-// Timeout says whether the exchange ran out of time.
-func (e *ExchangeError) Timeout() bool { return exchange.IsTimeout(e.Err) }
-
-// Temporary is what the cause says, as with net/http; it makes the error a [net.Error].
-func (e *ExchangeError) Temporary() bool { return isTemporary(e.Err) }
-
-var (
-	_ net.Error = (*DialError)(nil)
-	_ net.Error = (*ExchangeError)(nil)
-)
-
-func isTemporary(err error) bool {
-	var t interface{ Temporary() bool }
-	return errors.As(err, &t) && t.Temporary()
+// toldOf returns what observers are told of an error of the walk.
+func toldOf(err error) error {
+	if dial, ok := err.(*dialError); ok {
+		return dial.told
+	}
+	return err
 }
 
-// acquireError turns what the pool returned into what the caller of RoundTrip sees.
+// hopOf returns the hop of a dial that failed, or "".
+func hopOf(err error) string {
+	if dial, ok := err.(*dialError); ok {
+		return dial.hop
+	}
+	return ""
+}
+
+// acquireError turns what the pool returned into an error of the walk.
 func acquireError(ctx context.Context, id Identity, err error) error {
-	var dial *DialError
+	_, dialed := err.(*dialError)
 	switch {
 	case errors.Is(err, pool.ErrClosed):
 		return ErrClosed
 	case err == errCanceled:
 		return errWaitCanceled
-	case ctx.Err() != nil || errors.As(err, &dial):
+	case ctx.Err() != nil || dialed:
 		return err
 	}
-	return &DialError{Identity: id, Op: opConnect, Err: err}
+	return newDialError(id, opConnect, err)
 }
+
+// The values of error.type that OpenTelemetry has no constants for, but for otherError.
+const (
+	errorTimeout    = "timeout"
+	errorResolve    = "name_resolution_error"
+	errorConnection = "connection_error"
+	errorProxy      = "proxy_tunnel_error"
+	errorTLS        = "secure_connection_error"
+	errorResponse   = "invalid_response"
+	errorEnded      = "response_ended"
+	errorOther      = "_OTHER"
+)
+
+// dialErrorType names an error of the walk before the exchange in the words of OpenTelemetry's error.type. It returns ""
+// for no error, and for a request that its caller has canceled: that is nobody's error.
+func dialErrorType(err error) string {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return ""
+	case exchange.IsTimeout(err):
+		return errorTimeout
+	}
+	switch hopOf(err) {
+	case opResolve:
+		return errorResolve
+	case opConnect:
+		return errorConnection
+	case opProxy:
+		return errorProxy
+	case opTLS:
+		return errorTLS
+	}
+	return errorOther
+}
+
+// errorType does for an exchange what dialErrorType does for a dial.
+func (o *outcome) errorType() string {
+	switch {
+	case o.err == nil, errors.Is(o.err, context.Canceled):
+		return ""
+	case exchange.IsTimeout(o.err):
+		return errorTimeout
+	case o.canceled, o.Unfit, o.BodyFailed:
+		return errorOther
+	case o.Malformed:
+		return errorResponse
+	case errors.Is(o.err, io.EOF), errors.Is(o.err, io.ErrUnexpectedEOF), errors.Is(o.err, syscall.ECONNRESET):
+		return errorEnded
+	}
+	return errorConnection
+}
+
+// DialError was what RoundTrip returned when no connection could be opened.
+//
+// Deprecated: RoundTrip returns the cause itself, as net/http's Transport does, and nothing returns a DialError any more. A
+// [Report] tells the hop and the identity.
+type DialError struct {
+	Identity Identity
+	Op       string
+	Err      error
+}
+
+func (e *DialError) Error() string { return e.Err.Error() }
+func (e *DialError) Unwrap() error { return e.Err }
+
+// ExchangeError was what RoundTrip returned when there was a connection, but no response.
+//
+// Deprecated: RoundTrip returns the cause itself, as net/http's Transport does, and nothing returns an ExchangeError any more.
+// A [Report] tells how far the exchange got.
+type ExchangeError struct {
+	Identity Identity
+	Reused   bool
+	Wrote    bool
+	Started  bool
+	Err      error
+}
+
+func (e *ExchangeError) Error() string { return e.Err.Error() }
+func (e *ExchangeError) Unwrap() error { return e.Err }

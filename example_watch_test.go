@@ -2,7 +2,6 @@ package peerpool_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -235,22 +234,28 @@ func ExampleTransport_inTests() {
 	// Output: done
 }
 
-// A POST may have been processed by the server that went away: what is known about that is in the error.
-func ExampleExchangeError() {
+// A POST may have been processed by the server that went away. The error is net/http's; the report tells what else is known.
+func ExampleWithReport() {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler) // closes the connection without an answer
 	}))
 	defer server.Close()
 
 	transport := &peerpool.Transport{}
-	_, err := (&http.Client{Transport: transport}).Post(server.URL, "text/plain", strings.NewReader("order 1"))
-	if failed, ok := errors.AsType[*peerpool.ExchangeError](err); ok {
-		fmt.Println("cause:", failed.Err)
-		fmt.Println("reused:", failed.Reused, "wrote:", failed.Wrote, "started:", failed.Started)
+	ctx, report := peerpool.WithReport(context.Background())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, strings.NewReader("order 1"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = transport.RoundTrip(req)
+	fmt.Println(err == io.EOF)
+	for _, a := range report.Attempts() {
+		fmt.Println("attempt", a.Number, "reused:", a.Reused, "wrote:", a.Wrote, "started:", a.Started)
 	}
 	// Output:
-	// cause: EOF
-	// reused: false wrote: true started: false
+	// true
+	// attempt 1 reused: false wrote: true started: false
 }
 
 // Nothing new begins, what is under way ends, and nothing is left.

@@ -1,7 +1,6 @@
 package peerpool_test
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -131,19 +130,57 @@ func (s *subject) seen(req *http.Request) httptestutil.Seen {
 	return httptestutil.ReadSeen(s.t, resp)
 }
 
-// fails sends req, which must fail with an E, and returns that.
-func fails[E error](s *subject, req *http.Request) E {
+// failure is what RoundTrip returned, with what the Report tells of the last attempt.
+type failure struct{ peerpool.Attempt }
+
+func (f failure) Error() string { return f.Err.Error() }
+func (f failure) Unwrap() error { return f.Err }
+func (f failure) Timeout() bool { return f.ErrorType == "timeout" }
+
+// lastOf returns the failure of the request that report tells of, which must be over.
+func lastOf(t testing.TB, report *peerpool.Report, err error) failure {
+	t.Helper()
+	all := report.Attempts()
+	if len(all) == 0 {
+		t.Fatalf("the report tells of nothing, but %T %v was returned", err, err)
+	}
+	last := all[len(all)-1]
+	if last.Err != err || !last.Done {
+		t.Errorf("RoundTrip returned %T %v; the report has %T %v, done: %v", err, err, last.Err, last.Err, last.Done)
+	}
+	return failure{last}
+}
+
+// fails sends req, which must fail.
+func fails(s *subject, req *http.Request) failure {
 	s.t.Helper()
-	resp, err := s.RoundTrip(req)
+	ctx, report := peerpool.WithReport(req.Context())
+	resp, err := s.RoundTrip(req.WithContext(ctx))
 	if err == nil {
 		resp.Body.Close()
 		s.t.Fatalf("%s %s: %s, want an error", req.Method, req.URL, resp.Status)
 	}
-	want, ok := errors.AsType[E](err)
-	if !ok {
-		s.t.Fatalf("%s %s: %T %v, want a %T", req.Method, req.URL, err, err, want)
+	return lastOf(s.t, report, err)
+}
+
+// failsToDial is fails for a request that gets no connection.
+func failsToDial(s *subject, req *http.Request) failure {
+	s.t.Helper()
+	last := fails(s, req)
+	if last.Hop == "" || last.Protocol != "" || last.Wrote || last.Started {
+		s.t.Errorf("want a dial that fails: %v", last)
 	}
-	return want
+	return last
+}
+
+// failsToExchange is fails for a request that gets a connection, and no response.
+func failsToExchange(s *subject, req *http.Request) failure {
+	s.t.Helper()
+	last := fails(s, req)
+	if last.Hop != "" || last.Protocol == "" {
+		s.t.Errorf("want an exchange that fails: %v", last)
+	}
+	return last
 }
 
 // closes checks that the pool has closed n connections for that reason, waiting for it if it must.

@@ -221,15 +221,15 @@ func TestAnEarlyRefusalIsDeliveredThoughTheServerStopsReading(t *testing.T) {
 	}
 }
 
-func TestARefusedConnectionIsADialError(t *testing.T) {
+func TestARefusedConnectionFailsAtConnect(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	s := observe(t, &peerpool.Transport{})
 	origin.Stop()
 	body := trackBody(zeros{})
-	err := fails[*peerpool.DialError](s, newRequest(t, "POST", origin.URL(), body))
+	err := failsToDial(s, newRequest(t, "POST", origin.URL(), body))
 	body.wantClosed(t)
-	if op, is := err.Err.(*net.OpError); err.Op != "connect" || !is || op.Op != "dial" || err.Timeout() {
+	if op, is := err.Err.(*net.OpError); err.Hop != "connect" || !is || op.Op != "dial" || err.Timeout() {
 		t.Errorf("%+v", err)
 	}
 	if st := s.Stats(); st.Dials != 1 || st.DialFailures != 1 || st.Opened != 0 {

@@ -34,7 +34,7 @@ var headFaults = []fault{
 	{name: "nothing", text: "EOF", cause: io.EOF},
 	{name: "a reset", ending: (*httptestutil.WireConn).Reset, cause: syscall.ECONNRESET},
 	{name: "half a status line", reply: "HTTP/1.1 200 ", text: broken + "unexpected EOF", cause: io.ErrUnexpectedEOF, started: true},
-	{name: "half a head", reply: head + "X-A", text: broken + "unexpected EOF", cause: io.ErrUnexpectedEOF, started: true},
+	{name: "half a head", reply: head + "X-A: b\r\n", text: broken + "unexpected EOF", cause: io.ErrUnexpectedEOF, started: true},
 	{name: "an interim response alone", reply: "HTTP/1.1 103 Early Hints\r\n\r\n", text: broken + "unexpected EOF",
 		cause: io.ErrUnexpectedEOF, started: true},
 	{name: "garbage", reply: "garbage\r\n", ending: keepOpen, started: true, text: broken + `malformed HTTP response "garbage"`},
@@ -170,11 +170,11 @@ func (f fault) aftermath(t *testing.T, wire *httptestutil.Wire, s *subject) {
 	s.events.wantRetries(t)
 }
 
-func TestAHeadThatCannotBeUsedIsAnExchangeError(t *testing.T) {
+func TestAHeadThatCannotBeUsedFailsTheExchange(t *testing.T) {
 	eachFault(t, headFaults, func(t *testing.T, f fault, reused bool) {
 		wire, s := f.faulty(t, reused)
 		body := trackBody(strings.NewReader("body"))
-		err := fails[*peerpool.ExchangeError](s, newRequest(t, http.MethodPost, wire.URL(), body))
+		err := failsToExchange(s, newRequest(t, http.MethodPost, wire.URL(), body))
 		f.check(t, err)
 		if !err.Wrote || err.Reused != reused || err.Started != f.started || err.Timeout() || err.Identity.Address() != wire.Addr() {
 			t.Errorf("%+v", err)

@@ -12,7 +12,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-func TestAServerThatCannotProveItsNameIsADialError(t *testing.T) {
+func TestAServerThatCannotProveItsNameFailsAtTLS(t *testing.T) {
 	ca := httptestutil.NewCA(t)
 	past := httptestutil.CertOptions{NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour)}
 	future := httptestutil.CertOptions{NotBefore: time.Now().Add(24 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
@@ -42,8 +42,8 @@ func TestAServerThatCannotProveItsNameIsADialError(t *testing.T) {
 			}, httptestutil.Replies(ok))
 			s := observe(t, &peerpool.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}})
 			body := trackBody(strings.NewReader("a secret"))
-			err := fails[*peerpool.DialError](s, newRequest(t, "POST", wire.URL(), body))
-			if err.Op != "tls" || err.Timeout() || !c.is(err) {
+			err := failsToDial(s, newRequest(t, "POST", wire.URL(), body))
+			if err.Hop != "tls" || err.Timeout() || !c.is(err) {
 				t.Errorf("%+v", err)
 			}
 			if _, is := errors.AsType[*tls.CertificateVerificationError](err); !is {
@@ -65,8 +65,8 @@ func TestAServerThatNeverShakesHandsCostsTLSHandshakeTimeout(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { c.WaitClosed() })
 	s := observe(t, &peerpool.Transport{TLSHandshakeTimeout: 10 * time.Millisecond})
-	err := fails[*peerpool.DialError](s, newRequest(t, "GET", "https"+strings.TrimPrefix(wire.URL(), "http"), nil))
-	if err.Op != "tls" || !err.Timeout() || err.Error() != "net/http: TLS handshake timeout" {
+	err := failsToDial(s, newRequest(t, "GET", "https"+strings.TrimPrefix(wire.URL(), "http"), nil))
+	if err.Hop != "tls" || !err.Timeout() || err.Error() != "net/http: TLS handshake timeout" {
 		t.Errorf("%+v", err)
 	}
 	wire.WaitClientClosed(1)

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -174,10 +173,8 @@ func TestAnHTTP2ServersAbruptRestartsLoseNoGet(t *testing.T) {
 			// No response has a body, which could break off.
 			o := http2Origin(t, 100, func(http.ResponseWriter, *http.Request) {})
 			s := onHTTP2(t, o, &peerpool.Transport{})
-			begun := func(err error) bool { // the end came in the midst of a response, which is never asked for again
-				var failed *peerpool.ExchangeError
-				return errors.As(err, &failed) && failed.Started
-			}
+			// The end came in the midst of a response, which is never asked for again.
+			begun := func(last peerpool.Attempt) bool { return last.Started }
 			for range 20 {
 				s.get(o.URL())
 				s.get(o.URL()) // for certain on a connection that has served before

@@ -84,7 +84,7 @@ func TestABodyThatIsGoneIsNotSentOverHTTP1(t *testing.T) {
 		c.Reset(req.Stream, http2.ErrCodeHTTP11Required)
 	})
 	body := trackBody(strings.NewReader("body"))
-	err := fails[*peerpool.ExchangeError](s, newRequest(t, http.MethodPost, wire.URL(), body))
+	err := failsToExchange(s, newRequest(t, http.MethodPost, wire.URL(), body))
 	if !strings.Contains(err.Error(), "HTTP_1_1_REQUIRED") {
 		t.Error(err)
 	}

@@ -2,7 +2,6 @@ package peerpool_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -145,6 +144,7 @@ func (p *peer) reset(stream uint32, want http2.ErrCode) {
 // call is a request under way on a goroutine of its own.
 type call struct {
 	t      testing.TB
+	report *peerpool.Report
 	done   chan struct{} // closed when the following are set
 	resp   *http.Response
 	body   string // of the response, as far as it came
@@ -154,7 +154,9 @@ type call struct {
 
 // start sends a request.
 func (h *framed) start(req *http.Request) *call {
-	c := &call{t: h.t, done: make(chan struct{})}
+	ctx, report := peerpool.WithReport(req.Context())
+	*req = *req.WithContext(ctx) // the same request, which a test may cancel
+	c := &call{t: h.t, report: report, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		if c.resp, c.err = h.RoundTrip(req); c.err != nil {
@@ -212,15 +214,18 @@ func (c *call) gets(body string) {
 	}
 }
 
-// breaks checks that the call gets no response but an ExchangeError, and returns that.
-func (c *call) breaks() *peerpool.ExchangeError {
+// breaks checks that the call gets a connection and no response, and returns how it failed.
+func (c *call) breaks() failure {
 	c.t.Helper()
 	c.ended()
-	err, ok := errors.AsType[*peerpool.ExchangeError](c.err)
-	if !ok || c.headed {
-		c.t.Fatalf("got %q, %T %v, want an ExchangeError", c.body, c.err, c.err)
+	if c.err == nil || c.headed {
+		c.t.Fatalf("got %q, %T %v, want no response", c.body, c.err, c.err)
 	}
-	return err
+	last := lastOf(c.t, c.report, c.err)
+	if last.Protocol == "" {
+		c.t.Errorf("want an exchange that fails: %v", last.Attempt)
+	}
+	return last
 }
 
 // pending checks that nothing has come of the call so far.

@@ -60,7 +60,7 @@ func TestAServerThatStopsReadingIsGivenUp(t *testing.T) {
 		SendPingTimeout: 50 * time.Millisecond, PingTimeout: 50 * time.Millisecond,
 	}})
 	body := trackBody(sized(1 << 28))
-	err := fails[*peerpool.ExchangeError](s, newRequest(t, http.MethodPost, wire.URL(), body))
+	err := failsToExchange(s, newRequest(t, http.MethodPost, wire.URL(), body))
 	if err.Error() != "http2: client connection lost" || !err.Wrote || err.Started {
 		t.Errorf("%+v", err)
 	}

@@ -47,7 +47,7 @@ func TestATraceMayRefuseAnInterimResponse(t *testing.T) {
 	s := observe(t, &peerpool.Transport{})
 	refused := fmt.Errorf("refused")
 	req := newRequest(t, "GET", wire.URL(), nil)
-	err := fails[*peerpool.ExchangeError](s, req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+	err := failsToExchange(s, req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(int, textproto.MIMEHeader) error { return refused },
 	})))
 	if !errors.Is(err.Err, refused) || !err.Started {

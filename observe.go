@@ -3,7 +3,6 @@ package peerpool
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -102,14 +101,21 @@ func methodOf(req *http.Request) string { return cmp.Or(req.Method, http.MethodG
 // observeUnreachable reports a dial that could not begin.
 func (a *attempt) observeUnreachable(preset *presetDial, err error) {
 	o := a.t.Observer
-	if _, ok := errors.AsType[*DialError](err); !ok || preset == nil || o == nil || o.Dialed == nil {
+	if hopOf(err) == "" || preset == nil || a.report == nil && (o == nil || o.Dialed == nil) {
 		return
 	}
 	w := preset.work
-	o.Dialed(a.ctx, Dialed{
+	d := Dialed{
 		Identity: identityIn(err), Host: a.req.URL.Host,
-		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect, Err: err,
-	})
+		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect,
+		Hop: hopOf(err), Err: toldOf(err), ErrorType: dialErrorType(err),
+	}
+	if o != nil && o.Dialed != nil {
+		o.Dialed(a.ctx, d)
+	}
+	if a.report != nil {
+		a.report.dialed(d)
+	}
 }
 
 func (a *attempt) observeAcquired(id Identity, err error) {
@@ -121,7 +127,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		id.network, id.address, _ = a.peer.target(a.req.URL)
 		id.scheme = a.req.URL.Scheme
 	}
-	e := Acquired{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Err: err}
+	e := Acquired{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Hop: hopOf(err), Err: causeOf(err), ErrorType: dialErrorType(err)}
 	if err == nil {
 		c, l := a.lease.Conn().about(), &a.lease
 		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
@@ -155,35 +161,39 @@ func (a *attempt) discard(end exchange.End) CloseReason {
 	return CloseReason(end)
 }
 
-func (a *attempt) observeDone(left int, status int32, reason CloseReason) {
+func (a *attempt) observeDone(left int, out *exchange.Outcome, reason CloseReason) {
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		c := a.lease.Conn().about()
 		o.Done(a.ctx, Done{
 			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Attempt: int(a.number),
 			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
-			Status: int(status), Close: reason, Duration: sinceThen(a.clock.begun),
+			Reused: a.lease.Reused(), Wrote: out.Wrote, Started: out.Started,
+			Status: int(out.Status), Close: reason, Duration: sinceThen(a.clock.begun),
 		})
 	}
 }
 
-func (a *attempt) observeRetried(v verdict, cause error) {
+func (a *attempt) observeRetried(v verdict, out *outcome) {
 	if o := a.t.Observer; o != nil && o.Retried != nil {
 		o.Retried(a.ctx, Retried{
 			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Conn: a.lease.Conn().about().number,
-			Attempt: int(a.number), Reason: string(v), Err: cause,
+			Attempt: int(a.number), Reason: string(v), Err: out.err, ErrorType: out.errorType(),
+			Reused: out.reused, Wrote: out.Wrote,
 		})
 	}
 }
 
-// observeEnd is called once for a request, when its last attempt has ended: with the status of its response, or with err.
-func (a *attempt) observeEnd(status int32, err error) {
+// observeEnd is called once for a request, when its last attempt has ended: with the status of its response, or with err,
+// which is of that type.
+func (a *attempt) observeEnd(status int32, err error, errorType string) {
 	o := a.t.Observer
 	if o == nil || o.Ended == nil {
 		return
 	}
 	o.Ended(a.ctx, Ended{
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
-		Status: int(status), Attempts: int(a.number), Err: err, Duration: sinceThen(a.clock.first),
+		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
+		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType,
 	})
 }
 

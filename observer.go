@@ -106,7 +106,13 @@ type Dialed struct {
 	Total    time.Duration
 	Version  uint16 // of TLS, see [crypto/tls.VersionName]; 0 without
 	Resumed  bool   // the TLS session was resumed
-	Err      error  // nil, or what RoundTrip returns; a *DialError says which hop failed
+	Hop      string // that failed: "resolve", "connect", "proxy" or "tls"; "" if none did
+	Err      error  // nil, or why the dial failed; if several addresses were tried, what each of them said
+
+	// ErrorType names the failure in the words of OpenTelemetry's error.type: "name_resolution_error",
+	// "connection_error", "proxy_tunnel_error" or "secure_connection_error", by the hop; "timeout" for any of them;
+	// "_OTHER"; or "" for a dial that did not fail.
+	ErrorType string
 }
 
 // Acquired describes how an attempt came to its connection.
@@ -124,7 +130,11 @@ type Acquired struct {
 	Idle     time.Duration // how long it has idled since; 0 for a miss
 	Age      time.Duration // since it was dialed
 	Waited   time.Duration // how long the request waited: look-up, dial, or for another's connection; 0 for a hit
+	Hop      string        // see Dialed: of the dial that failed
 	Err      error         // why there is no connection
+
+	// ErrorType is as in Dialed. It is "" too for a request that its caller has canceled.
+	ErrorType string
 }
 
 // Done describes the end of an attempt.
@@ -136,6 +146,9 @@ type Done struct {
 	ConnHost string      // see Acquired
 	Protocol string      // see Dialed
 	Requests int         // that are left on the connection
+	Reused   bool        // see Acquired
+	Wrote    bool        // a byte of the request was written, or may have been
+	Started  bool        // a byte of the response arrived
 	Status   int         // 0: there was no response
 	Close    CloseReason // "": the connection went back to the pool, or to the next request
 	Duration time.Duration
@@ -147,8 +160,12 @@ type Retried struct {
 	Host     string // see Started
 	Conn     uint64 // of the attempt that failed
 	Attempt  int    // the one that failed
+	Reused   bool   // see Acquired
+	Wrote    bool   // see Done
 	Reason   string // one of RetryReasons; see also Stats.Retries
 	Err      error  // what the attempt failed with; nil for a status
+
+	ErrorType string // see Ended
 }
 
 // Ended describes the end of a request.
@@ -157,9 +174,15 @@ type Ended struct {
 	Scheme   string
 	Method   string
 	Attempts int
-	Status   int   // 0: there was no response
-	Err      error // what RoundTrip returned; nil if it returned a response, whatever became of its body
+	Status   int    // 0: there was no response
+	Hop      string // see Dialed: of the dial that failed, and so the request
+	Err      error  // what RoundTrip returned; nil if it returned a response, whatever became of its body
 	Duration time.Duration
+
+	// ErrorType names Err in the words of OpenTelemetry's error.type: those of Dialed; "timeout"; "invalid_response" for a
+	// malformed one; "response_ended" if the server ended the connection; "connection_error"; "_OTHER". It is "" for no
+	// error, and for a request that its caller has canceled.
+	ErrorType string
 }
 
 // Closed describes the end of a connection.

@@ -127,9 +127,9 @@ func TestEventsTellHowLongThingsTook(t *testing.T) {
 		dialedFor.Miss, dialedFor.Waited = "cold", 3*time.Second
 		again.Reused, again.Uses, again.Idle, again.Age = true, 1, 10*time.Second, 13*time.Second
 		wantEvents(t, s.events.acquisitions(), dialedFor, again)
-		done := peerpool.Done{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Status: 201, Duration: 6 * time.Second}
+		done := peerpool.Done{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Wrote: true, Started: true, Status: 201, Duration: 6 * time.Second}
 		doneAgain := done
-		doneAgain.Duration = 3 * time.Second
+		doneAgain.Reused, doneAgain.Duration = true, 3*time.Second
 		wantEvents(t, s.events.ends(), done, doneAgain)
 		request := peerpool.Started{Host: host, Scheme: "http", Method: "GET"}
 		wantEvents(t, s.events.requests(), request, request)
@@ -170,12 +170,12 @@ func TestADialIsReportedHopByHop(t *testing.T) {
 func TestADialThatFailsIsReported(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{TLS: &tls.Config{}})
 	s := observe(t, &peerpool.Transport{})
-	err := fails[*peerpool.DialError](s, newRequest(t, "GET", origin.URL(), nil))
+	err := failsToDial(s, newRequest(t, "GET", origin.URL(), nil))
 	dials, tries := s.events.dials(), s.events.acquisitions()
-	if len(dials) != 1 || !errors.Is(dials[0].Err, err) || dials[0].TLS <= 0 || dials[0].Proxy != 0 {
+	if len(dials) != 1 || !errors.Is(dials[0].Err, err.Err) || dials[0].TLS <= 0 || dials[0].Proxy != 0 {
 		t.Errorf("dials: %+v", dials)
 	}
-	if len(tries) != 1 || !errors.Is(tries[0].Err, err) || tries[0].Reused {
+	if len(tries) != 1 || !errors.Is(tries[0].Err, err.Err) || tries[0].Reused {
 		t.Errorf("acquisitions: %+v", tries)
 	}
 	if ends := s.events.ends(); len(ends) != 0 {

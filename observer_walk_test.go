@@ -83,9 +83,9 @@ func TestARequestEndsWithItsBody(t *testing.T) {
 
 func TestARequestThatFailsEndsOnceWithItsError(t *testing.T) {
 	s := observe(t, &peerpool.Transport{})
-	err := fails[*peerpool.DialError](s, newRequest(t, "", "http://127.0.0.1:1", nil))
+	err := failsToDial(s, newRequest(t, "", "http://127.0.0.1:1", nil))
 	ended := s.events.outcomes()
-	if len(ended) != 1 || !errors.Is(ended[0].Err, err) || ended[0].Status != 0 || ended[0].Method != "GET" {
+	if len(ended) != 1 || !errors.Is(ended[0].Err, err.Err) || ended[0].Status != 0 || ended[0].Method != "GET" {
 		t.Errorf("%+v, want one end with %v", ended, err)
 	}
 }
@@ -138,9 +138,9 @@ func TestADialThatCannotBeginIsReported(t *testing.T) {
 	s := observe(t, &peerpool.Transport{Resolver: &resolver})
 	for host, op := range map[string]string{"nowhere.test": "resolve", "silent.test": "connect"} {
 		before := len(s.events.dials())
-		err := fails[*peerpool.DialError](s, newRequest(t, "GET", "http://"+host+":1", nil))
+		err := failsToDial(s, newRequest(t, "GET", "http://"+host+":1", nil))
 		dials := s.events.dials()[before:]
-		if err.Op != op || len(dials) != 1 || !errors.Is(dials[0].Err, err) || dials[0].Host != host+":1" || dials[0].Conn != 0 {
+		if err.Hop != op || len(dials) != 1 || !errors.Is(dials[0].Err, err.Err) || dials[0].Host != host+":1" || dials[0].Conn != 0 {
 			t.Errorf("%s: %v; dials: %+v", host, err, dials)
 		}
 	}

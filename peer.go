@@ -263,21 +263,32 @@ func (o *PeerOptions) checkLimits() error {
 	return nil
 }
 
-type peerKey struct{}
-
 // WithPeer returns a context whose requests go to p. It wins over [Transport.PeerFor]; a nil p undoes a
 // WithPeer further out.
 func WithPeer(ctx context.Context, p *Peer) context.Context {
-	return context.WithValue(ctx, peerKey{}, p)
+	v := valuesOf(ctx)
+	v.peer = p
+	return context.WithValue(ctx, contextKey{}, v)
 }
 
-// peerOf returns the peer of a request, or nil for the Transport's own settings.
-func (t *Transport) peerOf(req *http.Request) (*Peer, error) {
-	if p, ok := req.Context().Value(peerKey{}).(*Peer); ok && p != nil {
-		return p, nil
-	}
-	if t.PeerFor == nil {
-		return nil, nil
+// contextValues are what callers have put into a request's context for this package. They are one value, so that a request
+// looks for it once.
+type contextValues struct {
+	peer   *Peer
+	report *Report
+}
+
+type contextKey struct{}
+
+func valuesOf(ctx context.Context) contextValues {
+	v, _ := ctx.Value(contextKey{}).(contextValues)
+	return v
+}
+
+// peerOf returns the peer of a request, or nil for the Transport's own settings. given is that of its context.
+func (t *Transport) peerOf(req *http.Request, given *Peer) (*Peer, error) {
+	if given != nil || t.PeerFor == nil {
+		return given, nil
 	}
 	return t.PeerFor(req)
 }

@@ -65,6 +65,14 @@ func peerSend(t testing.TB, rt http.RoundTripper, req *http.Request) httptestuti
 	return httptestutil.ReadSeen(t, resp)
 }
 
+// peerFailure is how a request failed: what RoundTrip returned, and what the Report tells of the last attempt.
+type peerFailure struct {
+	error
+	last Attempt
+}
+
+func (f *peerFailure) Unwrap() error { return f.error }
+
 // peerTry sends a request and returns its error; a response is read to its end.
 func peerTry(rt http.RoundTripper, req *http.Request) error {
 	resp, err := rt.RoundTrip(req)
@@ -75,27 +83,37 @@ func peerTry(rt http.RoundTripper, req *http.Request) error {
 	return errors.Join(err, resp.Body.Close())
 }
 
+// peerTryReported is peerTry with a Report. The error of a request that it tells of is a *peerFailure.
+func peerTryReported(rt http.RoundTripper, req *http.Request) error {
+	ctx, report := WithReport(req.Context())
+	err := peerTry(rt, req.WithContext(ctx))
+	if all := report.Attempts(); err != nil && len(all) > 0 {
+		return &peerFailure{err, all[len(all)-1]}
+	}
+	return err
+}
+
 // peerFail sends a GET that must not succeed, and returns its error.
 func peerFail(t testing.TB, rt http.RoundTripper, target string, peer *Peer) error {
 	t.Helper()
-	err := peerTry(rt, peerRequest(t, target, peer))
+	err := peerTryReported(rt, peerRequest(t, target, peer))
 	if err == nil {
 		t.Fatalf("GET %s succeeded", target)
 	}
 	return err
 }
 
-// peerWantOp fails the test unless err is a DialError of that hop, and returns it.
-func peerWantOp(t testing.TB, err error, op string) *DialError {
+// peerWantHop fails the test unless err is that of a dial that failed at that hop, and returns what is known of it.
+func peerWantHop(t testing.TB, err error, hop string) Attempt {
 	t.Helper()
-	var dial *DialError
-	if !errors.As(err, &dial) {
-		t.Fatalf("got %T %q, want a *DialError of the hop %q", err, err, op)
+	var failure *peerFailure
+	if !errors.As(err, &failure) {
+		t.Fatalf("got %T %q, which no Report tells of", err, err)
 	}
-	if dial.Op != op {
-		t.Errorf("the failed hop is %q, want %q: %v", dial.Op, op, err)
+	if failure.last.Hop != hop {
+		t.Errorf("the failed hop is %q, want %q: %v", failure.last.Hop, hop, err)
 	}
-	return dial
+	return failure.last
 }
 
 // peerURL returns the base URL of an origin, with another host in it.

@@ -171,7 +171,7 @@ func TestRootsAddedLaterAreNotTrustedByAPeer(t *testing.T) {
 	peer := peerNew(t, PeerOptions{RootCAs: pool})
 	pool.AddCert(o.CA().Certificate())
 	tr := peerTransport(t, &Transport{})
-	peerWantOp(t, peerFail(t, tr, o.URL(), peer), "tls")
+	peerWantHop(t, peerFail(t, tr, o.URL(), peer), "tls")
 }
 
 func TestALocalAddressThatWouldHaveNoEffectIsRefused(t *testing.T) {

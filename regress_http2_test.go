@@ -1,7 +1,6 @@
 package peerpool_test
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,8 +30,8 @@ func TestARequestLargerThanTheServerTakesIsNotTriedAgain(t *testing.T) {
 		first.gets("/first")
 		c := h.start(with(h.request(http.MethodGet, "", nil), "X-Long: "+strings.Repeat("x", 2000)))
 		c.ended()
-		if _, sent := errors.AsType[*peerpool.ExchangeError](c.err); c.err == nil || sent {
-			t.Errorf("%T %v, want a plain error", c.err, c.err)
+		if err := c.breaks(); err.Wrote {
+			t.Errorf("%v, want that nothing was written", err.Attempt)
 		}
 		h.dials(1)
 		h.works(p)

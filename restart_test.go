@@ -30,19 +30,23 @@ func (s *subject) idleConns(url string, n int) {
 // stampede has n GETs sent at the same time, while the server is being upset. All must succeed.
 func (s *subject) stampede(url string, n int, upset func()) {
 	s.t.Helper()
-	s.stampedeOr(url, n, upset, func(error) bool { return false })
+	s.stampedeOr(url, n, upset, func(peerpool.Attempt) bool { return false })
 }
 
 // stampedeOr is stampede where some errors may be.
-func (s *subject) stampedeOr(url string, n int, upset func(), mayBe func(error) bool) {
+func (s *subject) stampedeOr(url string, n int, upset func(), mayBe func(last peerpool.Attempt) bool) {
 	s.t.Helper()
 	var wg sync.WaitGroup
 	start := make(chan struct{})
 	for range n {
 		wg.Go(func() {
 			<-start
-			if _, err := s.try(newRequest(s.t, http.MethodGet, url, nil)); err != nil && !mayBe(err) {
-				s.t.Error(err)
+			req := newRequest(s.t, http.MethodGet, url, nil)
+			ctx, report := peerpool.WithReport(req.Context())
+			if _, err := s.try(req.WithContext(ctx)); err != nil {
+				if all := report.Attempts(); !mayBe(all[len(all)-1]) {
+					s.t.Errorf("%v\n%v", err, report)
+				}
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/peerpool/peerpool/internal/exchange"
@@ -86,7 +85,7 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return giveUp
 	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected
-	case o.err == nil, o.canceled, o.Unfit, o.Started, o.Protocol, exchange.IsTimeout(o.err), ownFault(o.err):
+	case o.err == nil, o.canceled, o.Unfit, o.Started, o.BodyFailed, o.Malformed, exchange.IsTimeout(o.err):
 		return giveUp
 	case o.WantsHTTP1:
 		return retryHTTP1
@@ -102,21 +101,6 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return retryStale
 	}
 	return giveUp
-}
-
-// ownFault says that the request itself was wrong, or its body failed.
-func ownFault(err error) bool {
-	var body *exchange.BodyError
-	return errors.As(err, &body)
-}
-
-// ownError returns what the request's body returned, as it did.
-func ownError(err error) error {
-	var body *exchange.BodyError
-	if errors.As(err, &body) {
-		return body.Err
-	}
-	return err
 }
 
 // replayOf looks at a request before it is sent. touched: its body has been read from.
@@ -150,18 +134,6 @@ func rewind(req *http.Request, touched bool) (*http.Request, error) {
 	again.Body = body
 	return &again, nil
 }
-
-// bodyInUseError is that of a request which ended, for a cause, while it waited to be sent again.
-type bodyInUseError struct{ cause error }
-
-func (e *bodyInUseError) Error() string {
-	return "peerpool: request not sent again, as a Read or Close of its body has not returned: " + e.cause.Error()
-}
-
-func (e *bodyInUseError) Unwrap() error { return e.cause }
-
-// Timeout says whether the request ran out of time.
-func (e *bodyInUseError) Timeout() bool { return exchange.IsTimeout(e.cause) }
 
 // canceledCause returns what ended ctx, if anything has.
 func canceledCause(ctx context.Context) error {

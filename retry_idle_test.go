@@ -62,7 +62,7 @@ func TestAConnectionThatIdledUnusedCountsAsReusedForEverybody(t *testing.T) {
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) { reused = append(reused, i.Reused) },
 	}))
-	err := fails[*peerpool.ExchangeError](s, req)
+	err := failsToExchange(s, req)
 	if !err.Reused || !err.Wrote || err.Started {
 		t.Errorf("the error says %+v", err)
 	}

@@ -22,6 +22,7 @@ var ways = []struct {
 	status  int32
 	err     error
 	network bool // an error of the connection, and nobody's decision
+	body    bool // the request's own body failed
 }{
 	{name: "200", status: 200},
 	{name: "408", status: 408},
@@ -36,8 +37,8 @@ var ways = []struct {
 	{name: "header timeout", err: http1.ErrHeaderTimeout},
 	{name: "deadline", err: fmt.Errorf("read: %w", os.ErrDeadlineExceeded)},
 	{name: "context deadline", err: context.DeadlineExceeded},
-	{name: "the body", err: &exchange.BodyError{Err: io.ErrUnexpectedEOF}},
-	{name: "the body, wrapped", err: fmt.Errorf("upload: %w", &exchange.BodyError{Err: syscall.ECONNRESET})},
+	{name: "the body", err: io.ErrUnexpectedEOF, body: true},
+	{name: "the body, by a reset", err: syscall.ECONNRESET, body: true},
 }
 
 // permitted states the rules independently of decide: as what must hold for a retry, one after the other.
@@ -81,7 +82,7 @@ func TestARequestIsSentAgainExactlyWhenTheRulesPermitIt(t *testing.T) {
 			bit := func(n int) bool { return bools[bits>>n&1] }
 			o := outcome{
 				Outcome: exchange.Outcome{
-					Status: way.status, Unfit: bit(1) && way.err != nil,
+					Status: way.status, Unfit: bit(1) && way.err != nil, BodyFailed: way.body,
 					Wrote: bit(3), Started: bit(4) || way.status != 0,
 				},
 				err: way.err, canceled: bit(0) && way.err != nil, reused: bit(2),

@@ -84,7 +84,7 @@ func TestAStaleConnectionIsReplacedIfTheRequestMayBeSentTwice(t *testing.T) {
 				s.get(wire.URL())
 				req := with(newRequest(t, c.method, wire.URL(), c.body(c.text)), c.fields...)
 				if !c.retried {
-					err := fails[*peerpool.ExchangeError](s, req)
+					err := failsToExchange(s, req)
 					if !err.Reused || !err.Wrote || err.Started || wire.Conns() != 1 {
 						t.Errorf("%+v, %d connections", err, wire.Conns())
 					}
@@ -166,7 +166,7 @@ func TestANewConnectionThatFailsIsNotReplaced(t *testing.T) {
 			for range c.first {
 				s.get(wire.URL())
 			}
-			err := fails[*peerpool.ExchangeError](s, newRequest(t, "GET", wire.URL(), nil))
+			err := failsToExchange(s, newRequest(t, "GET", wire.URL(), nil))
 			if err.Reused || !err.Wrote || !errors.Is(err, io.EOF) || wire.Conns() != 1+c.first {
 				t.Errorf("%+v, %d connections", err, wire.Conns())
 			}
@@ -181,7 +181,7 @@ func TestAResponseThatHasBegunIsNotAskedForAgain(t *testing.T) {
 	wire := httptestutil.NewWire(t, goneOnReuse(1, func(c *httptestutil.WireConn) { c.Write("H") }))
 	s := observe(t, &peerpool.Transport{})
 	s.get(wire.URL())
-	if err := fails[*peerpool.ExchangeError](s, newRequest(t, "GET", wire.URL(), nil)); !err.Started || !err.Reused {
+	if err := failsToExchange(s, newRequest(t, "GET", wire.URL(), nil)); !err.Started || !err.Reused {
 		t.Errorf("%+v", err)
 	}
 	s.events.wantRetries(t)
@@ -260,7 +260,7 @@ func TestARequestIsSentThreeTimesAtMost(t *testing.T) {
 	s, down := deafened(t, 100)
 	down.Store(true)
 	body := trackBody(strings.NewReader("body"))
-	err := fails[*peerpool.ExchangeError](s, newRequest(t, http.MethodPost, wire.URL(), body))
+	err := failsToExchange(s, newRequest(t, http.MethodPost, wire.URL(), body))
 	if err.Wrote || err.Reused || !errors.Is(err, syscall.EPIPE) {
 		t.Errorf("%+v", err)
 	}
@@ -290,7 +290,7 @@ func TestNothingIsSentAgainAfterATimeout(t *testing.T) {
 		tr.ResponseHeaderTimeout = time.Minute
 		s := observe(t, tr)
 		s.get("http://example.test")
-		err := fails[*peerpool.ExchangeError](s, newRequest(t, "GET", "http://example.test", nil))
+		err := failsToExchange(s, newRequest(t, "GET", "http://example.test", nil))
 		if !err.Timeout() || !err.Reused || err.Started {
 			t.Errorf("%+v", err)
 		}

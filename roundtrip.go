@@ -15,9 +15,9 @@ import (
 // RoundTrip sends a request and returns its response, whose body the caller must read to its end or close. It
 // does not follow redirects.
 //
-// It returns a *[DialError] if there is no connection, an *[ExchangeError] if there is one but no response, the
-// cause of the request's context if that has ended, and a plain error for a request that cannot be sent. A
-// request is sent again, without the caller noticing, where that is safe: the package documentation says when. The
+// It returns the errors that net/http's Transport returns, of the same types and with the same texts, down to the cause;
+// docs/errors.md lists them. What it knows besides is told by a [Report] in the request's context, and by the [Observer].
+// A request is sent again, without the caller noticing, where that is safe: the package documentation says when. The
 // request's body is closed in every case, possibly after RoundTrip has returned.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.begun.Do(nothing)
@@ -37,16 +37,17 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	peer, err := t.peerOf(req)
+	given := valuesOf(req.Context())
+	peer, err := t.peerOf(req, given.peer)
 	if err != nil {
 		closeBody(req)
 		return nil, err
 	}
-	a := newAttempt(t, orig, req, peer, nil)
+	a := newAttempt(t, orig, req, peer, given.report, nil)
 	for {
 		if err := a.acquire(); err != nil {
 			exchange.AwaitClient(orig, err)
-			return nil, a.abandon(err, false)
+			return nil, a.abandon(err, dialErrorType(err), false)
 		}
 		resp, o := a.run()
 		v := decide(o, replayOf(a.req, o.Touched), a.tries())

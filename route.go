@@ -211,7 +211,7 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 	}
 	if err != nil {
 		id.address = addr // the host, as there is no address
-		return &presetDial{work: work}, &DialError{Identity: *id, Op: opResolve, Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}}
+		return &presetDial{work: work}, newDialError(*id, opResolve, &net.OpError{Op: "dial", Net: "tcp", Err: err})
 	}
 	listed := found.addrs
 	r.version = found.version
@@ -236,7 +236,7 @@ func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *rou
 		work.connect = time.Since(work.start) - work.resolve
 		if err != nil && ctx.Err() == nil {
 			id.address = addr // the host, as there is no address that answers
-			preset, err = &presetDial{}, &DialError{Identity: *id, Op: opConnect, Err: err}
+			preset, err = &presetDial{}, newDialError(*id, opConnect, err)
 		}
 		if preset != nil {
 			preset.work = work

@@ -194,21 +194,24 @@ func TestTheFirstRequestPassesOverAnAddressThatRefuses(t *testing.T) {
 	}
 }
 
-func TestWhenEveryAddressFailsTheErrorTellsOfAll(t *testing.T) {
+// TestWhenEveryAddressFailsTheErrorIsThatOfTheFirst, as with a net.Dialer. The report tells of all.
+func TestWhenEveryAddressFailsTheErrorIsThatOfTheFirst(t *testing.T) {
 	peerNeedsSecondLoopback(t)
 	port := peerPort(t, peerClosedAddr(t))
 	r := &httptestutil.Resolver{}
 	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1")
 	tr := peerTransport(t, &Transport{Resolver: r})
 	err := peerFail(t, tr, "http://a.test:"+port, nil)
-	peerWantOp(t, err, "connect")
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "dial" {
-		t.Errorf("got %v, want the error of a dial", err)
+	told := peerWantHop(t, err, "connect")
+	if op, ok := told.Err.(*net.OpError); !ok || op.Op != "dial" || op.Addr.String() != "127.0.0.2:"+port {
+		t.Errorf("got %v, want the error of dialing the first address", err)
+	}
+	if len(told.Dials) != 1 {
+		t.Fatalf("%d dials, want one", len(told.Dials))
 	}
 	for _, addr := range []string{"127.0.0.1:" + port, "127.0.0.2:" + port} {
-		if !strings.Contains(err.Error(), addr) {
-			t.Errorf("the error %q does not tell of %s", err, addr)
+		if !strings.Contains(told.Dials[0].Err.Error(), addr) {
+			t.Errorf("%q does not tell of %s", told.Dials[0].Err, addr)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (f resolverFunc) LookupNetIP(ctx context.Context, network, host string) ([]
 	return f(ctx, network, host)
 }
 
-func TestAHostWithoutAnAddressIsADialErrorOfTheResolver(t *testing.T) {
+func TestAHostWithoutAnAddressFailsAtResolve(t *testing.T) {
 	down := errors.New("resolver down")
 	for name, c := range map[string]struct {
 		resolver resolverFunc
@@ -86,7 +86,7 @@ func TestAHostWithoutAnAddressIsADialErrorOfTheResolver(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := peerTransport(t, &Transport{Resolver: c.resolver})
 			err := peerFail(t, tr, "http://a.test", nil)
-			if dial := peerWantOp(t, err, "resolve"); dial.Identity.String() != "http://a.test:80" {
+			if dial := peerWantHop(t, err, "resolve"); dial.Identity.String() != "http://a.test:80" {
 				t.Errorf("the identity reads %s", dial.Identity)
 			}
 			var dns *net.DNSError

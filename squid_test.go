@@ -68,8 +68,8 @@ func TestSquidServesWhoeverItKnows(t *testing.T) {
 			if resp, _ := s.send(newRequest(t, "GET", plain.URL(), nil)); resp.StatusCode != http.StatusProxyAuthRequired {
 				t.Errorf("in absolute form: %s", resp.Status)
 			}
-			err := fails[*peerpool.DialError](s, newRequest(t, "GET", secure.URL(), nil))
-			if err.Op != "proxy" || err.Error() != "Proxy Authentication Required" {
+			err := failsToDial(s, newRequest(t, "GET", secure.URL(), nil))
+			if err.Hop != "proxy" || err.Error() != "Proxy Authentication Required" {
 				t.Errorf("through a tunnel: %+v", err)
 			}
 		})

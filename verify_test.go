@@ -118,7 +118,7 @@ func wantVerdict(t *testing.T, tr *Transport, target string, peer *Peer, how str
 			continue
 		}
 		err := peerFail(t, tr, target, peer)
-		peerWantOp(t, err, "tls")
+		peerWantHop(t, err, "tls")
 		var verification *tls.CertificateVerificationError
 		if !errors.As(err, &verification) || !want(err) {
 			t.Errorf("%s: refused with %v", how, err)

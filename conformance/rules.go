@@ -22,8 +22,6 @@ var leftOutModes = []rule{
 // expected are the leaf tests that must fail, with the words of docs/differences.md that say so.
 var expected = []rule{
 	{"TestInvalidHeaderResponse/h1", "a space in a field's name, or before its colon"},
-	{"TestTransportReturnsPeekError", "Code that compares with `==` sees the wrapper"},
-	{"TestTransportDialPreservesNetOpProxyError", "a `*net.OpError` whose Op is \"proxyconnect\", as in net/http, around the `*DialError`"},
 }
 
 // adaptation replaces an object by a stand-in. A field or a method of a value becomes a function of that value, which

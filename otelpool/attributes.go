@@ -41,29 +41,17 @@ const (
 // protocolVersion is the value of network.protocol.version.
 func protocolVersion(protocol string) string { return strings.TrimPrefix(protocol, "HTTP/") }
 
-// errorType is the error.type of an error, or "" for none: also for a request that its caller has canceled, which is
-// no error of anybody's.
-func errorType(err error) string {
-	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-		return ""
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	}
-	if typed, ok := errors.AsType[interface {
-		error
-		ErrorType() string
-	}](err); ok {
-		return typed.ErrorType()
-	}
-	return semconv.ErrorTypeOther.Value.AsString()
-}
-
-// lookupError is the error.type of a look-up.
+// lookupError is the error.type of a look-up, or "" for one that its caller has canceled, which is no error of anybody's.
 func lookupError(err error) string {
 	var dns *net.DNSError
 	if !errors.As(err, &dns) {
-		return errorType(err)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return ""
+		case errors.Is(err, context.DeadlineExceeded):
+			return "timeout"
+		}
+		return semconv.ErrorTypeOther.Value.AsString()
 	}
 	switch {
 	case dns.IsNotFound:

@@ -65,7 +65,7 @@ func (m *metrics) ended(_ context.Context, e peerpool.Ended) {
 func (m *metrics) resolved(ctx context.Context, r peerpool.Resolved) {
 	attrs := slices.Concat(m.names.Of("", r.Host), m.common)
 	if r.Err != nil {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(lookupError(r.Err)))
+		attrs = appendErrorType(attrs, lookupError(r.Err))
 	}
 	m.inst.lookups.Record(ctx, r.Duration.Seconds(), metric.WithAttributes(attrs...))
 }
@@ -77,10 +77,10 @@ func (m *metrics) dialed(ctx context.Context, d peerpool.Dialed) {
 		c.seen.Store(true)
 		c.open.Add(1)
 	}
-	m.inst.dials.Record(ctx, d.Total.Seconds(), metric.WithAttributeSet(s.with(errorAttributes(d.Err)...)))
+	m.inst.dials.Record(ctx, d.Total.Seconds(), metric.WithAttributeSet(s.with(errorAttributes(d.ErrorType)...)))
 }
 
-func errorAttributes(err error) []attribute.KeyValue { return appendError(nil, err) }
+func errorAttributes(kind string) []attribute.KeyValue { return appendErrorType(nil, kind) }
 
 func (m *metrics) acquired(ctx context.Context, a peerpool.Acquired) {
 	s := m.servers.Of(a.Identity.Scheme(), a.Host)
@@ -90,7 +90,7 @@ func (m *metrics) acquired(ctx context.Context, a peerpool.Acquired) {
 		s.acquires.add(string(a.Miss), 1)
 	}
 	if a.Err != nil || a.Miss != "" {
-		m.inst.waits.Record(ctx, a.Waited.Seconds(), metric.WithAttributeSet(s.with(errorAttributes(a.Err)...)))
+		m.inst.waits.Record(ctx, a.Waited.Seconds(), metric.WithAttributeSet(s.with(errorAttributes(a.ErrorType)...)))
 	}
 	if a.Err == nil && a.Requests == 1 {
 		m.connsOf(a.Identity, a.ConnHost, a.Protocol).active.Add(1)

@@ -3,7 +3,6 @@ package otelpool
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -103,7 +102,7 @@ func acquireAttributes(a peerpool.Acquired) []attribute.KeyValue {
 		keyWait.Float64(a.Waited.Seconds()),
 	}
 	if a.Err != nil {
-		return appendError(attrs, a.Err)
+		return appendErrorType(attrs, a.ErrorType)
 	}
 	if a.Miss != "" {
 		attrs = append(attrs, keyMiss.String(string(a.Miss)))
@@ -116,8 +115,8 @@ func acquireAttributes(a peerpool.Acquired) []attribute.KeyValue {
 	)
 }
 
-func appendError(attrs []attribute.KeyValue, err error) []attribute.KeyValue {
-	if kind := errorType(err); kind != "" {
+func appendErrorType(attrs []attribute.KeyValue, kind string) []attribute.KeyValue {
+	if kind != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(kind))
 	}
 	return attrs
@@ -137,13 +136,13 @@ func (t *tracing) waited(ctx context.Context, a peerpool.Acquired) {
 	now := time.Now()
 	server := hosts.Parse(a.Identity.Scheme(), a.Host)
 	_, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(now.Add(-a.Waited)))
-	fail(span, a.Err)
+	fail(span, a.ErrorType)
 	span.End(trace.WithTimestamp(now))
 }
 
-// fail marks a span with its error, if that is one.
-func fail(span trace.Span, err error) {
-	if kind := errorType(err); kind != "" {
+// fail marks a span with the type of its error, if there is one.
+func fail(span trace.Span, kind string) {
+	if kind != "" {
 		span.SetStatus(codes.Error, kind)
 		span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 	}
@@ -161,7 +160,7 @@ func (t *tracing) retried(ctx context.Context, r peerpool.Retried) {
 		keyConn.Int64(int64(r.Conn)),
 		keyIdentity.String(r.Identity.String()),
 	}
-	span.AddEvent(eventRetry, trace.WithAttributes(appendError(attrs, r.Err)...))
+	span.AddEvent(eventRetry, trace.WithAttributes(appendErrorType(attrs, r.ErrorType)...))
 }
 
 // dialed makes the trace of a connection's setup.
@@ -178,7 +177,7 @@ func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
 	if d.Conn != 0 {
 		span.SetAttributes(keyConn.Int64(int64(d.Conn)), semconv.NetworkProtocolVersion(protocolVersion(d.Protocol)))
 	}
-	fail(span, d.Err)
+	fail(span, d.ErrorType)
 	t.hops(ctx, span, d, server)
 	if sc := span.SpanContext(); d.Conn != 0 && sc.IsSampled() {
 		t.setups.put(d.Conn, sc)
@@ -187,15 +186,11 @@ func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
 
 // hops makes the children of a setup, one after the other.
 func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.Dialed, server hosts.Name) {
-	var failed string
-	if dial, ok := errors.AsType[*peerpool.DialError](d.Err); ok {
-		failed = dial.Op
-	}
-	at := d.Start
+	failed, at := d.Hop, d.Start
 	hop := func(op, name string, took time.Duration, attrs ...attribute.KeyValue) {
 		_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
 		if op == failed {
-			fail(span, d.Err)
+			fail(span, d.ErrorType)
 		}
 		at = at.Add(took)
 		span.End(trace.WithTimestamp(at))

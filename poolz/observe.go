@@ -39,7 +39,7 @@ func (p *Page) acquired(_ context.Context, a peerpool.Acquired) {
 		p.watching.misses.Add(1)
 		e := event{At: now, Reason: string(a.Miss), identity: a.Identity, Count: 1, Waited: a.Waited}
 		if a.Err != nil {
-			e.Reason, e.Failure = reasonNoConnection, failureOf(a.Err)
+			e.Reason, e.Failure = reasonNoConnection, failureOf(a)
 		}
 		p.misses.add(e)
 	}
@@ -52,18 +52,17 @@ func (p *Page) closed(c peerpool.Closed) {
 
 // failureOf says in a word or two what kept a request from a connection. The error's own text may come from
 // anywhere, a function for proxies that quotes credentials included, and is not for a page.
-func failureOf(err error) string {
-	var dial *peerpool.DialError
+func failureOf(a peerpool.Acquired) string {
 	switch {
-	case errors.As(err, &dial) && dial.Timeout():
-		return dial.Op + ", timed out"
-	case errors.As(err, &dial):
-		return dial.Op
-	case errors.Is(err, context.DeadlineExceeded):
+	case a.Hop != "" && a.ErrorType == "timeout":
+		return a.Hop + ", timed out"
+	case a.Hop != "":
+		return a.Hop
+	case errors.Is(a.Err, context.DeadlineExceeded):
 		return "timed out"
-	case errors.Is(err, context.Canceled):
+	case errors.Is(a.Err, context.Canceled):
 		return "given up"
-	case errors.Is(err, peerpool.ErrClosed):
+	case errors.Is(a.Err, peerpool.ErrClosed):
 		return "shut down"
 	}
 	return ""

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,27 +52,40 @@ Requests/sec:   1234.00
 }
 
 func TestOnlyWhatCannotHaveHadAnEffectIsSentToAnotherBackend(t *testing.T) {
-	reset := errors.New("connection reset")
-	written := &peerpool.ExchangeError{Wrote: true, Err: reset}
+	hangsUp := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer hangsUp.Close()
+	refuses := httptest.NewServer(nil)
+	refuses.Close()
+	transport := &peerpool.Transport{}
+	defer transport.CloseIdleConnections()
 	for _, c := range []struct {
-		method string
-		err    error
-		want   bool
+		method, target string
+		want           bool
 	}{
-		{http.MethodGet, written, true},
-		{http.MethodPost, written, false},
-		{http.MethodPost, &peerpool.ExchangeError{Err: reset}, true},
-		{http.MethodPost, &peerpool.DialError{Err: reset}, true},
-		{http.MethodPost, reset, false},
+		{http.MethodGet, hangsUp.URL, true},
+		{http.MethodPost, hangsUp.URL, false},
+		{http.MethodGet, refuses.URL, true},
+		{http.MethodPost, refuses.URL, true},
 	} {
-		req := httptest.NewRequest(c.method, "/", nil)
-		if got := maySendElsewhere(req, c.err); got != c.want {
-			t.Errorf("%s after %#v: %v", c.method, c.err, got)
+		ctx, report := peerpool.WithReport(t.Context())
+		req, err := http.NewRequestWithContext(ctx, c.method, c.target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := transport.RoundTrip(req); err == nil {
+			t.Fatalf("%s %s succeeded", c.method, c.target)
+		}
+		if got := maySendElsewhere(req, report); got != c.want {
+			t.Errorf("%s %s: %v\n%v", c.method, c.target, got, report)
+		}
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if maySendElsewhere(req.WithContext(canceled), report) {
+			t.Error("a canceled request was sent again")
 		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if maySendElsewhere(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx), written) {
-		t.Error("a canceled request was sent again")
+	_, nothing := peerpool.WithReport(t.Context())
+	if maySendElsewhere(httptest.NewRequest(http.MethodPost, "/", nil), nothing) {
+		t.Error("a request that nothing is known of was sent again")
 	}
 }

@@ -63,16 +63,18 @@ type failover struct {
 
 // RoundTrip implements http.RoundTripper.
 func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := f.next.RoundTrip(req)
-	if err == nil || !maySendElsewhere(req, err) {
+	ctx, report := peerpool.WithReport(req.Context())
+	resp, err := f.next.RoundTrip(req.WithContext(ctx))
+	if err == nil || !maySendElsewhere(req, report) {
 		return resp, err
 	}
 	f.elsewhere.Add(1)
 	first := slices.IndexFunc(f.backends, func(b *url.URL) bool { return b.Host == req.URL.Host })
 	for n := range rounds * len(f.backends) {
-		again := req.Clone(req.Context())
+		ctx, report = peerpool.WithReport(req.Context())
+		again := req.Clone(ctx)
 		again.URL.Host = f.backends[(first+1+n)%len(f.backends)].Host
-		if resp, err = f.next.RoundTrip(again); err == nil || !maySendElsewhere(req, err) {
+		if resp, err = f.next.RoundTrip(again); err == nil || !maySendElsewhere(req, report) {
 			break
 		}
 	}
@@ -83,15 +85,13 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 const rounds = 2
 
 // maySendElsewhere says whether a request that failed may be sent to another server. It has no body that is gone,
-// and either its method is safe, or nothing of it was sent: the errors tell.
-func maySendElsewhere(req *http.Request, err error) bool {
+// and either its method is safe, or nothing of it was sent: the report tells.
+func maySendElsewhere(req *http.Request, report *peerpool.Report) bool {
 	if req.Context().Err() != nil || req.Body != nil && req.Body != http.NoBody {
 		return false
 	}
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
 		return true
 	}
-	var dial *peerpool.DialError
-	var exchange *peerpool.ExchangeError
-	return errors.As(err, &dial) || errors.As(err, &exchange) && !exchange.Wrote
+	return len(report.Attempts()) > 0 && !report.Wrote()
 }

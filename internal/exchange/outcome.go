@@ -12,12 +12,14 @@ type Outcome struct {
 	Started bool // a byte of the response arrived
 	Unfit   bool // the request cannot be written, on this connection or another like it
 
+	BodyFailed bool // the request's own body failed, or is not as long as the request says
+	Malformed  bool // the server has broken the protocol
+
 	// Only HTTP/2 finds these.
 	Refused    bool // the server has said that it did not process the request
 	TurnedOver bool // refused with GOAWAY(NO_ERROR): the server closes the connection, as it does after a while
 	Lost       bool // the connection did not answer a ping, or came to allow no requests
 	Reset      bool // the server has ended the stream
-	Protocol   bool // the server has broken the protocol
 	WantsHTTP1 bool // the server wants the request over HTTP/1.1
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"net/http"
+
+	"github.com/peerpool/peerpool/internal/refusal"
 )
 
 // chunks reads the chunked coding (RFC 9112 section 7.1) out of a Conn's buffer. It is strict: sizes are
@@ -146,7 +148,7 @@ func (c *Conn) readTrailer(limit int) (http.Header, error) {
 	}
 	f := fieldParser{b: section}
 	if err := f.parse(); err != nil {
-		return nil, err
+		return nil, refusal.OfFields(section, err)
 	}
 	for name := range f.header {
 		if forbiddenTrailer(name) {

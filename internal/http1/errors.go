@@ -8,21 +8,15 @@ import (
 	"net/http"
 )
 
-// ProtocolError is a response that breaks RFC 9112. Its text quotes what the peer sent, shortened.
-type ProtocolError struct {
-	text string
-}
-
-func (e *ProtocolError) Error() string { return e.text }
-
-// malformed and contradictory quote at most this many bytes of what the peer sent.
+// malformed and contradictory quote at most this many bytes of what the peer sent. Their errors are seen only where
+// net/http refuses nothing: see Exchange.refuse.
 const quoted = 64
 
 func malformed[T string | []byte](what string, got T) error {
 	if len(got) > quoted {
 		got = got[:quoted]
 	}
-	return &ProtocolError{fmt.Sprintf("%s %q", what, got)}
+	return fmt.Errorf("%s %q", what, got)
 }
 
 // contradictory quotes the values of a field that may have only one.
@@ -31,7 +25,7 @@ func contradictory(what string, values []string) error {
 	if len(text) > quoted {
 		text = text[:quoted]
 	}
-	return &ProtocolError{what + " " + text}
+	return errors.New(what + " " + text)
 }
 
 var (
@@ -41,21 +35,21 @@ var (
 	// ErrBodyReadAfterClose is what reading a closed response body returns.
 	ErrBodyReadAfterClose = errors.New("http: read on closed response body")
 
-	errTooManyInterim  = &ProtocolError{"net/http: too many 1xx informational responses"}
-	errTooManyFields   = &ProtocolError{"net/http: server response headers have too many fields"}
+	errTooManyInterim  = errors.New("net/http: too many 1xx informational responses")
+	errTooManyFields   = errors.New("net/http: server response headers have too many fields")
 	errSlowUpload      = errors.New("peerpool: the response ended before the request was sent")
 	errNotDrained      = errors.New("peerpool: more is left of a closed response body than is drained")
 	errDrainTimeout    = errors.New("peerpool: the rest of a closed response body did not arrive in time")
 	errConcurrentRead  = errors.New("http: concurrent reads of one response body")
-	errChunkedEncoding = &ProtocolError{"malformed chunked encoding"}
+	errChunkedEncoding = errors.New("malformed chunked encoding")
 	errLongChunkLine   = http.ErrLineTooLong
-	errNoChunkSize     = &ProtocolError{"empty hex number for chunk length"}
-	errChunkSizeByte   = &ProtocolError{"invalid byte in chunk length"}
-	errChunkSize       = &ProtocolError{"http chunk length too large"}
-	errBareLF          = &ProtocolError{"chunked line ends with bare LF"}
-	errTrailerTooLong  = &ProtocolError{"http: suspiciously long trailer after chunked body"}
-	errTrailerEOF      = &ProtocolError{"http: unexpected EOF reading trailer"}
-	errExcessiveChunks = &ProtocolError{"chunked encoding contains too much non-data"}
+	errNoChunkSize     = errors.New("empty hex number for chunk length")
+	errChunkSizeByte   = errors.New("invalid byte in chunk length")
+	errChunkSize       = errors.New("http chunk length too large")
+	errBareLF          = errors.New("chunked line ends with bare LF")
+	errTrailerTooLong  = errors.New("http: suspiciously long trailer after chunked body")
+	errTrailerEOF      = errors.New("http: unexpected EOF reading trailer")
+	errExcessiveChunks = errors.New("chunked encoding contains too much non-data")
 )
 
 // timeoutError is a net.Error whose Timeout is true.
@@ -69,8 +63,20 @@ func (e *timeoutError) Temporary() bool { return true }
 func (e *timeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 
 func errHeaderTooLong(limit int64) error {
-	return &ProtocolError{fmt.Sprintf("net/http: server response headers exceeded %d bytes; aborted", limit)}
+	return fmt.Errorf("net/http: server response headers exceeded %d bytes; aborted", limit)
 }
+
+// connectionBroken is what net/http makes of an error that ends an exchange under way: one that a part of the request, or of
+// the head of the response, has been written or read of.
+func connectionBroken(err error) error {
+	return fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", err)
+}
+
+// unsentError is what net/http makes of an error of writing if nothing has been written. It hides all methods of the error.
+type unsentError struct{ err error }
+
+func (e unsentError) Error() string { return e.err.Error() }
+func (e unsentError) Unwrap() error { return e.err }
 
 // opError is an error of a connection as the standard library words it.
 func opError(op string, nc net.Conn, err error) error {

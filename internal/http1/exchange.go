@@ -72,6 +72,7 @@ type Exchange struct {
 	Status                         int32
 	KeepAlive                      exchange.KeepAlive
 	Wrote, Touched, Started, Unfit bool
+	BodyFailed, Malformed          bool
 
 	body *sending // of the request
 	resp http.Response
@@ -133,6 +134,7 @@ func (e *Exchange) Outcome() exchange.Outcome {
 	o := exchange.Outcome{
 		Status: e.Status, KeepAlive: e.KeepAlive,
 		Wrote: e.Wrote, Touched: e.Touched, Started: e.Started, Unfit: e.Unfit,
+		BodyFailed: e.BodyFailed, Malformed: e.Malformed,
 	}
 	if e.body != nil {
 		o.Body = &e.body.Body
@@ -160,7 +162,7 @@ func (e *Exchange) Run() (*http.Response, error) {
 	}
 	e.gzip = e.Opts.Gzip && wantsGzip(e.Req)
 	if err := e.send(); err != nil {
-		return nil, e.fail(err)
+		return nil, e.fail(e.sendFailed(err))
 	}
 	h, f, err := e.receive()
 	if err != nil {

@@ -75,8 +75,6 @@ func (f *fieldParser) wrong(at int) error {
 		return malformed("malformed MIME header initial line:", line)
 	case colon < 0:
 		return malformed("malformed MIME header: missing colon:", line)
-	case tokenEnd(line, 0) == colon:
-		canonicalize(line[:colon]) // as net/http shows it
 	}
 	return malformed("malformed MIME header line:", line)
 }

@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bytes"
-	"io"
 	"net/http"
 	"strings"
 
@@ -20,6 +19,7 @@ type head struct {
 	minor   int // of HTTP/1.minor
 	header  http.Header
 	lengths lengthSet // of the names in header
+	size    int       // bytes
 }
 
 // fewFields is how many fields of a response find room for their values in the exchange itself.
@@ -39,20 +39,25 @@ func (h *head) get(name string) []string {
 	return h.header[name]
 }
 
-// readHead reads a whole head, which may take limit bytes. See fieldParser for room.
-func (c *Conn) readHead(limit int64, room []string) (head, int64, error) {
+// readHead reads a whole head, which may take limit bytes. See fieldParser for room. What has arrived of a head that is
+// refused stays in the buffer. A connection that ends within the head is a cutError.
+func (c *Conn) readHead(limit int64, room []string) (head, error) {
 	h, end, err := parseHead(c.in.buf[c.in.r:c.in.w], room) // most of them arrive in one piece
 	if end == 0 {
 		if end, err = c.awaitHead(limit); err != nil {
-			return head{}, 0, err
+			return head{}, err
 		}
 		h, _, err = parseHead(c.in.buf[c.in.r:c.in.r+end], room)
 	}
 	if int64(end) > limit {
-		return head{}, 0, errHeaderTooLong(limit)
+		return head{}, errHeaderTooLong(limit)
+	}
+	if err != nil {
+		return head{}, err
 	}
 	c.in.r += end
-	return h, int64(end), err
+	h.size = end
+	return h, nil
 }
 
 // awaitHead reads until a whole head is in the buffer, and returns its length.
@@ -73,10 +78,13 @@ func (c *Conn) awaitHead(limit int64) (int, error) {
 			return 0, errHeaderTooLong(limit)
 		}
 		if err := c.fill(); err != nil {
-			return 0, endedWithin(b, err)
+			return 0, cutError{err}
 		}
 	}
 }
+
+// cutError is the end of a connection within a head.
+type cutError struct{ error }
 
 // headEnd returns the length of the head at the start of b, or 0 when its empty line is not there
 // yet. A line may end in LF alone (RFC 9112 section 2.2). The first from bytes are known not to hold it.
@@ -111,17 +119,6 @@ func badStart(b []byte) error {
 		return malformed("malformed HTTP response", bytes.TrimRight(line, "\r"))
 	}
 	return nil
-}
-
-// endedWithin returns what is wrong with a head that ends in its first line, if that is more than its end.
-func endedWithin(b []byte, err error) error {
-	if err != io.EOF || len(b) == 0 || bytes.IndexByte(b, '\n') >= 0 {
-		return err
-	}
-	if bad := new(head).parseStatusLine(b); bad != nil {
-		return bad
-	}
-	return err
 }
 
 // parseHead parses the head at the start of b, and returns its length; 0 if it is malformed, or not whole. What is

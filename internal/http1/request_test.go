@@ -3,7 +3,6 @@ package http1
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -166,7 +165,7 @@ func TestARequestThatCannotBeWrittenLeavesConnectionAndBodyUntouched(t *testing.
 			spoil(req)
 			e := exchangeOn(NewConn(nc), req)
 			e.Opts.Proxied = req.Method != http.MethodConnect
-			if err := runFails(t, e); errors.As(err, new(*ProtocolError)) {
+			if err := runFails(t, e); e.Malformed {
 				t.Errorf("the peer is blamed: %v", err)
 			}
 			wantEnd(t, e, exchange.EndUnfit)

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"io"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/refusal"
 )
 
 // receive reads up to the head of the final response.
@@ -24,14 +26,50 @@ func (e *Exchange) receive() (head, framing, error) {
 	}
 	h, ambiguous, err := e.finalHead()
 	if err != nil {
-		return head{}, framing{}, unexpectedEOF(err)
+		return head{}, framing{}, err
 	}
 	if !e.headArrived() {
 		return head{}, framing{}, e.timedOut()
 	}
-	f, err := h.frame(e.Req.Method)
+	f, err := e.frame(&h)
 	f.ambiguous = f.ambiguous || ambiguous
 	return h, f, err
+}
+
+// frame finds out how the body that follows a head is framed.
+func (e *Exchange) frame(h *head) (framing, error) {
+	f, err := h.frame(e.Req.Method)
+	if err != nil {
+		return framing{}, e.refuse(e.headBytes(h), nil, err)
+	}
+	return f, nil
+}
+
+// headBytes returns the bytes of the head that has been read last.
+func (e *Exchange) headBytes(h *head) []byte {
+	in := e.Conn.in
+	return in.buf[in.r-h.size : in.r]
+}
+
+// headFailed returns the error of a head that has not arrived whole, or is malformed.
+func (e *Exchange) headFailed(err error) error {
+	var ended error
+	if cut, ok := err.(cutError); ok {
+		ended, err = cut.error, cut.error
+	}
+	if e.Conn.aborted() != nil {
+		return e.noAnswer(err)
+	}
+	in := e.Conn.in
+	return e.refuse(in.buf[in.r:in.w], ended, err)
+}
+
+// refuse returns the error of a response whose head is received and is not to be used, for the reason why: in net/http's
+// words where it refuses it, too. ended is what reading has ended with, if it has.
+func (e *Exchange) refuse(received []byte, ended, why error) error {
+	err := refusal.Of(received, ended, e.Req, unexpectedEOF(why))
+	e.Malformed = ended == nil || err != ended && err != io.ErrUnexpectedEOF
+	return connectionBroken(err)
 }
 
 // timedOut waits for the cause that a timer, fired just now, is about to give.
@@ -43,11 +81,15 @@ func (e *Exchange) timedOut() error {
 // noAnswer explains why not even one byte came.
 func (e *Exchange) noAnswer(err error) error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.body != nil && e.body.err != nil && e.Conn.aborted() == nil {
-		return e.body.err
+	var failed error
+	if e.body != nil && !e.canceled && e.Conn.aborted() != ErrHeaderTimeout {
+		failed = e.body.err
 	}
-	return err
+	e.mu.Unlock()
+	if failed == nil {
+		return err
+	}
+	return e.sendFailed(failed)
 }
 
 // finalHead reads heads until one is not interim (RFC 9110 section 15.2). One that is has no body: ambiguous says that
@@ -57,16 +99,16 @@ func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
 	for interim := 0; ; interim++ {
-		h, size, err := e.Conn.readHead(limit, room)
+		h, err := e.Conn.readHead(limit, room)
 		room = nil // whoever was shown an interim header may keep it
 		if err != nil {
-			return head{}, false, err
+			return head{}, false, e.headFailed(err)
 		}
 		if h.code >= 200 || h.code == http.StatusSwitchingProtocols {
 			return h, ambiguous, nil
 		}
 		ambiguous = ambiguous || h.framed()
-		if _, err := h.frame(e.Req.Method); err != nil {
+		if _, err := e.frame(&h); err != nil {
 			return head{}, false, err // its sender does not know what a length is
 		}
 		if h.code == http.StatusContinue {
@@ -80,9 +122,10 @@ func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 			interim, limit = -1, e.Opts.maxHeaderBytes()
 			continue
 		}
-		limit -= size
+		limit -= int64(h.size)
 		if interim >= maxInterim {
-			return head{}, false, errTooManyInterim
+			e.Malformed = true
+			return head{}, false, connectionBroken(errTooManyInterim)
 		}
 	}
 }
@@ -101,7 +144,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	h.noCache()
 	trailer, err := h.trailer(f.chunked)
 	if err != nil {
-		return nil, e.fail(err)
+		return nil, e.fail(e.refuse(e.headBytes(&h), nil, err))
 	}
 	if up := e.up(); up != nil {
 		e.Touched = true // it is closed in any case

@@ -136,24 +136,39 @@ func (e *Exchange) startUpload(out outgoing, head []byte) {
 }
 
 func (e *Exchange) wroteRequest(err error) {
+	switch failed := err.(type) {
+	case *exchange.BodyError:
+		err = failed.Err
+	case copyError:
+		err = failed.err
+	}
 	if t := e.Trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
 }
 
+// sendFailed returns what the caller sees of an error of writing the request. The body's own is as the upload has it.
+func (e *Exchange) sendFailed(err error) error {
+	switch err := err.(type) {
+	case *exchange.BodyError:
+		e.BodyFailed = true
+		return err.Err
+	case copyError:
+		return err.err
+	}
+	if !e.wrote() {
+		return unsentError{err}
+	}
+	return connectionBroken(err)
+}
+
 // uploaded is called by the upload when it has ended, in order or not.
 func (e *Exchange) uploaded(err error) {
 	e.wroteRequest(err)
-	if e.bodyFailed(err) {
-		e.Conn.Abort(err) // the request can't be completed, so no answer to it is wanted
-	}
 	e.written(err)
-}
-
-// bodyFailed tells an error of the request's own body from one of the connection.
-func (e *Exchange) bodyFailed(err error) bool {
-	_, is := err.(*exchange.BodyError)
-	return is
+	if body, ok := err.(*exchange.BodyError); ok {
+		e.Conn.Abort(body.Err) // the request can't be completed, so no answer to it is wanted
+	}
 }
 
 // sent says whether the whole request has been written, for which it waits a little: a server may answer

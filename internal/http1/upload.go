@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"reflect"
@@ -39,9 +40,10 @@ type outgoing struct {
 	body    io.Reader // goes through the exchange.Body; nil: there is none, or what there was is known to be empty
 	length  int64     // bytes; -1: unknown
 	chunked bool
-	inline  bool     // lies in memory and is small
-	file    *os.File // below body, if the kernel can copy it
-	expect  bool     // wait for 100 Continue first
+	inline  bool                   // lies in memory and is small
+	memory  interface{ Len() int } // the reader that lies in memory; nil: it does not
+	file    *os.File               // below body, if the kernel can copy it
+	expect  bool                   // wait for 100 Continue first
 }
 
 // planBody decides how to send the request's body (RFC 9112 section 6).
@@ -82,6 +84,7 @@ func (out *outgoing) look(body io.Reader) {
 	}
 	switch r := unwrap(body).(type) {
 	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
+		out.memory = r.(interface{ Len() int })
 		out.inline = out.length <= maxInline && !out.expect
 	case *os.File:
 		out.file = r
@@ -202,27 +205,24 @@ func (out *outgoing) appendInline(b []byte, size int) ([]byte, error) {
 			return b, nil
 		} else if err == io.EOF || err == nil && got > out.length {
 			if sent := head + int(min(got, out.length)); sent > size {
-				return nil, connectionBroken(out.lengthError(got))
+				return nil, &exchange.BodyError{Err: connectionBroken(out.lengthError(got))}
 			}
-			return nil, out.lengthError(got)
+			return nil, &exchange.BodyError{Err: unsentError{out.lengthError(got)}}
 		} else if err != nil {
-			return nil, err
+			return nil, &exchange.BodyError{Err: err}
 		}
 	}
 }
 
 // lengthError counts what is left of a body that is not as long as declared.
 func (out *outgoing) lengthError(got int64) error {
-	if got > out.length {
+	if got > out.length && out.memory != nil {
+		got += int64(out.memory.Len())
+	} else if got > out.length {
 		more, _ := io.CopyN(io.Discard, out.body, maxSurplus)
 		got += more
 	}
 	return fmt.Errorf("http: ContentLength=%d with Body length %d", out.length, got)
-}
-
-// connectionBroken is what net/http makes of an error if a part of the request has been written.
-func connectionBroken(err error) error {
-	return fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", err)
 }
 
 // upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body
@@ -325,21 +325,44 @@ func (u *upload) copy(src io.Reader, want int64) error {
 	for {
 		n, rerr := src.Read(buf)
 		if n > 0 {
-			if _, err := u.e.Conn.Write(buf[:n]); err != nil {
-				return err
-			}
 			sent += int64(n)
+			if _, err := u.e.Conn.Write(buf[:n]); err != nil {
+				return u.copyFailed(sent, u.readFromError(want, err))
+			}
 		}
 		if rerr == io.EOF && (want < 0 || sent == want) {
 			return nil
 		}
 		if rerr == io.EOF {
-			rerr = connectionBroken(u.out.lengthError(sent))
+			return &exchange.BodyError{Err: connectionBroken(u.out.lengthError(sent))}
 		}
 		if rerr != nil {
-			return &exchange.BodyError{Err: rerr}
+			return &exchange.BodyError{Err: u.readFromError(want, rerr)}
 		}
 	}
+}
+
+// copyError is an error of writing in the midst of a body, which net/http does not tell from one of the body's.
+type copyError struct{ err error }
+
+func (e copyError) Error() string { return e.err.Error() }
+
+// copyFailed returns an error of writing the body, when sent bytes of it have been read. What fits into its buffer net/http
+// writes when it has read it all.
+func (u *upload) copyFailed(sent int64, err error) error {
+	if err == io.EOF || sent <= int64(u.e.Opts.writeBuffer()) {
+		return err
+	}
+	return copyError{err}
+}
+
+// readFromError returns an error of copying want bytes as net/http has it, which has a plain TCP connection read from a body
+// of known length.
+func (u *upload) readFromError(want int64, err error) error {
+	if _, plain := u.e.Conn.nc.(*net.TCPConn); !plain || want < 0 || u.out.memory != nil {
+		return err
+	}
+	return opError("readfrom", u.e.Conn.nc, err)
 }
 
 // copyFile has the kernel copy want bytes of a file, whose offset moves as it does.
@@ -376,6 +399,7 @@ func (u *upload) checkEnd() error {
 func (u *upload) chunks() error {
 	const room = len("7fffffff\r\n")
 	buf := make([]byte, room+copyBuffer+len("\r\n"))
+	var sent int64
 	for {
 		n, rerr := u.out.body.Read(buf[room : room+copyBuffer])
 		if n > 0 {
@@ -383,8 +407,9 @@ func (u *upload) chunks() error {
 			start := room - len(size)
 			copy(buf[start:], size)
 			chunk := append(buf[start:room+n], "\r\n"...)
+			sent += int64(len(chunk))
 			if _, err := u.e.Conn.Write(chunk); err != nil {
-				return err
+				return u.copyFailed(sent, err)
 			}
 		}
 		if rerr == io.EOF {

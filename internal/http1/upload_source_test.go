@@ -176,9 +176,8 @@ func wantBodyError(t *testing.T, e *Exchange, says string) {
 		wantEnd(t, e, exchange.EndUnsent)
 		return
 	}
-	var own *exchange.BodyError
-	if !errors.As(err, &own) || !strings.Contains(err.Error(), says) {
-		t.Errorf("the error is %v, want a BodyError that says %q", err, says)
+	if !e.BodyFailed || !strings.Contains(err.Error(), says) {
+		t.Errorf("BodyFailed is %v, and the error %v, want one that says %q", e.BodyFailed, err, says)
 	}
 	wantEnd(t, e, exchange.EndError)
 }

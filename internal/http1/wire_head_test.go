@@ -108,7 +108,7 @@ var syntaxCases = []wireCase{
 	{name: "a control character in the reason is an error", answer: "HTTP/1.1 200 O\x01K\r\n\r\n", says: "malformed HTTP response", end: exchange.EndError},
 	{name: "HTTP/2.0 on HTTP/1 is an error", answer: "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", says: "malformed HTTP version", end: exchange.EndError},
 	{name: "a version of two digits is an error", answer: "HTTP/1.10 200 OK\r\n\r\n", says: "malformed HTTP version", end: exchange.EndError},
-	{name: "a text without a head is an error", answer: "hello, this is HTTP/0.9\n", says: "malformed HTTP response", end: exchange.EndError},
+	{name: "a text without a head is an error", answer: "hello, this is HTTP/0.9\n", says: "malformed HTTP status code", end: exchange.EndError},
 	{name: "bytes of another protocol are an error at once", answer: "\x16\x03\x01\x00", says: "malformed HTTP response", end: exchange.EndError},
 	{name: "a line without a colon is an error", answer: ok + "Content-Length 5\r\n\r\n", says: "malformed MIME header", end: exchange.EndError},
 	{name: "an empty field name is an error", answer: ok + ": x\r\n\r\n", says: "malformed MIME header", end: exchange.EndError},
@@ -135,6 +135,7 @@ var syntaxCases = []wireCase{
 	{name: "a close within the status line is an error", answer: "HTTP/1.1 200 ", then: closes, is: io.ErrUnexpectedEOF, end: exchange.EndError},
 	{name: "a close within a status is an error", answer: "HTTP/1.1 20", then: closes, says: "malformed HTTP status code", end: exchange.EndError},
 	{name: "a close within the head is an error",
-		answer: ok + "Content-Le", then: closes, is: io.ErrUnexpectedEOF, end: exchange.EndError},
-	{name: "a reset within the head is an error", answer: ok + "Content-Le", then: resets, is: reset, end: exchange.EndError},
+		answer: ok + "Content-Length: 5\r\n", then: closes, is: io.ErrUnexpectedEOF, end: exchange.EndError},
+	{name: "a reset within the head is an error", answer: ok + "Content-Length: 5\r\n", then: resets, is: reset, end: exchange.EndError},
+	{name: "half a line of the head is an error, as with net/http", answer: ok + "Content-Le", then: closes, says: "missing colon", end: exchange.EndError},
 }

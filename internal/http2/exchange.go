@@ -435,7 +435,7 @@ func (x *Exchange) fail(err error) error {
 	}
 	canceled := x.cause != nil
 	x.Wrote, x.Started = x.id != 0, x.started
-	x.Protocol = x.protocol
+	x.Malformed = x.protocol
 	x.Lost = err == ErrLost
 	x.Reset = x.reset
 	x.Refused = !canceled && x.unprocessedLocked()

@@ -42,6 +42,14 @@ func Of(received []byte, end error, req *http.Request, ours error) error {
 	return shortened(err)
 }
 
+// OfFields returns the error that net/http returns for a trailer section, or ours if it refuses nothing.
+func OfFields(section []byte, ours error) error {
+	if _, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(section))).ReadMIMEHeader(); err != nil {
+		return shortened(err)
+	}
+	return ours
+}
+
 var errMore = errors.New("there may be more")
 
 // ended is a reader that only fails.

@@ -1,0 +1,259 @@
+package peerpool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Report tells what became of the requests that were made with one context: see [WithReport]. It may be asked at any time,
+// also while requests are under way, and is safe for concurrent use. It shows no secret: see [Identity].
+//
+// A Report grows with every attempt at a request. Make one for each request, or for the few that belong together.
+type Report struct {
+	// mu guards the attempts, and what each of them points to. Nothing else is done under it.
+	mu       sync.Mutex
+	requests int // so far
+	attempts []*Attempt
+}
+
+// WithReport returns a context, and the Report on all requests that are made with it or with a context derived from it. A
+// request is reported on once: in the Report that is innermost in its context. Requests without a Report cost nothing more.
+func WithReport(ctx context.Context) (context.Context, *Report) {
+	r := &Report{}
+	v := valuesOf(ctx)
+	v.report = r
+	return context.WithValue(ctx, contextKey{}, v), r
+}
+
+// Attempts returns what is known now of every attempt, in the order in which they began. A request that is sent again, or
+// that follows a redirect, makes further ones.
+func (r *Report) Attempts() []Attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Attempt, len(r.attempts))
+	for i, a := range r.attempts {
+		all[i] = *a
+		all[i].Dials = slices.Clone(a.Dials)
+	}
+	return all
+}
+
+// Wrote reports whether a byte of any of the requests was written, or may have been. If it was not, no server has seen
+// anything of them, and to make them again does no harm.
+func (r *Report) Wrote() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.attempts, func(a *Attempt) bool { return a.Wrote })
+}
+
+// String describes every attempt on a line of its own.
+func (r *Report) String() string {
+	var lines []string
+	for _, a := range r.Attempts() {
+		lines = append(lines, a.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Attempt is what a [Report] tells of one attempt at a request. Times that have not come yet are zero.
+type Attempt struct {
+	Request int // number of the request in the Report, from 1
+	Number  int // of the attempt at that request, from 1
+
+	Method string // never ""
+	Scheme string // "http" or "https"
+	Host   string // of the URL, with the port that stands there
+
+	Identity Identity // of the connection, as far as it was known
+	Protocol string   // of the connection: "HTTP/1.1", "HTTP/2", or what TLSNextProto has a function for; "": there was none
+	Reused   bool     // the connection had served a request before, or had been idle in the pool
+	Wrote    bool     // a byte of the request was written, or may have been; known when Head is set
+	Started  bool     // a byte of the response arrived
+	Status   int      // of the response; 0: there is none
+
+	// Retry says why the request was sent again after this attempt; "" if it was not. RetryReasons lists the reasons.
+	Retry string
+	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy" or "tls"; "" if none did.
+	Hop string
+	// Err is what the attempt failed with; nil if it brought a response, whatever became of its body.
+	Err error
+	// ErrorType names Err as [Ended] does.
+	ErrorType string
+
+	Start time.Time
+	Wait  time.Duration // for a connection: look-up, dial, or for another request's connection
+	Head  time.Duration // from then to the head of the response, or to the failure
+	Body  time.Duration // from then to the end of the response's body
+	Done  bool          // the attempt is over
+
+	// Dials are those that the attempt has begun and that have ended, with the time of each hop. The connection may come
+	// from elsewhere all the same: the attempt takes what is there first. Their Conn is 0 for a Transport without an
+	// Observer.
+	Dials []Dialed
+}
+
+// String describes the attempt on one line.
+func (a Attempt) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s://%s request=%d attempt=%d identity=%v", a.Method, a.Scheme, a.Host, a.Request, a.Number, a.Identity)
+	for _, fact := range []struct {
+		name  string
+		value any
+		shown bool
+	}{
+		{"protocol", a.Protocol, a.Protocol != ""},
+		{"reused", a.Reused, a.Protocol != ""},
+		{"wrote", a.Wrote, true},
+		{"started", a.Started, true},
+		{"status", a.Status, a.Status != 0},
+		{"hop", a.Hop, a.Hop != ""},
+		{"error_type", a.ErrorType, a.ErrorType != ""},
+		{"retry", a.Retry, a.Retry != ""},
+		{"wait", a.Wait, true},
+		{"head", a.Head, true},
+		{"body", a.Body, a.Body != 0},
+	} {
+		if fact.shown {
+			fmt.Fprintf(&b, " %s=%v", fact.name, fact.value)
+		}
+	}
+	return b.String()
+}
+
+// reporting is how an attempt fills in its part of a Report. A nil one does nothing.
+type reporting struct {
+	report *Report
+
+	// These are guarded by the report's mu.
+	about  *Attempt
+	last   time.Duration // when the stage under way began, since started
+	headed bool          // Head is set
+}
+
+// newReporting begins to report on an attempt, which follows after at the same request if that is given.
+func newReporting(r *Report, a, after *attempt) *reporting {
+	if r == nil {
+		return nil
+	}
+	u := a.req.URL
+	about := &Attempt{Number: int(a.number), Method: methodOf(a.req), Scheme: u.Scheme, Host: u.Host, Start: time.Now()}
+	about.Identity.scheme = u.Scheme // until there is a route
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if after != nil {
+		about.Request = after.report.about.Request
+	} else {
+		r.requests++
+		about.Request = r.requests
+	}
+	r.attempts = append(r.attempts, about)
+	return &reporting{report: r, about: about, last: time.Since(started)}
+}
+
+// of returns the Report, or nil.
+func (r *reporting) of() *Report {
+	if r == nil {
+		return nil
+	}
+	return r.report
+}
+
+// stage ends a stage of the attempt: note tells of it, and is given how long it took.
+func (r *reporting) stage(note func(about *Attempt, took time.Duration)) {
+	if r == nil {
+		return
+	}
+	now := time.Since(started)
+	r.report.mu.Lock()
+	defer r.report.mu.Unlock()
+	note(r.about, now-r.last)
+	r.last = now
+}
+
+// reportAcquired tells how the attempt came to its connection, or why it did not. It may do that again.
+func (a *attempt) reportAcquired(id Identity, err error) {
+	if a.report == nil {
+		return
+	}
+	if id.scheme == "" { // there is no route
+		id.scheme = a.req.URL.Scheme
+	}
+	var c conn
+	reused := false
+	if err == nil {
+		c, reused = a.lease.Conn(), a.lease.Reused()
+	}
+	a.report.stage(func(about *Attempt, took time.Duration) {
+		about.Identity, about.Reused = id, reused
+		about.Wait += took
+		about.Hop, about.Err, about.ErrorType, about.Done = hopOf(err), causeOf(err), dialErrorType(err), err != nil
+		about.Protocol = protocolOf(c)
+	})
+}
+
+// protocolOf returns the name of what a connection speaks; "" for nil.
+func protocolOf(c conn) string {
+	switch c := c.(type) {
+	case *http1Conn:
+		return nameHTTP1
+	case *http2Conn:
+		return nameHTTP2
+	case *alternateConn:
+		return c.name
+	}
+	return ""
+}
+
+// exchanged tells what came of the exchange.
+func (r *reporting) exchanged(o *outcome) {
+	r.stage(func(about *Attempt, took time.Duration) {
+		about.Wrote, about.Started, about.Status = o.Wrote, o.Started, int(o.Status)
+		about.Err, about.ErrorType = o.err, o.errorType()
+		if !r.headed {
+			about.Head, r.headed = took, true
+		}
+	})
+}
+
+// done tells that the exchange is over. That of a response without a body is, before anything is known of what came of it.
+func (r *reporting) done() {
+	r.stage(func(about *Attempt, took time.Duration) {
+		if about.Done = true; r.headed {
+			about.Body = took
+		} else {
+			about.Head, r.headed = took, true
+		}
+	})
+}
+
+// retried tells that the request is sent again.
+func (r *reporting) retried(v verdict) {
+	r.stage(func(about *Attempt, _ time.Duration) { about.Retry = string(v) })
+}
+
+// dialed tells of a dial that the attempt has begun.
+func (r *reporting) dialed(d Dialed) {
+	r.report.mu.Lock()
+	defer r.report.mu.Unlock()
+	r.about.Dials = append(r.about.Dials, d)
+}
+
+type reportingKey struct{}
+
+// in returns the context of a dial that the attempt begins.
+func (r *reporting) in(ctx context.Context) context.Context {
+	if r == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, reportingKey{}, r)
+}
+
+// reportingIn returns the reporting of the attempt that has begun a dial, or nil.
+func reportingIn(ctx context.Context) *reporting {
+	r, _ := ctx.Value(reportingKey{}).(*reporting)
+	return r
+}
