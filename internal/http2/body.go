@@ -63,10 +63,10 @@ func (b *body) Read(p []byte) (int, error) {
 // readEndLocked says why nothing more comes of the body; nil: it may.
 func (x *Exchange) readEndLocked() error {
 	switch {
+	case x.closed: // whatever came before
+		return errClosedBody
 	case x.final != nil:
 		return x.final
-	case x.closed:
-		return errClosedBody
 	case x.received && x.left > 0:
 		return io.ErrUnexpectedEOF
 	case x.received:
