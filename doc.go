@@ -34,7 +34,8 @@
 // # Watching
 //
 // [Transport.Stats] is a snapshot, an [Observer] is told what happens, and [net/http/httptrace] works. The packages
-// otelpool, prompool, logpool and poolz bring OpenTelemetry, Prometheus, log/slog and a page for the browser.
+// otelpool, prompool, logpool and poolz bring OpenTelemetry, Prometheus, log/slog and a page for the browser, and allpool
+// all of them in one call.
 //
 // # Reading the code
 //

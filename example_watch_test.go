@@ -71,7 +71,7 @@ func ExampleTransport_openTelemetry() {
 
 	spans := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithTracerProvider(provider))}
+	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithTracerProvider(provider)).Observer()}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 
@@ -109,7 +109,9 @@ func ExampleTransport_prometheus() {
 
 	registry := prometheus.NewRegistry()
 	transport := &peerpool.Transport{}
-	registry.MustRegister(prompool.NewCollector(transport, prompool.WithName("api")))
+	collector := prompool.New(transport, prompool.WithName("api"))
+	transport.Observer = collector.Observer() // before the first request: see Observers for more than one
+	registry.MustRegister(collector)
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
 	for range 3 {
@@ -160,7 +162,7 @@ func ExampleTransport_page() {
 	defer server.Close()
 	transport := &peerpool.Transport{}
 	page := poolz.New(transport)
-	transport.Observer = page.Observer() // before the first request: see Observers for more than one
+	transport.Observer = page.Observer()
 	defer transport.CloseIdleConnections()
 	get(&http.Client{Transport: transport}, server.URL)
 

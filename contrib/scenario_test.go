@@ -78,10 +78,12 @@ func run(t *testing.T) seen {
 			return nil, nil
 		},
 		Observer: otelpool.New(otelpool.WithTracerProvider(tracers), otelpool.WithName("all"), otelpool.WithHosts(10),
-			otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))),
+			otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))).Observer(),
 	}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(prompool.NewCollector(tr, prompool.WithName("all"), prompool.WithHosts(10)))
+	collector := prompool.New(tr, prompool.WithName("all"), prompool.WithHosts(10))
+	tr.Observer = peerpool.Observers(tr.Observer, collector.Observer())
+	registry.MustRegister(collector)
 
 	plain := strings.Replace(wire.URL(), "127.0.0.1", "localhost", 1)
 	for _, target := range []string{

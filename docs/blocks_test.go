@@ -24,7 +24,7 @@ const module = "github.com/peerpool/peerpool"
 // packages are those that blocks of Go may use without importing them, by name.
 var packages = map[string]string{
 	"peerpool": module, "otelpool": module + "/otelpool", "prompool": module + "/prompool", "logpool": module + "/logpool",
-	"poolz": module + "/poolz", "pool": module + "/pool", "httptestutil": module + "/httptest_util",
+	"poolz": module + "/poolz", "allpool": module + "/allpool", "pool": module + "/pool", "httptestutil": module + "/httptest_util",
 
 	"prometheus": "github.com/prometheus/client_golang/prometheus",
 	"promhttp":   "github.com/prometheus/client_golang/prometheus/promhttp",

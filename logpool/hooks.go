@@ -7,21 +7,21 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-func (o *observer) started(ctx context.Context, s peerpool.Started) {
-	o.log(ctx, msgStarted, func() []slog.Attr {
+func (l *Log) started(ctx context.Context, s peerpool.Started) {
+	l.log(ctx, msgStarted, func() []slog.Attr {
 		return []slog.Attr{slog.String("host", s.Host), slog.String("method", s.Method)}
 	})
 }
 
-func (o *observer) resolved(ctx context.Context, r peerpool.Resolved) {
-	o.log(ctx, msgResolved, func() []slog.Attr {
+func (l *Log) resolved(ctx context.Context, r peerpool.Resolved) {
+	l.log(ctx, msgResolved, func() []slog.Attr {
 		attrs := []slog.Attr{slog.String("host", r.Host), slog.Duration("took", r.Duration), slog.Any("addrs", r.Addrs)}
 		return withError(attrs, r.Err)
 	})
 }
 
-func (o *observer) dialed(ctx context.Context, d peerpool.Dialed) {
-	o.log(ctx, msgDialed, func() []slog.Attr {
+func (l *Log) dialed(ctx context.Context, d peerpool.Dialed) {
+	l.log(ctx, msgDialed, func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", d.Host), identity(d.Identity), slog.Uint64("conn", d.Conn), slog.Duration("took", d.Total),
 			slog.Duration("resolve", d.Resolve), slog.Duration("connect", d.Connect),
@@ -31,8 +31,8 @@ func (o *observer) dialed(ctx context.Context, d peerpool.Dialed) {
 	})
 }
 
-func (o *observer) acquired(ctx context.Context, a peerpool.Acquired) {
-	o.log(ctx, msgAcquired, func() []slog.Attr {
+func (l *Log) acquired(ctx context.Context, a peerpool.Acquired) {
+	l.log(ctx, msgAcquired, func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", a.Host), identity(a.Identity), slog.Int("attempt", a.Attempt), slog.Uint64("conn", a.Conn),
 			slog.String("miss", string(a.Miss)), slog.Int("uses", a.Uses), slog.Duration("idle", a.Idle),
@@ -42,8 +42,8 @@ func (o *observer) acquired(ctx context.Context, a peerpool.Acquired) {
 	})
 }
 
-func (o *observer) done(ctx context.Context, d peerpool.Done) {
-	o.log(ctx, msgDone, func() []slog.Attr {
+func (l *Log) done(ctx context.Context, d peerpool.Done) {
+	l.log(ctx, msgDone, func() []slog.Attr {
 		return []slog.Attr{
 			slog.String("host", d.Host), slog.Int("attempt", d.Attempt), slog.Uint64("conn", d.Conn),
 			slog.Int("status", d.Status), slog.String("close", string(d.Close)), slog.Duration("took", d.Duration),
@@ -51,8 +51,8 @@ func (o *observer) done(ctx context.Context, d peerpool.Done) {
 	})
 }
 
-func (o *observer) retried(ctx context.Context, r peerpool.Retried) {
-	o.log(ctx, msgRetried, func() []slog.Attr {
+func (l *Log) retried(ctx context.Context, r peerpool.Retried) {
+	l.log(ctx, msgRetried, func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", r.Host), identity(r.Identity), slog.Int("attempt", r.Attempt), slog.Uint64("conn", r.Conn),
 			slog.String("reason", r.Reason),
@@ -61,8 +61,8 @@ func (o *observer) retried(ctx context.Context, r peerpool.Retried) {
 	})
 }
 
-func (o *observer) ended(ctx context.Context, e peerpool.Ended) {
-	o.log(ctx, msgEnded, func() []slog.Attr {
+func (l *Log) ended(ctx context.Context, e peerpool.Ended) {
+	l.log(ctx, msgEnded, func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", e.Host), slog.String("method", e.Method), slog.Int("attempts", e.Attempts),
 			slog.Int("status", e.Status), slog.Duration("took", e.Duration),
@@ -71,8 +71,8 @@ func (o *observer) ended(ctx context.Context, e peerpool.Ended) {
 	})
 }
 
-func (o *observer) closed(c peerpool.Closed) {
-	o.log(context.Background(), closeMessage(c.Reason), func() []slog.Attr {
+func (l *Log) closed(c peerpool.Closed) {
+	l.log(context.Background(), closeMessage(c.Reason), func() []slog.Attr {
 		return []slog.Attr{
 			slog.String("host", c.Host), identity(c.Identity), slog.Uint64("conn", c.Conn), slog.String("reason", string(c.Reason)),
 			slog.Int("uses", c.Uses), slog.Duration("age", c.Age), slog.Bool("in_use", c.InUse),

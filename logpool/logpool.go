@@ -1,6 +1,7 @@
 // Package logpool writes what an operator wants to know of a [peerpool.Transport] to a [log/slog.Logger]:
 //
-//	transport := &peerpool.Transport{Observer: logpool.New(slog.Default())}
+//	transport := peerpool.New()
+//	transport.Observer = logpool.New(slog.Default()).Observer()
 //
 //	level  message
 //	warn   a server sent what nobody asked for, or what two readers could read differently
@@ -22,40 +23,46 @@ import (
 const defaultRate = 10
 
 // Option changes what [New] returns.
-type Option func(*observer)
+type Option func(*Log)
 
 // WithRate writes at most n of each message in a second; 0: 10; negative: all.
 func WithRate(n int) Option {
-	return func(o *observer) {
+	return func(l *Log) {
 		if n != 0 {
-			o.rate = n
+			l.rate = n
 		}
 	}
 }
 
-// New returns an Observer that writes to logger; nil: to slog.Default() as it is then. It may serve several
-// Transports, which share its rate. A level that logger has not enabled costs no more than asking for it.
-func New(logger *slog.Logger, opts ...Option) *peerpool.Observer {
+// New returns a Log that writes to logger; nil: to slog.Default() as it is then.
+func New(logger *slog.Logger, opts ...Option) *Log {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	o := &observer{logger: logger, rate: defaultRate}
+	l := &Log{logger: logger, rate: defaultRate}
 	for _, opt := range opts {
-		opt(o)
+		opt(l)
 	}
+	return l
+}
+
+// Observer returns the hooks by which l learns of what happens. They may serve several Transports, which share its rate. A
+// level that the logger has not enabled costs no more than asking for it.
+func (l *Log) Observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		Started:  o.started,
-		Resolved: o.resolved,
-		Dialed:   o.dialed,
-		Acquired: o.acquired,
-		Done:     o.done,
-		Retried:  o.retried,
-		Ended:    o.ended,
-		Closed:   o.closed,
+		Started:  l.started,
+		Resolved: l.resolved,
+		Dialed:   l.dialed,
+		Acquired: l.acquired,
+		Done:     l.done,
+		Retried:  l.retried,
+		Ended:    l.ended,
+		Closed:   l.closed,
 	}
 }
 
-type observer struct {
+// Log writes what its Observer is told to a logger.
+type Log struct {
 	logger *slog.Logger
 	rate   int
 	limits [numMessages]limit
@@ -114,11 +121,11 @@ func closeMessage(reason peerpool.CloseReason) message {
 }
 
 // log writes a record, if anybody wants it and not too many have been written. attrs is called only then.
-func (o *observer) log(ctx context.Context, m message, attrs func() []slog.Attr) {
-	if !o.logger.Enabled(ctx, m.level()) {
+func (l *Log) log(ctx context.Context, m message, attrs func() []slog.Attr) {
+	if !l.logger.Enabled(ctx, m.level()) {
 		return
 	}
-	suppressed, ok := o.limits[m].take(o.rate)
+	suppressed, ok := l.limits[m].take(l.rate)
 	if !ok {
 		return
 	}
@@ -126,5 +133,5 @@ func (o *observer) log(ctx context.Context, m message, attrs func() []slog.Attr)
 	if suppressed > 0 {
 		all = append(all, slog.Int("suppressed", suppressed))
 	}
-	o.logger.LogAttrs(ctx, m.level(), texts[m], all...)
+	l.logger.LogAttrs(ctx, m.level(), texts[m], all...)
 }

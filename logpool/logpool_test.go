@@ -93,7 +93,7 @@ func TestAServerOutOfStepIsAWarning(t *testing.T) {
 		c.WaitClosed()
 	})
 	log, logger := open(slog.LevelInfo)
-	fetch(t, &peerpool.Transport{Observer: logpool.New(logger)}, wire.URL())
+	fetch(t, &peerpool.Transport{Observer: logpool.New(logger).Observer()}, wire.URL())
 	if want := []string{"WARN server out of step, connection closed unexpected_data"}; !slices.Equal(log.says(t), want) {
 		t.Errorf("%q, want %q", log.says(t), want)
 	}
@@ -109,7 +109,7 @@ func TestARetryAndWhatLedToItAreInformation(t *testing.T) {
 		}
 	})
 	log, logger := open(slog.LevelInfo)
-	tr := &peerpool.Transport{Observer: logpool.New(logger)}
+	tr := &peerpool.Transport{Observer: logpool.New(logger).Observer()}
 	t.Cleanup(tr.CloseIdleConnections)
 	fetch(t, tr, wire.URL())
 	fetch(t, tr, wire.URL())
@@ -126,7 +126,7 @@ func TestTheRestIsForDebugging(t *testing.T) {
 	resolver := new(httptestutil.Resolver)
 	resolver.Set(t, "localhost", "127.0.0.1")
 	log, logger := open(slog.LevelDebug)
-	tr := &peerpool.Transport{Observer: logpool.New(logger), Resolver: resolver}
+	tr := &peerpool.Transport{Observer: logpool.New(logger).Observer(), Resolver: resolver}
 	fetch(t, tr, strings.Replace(origin.URL(), "127.0.0.1", "localhost", 1))
 	tr.CloseIdleConnections()
 	want := []string{
@@ -140,7 +140,7 @@ func TestTheRestIsForDebugging(t *testing.T) {
 
 func TestTheLevelOfACloseIsThatOfItsReason(t *testing.T) {
 	log, logger := open(slog.LevelDebug)
-	o := logpool.New(logger, logpool.WithRate(-1))
+	o := logpool.New(logger, logpool.WithRate(-1)).Observer()
 	for _, reason := range peerpool.CloseReasons() {
 		o.Closed(peerpool.Closed{Reason: reason})
 	}
@@ -161,7 +161,7 @@ func TestTheLevelOfACloseIsThatOfItsReason(t *testing.T) {
 func TestOnlyTheFirstFewOfASecondAreWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logger := open(slog.LevelInfo)
-		o := logpool.New(logger, logpool.WithRate(3))
+		o := logpool.New(logger, logpool.WithRate(3)).Observer()
 		again := func(n int) {
 			for range n {
 				o.Retried(t.Context(), peerpool.Retried{Reason: "stale"})
@@ -183,7 +183,7 @@ func TestOnlyTheFirstFewOfASecondAreWritten(t *testing.T) {
 
 func TestANegativeRateWritesAll(t *testing.T) {
 	log, logger := open(slog.LevelInfo)
-	o := logpool.New(logger, logpool.WithRate(-1))
+	o := logpool.New(logger, logpool.WithRate(-1)).Observer()
 	for range 100 {
 		o.Retried(t.Context(), peerpool.Retried{Reason: "stale"})
 	}
@@ -196,7 +196,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 	const secret = "hunter2"
 	log, logger := open(slog.LevelDebug)
 	proxy := &url.URL{Scheme: "http", Host: "127.0.0.1:1", User: url.UserPassword("user", secret)}
-	tr := &peerpool.Transport{Observer: logpool.New(logger), Proxy: http.ProxyURL(proxy)}
+	tr := &peerpool.Transport{Observer: logpool.New(logger).Observer(), Proxy: http.ProxyURL(proxy)}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://user:"+secret+"@example.test/?key="+secret, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 
 func TestNothingIsPreparedForALevelThatIsOff(t *testing.T) {
 	_, logger := open(slog.LevelError)
-	o := logpool.New(logger)
+	o := logpool.New(logger).Observer()
 	ctx := context.Background()
 	allocs := testing.AllocsPerRun(100, func() {
 		o.Started(ctx, peerpool.Started{})

@@ -10,7 +10,7 @@ import (
 
 // Requests get their spans from otelhttp, and their connections from peerpool.
 func ExampleNew() {
-	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithHosts(50))}
+	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithHosts(50)).Observer()}
 	client := &http.Client{Transport: otelhttp.NewTransport(transport)}
 	defer client.CloseIdleConnections()
 }

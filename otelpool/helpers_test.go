@@ -38,7 +38,7 @@ func watchSampled(t testing.TB, tr *peerpool.Transport, sampler sdktrace.Sampler
 	l.tracers = sdktrace.NewTracerProvider(sdktrace.WithSyncer(l.spans), sdktrace.WithSampler(sampler))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(l.reader))
 	opts = append([]otelpool.Option{otelpool.WithTracerProvider(l.tracers), otelpool.WithMeterProvider(meters)}, opts...)
-	tr.Observer = otelpool.New(opts...)
+	tr.Observer = otelpool.New(opts...).Observer()
 	t.Cleanup(tr.CloseIdleConnections)
 	return l
 }

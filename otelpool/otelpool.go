@@ -1,8 +1,8 @@
 // Package otelpool watches a [peerpool.Transport] with OpenTelemetry:
 //
-//	client := &http.Client{Transport: otelhttp.NewTransport(
-//		&peerpool.Transport{Observer: otelpool.New()},
-//	)}
+//	transport := peerpool.New()
+//	transport.Observer = otelpool.New().Observer()
+//	client := &http.Client{Transport: otelhttp.NewTransport(transport)}
 //
 // A span of the request, be it otelhttp's or the caller's own, gets an event "peerpool.acquire" for each attempt, a
 // child "HTTP wait_for_connection" where it had to wait, and a link to the "HTTP connection_setup" of the connection
@@ -62,10 +62,12 @@ func WithHosts(n int) Option { return func(c *config) { c.hosts = n } }
 // apart. Without it, or with "", their numbers add up.
 func WithName(name string) Option { return func(c *config) { c.name = name } }
 
-// New returns an Observer that makes spans and keeps metrics. It may serve several Transports, whose numbers add up.
-// The provider of the meters keeps hold of it: make one per Transport, not one per request. An instrument that the
-// provider refuses is reported to otel.Handle, and does nothing.
-func New(opts ...Option) *peerpool.Observer {
+// Telemetry makes spans and keeps metrics of what its Observer is told.
+type Telemetry struct{ observer *peerpool.Observer }
+
+// New returns a Telemetry. The provider of the meters keeps hold of it: make one per Transport, not one per request. An
+// instrument that the provider refuses is reported to otel.Handle, and does nothing.
+func New(opts ...Option) *Telemetry {
 	c := config{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider()}
 	for _, opt := range opts {
 		opt(&c)
@@ -76,5 +78,9 @@ func New(opts ...Option) *peerpool.Observer {
 	}
 	t := newTracing(c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)))
 	m := newMetrics(c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL)), c.hosts, common)
-	return peerpool.Observers(t.observer(), m.observer())
+	return &Telemetry{peerpool.Observers(t.observer(), m.observer())}
 }
+
+// Observer returns the hooks by which t learns of what happens, always the same. They may serve several Transports, whose
+// numbers add up.
+func (t *Telemetry) Observer() *peerpool.Observer { return t.observer }

@@ -3,14 +3,12 @@
 // and misses with their reasons. The page is one document without external assets, works without JavaScript,
 // and refreshes itself.
 //
-//	mux.Handle("/debug/peerpool", poolz.Handler(transport))
-//
-// is all it takes. A page that observes the Transport also knows which identity each close and miss belongs to,
-// and what happened while nobody looked:
-//
 //	page := poolz.New(transport)
 //	transport.Observer = page.Observer() // before the first request
 //	mux.Handle("/debug/peerpool", page)
+//
+// A page that does not observe the Transport has the totals alone: it does not know which identity each close and miss
+// belongs to, nor what happened while nobody looked.
 //
 // With ?format=json the same comes as JSON.
 //
@@ -72,9 +70,6 @@ func AllowDrain() Option { return func(p *Page) { p.drain = true } }
 // New returns a page for a Transport, which it does not use before the page is asked for: its fields may still be
 // set.
 func New(t *peerpool.Transport, opts ...Option) *Page { return newPage(t, opts) }
-
-// Handler is [New] for those who do not need [Page.Observer].
-func Handler(t *peerpool.Transport, opts ...Option) http.Handler { return New(t, opts...) }
 
 func newPage(pool source, opts []Option) *Page {
 	p := &Page{pool: pool, crossing: http.NewCrossOriginProtection(), seed: maphash.MakeSeed()}

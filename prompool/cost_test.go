@@ -60,8 +60,8 @@ func watched(t testing.TB) func() {
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	tr := &peerpool.Transport{Observer: otelpool.New(
-		otelpool.WithTracerProvider(tracers), otelpool.WithMeterProvider(meters), otelpool.WithHosts(10))}
-	prompool.NewCollector(tr, prompool.WithHosts(10))
+		otelpool.WithTracerProvider(tracers), otelpool.WithMeterProvider(meters), otelpool.WithHosts(10)).Observer()}
+	attach(tr, prompool.WithHosts(10))
 	ctx, span := tracers.Tracer("test").Start(context.Background(), "request")
 	t.Cleanup(func() { span.End() })
 	return hit(t, tr, ctx)
@@ -115,8 +115,8 @@ func BenchmarkHit(b *testing.B) {
 func BenchmarkHooks(b *testing.B) {
 	tr := &peerpool.Transport{Observer: otelpool.New(
 		otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))),
-		otelpool.WithHosts(10))}
-	prompool.NewCollector(tr, prompool.WithHosts(10))
+		otelpool.WithHosts(10)).Observer()}
+	attach(tr, prompool.WithHosts(10))
 	o, ctx := tr.Observer, context.Background()
 	b.ReportAllocs()
 	for b.Loop() {

@@ -51,7 +51,7 @@ func TestTheMetricsAreWhatTheServerCounted(t *testing.T) {
 	wire := httptestutil.NewWire(t, truth.serve)
 	reader := sdkmetric.NewManualReader()
 	tr := &peerpool.Transport{
-		Observer: otelpool.New(otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))),
+		Observer: otelpool.New(otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))).Observer(),
 	}
 	registry := register(t, tr)
 

@@ -9,11 +9,13 @@ import (
 )
 
 // Two Transports are told apart by the label pool.
-func ExampleNewCollector() {
+func ExampleNew() {
 	registry := prometheus.NewRegistry()
 	for _, name := range []string{"billing", "search"} {
 		transport := &peerpool.Transport{}
-		registry.MustRegister(prompool.NewCollector(transport, prompool.WithName(name)))
+		collector := prompool.New(transport, prompool.WithName(name))
+		transport.Observer = collector.Observer()
+		registry.MustRegister(collector)
 	}
 	families, err := registry.Gather()
 	if err != nil {

@@ -18,11 +18,18 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
+// attach returns a Collector of tr that observes it, too.
+func attach(tr *peerpool.Transport, opts ...prompool.Option) *prompool.Collector {
+	c := prompool.New(tr, opts...)
+	tr.Observer = peerpool.Observers(tr.Observer, c.Observer())
+	return c
+}
+
 // register puts a Collector of tr into a registry that checks what it is told.
 func register(t testing.TB, tr *peerpool.Transport, opts ...prompool.Option) *prometheus.Registry {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(prompool.NewCollector(tr, opts...)); err != nil {
+	if err := registry.Register(attach(tr, opts...)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(tr.CloseIdleConnections)

@@ -104,7 +104,7 @@ func TestPrometheusScrapesEveryMetricUnderLoad(t *testing.T) {
 	tr := &peerpool.Transport{Observer: &peerpool.Observer{}}
 	t.Cleanup(tr.CloseIdleConnections)
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(prompool.NewCollector(tr, prompool.WithName("load"), prompool.WithHosts(5)))
+	registry.MustRegister(attach(tr, prompool.WithName("load"), prompool.WithHosts(5)))
 	page := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	t.Cleanup(page.Close)
 	api := startPrometheus(t, strings.TrimPrefix(page.URL, "http://"))

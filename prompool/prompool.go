@@ -1,10 +1,13 @@
 // Package prompool exports a [peerpool.Transport] to Prometheus:
 //
-//	transport := &peerpool.Transport{}
-//	registry.MustRegister(prompool.NewCollector(transport, prompool.WithName("billing")))
+//	transport := peerpool.New()
+//	collector := prompool.New(transport, prompool.WithName("billing"))
+//	transport.Observer = collector.Observer() // before the first request
+//	registry.MustRegister(collector)
 //
 // Nothing happens on import and nothing is registered by itself. Gauges, and counters with their reasons, are read
-// from [peerpool.Transport.Stats] at each scrape; histograms, classic and native at once, are kept by an Observer.
+// from [peerpool.Transport.Stats] at each scrape; what is counted for hosts, and histograms, classic and native at once,
+// come from the Observer.
 // Those that belong to a request carry its trace ID as an exemplar, if it has a sampled span of OpenTelemetry.
 // docs/observability.md lists every metric.
 //
@@ -19,7 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Option changes what [NewCollector] returns.
+// Option changes what [New] returns.
 type Option func(*config)
 
 type config struct {
@@ -47,10 +50,9 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// NewCollector returns a Collector for t, to be registered by the caller. It adds to t.Observer, and must be called
-// before the first request, as all fields of t must be set before. A [peerpool.Transport.Clone] made afterwards has
-// that Observer too, and its events are counted with those of t. The registry keeps hold of the Transport.
-func NewCollector(t *peerpool.Transport, opts ...Option) *Collector {
+// New returns a Collector for t, to be registered by the caller, which is to set its Observer on t as well. It does not use t
+// before it is asked for metrics: the fields of t may still be set. The registry keeps hold of the Transport.
+func New(t *peerpool.Transport, opts ...Option) *Collector {
 	var c config
 	for _, opt := range opts {
 		opt(&c)
@@ -59,10 +61,13 @@ func NewCollector(t *peerpool.Transport, opts ...Option) *Collector {
 		c.name = strconv.FormatUint(collectors.Add(1), 10)
 	}
 	pool := prometheus.Labels{"pool": c.name}
-	collector := &Collector{transport: t, stats: newStatsDescs(pool), events: newEvents(pool, c.hosts)}
-	t.Observer = peerpool.Observers(t.Observer, collector.events.observer())
-	return collector
+	return &Collector{transport: t, stats: newStatsDescs(pool), events: newEvents(pool, c.hosts)}
 }
+
+// Observer returns the hooks by which c learns of events. They are for the Transport of this Collector, which must have
+// them from its first request on, and for Clones of it: their events are counted with those of the Transport. Without them
+// the metrics that come from events stay at zero.
+func (c *Collector) Observer() *peerpool.Observer { return c.events.observer() }
 
 // Describe is the registry's.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {

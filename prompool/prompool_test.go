@@ -89,7 +89,7 @@ func TestTwoTransportsDoNotClash(t *testing.T) {
 			for _, opt := range opts {
 				tr := &peerpool.Transport{}
 				t.Cleanup(tr.CloseIdleConnections)
-				if err := registry.Register(prompool.NewCollector(tr, opt)); err != nil {
+				if err := registry.Register(prompool.New(tr, opt)); err != nil {
 					t.Fatal(err)
 				}
 				mustFetch(t, tr, t.Context(), origin.URL())

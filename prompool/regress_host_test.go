@@ -13,7 +13,7 @@ import (
 func TestAHostThatIsNoTextIsCountedAllTheSame(t *testing.T) {
 	tr := &peerpool.Transport{}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(prompool.NewCollector(tr, prompool.WithHosts(10)))
+	registry.MustRegister(attach(tr, prompool.WithHosts(10)))
 	u, err := url.Parse("http://%ff.test/") // which a redirect may lead to
 	if err != nil {
 		t.Fatal(err)

@@ -81,9 +81,10 @@ func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []p
 // watch makes all that shows what a Transport does, which must not have been used before.
 func watch(t *peerpool.Transport) http.Handler {
 	page := poolz.New(t, poolz.AllowDrain())
-	t.Observer = page.Observer()
+	collector := prompool.New(t)
+	t.Observer = peerpool.Observers(page.Observer(), collector.Observer())
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(prompool.NewCollector(t)) // adds to the Observer
+	metrics.MustRegister(collector)
 
 	mux := http.NewServeMux()
 	mux.Handle(pagePath, page)

@@ -29,8 +29,10 @@ type observed struct {
 // newObserved is all that it takes to have a Transport's metrics.
 func newObserved() (observed, error) {
 	t := peerpool.FromHTTP(http.DefaultTransport.(*http.Transport))
+	collector := prompool.New(t, prompool.WithName("example"))
+	t.Observer = collector.Observer()
 	registry := prometheus.NewRegistry()
-	return observed{t, registry}, registry.Register(prompool.NewCollector(t, prompool.WithName("example")))
+	return observed{t, registry}, registry.Register(collector)
 }
 
 // target is what Prometheus scrapes.
