@@ -123,8 +123,8 @@ func TestWhatMayBeImportedWhere(t *testing.T) {
 		packages      []string
 	}{
 		{"the pool knows no HTTP", "net/http", true, []string{"pool"}},
-		{"who imports the root gets no OpenTelemetry", "go.opentelemetry.io/", false, []string{"otelpool", "prompool"}},
-		{"who imports the root gets no Prometheus", "github.com/prometheus/", false, []string{"prompool", "cmd/peerpool"}},
+		{"who imports the root gets no OpenTelemetry", "go.opentelemetry.io/", false, []string{"otelpool", "prompool", "allpool"}},
+		{"who imports the root gets no Prometheus", "github.com/prometheus/", false, []string{"prompool", "allpool", "cmd/peerpool"}},
 		{"only tests use the servers of tests", module + "/httptest_util", false, []string{"internal/testkit"}},
 		{"only tests use the helpers of tests", module + "/internal/testkit", false, nil},
 	} {
