@@ -118,8 +118,8 @@ func (c *http1Conn) watch(found http1.Condition) pool.Reason {
 	return ""
 }
 
-// PeerClosed is called by the watcher.
-func (c *http1Conn) PeerClosed() {
+// Notify is called by the watcher.
+func (c *http1Conn) Notify() {
 	c.Rouse()
 	c.retire(pool.ReasonPeerClosed)
 }

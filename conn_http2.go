@@ -2,12 +2,16 @@ package peerpool
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
+	"syscall"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/http2"
+	"github.com/peerpool/peerpool/internal/watch"
 	"github.com/peerpool/peerpool/pool"
 	"golang.org/x/net/http/httpguts"
 )
@@ -25,12 +29,19 @@ type http2Conn struct {
 	http1       bool // HTTP/1.1 would do as well
 
 	retire func(pool.Reason) // set once by the pool, before the first lease
+
+	// While the connection rests, the watcher wakes it.
+	watcher *watch.Watcher
+	socket  syscall.RawConn // nil: it always has somebody who reads
+	watched watch.Registration
 }
 
 var (
 	_ conn         = (*http2Conn)(nil)
 	_ pool.Retirer = (*http2Conn)(nil)
 	_ pool.Sharer  = (*http2Conn)(nil)
+	_ http2.Alarm  = (*http2Conn)(nil)
+	_ watch.Socket = (*http2Conn)(nil)
 )
 
 // Attach is the pool's.
@@ -116,8 +127,55 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http2Conn{
+	hc := &http2Conn{
 		Conn: c, facts: r.newFacts(nameHTTP2), learned: r.learned,
 		partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
-	}, nil
+		watcher: &r.t.core.watcher, socket: kernelSocket(nc),
+	}
+	if hc.socket != nil {
+		c.SetAlarm(hc)
+	}
+	return hc, nil
+}
+
+// kernelSocket returns the socket under a connection, or nil where there is a layer between that we do not know, which
+// may hold bytes that the system does not know of any more.
+func kernelSocket(nc net.Conn) syscall.RawConn {
+	for {
+		t, ok := nc.(*tls.Conn)
+		if !ok {
+			break
+		}
+		nc = t.NetConn()
+	}
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		if !http1.IsUnderTLS(nc) {
+			return nil
+		}
+	}
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// SyscallConn is the watcher's.
+func (c *http2Conn) SyscallConn() (syscall.RawConn, error) { return c.socket, nil }
+
+// Notify is called by the watcher when there is something to read.
+func (c *http2Conn) Notify() { c.Wake() }
+
+// Set has the watcher wake the connection.
+func (c *http2Conn) Set() (ok bool) {
+	c.watched, ok = c.watcher.AddInput(c)
+	return ok
+}
+
+// Clear undoes Set.
+func (c *http2Conn) Clear() {
+	c.watcher.Remove(c.watched)
+	c.watched = watch.Registration{}
 }

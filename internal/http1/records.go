@@ -32,6 +32,12 @@ func UnderTLS(nc net.Conn) net.Conn {
 	return nc
 }
 
+// IsUnderTLS says that nc has come from UnderTLS, and is a socket.
+func IsUnderTLS(nc net.Conn) bool {
+	_, ok := nc.(*records)
+	return ok
+}
+
 // Write writes what crypto/tls has made of something. It is an ask if all that is wanted is in it: a request that takes
 // more than one record is written as ever.
 func (r *records) Write(b []byte) (int, error) {

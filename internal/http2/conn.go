@@ -156,6 +156,13 @@ func (c *Conn) Retire(why Reason) { c.over(why) }
 // Close closes the connection at once, with whatever goes on there.
 func (c *Conn) Close() error {
 	c.fail(errClosed, ReasonPeerClosed)
+	c.mu.Lock()
+	rested, alarm := c.reading == resting, c.alarm
+	c.reading = reading // and nobody else begins to
+	c.mu.Unlock()
+	if rested && alarm != nil {
+		alarm.Clear()
+	}
 	return c.hangUp()
 }
 

@@ -19,7 +19,7 @@ import (
 const readBuffer = 16 << 10
 
 // linger is for how long a connection without streams is read from before it rests: once or twice that.
-const linger = time.Second
+const linger = 100 * time.Millisecond
 
 // Alarm tells when there is something to read on a connection that nobody reads from. Its methods are called by the
 // reading goroutine.
@@ -184,7 +184,7 @@ func (c *Conn) rest() bool {
 	c.in.end()
 	ok := alarm.Set()
 	c.mu.Lock()
-	if ok && c.reading == settling {
+	if ok && c.reading == settling && c.failed == nil {
 		c.reading = resting
 		c.mu.Unlock()
 		return true

@@ -13,7 +13,7 @@ import (
 type ready struct{ raw syscall.RawConn }
 
 func (r ready) SyscallConn() (syscall.RawConn, error) { return r.raw, nil }
-func (ready) PeerClosed()                             {}
+func (ready) Notify()                                 {}
 
 func readySocket(t testing.TB, conn *net.TCPConn) Socket {
 	t.Helper()

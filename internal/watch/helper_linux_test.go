@@ -54,7 +54,7 @@ type ear struct {
 
 func newEar() *ear { return &ear{heard: make(chan struct{})} }
 
-func (e *ear) PeerClosed() {
+func (e *ear) Notify() {
 	if e.calls.Add(1) == 1 {
 		close(e.heard)
 	}
@@ -63,7 +63,7 @@ func (e *ear) PeerClosed() {
 // calling calls the function.
 type calling func()
 
-func (f calling) PeerClosed() { f() }
+func (f calling) Notify() { f() }
 
 // add watches conn until the test's end at the latest.
 func add(t testing.TB, w *Watcher, conn syscall.Conn, to notified) Registration {

@@ -92,11 +92,17 @@ func (p *poller) change(raw syscall.RawConn, op int, event unix.EpollEvent) erro
 	return c.err
 }
 
+// What a socket may be watched for.
+const (
+	gone  = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+	input = unix.EPOLLIN
+)
+
 // add watches the socket, edge-triggered: once in the set it costs nothing until its state changes,
 // and a state that it has already counts as a change.
-func (p *poller) add(raw syscall.RawConn, token uint64) error {
-	const gone = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR | unix.EPOLLET
-	return p.change(raw, unix.EPOLL_CTL_ADD, unix.EpollEvent{Events: gone, Fd: int32(token), Pad: int32(token >> 32)})
+func (p *poller) add(raw syscall.RawConn, events uint32, token uint64) error {
+	events |= unix.EPOLLET
+	return p.change(raw, unix.EPOLL_CTL_ADD, unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)})
 }
 
 // remove stops watching the socket. One that is closed has left the set by itself, and its descriptor

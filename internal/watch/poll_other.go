@@ -12,12 +12,14 @@ const supported = false
 
 const batch = 1
 
+const gone, input = 0, 0
+
 // poller is the part of a set that this system lacks.
 type poller struct{}
 
 func newPoller() (*poller, error) { return nil, errors.ErrUnsupported }
 
-func (*poller) add(syscall.RawConn, uint64) error { return errors.ErrUnsupported }
+func (*poller) add(syscall.RawConn, uint32, uint64) error { return errors.ErrUnsupported }
 
 func (*poller) remove(syscall.Conn) {}
 

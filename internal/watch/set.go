@@ -61,8 +61,8 @@ func (s *set) enroll(socket Socket) (uint64, bool) {
 	return token(index, to.uses), true
 }
 
-// take returns the socket with this token to the first who ends its watch, Remove or the goroutine that saw the peer
-// close, and nil to all others.
+// take returns the socket with this token to the first who ends its watch, Remove or the goroutine that saw an
+// event, and nil to all others.
 func (s *set) take(token uint64) Socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *set) drop(token uint64) {
 	}
 }
 
-// run tells the owners of sockets that their peers have closed. The set owns this goroutine; it ends
+// run tells the owners of sockets what their peers have done. The set owns this goroutine; it ends
 // when the set retires.
 func (s *set) run() {
 	var tokens [batch]uint64
@@ -106,18 +106,18 @@ func (s *set) run() {
 			return
 		}
 		for _, token := range tokens[:n] {
-			s.closed(token)
+			s.notify(token)
 		}
 	}
 }
 
-// closed handles one event. A token that is not there belongs to a socket that was removed meanwhile.
-func (s *set) closed(token uint64) {
+// notify handles one event. A token that is not there belongs to a socket that was removed meanwhile.
+func (s *set) notify(token uint64) {
 	socket := s.take(token)
 	if socket == nil {
 		return
 	}
 	s.poller.remove(socket)
 	s.drop(token)
-	socket.PeerClosed()
+	socket.Notify()
 }

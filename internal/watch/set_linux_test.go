@@ -52,7 +52,7 @@ func TestEverySocketKeepsItsPlaceWhileTheSetGrows(t *testing.T) {
 	}
 	told := func(of Socket) (i any) {
 		defer func() { i = recover() }()
-		of.PeerClosed()
+		of.Notify()
 		return nil
 	}
 	for i, token := range tokens {

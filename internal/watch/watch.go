@@ -1,4 +1,4 @@
-// Package watch tells when a peer closes a connection that idles, without a goroutine per connection
+// Package watch tells when a peer closes a connection that idles, or sends on one, without a goroutine per connection
 // and without a system call per request.
 //
 // On Linux a [Watcher] has one epoll set and one goroutine for all its connections. The set is itself
@@ -11,15 +11,15 @@ import (
 	"syscall"
 )
 
-// Socket is a connection that can be watched, and is told of the close of its peer. An interface rather than a function,
+// Socket is a connection that can be watched, and is told of what its peer does. An interface rather than a function,
 // so that a connection can stand for itself without a closure.
 type Socket interface {
 	// Conn shows the socket: SyscallConn is called by Add, and again when the watch ends.
 	syscall.Conn
-	// PeerClosed is called at most once for each Add, on the goroutine of the Watcher: it must not
+	// Notify is called at most once for each Add, on the goroutine of the Watcher: it must not
 	// block, and the sockets watched beside this one wait for it. It holds no lock of the Watcher
 	// and may call its methods.
-	PeerClosed()
+	Notify()
 }
 
 // Watcher watches sockets for the peer's close. The zero value is ready. It is safe for concurrent use
@@ -36,7 +36,7 @@ type Registration struct {
 	token uint64
 }
 
-// Add calls PeerClosed once when the peer closes or resets the socket or closes its sending half, or when
+// Add calls Notify once when the peer closes or resets the socket or closes its sending half, or when
 // the socket is shut down on this side. A peer that closed before is noticed too, so the call may come before
 // Add has returned. Data arriving has no effect.
 //
@@ -45,7 +45,13 @@ type Registration struct {
 //
 // Who closes the socket removes its registration first: closing alone is not noticed, and keeps the Watcher
 // waiting for a socket that is gone.
-func (w *Watcher) Add(socket Socket) (Registration, bool) {
+func (w *Watcher) Add(socket Socket) (Registration, bool) { return w.add(socket, gone) }
+
+// AddInput is Add for a socket that nobody reads from: Notify is called also when there is something to read. That may
+// have arrived before, too.
+func (w *Watcher) AddInput(socket Socket) (Registration, bool) { return w.add(socket, gone|input) }
+
+func (w *Watcher) add(socket Socket, events uint32) (Registration, bool) {
 	if !supported {
 		return Registration{}, false
 	}
@@ -57,7 +63,7 @@ func (w *Watcher) Add(socket Socket) (Registration, bool) {
 	if err != nil {
 		return Registration{}, false
 	}
-	if err := r.set.poller.add(raw, r.token); err != nil {
+	if err := r.set.poller.add(raw, events, r.token); err != nil {
 		r.set.drop(r.token)
 		return Registration{}, false
 	}
@@ -84,9 +90,9 @@ func (w *Watcher) enroll(socket Socket) (Registration, error) {
 }
 
 // Remove ends what Add began and reports whether it came before the peer's close was noticed. If so,
-// PeerClosed has not been called and will not be. If not, it was called, or is being called now on
+// Notify has not been called and will not be. If not, it was called, or is being called now on
 // another goroutine, or will be in a moment: Remove does not wait for it, so that it may be called
-// under locks that PeerClosed needs. It also returns false if the registration was removed before, and
+// under locks that Notify needs. It also returns false if the registration was removed before, and
 // for the zero Registration.
 func (w *Watcher) Remove(r Registration) bool {
 	if r.set == nil {

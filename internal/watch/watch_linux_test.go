@@ -27,7 +27,7 @@ func TestTheClosesOfAPeerAreNoticed(t *testing.T) {
 			}
 			awaitRest()
 			if n := e.calls.Load(); n != 1 {
-				t.Errorf("PeerClosed was called %d times", n)
+				t.Errorf("Notify was called %d times", n)
 			}
 		})
 	}
@@ -67,6 +67,38 @@ func TestAUnixSocketIsWatched(t *testing.T) {
 	<-e.heard
 }
 
+func TestInputIsNoticedWhereItIsAskedFor(t *testing.T) {
+	for name, early := range map[string]bool{"later": false, "before": true} {
+		t.Run(name, func(t *testing.T) {
+			var w Watcher
+			ours, peer := listen(t).pair()
+			e := newEar()
+			if early {
+				write(t, peer, "data")
+			}
+			r, ok := w.AddInput(telling{ours, e})
+			if !ok {
+				t.Fatal("a socket is not watched")
+			}
+			if !early {
+				write(t, peer, "data")
+			}
+			<-e.heard
+			if w.Remove(r) {
+				t.Error("Remove claims to have come before the data")
+			}
+			read(t, ours, len("data"))
+			awaitRest()
+			if r, ok = w.AddInput(telling{ours, e}); !ok {
+				t.Fatal("a socket is not watched a second time")
+			}
+			if !w.Remove(r) {
+				t.Error("there was something to read after all had been read")
+			}
+		})
+	}
+}
+
 func TestDataIsNotAClose(t *testing.T) {
 	var w Watcher
 	l := listen(t)
@@ -85,7 +117,7 @@ func TestDataIsNotAClose(t *testing.T) {
 		otherPeer.Close()
 		<-after.heard // whatever came before it was handled
 		if n := heard.calls.Load(); n != 0 {
-			t.Fatalf("data called PeerClosed %d times", n)
+			t.Fatalf("data called Notify %d times", n)
 		}
 		read(t, busy, len("unread"))
 		other, otherPeer = l.pair()
@@ -192,7 +224,7 @@ func TestAnEventForARecycledDescriptorReachesNobodyElse(t *testing.T) {
 		t.Fatal("a registration was given out twice")
 	}
 	w.Remove(stale)
-	stale.set.closed(stale.token) // an event that was on its way
+	stale.set.notify(stale.token) // an event that was on its way
 	if n := e.calls.Load(); n != 0 {
 		t.Fatalf("the old registration called the new one %d times", n)
 	}

@@ -12,12 +12,12 @@ type telling struct {
 	notified
 }
 
-type notified interface{ PeerClosed() }
+type notified interface{ Notify() }
 
 // silent fails the test when it is told anything.
 type silent struct{ t *testing.T }
 
-func (s silent) PeerClosed() { s.t.Error("PeerClosed was called") }
+func (s silent) Notify() { s.t.Error("PeerClosed was called") }
 
 // noSocket is a connection without a descriptor, in the ways in which that can show.
 type noSocket struct {
