@@ -1,0 +1,261 @@
+package http2_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"golang.org/x/net/http2"
+)
+
+// flood is a frame that is sent again and again, while streams 1 and 3 are open and the server reads nothing. The head
+// of the response on stream 1 has come.
+type flood struct {
+	name  string
+	frame func() []byte // with its head
+	ends  bool          // it ends the connection, at some time
+}
+
+// frame is a frame as it is sent.
+func frame(kind http2.FrameType, flags http2.Flags, stream uint32, payload []byte) []byte {
+	b := []byte{byte(len(payload) >> 16), byte(len(payload) >> 8), byte(len(payload)), byte(kind), byte(flags)}
+	return append(binary.BigEndian.AppendUint32(b, stream), payload...)
+}
+
+func every(kind http2.FrameType, flags http2.Flags, stream uint32, payload ...byte) func() []byte {
+	f := frame(kind, flags, stream, payload)
+	return func() []byte { return f }
+}
+
+var floods = []flood{
+	{"SETTINGS, whose acknowledgments it does not read", every(http2.FrameSettings, 0, 0), true},
+	{"PING, whose answers it does not read", every(http2.FramePing, 0, 0, make([]byte, 8)...), true},
+	{"answers to PING", every(http2.FramePing, http2.FlagPingAck, 0, make([]byte, 8)...), false},
+	{"empty DATA", every(http2.FrameData, 0, 1), false},
+	{"DATA that is nothing but padding", every(http2.FrameData, http2.FlagDataPadded, 1, 0), false},
+	{"WINDOW_UPDATE of a stream that is over", every(http2.FrameWindowUpdate, 0, 5, 0, 0, 0, 1), false},
+	{"WINDOW_UPDATE", every(http2.FrameWindowUpdate, 0, 3, 0, 0, 0, 1), false},
+	{"WINDOW_UPDATE of the connection", every(http2.FrameWindowUpdate, 0, 0, 0, 0, 0, 1), false},
+	{"PRIORITY", every(http2.FramePriority, 0, 1, 0, 0, 0, 0, 9), false},
+	{"PRIORITY of streams that do not exist", every(http2.FramePriority, 0, 9999, 0, 0, 0, 0, 9), false},
+	{"PRIORITY_UPDATE", every(0x10, 0, 0, 0, 0, 0, 1, 'u', '=', '1'), false},
+	{"frames of an unknown type", every(0xee, 0xff, 3, 'x'), false},
+	{"ALTSVC", every(0x0a, 0, 0, 0, 1, 'x', 'h', '3'), false},
+	{"RST_STREAM of a stream that is over", every(http2.FrameRSTStream, 0, 5, 0, 0, 0, 8), false},
+	{"GOAWAY", every(http2.FrameGoAway, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0), false},
+	{"interim responses", every(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 3, 0x48, 3, '1', '0', '3'), false},
+	{"a CONTINUATION without content", func() func() []byte {
+		first := frame(http2.FrameHeaders, 0, 3, []byte{0x88})
+		rest := frame(http2.FrameContinuation, 0, 3, nil)
+		return func() []byte { f := first; first = rest; return f }
+	}(), true},
+}
+
+// floodFrames is how many frames a flood has: more than any bound on them.
+const floodFrames = 100_000
+
+// floodGrowth bounds the memory that a connection comes to hold in a flood, in bytes.
+const floodGrowth = 2 << 20
+
+// A server that floods the client costs it a connection at most: the exchanges on it end, or go on as if nothing had
+// happened, and what is kept of the flood is bounded.
+func TestAFloodCostsAConnectionAtMost(t *testing.T) {
+	for _, f := range floods {
+		t.Run(f.name, func(t *testing.T) {
+			bubble(t, &peerpool.Transport{}, func(h *host) {
+				calls := []*answered{h.send("POST", "1", nil), h.send("POST", "3", nil), h.send("POST", "5", nil)}
+				c := h.accept()
+				c.MaxStreams(100)
+				c.request()
+				c.request()
+				c.Respond(c.request().Stream, 200, "over")
+				calls[2].gets("over")
+				c.Head(1, 200, false)
+				synctest.Wait()
+				before := heap()
+				var b bytes.Buffer
+				for range floodFrames / 100 {
+					b.Reset()
+					for range 100 {
+						b.Write(f.frame())
+					}
+					if _, err := c.nc.Write(b.Bytes()); err != nil {
+						break
+					}
+					synctest.Wait()
+				}
+				if grown := heap() - before; grown > floodGrowth {
+					t.Errorf("%d bytes are kept of %d frames", grown, floodFrames)
+				}
+				if f.ends {
+					calls[0].fails("")
+					calls[1].fails("")
+					c.hungUp()
+					return
+				}
+				c.Data(1, "first", true)
+				calls[0].gets("first")
+				if !calls[1].over() { // a bound on interim responses costs their stream
+					c.Respond(3, 200, "third")
+					calls[1].gets("third")
+				}
+			})
+		})
+	}
+}
+
+// Whatever a server floods a connection with, closing a response's body is not held up by it, nor is a cancellation.
+func TestAFloodHoldsUpNoCaller(t *testing.T) {
+	bubble(t, &peerpool.Transport{}, func(h *host) {
+		warm := h.send("GET", "1", nil)
+		c := h.accept()
+		c.MaxStreams(100)
+		c.Respond(c.request().Stream, 200, "warm")
+		warm.gets("warm")
+		resp, _ := h.open(c, "3")
+		ctx, cancel := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, "GET", "http://example.test/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		canceled := make(chan error)
+		go func() {
+			_, err := h.RoundTrip(req)
+			canceled <- err
+		}()
+		c.request()
+		ping := bytes.Repeat(frame(http2.FramePing, 0, 0, make([]byte, 8)), 1000)
+		for range 5 { // the answers are not read
+			c.nc.Write(ping)
+		}
+		resp.Body.Close()
+		cancel()
+		if err := <-canceled; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// HPACK lets a few bytes stand for a long field: what they come to is bounded by MaxResponseHeaderBytes, and beyond it the
+// response is an error of its stream.
+func TestAHeaderBombCostsItsStreamAlone(t *testing.T) {
+	bubble(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {
+		first := h.send("POST", "1", nil)
+		c := h.accept()
+		c.MaxStreams(100)
+		c.request()
+		bomb := h.send("POST", "3", nil)
+		c.request()
+		// One field of nearly 4 KiB goes into the dynamic table, and 10,000 references to it follow.
+		block := c.Encode(":status: 200", "x-bomb: "+strings.Repeat("b", 3900))
+		block = append(block, bytes.Repeat([]byte{0x80 | 62}, 10_000)...)
+		before := heap()
+		c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 3, block)
+		bomb.fails("header list")
+		if grown := heap() - before; grown > floodGrowth {
+			t.Errorf("%d bytes are kept", grown)
+		}
+		// The table is the connection's, and as before for the next response.
+		c.Respond(1, 200, "first", "x-bomb: "+strings.Repeat("b", 3900))
+		first.gets("first")
+		h.works(c)
+	})
+}
+
+// A dynamic table that is filled, emptied and resized with every response holds no more than it may, and every response
+// has its own fields.
+func TestADynamicTableThatChurnsStaysWithinItsSize(t *testing.T) {
+	bubble(t, &peerpool.Transport{}, func(h *host) {
+		warm := h.send("GET", "0", nil)
+		c := h.accept()
+		c.MaxStreams(100)
+		c.Respond(c.request().Stream, 200, "warm")
+		warm.gets("warm")
+		before := heap()
+		for i := range 300 {
+			a := h.send("GET", "x", nil)
+			stream := c.request().Stream
+			var block []byte
+			switch i % 3 {
+			case 0:
+				block = append(block, 0x20)             // a table of size 0
+				block = append(block, 0x3f, 0xe1, 0x1f) // of 4096 bytes again
+			case 1:
+				block = append(block, 0x3f, 0xe1, 0x1f)
+			}
+			block = append(block, 0x88)
+			value := strings.Repeat(string(rune('a'+i%26)), 1000)
+			for range 8 { // each pushes another out
+				block = append(block, literal("x-churn", value)...)
+			}
+			block = append(block, 0x80|62) // the last of them again
+			c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, block)
+			a.gets("")
+			got := a.resp.Header["X-Churn"]
+			if len(got) != 9 || got[0] != value || got[8] != value {
+				t.Fatalf("response %d has %d fields, %.20q", i, len(got), got)
+			}
+		}
+		if grown := heap() - before; grown > 256<<10 {
+			t.Errorf("%d bytes are kept", grown)
+		}
+	})
+}
+
+// literal is a field that goes into the dynamic table.
+func literal(name, value string) []byte {
+	b := append([]byte{0x40, byte(len(name))}, name...)
+	b = append(b, 0x7f) // the length is 127 and what follows
+	n := len(value) - 127
+	for ; n >= 128; n >>= 7 {
+		b = append(b, byte(n)|0x80)
+	}
+	return append(append(b, byte(n)), value...)
+}
+
+// A table that is larger than we allow, or that changes its size within a block, is an error of compression.
+func TestATableSizeThatWasNotAllowedEndsTheConnection(t *testing.T) {
+	for name, block := range map[string][]byte{
+		"larger than allowed":   {0x3f, 0xe2, 0x1f, 0x88},
+		"after the first field": append(literal("x", strings.Repeat("v", 200)), 0x20, 0x88),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, &peerpool.Transport{}, func(h *host) {
+				a := h.send("POST", "1", nil)
+				c := h.accept()
+				c.MaxStreams(100)
+				stream := c.request().Stream
+				c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, block)
+				a.fails("COMPRESSION_ERROR")
+				c.hungUp()
+			})
+		})
+	}
+}
+
+// A server may write as slowly as it wants: exchanges wait, and can be given up.
+func TestAServerThatWritesOneByteAtATimeIsUnderstood(t *testing.T) {
+	bubble(t, &peerpool.Transport{}, func(h *host) {
+		a := h.send("GET", "1", nil)
+		c := h.accept()
+		c.MaxStreams(100)
+		stream := c.request().Stream
+		all := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, stream, c.Encode(":status: 200", "x-slow: very"))
+		all = append(all, frame(http2.FrameData, http2.FlagDataEndStream, stream, []byte("slow"))...)
+		for _, b := range all {
+			time.Sleep(time.Second)
+			c.nc.Write([]byte{b})
+		}
+		a.gets("slow")
+		if a.resp.Header.Get("X-Slow") != "very" {
+			t.Errorf("%v", a.resp.Header)
+		}
+	})
+}
