@@ -37,8 +37,14 @@ type conn struct {
 // connection, no request.
 func bubble(t *testing.T, tr *peerpool.Transport, test func(h *host)) {
 	t.Helper()
+	bubbleOver(t, 0, tr, test)
+}
+
+// bubbleOver is bubble with connections that hold so many bytes in each direction, any number if buffer is 0.
+func bubbleOver(t *testing.T, buffer int, tr *peerpool.Transport, test func(h *host)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{tr, t, httptestutil.NewListener(0), nil}
+		h := &host{tr, t, httptestutil.NewListener(buffer), nil}
 		tr.DialContext, tr.Protocols = h.ln.Dial, h2c()
 		test(h)
 		tr.CloseIdleConnections()

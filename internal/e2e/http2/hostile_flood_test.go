@@ -69,7 +69,7 @@ const floodGrowth = 2 << 20
 func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
-			bubble(t, &peerpool.Transport{}, func(h *host) {
+			bubbleOver(t, 64<<10, &peerpool.Transport{}, func(h *host) {
 				calls := []*answered{h.send("POST", "1", nil), h.send("POST", "3", nil), h.send("POST", "5", nil)}
 				c := h.accept()
 				c.MaxStreams(100)
@@ -120,7 +120,7 @@ func TestAFloodHoldsUpNoCaller(t *testing.T) {
 		c.Respond(c.request().Stream, 200, "warm")
 		warm.gets("warm")
 		resp, _ := h.open(c, "3")
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithCancel(h.t.Context())
 		req, err := http.NewRequestWithContext(ctx, "GET", "http://example.test/", nil)
 		if err != nil {
 			t.Fatal(err)

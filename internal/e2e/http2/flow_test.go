@@ -1,0 +1,449 @@
+package http2_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"golang.org/x/net/http2"
+)
+
+// sender is a server that sends DATA as far as the client's windows allow, and reads what the client says of them. It
+// does its own bookkeeping, beside that of a conn.
+type sender struct {
+	c       *conn
+	mu      sync.Mutex // guards what follows
+	changed sync.Cond
+	conn    int64 // windows
+	streams map[uint32]int64
+	initial int64
+	resets  map[uint32]http2.ErrCode
+	heads   []uint32 // streams of requests that nobody has taken
+	gone    bool
+	lag     time.Duration // between the arrival of a frame and its being heeded
+}
+
+// send takes over the connection: a goroutine reads it until it ends.
+func (c *conn) send(lag time.Duration) *sender {
+	s := &sender{
+		c: c, conn: 65535, initial: 65535, streams: map[uint32]int64{}, resets: map[uint32]http2.ErrCode{}, lag: lag,
+	}
+	s.changed.L = &s.mu
+	go s.read()
+	return s
+}
+
+func (s *sender) read() {
+	framer := http2.NewFramer(io.Discard, s.c.nc)
+	framer.SetMaxReadFrameSize(1<<24 - 1)
+	if _, err := io.ReadFull(s.c.nc, make([]byte, len(http2.ClientPreface))); err != nil {
+		s.heed(func() { s.gone = true })
+		return
+	}
+	for {
+		f, err := framer.ReadFrame()
+		if err != nil {
+			s.heed(func() { s.gone = true })
+			return
+		}
+		id := f.Header().StreamID
+		switch f := f.(type) {
+		case *http2.HeadersFrame:
+			s.heed(func() { s.streams[id] = s.initial; s.heads = append(s.heads, id) })
+		case *http2.WindowUpdateFrame:
+			n := int64(f.Increment)
+			s.later(func() {
+				if id == 0 {
+					s.conn += n
+				} else {
+					s.streams[id] += n
+				}
+			})
+		case *http2.RSTStreamFrame:
+			code := f.ErrCode
+			s.later(func() { s.resets[id] = code })
+		case *http2.SettingsFrame:
+			if v, ok := f.Value(http2.SettingInitialWindowSize); ok {
+				s.heed(func() { s.initial = int64(v) })
+			}
+			if !f.IsAck() {
+				s.later(func() { s.c.Raw(http2.FrameSettings, http2.FlagSettingsAck, 0, nil) })
+			}
+		case *http2.PingFrame:
+			if data := append([]byte(nil), f.Data[:]...); !f.IsAck() {
+				s.later(func() { s.c.Raw(http2.FramePing, http2.FlagPingAck, 0, data) })
+			}
+		}
+	}
+}
+
+func (s *sender) heed(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	s.changed.Broadcast()
+}
+
+// later heeds after half a round trip.
+func (s *sender) later(f func()) {
+	if s.lag == 0 {
+		s.heed(f)
+		return
+	}
+	time.AfterFunc(s.lag, func() { s.heed(f) })
+}
+
+// next waits for a request and returns its stream, on which a head has been sent.
+func (s *sender) next() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.heads) == 0 && !s.gone {
+		s.changed.Wait()
+	}
+	if s.gone {
+		return 0
+	}
+	id := s.heads[0]
+	s.heads = s.heads[1:]
+	s.c.Head(id, 200, false)
+	return id
+}
+
+// errReset says that the client has reset the stream.
+var errReset = errors.New("reset")
+
+// aFrame is as much DATA as goes into one frame.
+var aFrame = strings.Repeat("d", 16<<10)
+
+// data sends n bytes of DATA, as the windows allow. Between frames it pauses for as long as a link of rate bytes a second
+// needs for them, if rate is not 0. It returns how many were sent, when the stream or the connection has ended.
+func (s *sender) data(id uint32, n int, rate int, end bool) (sent int, err error) {
+	most := len(aFrame)
+	for sent < n {
+		s.mu.Lock()
+		for s.conn <= 0 || s.streams[id] <= 0 {
+			if _, reset := s.resets[id]; reset {
+				s.mu.Unlock()
+				return sent, errReset
+			}
+			if s.gone {
+				s.mu.Unlock()
+				return sent, io.EOF
+			}
+			s.changed.Wait()
+		}
+		if _, reset := s.resets[id]; reset {
+			s.mu.Unlock()
+			return sent, errReset
+		}
+		k := min(most, n-sent, int(s.conn), int(s.streams[id]))
+		s.conn -= int64(k)
+		s.streams[id] -= int64(k)
+		sent += k
+		s.c.Data(id, aFrame[:k], end && sent == n)
+		s.mu.Unlock()
+		if rate > 0 {
+			time.Sleep(time.Duration(k) * time.Second / time.Duration(rate))
+		}
+	}
+	return sent, nil
+}
+
+// window returns what is left of a stream's window, or of the connection's.
+func (s *sender) window(id uint32) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id == 0 {
+		return s.conn
+	}
+	return s.streams[id]
+}
+
+// The windows grow with the product of bandwidth and delay: one download over 100 ms of round trip comes to use nearly
+// all of a link of 50 MB/s.
+func TestADownloadOverALongWayReachesTheRateOfItsLink(t *testing.T) {
+	const (
+		roundTrip = 100 * time.Millisecond
+		rate      = 50 << 20 // bytes a second
+		size      = 400 << 20
+	)
+	bubble(t, &peerpool.Transport{}, func(h *host) {
+		got := make(chan time.Duration)
+		go func() {
+			start := time.Now()
+			n, err := get(h, "x")
+			if n != size || err != nil {
+				h.t.Errorf("%d bytes, %v", n, err)
+			}
+			got <- time.Since(start)
+		}()
+		c := h.accept()
+		s := c.send(roundTrip) // all of the delay is on the way to the server
+		c.MaxStreams(100)
+		s.data(s.next(), size, rate, true)
+		took := <-got
+		ideal := size * time.Second / rate
+		t.Logf("%v, the link alone %v", took, ideal)
+		if took > ideal*5/4 {
+			t.Errorf("it took %v, the link alone would %v", took, ideal)
+		}
+	})
+}
+
+// get reads all of a response and returns its size.
+func get(h *host, path string) (int64, error) {
+	req, err := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/"+path, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := h.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	return io.Copy(io.Discard, resp.Body)
+}
+
+// unreadBound is how many bytes of a response that nobody reads a server may send.
+const unreadBound = 64 << 10
+
+// Responses that nobody reads hold a bounded amount each, and none of them holds up another.
+func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
+	const streams = 1000
+	bubbleOver(t, 256<<10, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
+		before := heap()
+		bodies := make(chan io.ReadCloser, streams)
+		open := func() {
+			req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+			resp, err := h.RoundTrip(req)
+			if err != nil {
+				h.t.Error(err)
+				bodies <- http.NoBody
+				return
+			}
+			bodies <- resp.Body
+		}
+		go open()
+		c := h.accept()
+		s := c.send(0)
+		c.MaxStreams(2 * streams)
+		first := s.next()
+		synctest.Wait()
+		for range streams - 1 {
+			go open()
+		}
+		sent := make(chan int, streams)
+		push := func(id uint32) {
+			n, _ := s.data(id, 3<<20, 0, true)
+			sent <- n
+		}
+		go push(first)
+		for range streams - 1 {
+			go push(s.next())
+		}
+		synctest.Wait()
+		if held := heap() - before; held > streams*(unreadBound+16<<10)+maxPoolSlack {
+			t.Errorf("%d bytes are held for %d responses", held, streams)
+		}
+		for id := range uint32(streams) {
+			if left := s.window(2*id + 1); left > 0 {
+				t.Fatalf("stream %d: the server has %d bytes of its window left: the connection's stops it (%d)", 2*id+1, left, s.window(0))
+			}
+		}
+		// One that is read is not held up by the others.
+		read := make(chan int64)
+		go func() {
+			n, err := get(h, "read")
+			if err != nil {
+				h.t.Error(err)
+			}
+			read <- n
+		}()
+		s.data(s.next(), 3<<20, 0, true)
+		if n := <-read; n != 3<<20 {
+			t.Errorf("%d bytes", n)
+		}
+		for range streams {
+			(<-bodies).Close()
+		}
+		for range streams {
+			if n := <-sent; n > unreadBound {
+				t.Errorf("the server could send %d bytes of a response that nobody reads", n)
+			}
+		}
+	})
+}
+
+// maxPoolSlack allows for buffers that are in nobody's use.
+const maxPoolSlack = 4 << 20
+
+// Responses that are given up, and those that nobody reads, give the connection's window back.
+func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
+	const abandoned, unread, size = 60, 40, 3 << 20
+	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
+		bodies := make(chan io.ReadCloser, abandoned+unread)
+		open := func(abandon bool) {
+			req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+			resp, err := h.RoundTrip(req)
+			if err != nil {
+				h.t.Error(err)
+				return
+			}
+			if abandon {
+				resp.Body.Read(make([]byte, 100))
+				resp.Body.Close()
+				return
+			}
+			bodies <- resp.Body
+		}
+		go open(true)
+		c := h.accept()
+		s := c.send(0)
+		c.MaxStreams(1000)
+		go s.data(s.next(), size, 0, true)
+		synctest.Wait()
+		for i := 1; i < abandoned+unread; i++ {
+			go open(i < abandoned)
+			go s.data(s.next(), size, 0, true)
+		}
+		synctest.Wait()
+		for range 3 {
+			read := make(chan int64)
+			go func() {
+				n, err := get(h, "read")
+				if err != nil {
+					h.t.Error(err)
+				}
+				read <- n
+			}()
+			s.data(s.next(), size, 0, true)
+			if n := <-read; n != size {
+				t.Errorf("%d bytes", n)
+			}
+		}
+		for range unread {
+			(<-bodies).Close()
+		}
+		synctest.Wait()
+		if h.ln.Dials() != 1 {
+			t.Errorf("%d connections", h.ln.Dials())
+		}
+	})
+}
+
+// A server may make the windows of the uploads under way smaller than what it has received: they wait until it has
+// given back more than that.
+func TestUploadsWaitWhileTheirWindowsAreNegative(t *testing.T) {
+	bubble(t, &peerpool.Transport{}, func(h *host) {
+		const size = 200_000
+		call := h.send("POST", "up", strings.NewReader(strings.Repeat("u", size)))
+		c := h.accept()
+		c.MaxStreams(100)
+		got := 0
+		var stream uint32
+		// Read without giving windows back.
+		framer := http2.NewFramer(c.nc, c.nc)
+		if _, err := io.ReadFull(c.nc, make([]byte, len(http2.ClientPreface))); err != nil {
+			t.Fatal(err)
+		}
+		frames := make(chan int, 1000)
+		go func() {
+			defer close(frames)
+			for {
+				f, err := framer.ReadFrame()
+				if err != nil {
+					return
+				}
+				switch f := f.(type) {
+				case *http2.HeadersFrame:
+					stream = f.StreamID
+				case *http2.DataFrame:
+					frames <- len(f.Data())
+				}
+			}
+		}()
+		drain := func() {
+			synctest.Wait()
+			for len(frames) > 0 {
+				got += <-frames
+			}
+		}
+		want := func(n int) {
+			h.t.Helper()
+			if drain(); got != n {
+				h.t.Fatalf("%d bytes have come, want %d", got, n)
+			}
+		}
+		want(65535)
+		c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1000}) // the stream's window is -64535 now
+		c.Window(0, 1<<20)
+		want(65535)
+		c.Window(stream, 64535)
+		want(65535)
+		c.Window(stream, 1)
+		want(65536)
+		c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1001})
+		want(65537)
+		c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}) // -1001
+		c.Window(stream, 1000)
+		want(65537)
+		c.Window(stream, 1<<20)
+		want(size)
+		c.Respond(stream, 200, "thanks")
+		call.gets("thanks")
+	})
+}
+
+// Request and response may go on beside each other, each waiting for the other.
+func TestRequestAndResponseGoOnBesideEachOther(t *testing.T) {
+	bubble(t, &peerpool.Transport{}, func(h *host) {
+		r, w := io.Pipe()
+		req, err := http.NewRequestWithContext(h.t.Context(), "POST", "http://example.test/", r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan *http.Response)
+		go func() {
+			resp, err := h.RoundTrip(req)
+			if err != nil {
+				h.t.Error(err)
+			}
+			got <- resp
+		}()
+		c := h.accept()
+		c.MaxStreams(100)
+		stream := c.request().Stream
+		c.Head(stream, 200, false)
+		resp := <-got
+		buf := make([]byte, 100)
+		for i := range 100 {
+			word := fmt.Sprintf("word %d", i)
+			go io.WriteString(w, word)
+			f := c.Await(http2.FrameData, stream)
+			if f == nil || string(f.Data) != word {
+				t.Fatalf("%+v", f)
+			}
+			c.Data(stream, word+" back", false)
+			n, err := resp.Body.Read(buf)
+			if err != nil || string(buf[:n]) != word+" back" {
+				t.Fatalf("%q, %v", buf[:n], err)
+			}
+		}
+		w.Close()
+		if f := c.Await(http2.FrameData, stream); f == nil || !f.End {
+			t.Errorf("%+v", f)
+		}
+		c.Data(stream, "", true)
+		if n, err := resp.Body.Read(buf); n != 0 || err != io.EOF {
+			t.Errorf("%d, %v", n, err)
+		}
+		resp.Body.Close()
+	})
+}
