@@ -12,7 +12,6 @@ import (
 
 var (
 	errTooMuchData = errors.New("net/http: server replied with more than declared Content-Length; truncated")
-	errEarlyData   = errors.New("protocol error: received DATA before a HEADERS frame")
 	errLateData    = errors.New("protocol error: received DATA after END_STREAM")
 	errBodiless    = errors.New("protocol error: received DATA of a response without content")
 )
@@ -151,8 +150,7 @@ func (x *Exchange) acceptsLocked(length int64) error {
 	case x.received:
 		wrong = errLateData
 	case !x.headed:
-		wrong = errEarlyData
-		x.started = true
+		x.started = true // and no more is said of it, as by net/http
 	case length > 0 && x.bodiless():
 		wrong = errBodiless
 	case x.left >= 0 && length > x.left:
@@ -264,7 +262,11 @@ func (x *Exchange) readLocked(n int64) {
 // endLocked is the proper end of the response, which must have come by then as a whole.
 func (x *Exchange) endLocked() {
 	if x.left > 0 && !(x.buffered == 0 && x.left == x.resp.ContentLength && x.chunks == nil) {
-		x.abortLocked(io.ErrUnexpectedEOF, noReset)
+		code := noReset
+		if !x.sent {
+			code = xhttp2.ErrCodeCancel // what is left of the request
+		}
+		x.abortLocked(io.ErrUnexpectedEOF, code)
 		return
 	}
 	x.receivedLocked()

@@ -129,6 +129,11 @@ func (u *upload) run() {
 		return
 	}
 	x.c.mu.Lock()
+	if x.unwanted { // so that what is wrong with the rest is of no interest, and the response stands
+		x.c.mu.Unlock()
+		x.requestSent(nil)
+		return
+	}
 	x.abortLocked(err, xhttp2.ErrCodeCancel)
 	x.c.unlockAndFlush()
 	x.requestSent(err)

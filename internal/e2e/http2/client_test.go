@@ -196,7 +196,9 @@ func (o *outcome) exchange(ctx context.Context, rt http.RoundTripper, who int, x
 		if resp.Uncompressed {
 			o.head += "(uncompressed)"
 		}
-		o.trailer = headerText(resp.Trailer)
+		if o.stage == "body" && err == nil {
+			o.trailer = headerText(resp.Trailer)
+		}
 	}
 	if context.Cause(whole) == errPatience {
 		o.class, o.text = "hangs", ""
@@ -273,7 +275,7 @@ func classOf(err error) (class, text string) {
 		class = "unexpected EOF"
 	case strings.Contains(text, "GOAWAY"):
 		class = "GOAWAY"
-	case strings.Contains(text, "connection error"), strings.Contains(text, "frame too large"):
+	case strings.Contains(text, "connection error"), strings.Contains(text, "frame too large"), strings.Contains(text, "client conn is closed"):
 		class = "connection"
 	default:
 		class = "other"

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	scripts = flag.Int("http2.scripts", 400, "how many random `scripts` the differential test runs")
+	scripts = flag.Int("http2.scripts", 200, "how many random `scripts` the differential test runs")
 	seed    = flag.Uint64("http2.seed", 0, "run the differential test from this `seed` on")
 )
 
@@ -83,12 +83,12 @@ next:
 				continue next
 			}
 		}
-		for _, d := range differences {
-			for _, ref := range all {
-				if d.explains(s, &s.exchanges[i], o, ref[i]) {
-					used[d.name]++
-					continue next
+		for _, ref := range all {
+			if names := explained(s, &s.exchanges[i], o, ref[i]); names != nil {
+				for _, name := range names {
+					used[name]++
 				}
+				continue next
 			}
 		}
 		text := fmt.Sprintf("exchange %d\npeerpool: %v\n", i, o)
