@@ -95,6 +95,6 @@ func (g *generator) connFaults() [][]step {
 		{{verb: "connframe", n: int(http2.FrameSettings), fields: []string{"short"}}},
 		{{verb: "connframe", n: int(http2.FrameGoAway), fields: []string{"short"}}},
 		{{verb: "connframe", n: int(http2.FrameSettings), pad: 1}}, // an acknowledgment of nothing
-		{{verb: "frame", n: int(http2.FrameData), fields: []string{strings.Repeat("x", 1<<20)}}},
+		{{verb: "frame", n: int(http2.FrameData), fields: []string{strings.Repeat("x", 2<<20)}}},
 	}
 }
