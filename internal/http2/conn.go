@@ -61,6 +61,7 @@ type Conn struct {
 	mu      sync.Mutex
 	retire  func(Reason)
 	resize  func(int)
+	told    int                  // resize, last; it is called by the reading goroutine
 	failed  error                // why the connection is over; nil: it is not
 	reading readingState         // see receive.go
 	alarm   Alarm                // nil: there is always somebody who reads
@@ -99,7 +100,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 		state := t.ConnectionState()
 		c.tls = &state
 	}
-	stop := context.AfterFunc(ctx, func() { c.hangUp() })
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err := c.write(e.preface)
 	if !stop() {
 		nc.Close()
@@ -122,6 +123,7 @@ func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()
 	c.retire, c.resize = retire, resize
 	n := c.capacityLocked()
+	c.told = n
 	none := c.noneLocked()
 	c.mu.Unlock()
 	if r := c.ended.Load(); r != nil {

@@ -221,7 +221,6 @@ func (c *Conn) readFailed(err error) {
 		err = io.ErrUnexpectedEOF
 	}
 	c.fail(err, why)
-	c.farewell()
 	c.hangUp()
 }
 

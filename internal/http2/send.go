@@ -139,7 +139,9 @@ func (c *Conn) flush() {
 // passOnLocked ends the flushing, or leaves it to an upload that has waited for its turn.
 func (c *Conn) passOnLocked() {
 	c.out.flushing = false
-	if c.out.uploads > 0 {
+	if c.failed != nil {
+		c.out.turn.Broadcast()
+	} else if c.out.uploads > 0 {
 		c.out.turn.Signal()
 	} else if c.out.pending != nil && c.out.err == nil && c.failed == nil {
 		c.out.flushing = true
@@ -235,23 +237,8 @@ func (c *Conn) write(p []byte) error {
 	}
 }
 
-// farewell writes what is pending, if nobody else is writing, for no longer than closeWait. It is called once the
-// connection has failed.
-func (c *Conn) farewell() {
-	c.mu.Lock()
-	batch := c.out.pending
-	busy := c.out.flushing
-	c.out.pending = nil
-	c.mu.Unlock()
-	if batch == nil || busy || c.out.err != nil {
-		return
-	}
-	c.nc.SetWriteDeadline(time.Now().Add(closeWait))
-	c.nc.Write(*batch)
-	giveBuffer(batch)
-}
-
-// hangUp closes the connection, and waits no longer than closeWait for a goodbye to be said.
+// hangUp closes the connection, which has failed. What is pending is written first, and goodbye said, but not for longer
+// than closeWait.
 func (c *Conn) hangUp() error {
 	if c.hung.Swap(true) {
 		return nil
@@ -261,5 +248,20 @@ func (c *Conn) hangUp() error {
 		below = t.NetConn()
 	}
 	defer time.AfterFunc(closeWait, func() { below.Close() }).Stop()
+	c.farewell()
 	return c.nc.Close()
+}
+
+// farewell writes what is pending, once whoever is writing is done.
+func (c *Conn) farewell() {
+	c.nc.SetWriteDeadline(time.Now().Add(closeWait))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.out.flushing {
+		c.out.turn.Wait()
+	}
+	c.out.flushing = true
+	if c.out.err == nil {
+		c.writePendingLocked()
+	}
 }

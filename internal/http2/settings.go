@@ -144,9 +144,12 @@ const leastRoundTrip = 1e6
 // tellCapacity tells the pool how many exchanges the connection serves at a time.
 func (c *Conn) tellCapacity(n int) {
 	c.mu.Lock()
-	resize := c.resize
-	c.mu.Unlock()
+	resize, changed := c.resize, n != c.told
 	if resize != nil {
+		c.told = n
+	}
+	c.mu.Unlock()
+	if resize != nil && changed {
 		resize(n)
 	}
 }

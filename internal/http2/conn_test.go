@@ -1,0 +1,201 @@
+package http2
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
+	xhttp2 "golang.org/x/net/http2"
+)
+
+func TestTheServersLimitIsFollowed(t *testing.T) {
+	strict := &http.HTTP2Config{StrictMaxConcurrentRequests: true}
+	const always = 1<<31 - 1
+	for name, c := range map[string]struct {
+		config Config
+		first  int
+		sizes  []int
+	}{
+		"as it is":           {Config{}, initialStreams, []int{250, 5, 0, 7}},
+		"with one of ours":   {Config{MaxStreams: 6}, 6, []int{5, 0, 6}},
+		"with waiting in it": {Config{HTTP2: strict}, always, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connTest(t, c.config, func(b *bench) {
+				if n := b.watch(); n != c.first {
+					t.Errorf("%d at first, want %d", n, c.first)
+				}
+				b.server.MaxStreams(250)
+				b.server.MaxStreams(5)
+				b.server.Settings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 9}) // says nothing about it
+				b.server.MaxStreams(0)
+				b.server.MaxStreams(7)
+				if reasons, sizes := b.said(); !slices.Equal(sizes, c.sizes) || len(reasons) != 0 {
+					t.Errorf("%v, %v, want %v", sizes, reasons, c.sizes)
+				}
+			})
+		})
+	}
+}
+
+func TestAServerThatSetsNoLimitHasOneOfOurs(t *testing.T) {
+	connTest(t, Config{}, func(b *bench) {
+		b.watch()
+		b.server.Settings()
+		if _, sizes := b.said(); !slices.Equal(sizes, []int{defaultStreams}) {
+			t.Errorf("%v", sizes)
+		}
+	})
+}
+
+func TestWhatHappensBeforeAnybodyWatchesIsToldLater(t *testing.T) {
+	connTest(t, Config{}, func(b *bench) {
+		b.server.MaxStreams(0)
+		synctest.Wait()
+		b.server.GoAway(0, xhttp2.ErrCodeNo)
+		synctest.Wait()
+		b.watch()
+		if reasons, sizes := b.said(); !slices.Equal(reasons, []Reason{ReasonGoAway}) || !slices.Equal(sizes, []int{0}) {
+			t.Errorf("%v, %v", reasons, sizes)
+		}
+	})
+}
+
+func TestTheFirstReasonCounts(t *testing.T) {
+	connTest(t, Config{}, func(b *bench) {
+		b.watch()
+		b.server.Settings()
+		r := b.start(b.t.Context(), "GET", nil)
+		b.request()
+		b.server.GoAway(1, xhttp2.ErrCodeNo)
+		b.server.GoAway(1, xhttp2.ErrCodeInternal)
+		b.server.Reset(1, xhttp2.ErrCodeProtocol)
+		b.server.Close()
+		if reasons, _ := b.said(); !slices.Equal(reasons, []Reason{ReasonGoAway}) || b.Ended() != ReasonGoAway {
+			t.Errorf("%v", reasons)
+		}
+		b.Retire("other")
+		if reasons, _ := b.said(); len(reasons) != 1 {
+			t.Errorf("%v", reasons)
+		}
+		r.ended(exchange.EndError)
+	})
+}
+
+func TestAConnectionKnowsWhyItIsOver(t *testing.T) {
+	for reason, end := range map[Reason]func(b *bench){
+		ReasonPeerClosed: func(b *bench) { b.server.Close() },
+		ReasonGoAway:     func(b *bench) { b.server.GoAway(0, xhttp2.ErrCodeNo) },
+		ReasonProtocol:   func(b *bench) { b.server.Raw(xhttp2.FrameData, 0, 0, nil) },
+		"ours":           func(b *bench) { b.Retire("ours") },
+		ReasonPingTimeout: func(b *bench) {
+			if alive, err := b.Check(b.t.Context()); alive || err != nil {
+				b.t.Errorf("%v, %v", alive, err)
+			}
+		},
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			connTest(t, Config{}, func(b *bench) {
+				b.watch()
+				b.server.Settings()
+				synctest.Wait()
+				if b.Ended() != "" {
+					t.Errorf("over for %q", b.Ended())
+				}
+				end(b)
+				if reasons, _ := b.said(); !slices.Equal(reasons, []Reason{reason}) {
+					t.Errorf("%v", reasons)
+				}
+			})
+		})
+	}
+}
+
+func TestARequestThatFindsNoStreamsAllowedFailsUntouched(t *testing.T) {
+	connTest(t, Config{}, func(b *bench) {
+		b.server.MaxStreams(0)
+		synctest.Wait()
+		body := text("body")
+		r := b.start(b.t.Context(), "POST", body)
+		r.ended(exchange.EndError)
+		if r.err != errNoStreams || r.Refused || r.Wrote || r.Touched || r.Started {
+			t.Errorf("%v, %+v", r.err, r.Exchange)
+		}
+		body.closed(t, 0)
+	})
+}
+
+func TestNoRequestWaitsForAStream(t *testing.T) {
+	connTest(t, Config{}, func(b *bench) {
+		b.server.MaxStreams(1)
+		synctest.Wait()
+		first := b.start(b.t.Context(), "GET", nil)
+		stream := b.request()
+		body := text("body")
+		second := b.start(b.t.Context(), "POST", body)
+		second.ended(exchange.EndError)
+		if second.err != errFewStreams || second.Wrote || second.Touched {
+			t.Errorf("%v, %+v", second.err, second.Outcome)
+		}
+		body.closed(t, 0)
+		first.pending()
+		b.server.Respond(stream, 204, "")
+		first.ended(exchange.Reusable)
+		third := b.start(b.t.Context(), "GET", nil)
+		b.server.Respond(b.request(), 204, "")
+		third.ended(exchange.Reusable)
+	})
+}
+
+func TestALimitThatNoIntHoldsIsNone(t *testing.T) {
+	connTest(t, Config{}, func(b *bench) {
+		b.watch()
+		b.server.MaxStreams(1<<32 - 1)
+		for range 3 {
+			r := b.start(b.t.Context(), "GET", nil)
+			b.server.Respond(b.request(), 204, "")
+			r.ended(exchange.Reusable)
+		}
+		if _, sizes := b.said(); !slices.Equal(sizes, []int{1<<31 - 1}) {
+			t.Errorf("%v", sizes)
+		}
+	})
+}
+
+func TestAStrictRequestWaitsUntilAStreamIsAllowed(t *testing.T) {
+	connTest(t, Config{HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}}, func(b *bench) {
+		b.server.MaxStreams(0)
+		synctest.Wait()
+		r := b.start(b.t.Context(), "GET", nil)
+		r.pending()
+		b.server.MaxStreams(1)
+		b.server.Respond(b.request(), 204, "")
+		r.ended(exchange.Reusable)
+	})
+}
+
+var errGone = errors.New("the caller is gone")
+
+// A server that takes nothing must not keep a dial from ending.
+func TestAConnectionThatCannotBeStartedInTimeIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := New(Config{})
+		nc, server := httptestutil.Pipe(1)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(errGone) })
+		c, err := e.NewConn(ctx, nc, Known{})
+		if c != nil || err != errGone {
+			t.Errorf("%v, %v", c, err)
+		}
+		if _, err := nc.Write([]byte("x")); err == nil {
+			t.Error("the connection is open")
+		}
+		server.Close()
+	})
+}
