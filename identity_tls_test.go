@@ -90,7 +90,7 @@ var tlsConfigCases = []identityCase{
 	configCase("cipher suites", func(_ *testing.T, c *tls.Config) {
 		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
 	}),
-	configCase("curves", func(_ *testing.T, c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }),
+	configCase("curves", func(_ *testing.T, c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP384} }),
 	configCase("ALPN", func(_ *testing.T, c *tls.Config) { c.NextProtos = []string{"http/1.1"} }),
 	configCase("server name of the configuration", func(_ *testing.T, c *tls.Config) { c.ServerName = "a.example.test" }),
 	configCase("verification turned off", func(_ *testing.T, c *tls.Config) { c.InsecureSkipVerify = true }),
