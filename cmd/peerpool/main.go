@@ -6,7 +6,9 @@
 // "peerpool get" sends requests to URLs and reports what they cost: status, latency, the identities used, and
 // how often a connection was reused, missed, retried or closed, and why.
 //
-// "peerpool probe" measures what a server allows its clients and prints the settings that fit it. See "peerpool help".
+// "peerpool probe" measures what a server allows its clients and prints the settings that fit it.
+//
+// "peerpool soak" sends requests to servers that misbehave and keeps a ledger of what became of each. See "peerpool help".
 package main
 
 import (
@@ -58,12 +60,21 @@ const usage = `peerpool shows what the connection pool of package peerpool does.
         -json            the findings as one JSON object
         -k               accept any certificate
 
+  peerpool soak [-n N] [-c C] [-seed S]
+        sends requests to servers in this process that close, reset, restart, rotate, refuse streams and say
+        what nobody asked for, over HTTP/1.1 and HTTP/2, and keeps a ledger: wrong answers, lost requests,
+        POSTs executed twice, corrupted uploads, shared connections and leaks must all be 0
+
+        -n N     requests in total (default 100000)
+        -c C     callers that send them at the same time (default 32)
+        -seed S  of the requests (default: the time)
+
   peerpool help
         prints this
 
 Ctrl-C stops sending and reports what was done so far; a second one ends the program at once.
 
-Exit codes: 0 every request got its response; 1 one of them did not; 2 bad arguments; 130 interrupted.
+Exit codes: 0 every request got its response, or the ledger of soak is clean; 1 one of them did not, or it is not; 2 bad arguments; 130 interrupted.
 The demonstration exits with 0 whatever the table says.
 `
 
@@ -116,6 +127,8 @@ func dispatch(ctx context.Context, args []string, s streams) (int, error) {
 		return get(ctx, args[1:], s)
 	case "probe":
 		return probeServer(ctx, args[1:], s)
+	case "soak":
+		return soakServers(ctx, args[1:], s)
 	case "help", "-h", "-help", "--help":
 		return exitOK, writeReport(s.out, usage)
 	}

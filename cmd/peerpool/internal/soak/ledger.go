@@ -1,0 +1,242 @@
+package soak
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxAttempts is how often a request is sent at most, see docs/retries.md.
+const maxAttempts = 3
+
+// remembered is how many requests the ledger remembers after they have ended, for what arrives too late.
+const remembered = 1 << 16
+
+// entry is what the ledger knows of a request.
+type entry struct {
+	lane       string
+	upload     int  // bytes of its body
+	idempotent bool // it may be executed twice, and is saved by the rules
+	replayable bool // it has no body, or GetBody
+	canceled   bool // the caller gives it up by itself
+	ended      bool
+
+	arrivals   int // how often a server has seen it
+	executed   int // of these, how often to its last byte
+	unanswered int // of these, how often without a byte of an answer
+	refused    int // of these, how often the server has said that it did nothing
+	begun      bool
+}
+
+// A Violation is a kind of thing that must not happen.
+type Violation string
+
+const (
+	WrongAnswer   Violation = "answers that belong to another request, or to none"
+	Lost          Violation = "requests lost that the rules would have saved"
+	ExecutedTwice Violation = "requests executed twice that must not be"
+	Corrupted     Violation = "uploads that arrived as they were not"
+	Mixed         Violation = "connections shared by tenants"
+	Leaked        Violation = "goroutines, descriptors or leases left"
+)
+
+// Violations lists all kinds.
+var Violations = []Violation{WrongAnswer, Lost, ExecutedTwice, Corrupted, Mixed, Leaked}
+
+// ledger is what servers and callers write into. It is safe for concurrent use.
+type ledger struct {
+	mu      sync.Mutex // guards what follows; nothing is called under it
+	entries map[token]*entry
+	ended   []token // in their order, a ring of the last ones
+	at      int
+	report  Report
+}
+
+// Report is the sum of a ledger.
+type Report struct {
+	Requests   int               // that have ended
+	Answered   int               // of these, with their answer
+	Failed     int               // of these, with an error that the rules allow
+	Executions int               // requests that a server has read to their end
+	Reused     int               // arrivals on connections that had served before
+	Faults     map[string]int    // by what a server did
+	Counts     map[Violation]int // what must be zero
+	Examples   []string          // of it
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		entries: make(map[token]*entry), ended: make([]token, 0, remembered),
+		report: Report{Faults: make(map[string]int), Counts: make(map[Violation]int)},
+	}
+}
+
+// Bad is how many violations there were.
+func (r *Report) Bad() int {
+	n := 0
+	for _, count := range r.Counts {
+		n += count
+	}
+	return n
+}
+
+// String returns the report as text of several lines.
+func (r *Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d requests: %d answered, %d failed as they may; %d executions, %d arrivals on used connections\n",
+		r.Requests, r.Answered, r.Failed, r.Executions, r.Reused)
+	for _, fault := range slices.Sorted(maps.Keys(r.Faults)) {
+		fmt.Fprintf(&b, "%9d  %s\n", r.Faults[fault], fault)
+	}
+	b.WriteString("what must not be:\n")
+	for _, v := range Violations {
+		fmt.Fprintf(&b, "%9d  %s\n", r.Counts[v], v)
+	}
+	for _, example := range r.Examples {
+		fmt.Fprintf(&b, "  %s\n", example)
+	}
+	return b.String()
+}
+
+func (l *ledger) violateLocked(v Violation, format string, args ...any) {
+	l.report.Counts[v]++
+	if len(l.report.Examples) < 20 {
+		l.report.Examples = append(l.report.Examples, string(v)+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *ledger) violate(v Violation, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.violateLocked(v, format, args...)
+}
+
+// begin enters a request that is about to be sent.
+func (l *ledger) begin(t token, e entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.entries[t] = &e
+}
+
+// arrive enters that a server has read the head of a request, and returns how often one has by now, and the size of its
+// body. 0: nobody has sent such a request, or long ago.
+func (l *ledger) arrive(t token, used bool) (times, upload int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if used {
+		l.report.Reused++
+	}
+	e := l.entries[t]
+	if e == nil {
+		return 0, 0
+	}
+	e.arrivals++
+	return e.arrivals, e.upload
+}
+
+// execute enters that a server has the whole request. whole says that its body is what was sent.
+func (l *ledger) execute(t token, whole bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report.Executions++
+	if !whole {
+		l.violateLocked(Corrupted, "the body of request %v", t)
+	}
+	e := l.entries[t]
+	if e == nil {
+		return
+	}
+	if e.executed++; e.executed > 1 && !e.idempotent {
+		l.violateLocked(ExecutedTwice, "request %v, %d times", t, e.executed)
+	}
+}
+
+// answering enters that a byte of an answer may be on its way, which the rules allow to be the end.
+func (l *ledger) answering(t token) { l.update(t, func(e *entry) { e.begun = true }) }
+
+// drop enters that a server gives no answer to a request. refused: and has said that it did nothing.
+func (l *ledger) drop(t token, refused bool) {
+	l.update(t, func(e *entry) {
+		e.unanswered++
+		if refused {
+			e.refused++
+		}
+	})
+}
+
+func (l *ledger) update(t token, f func(*entry)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[t]; e != nil {
+		f(e)
+	}
+}
+
+// fault counts something that a server does.
+func (l *ledger) fault(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.report.Faults[what]++
+}
+
+// outcome is what a caller got.
+type outcome struct {
+	err   error
+	wrong string // what is wrong with the answer; "": nothing
+	late  bool   // the server's farewell on an idle connection has crossed the request
+}
+
+// end enters what became of a request, and judges it.
+func (l *ledger) end(t token, o outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[t]
+	e.ended = true
+	l.report.Requests++
+	switch {
+	case o.wrong != "":
+		l.violateLocked(WrongAnswer, "request %v: %s", t, o.wrong)
+	case o.err == nil && !o.late:
+		l.report.Answered++
+	case o.err != nil && e.mustBeSaved():
+		l.violateLocked(Lost, "request %v (%+v): %v", t, *e, o.err)
+	default:
+		l.report.Failed++
+	}
+	l.forgetLocked(t)
+}
+
+// mustBeSaved says that a request must not fail by the rules, given what servers have done to it: they misbehave only
+// towards a request that they see for the first time, and only on a connection that has served before.
+func (e *entry) mustBeSaved() bool {
+	switch {
+	case e.canceled, e.begun, e.unanswered >= maxAttempts, !e.replayable:
+		return false
+	case e.idempotent:
+		return true
+	}
+	// A connection may end before a request arrives, which nobody can tell from one that ends while it is executed.
+	return e.arrivals > 0 && e.refused == e.arrivals
+}
+
+// forgetLocked remembers t as one that has ended, in place of one that has long ago.
+func (l *ledger) forgetLocked(t token) {
+	if len(l.ended) < remembered {
+		l.ended = append(l.ended, t)
+		return
+	}
+	delete(l.entries, l.ended[l.at])
+	l.ended[l.at] = t
+	l.at = (l.at + 1) % remembered
+}
+
+// sum returns the report, to which nothing is added any more.
+func (l *ledger) sum() *Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.report
+	r.Faults, r.Counts, r.Examples = maps.Clone(r.Faults), maps.Clone(r.Counts), slices.Clone(r.Examples)
+	return &r
+}

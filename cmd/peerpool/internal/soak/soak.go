@@ -1,0 +1,233 @@
+package soak
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// Options say how much is sent.
+type Options struct {
+	Requests int
+	Callers  int           // at a time; 0: 32
+	Seed     uint64        // of what is sent; what happens depends on the scheduler, too
+	Restart  time.Duration // how often servers restart; 0: every 100 milliseconds
+
+	Settle time.Duration // how long goroutines and descriptors may take to end; 0: 10 seconds
+
+	// Wrap, if it is not nil, puts something between the callers and the Transport: see whether the ledger notices.
+	Wrap func(http.RoundTripper) http.RoundTripper
+
+	// Progress, if it is not nil, is called from time to time with the number of requests that have ended.
+	Progress func(ended int)
+}
+
+const tenants = 4
+
+// field are the servers, and the Transports that lead to them.
+type field struct {
+	ledger     *ledger
+	plain      []*http1Server // of which the last is rude
+	http2      *http2Server
+	proxy      *proxy
+	transports []*peerpool.Transport
+	lanes      []lane
+}
+
+// Run sends requests to servers of its own on the loopback interface, until all have ended or ctx does, and returns what
+// the ledger says.
+func Run(ctx context.Context, opts Options) (*Report, error) {
+	if opts.Callers <= 0 {
+		opts.Callers = 32
+	}
+	if opts.Restart <= 0 {
+		opts.Restart = 100 * time.Millisecond
+	}
+	if opts.Settle <= 0 {
+		opts.Settle = 10 * time.Second
+	}
+	before := takeCensus()
+	f, err := newField()
+	if err != nil {
+		return nil, err
+	}
+	f.send(ctx, opts)
+	if err := f.close(opts.Settle); err != nil {
+		return nil, err
+	}
+	if left := before.waitForReturn(opts.Settle); left != "" {
+		f.ledger.violate(Leaked, "%s", left)
+	}
+	return f.ledger.sum(), nil
+}
+
+func newField() (*field, error) {
+	cert, roots, err := newCertificate()
+	if err != nil {
+		return nil, err
+	}
+	f := &field{ledger: newLedger()}
+	over1 := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}}
+	over2 := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}
+	var urls []string
+	for _, s := range []*http1Server{{}, {tls: over1}, {rude: true}, {rude: true, tls: over1}} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		s.ledger, s.ln, s.conns = f.ledger, ln, make(map[*http1Conn]bool)
+		scheme := "http://"
+		if s.tls != nil {
+			scheme = "https://"
+		}
+		urls = append(urls, scheme+ln.Addr().String())
+		f.plain = append(f.plain, s)
+		s.wg.Add(1)
+		go s.serve()
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	f.http2 = &http2Server{ledger: f.ledger, ln: ln, tls: over2, conns: make(map[net.Conn]bool)}
+	f.http2.wg.Add(1)
+	go f.http2.serve()
+	pln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	f.proxy = &proxy{ln: pln, conns: make(map[net.Conn]bool)}
+	f.proxy.wg.Add(1)
+	go f.proxy.serve()
+
+	via := &url.URL{Scheme: "http", Host: pln.Addr().String()}
+	two := "https://" + ln.Addr().String()
+	for _, l := range []struct {
+		name, url string
+		proxy     *url.URL
+		weight    int
+	}{
+		{"plain", urls[0], nil, 6}, {"TLS", urls[1], nil, 4}, {"HTTP/2", two, nil, 6},
+		{"TLS through CONNECT", urls[1], via, 2}, {"HTTP/2 through CONNECT", two, via, 2},
+		{"plain, rude", urls[2], nil, 1}, {"TLS, rude", urls[3], nil, 1}, {"TLS through CONNECT, rude", urls[3], via, 1},
+	} {
+		lane := lane{name: l.name, url: l.url}
+		for tenant := range tenants {
+			peer, err := peerpool.NewPeer(peerpool.PeerOptions{Group: fmt.Sprint(tenant), Proxy: l.proxy})
+			if err != nil {
+				return nil, err
+			}
+			lane.peers = append(lane.peers, peer)
+		}
+		for range l.weight {
+			f.lanes = append(f.lanes, lane)
+		}
+	}
+	trust := func() *tls.Config { return &tls.Config{RootCAs: roots} }
+	f.transports = []*peerpool.Transport{
+		{TLSClientConfig: trust(), ForceAttemptHTTP2: true},
+		{TLSClientConfig: trust(), ForceAttemptHTTP2: true, MaxConnsPerHost: 2, MaxConnReuse: 20, MaxConnLifetime: 500 * time.Millisecond},
+	}
+	return f, nil
+}
+
+// send has the callers send, and the servers restart.
+func (f *field) send(ctx context.Context, opts Options) {
+	stop := make(chan struct{})
+	var servers, callers sync.WaitGroup
+	servers.Go(func() {
+		tick := time.NewTicker(opts.Restart)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-tick.C:
+				f.plain[i%len(f.plain)].restart()
+			case <-stop:
+				return
+			}
+		}
+	})
+	var sent atomic.Int64
+	for i := range opts.Callers {
+		random := rand.New(rand.NewPCG(opts.Seed, uint64(i)))
+		var rt http.RoundTripper = f.transports[i%len(f.transports)]
+		if opts.Wrap != nil {
+			rt = opts.Wrap(rt)
+		}
+		c := &caller{ledger: f.ledger, lanes: f.lanes, tr: rt, random: random}
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				n := sent.Add(1)
+				if n > int64(opts.Requests) {
+					return
+				}
+				c.call(token(n<<20 | random.Int64N(1<<20)))
+				if opts.Progress != nil && n%10000 == 0 {
+					opts.Progress(int(n))
+				}
+			}
+		})
+	}
+	callers.Wait()
+	close(stop)
+	servers.Wait()
+}
+
+// close ends Transports and servers, and enters the leases that are left.
+func (f *field) close(settle time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), settle)
+	defer cancel()
+	for _, tr := range f.transports {
+		if err := tr.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		if st := tr.Stats(); st.Active+st.Idle+st.Waiting > 0 {
+			f.ledger.violate(Leaked, "%d connections in use, %d idle, %d requests that wait", st.Active, st.Idle, st.Waiting)
+		}
+	}
+	for _, s := range f.plain {
+		s.close()
+	}
+	f.http2.close()
+	f.proxy.close()
+	return nil
+}
+
+// newCertificate returns one for 127.0.0.1 that signs itself, and roots that trust it.
+func newCertificate() (tls.Certificate, *x509.CertPool, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(crand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots, nil
+}
