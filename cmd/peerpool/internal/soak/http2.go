@@ -71,7 +71,8 @@ type http2Conn struct {
 	fr      *http2.Framer
 	random  *rand.Rand
 	tenant  string
-	served  int // requests
+	served  int  // requests
+	said    bool // that a stream is refused, which a reset of the connection could keep from the client
 	streams map[uint32]*stream
 	last    uint32   // the highest stream that has been accepted
 	leaving bool     // GOAWAY has been sent: nothing above last is accepted
@@ -177,6 +178,7 @@ func (c *http2Conn) open(f *http2.MetaHeadersFrame) {
 	case "refuse the stream":
 		l.fault(s.what)
 		l.drop(r.token, true)
+		c.said = true
 		c.fr.WriteRSTStream(id, http2.ErrCodeRefusedStream)
 		return
 	case "GOAWAY below the stream":
@@ -233,7 +235,7 @@ func (c *http2Conn) data(f *http2.DataFrame) {
 func (c *http2Conn) complete(id uint32, s *stream) {
 	l := c.server.ledger
 	l.execute(s.token, bytes.Equal(s.body.Bytes(), content(s.token, saltRequest, s.upload)))
-	if s.what == "close without an answer" && len(c.streams) == 1 && len(c.waiting) == 0 {
+	if s.what == "close without an answer" && len(c.streams) == 1 && len(c.waiting) == 0 && !c.said {
 		l.fault(s.what)
 		c.nc.Close() // the next frame is not read, and the request lost
 		return
