@@ -1,0 +1,174 @@
+package peerpool_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+)
+
+// sharedFile is what the bodies of all attempts read from, with one offset, as an SDK's do: its GetBody rewinds the file.
+type sharedFile struct {
+	data   []byte
+	takes  time.Duration // a Read, which then moves the offset
+	offset atomic.Int64
+	latest *watchedBody
+}
+
+func (f *sharedFile) body() *watchedBody {
+	f.latest = &watchedBody{read: func(p []byte) (int, error) {
+		time.Sleep(f.takes)
+		n := copy(p[:min(len(p), 1<<10)], f.data[f.offset.Load():])
+		f.offset.Add(int64(n))
+		if n == 0 {
+			return 0, io.EOF
+		}
+		return n, nil
+	}}
+	return f.latest
+}
+
+// again is a GetBody that checks whether the last body may be forgotten.
+func (f *sharedFile) again(t *testing.T) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		if pending := f.latest.take(); pending > 0 || f.latest.closings() != 1 {
+			t.Errorf("GetBody is called with %d Reads of the last body under way, and %d Closes", pending, f.latest.closings())
+		}
+		f.offset.Store(0)
+		return f.body(), nil
+	}
+}
+
+func (b *watchedBody) closings() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closes
+}
+
+// failsOnce serves requests by digest, but for the first one with a body, of which it reads a little, and a second later
+// fails.
+func failsOnce(fail http.HandlerFunc) http.HandlerFunc {
+	var failed atomic.Bool
+	return func(w http.ResponseWriter, req *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex()
+		if req.ContentLength != 0 && !failed.Swap(true) {
+			drainUpTo(req, 4)
+			time.Sleep(time.Second)
+			fail(w, req)
+			return
+		}
+		body, _ := io.ReadAll(req.Body)
+		io.WriteString(w, digestOf(string(body), 0))
+	}
+}
+
+func misdirected(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusMisdirectedRequest)
+}
+
+// failures are the ways in which a request fails that is then sent again.
+var failures = map[string]http.HandlerFunc{"stale": leaves, "misdirected": misdirected}
+
+// TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore, however long that takes: or the server would get a body with a hole.
+func TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
+	for _, p := range []protocol{inHTTP1} {
+		for why, fail := range failures {
+			for _, takes := range []time.Duration{20 * time.Millisecond, 10 * time.Second} {
+				t.Run(p.name+"/"+why+"/"+takes.String(), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						s := observe(t, p.bubbleServer(t, failsOnce(fail)))
+						s.get("http://example.test/")
+						f := &sharedFile{data: bytes.Repeat([]byte("0123456789abcdef"), 1<<10), takes: takes}
+						req := newRequest(t, http.MethodPut, "http://example.test/", f.body())
+						req.GetBody = f.again(t)
+						if got := s.ok(req); got != digestOf(string(f.data), 0) {
+							t.Error("the server got another body")
+						}
+						s.events.wantRetries(t, why)
+					})
+				})
+			}
+		}
+	}
+}
+
+// TestARequestIsNotSentAgainWhileItsBodyIsInUse: it fails when its time is over, and says why.
+func TestARequestIsNotSentAgainWhileItsBodyIsInUse(t *testing.T) {
+	for _, p := range []protocol{inHTTP1} {
+		for why, fail := range failures {
+			for what, hold := range map[string]func(b *watchedBody, release chan struct{}){
+				"Read": func(b *watchedBody, release chan struct{}) {
+					b.read = func(p []byte) (int, error) {
+						if b.reads > 1 {
+							<-release
+						}
+						return copy(p, "some"), nil
+					}
+				},
+				"Close": func(b *watchedBody, release chan struct{}) {
+					b.read, b.close = kibs(time.Millisecond), func() error { <-release; return nil }
+				},
+			} {
+				for how, end := range map[string]struct {
+					arm     func(*peerpool.Transport, *http.Request) any
+					timeout bool
+				}{
+					"canceled": {arm: canceledAfter(time.Minute)},
+					"out of time": {timeout: true, arm: func(_ *peerpool.Transport, req *http.Request) any {
+						ctx, cancel := context.WithTimeout(req.Context(), time.Minute)
+						time.AfterFunc(time.Hour, cancel)
+						return req.WithContext(ctx)
+					}},
+					"canceled by CancelRequest": {arm: func(tr *peerpool.Transport, req *http.Request) any {
+						time.AfterFunc(time.Minute, func() { tr.CancelRequest(req) })
+						return req
+					}},
+					"out of its client's time": {timeout: true, arm: func(tr *peerpool.Transport, req *http.Request) any {
+						return &http.Client{Transport: tr, Timeout: time.Minute}
+					}},
+				} {
+					t.Run(p.name+"/"+why+"/"+what+"/"+how, func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							s := observe(t, p.bubbleServer(t, failsOnce(fail)))
+							s.get("http://example.test/")
+							b, release := new(watchedBody), make(chan struct{})
+							defer close(release)
+							hold(b, release)
+							req := newRequest(t, http.MethodPut, "http://example.test/", b)
+							req.GetBody = func() (io.ReadCloser, error) {
+								t.Error("GetBody is called")
+								return nil, io.ErrUnexpectedEOF
+							}
+							start, send := time.Now(), s.RoundTrip
+							switch armed := end.arm(s.Transport, req).(type) {
+							case *http.Request:
+								req = armed
+							case *http.Client:
+								send = armed.Do
+							}
+							_, err := send(req)
+							if took := time.Since(start); took != time.Minute {
+								t.Errorf("failed after %v", took)
+							}
+							if err == nil || !strings.Contains(err.Error(), "not sent again") {
+								t.Fatalf("failed with %v", err)
+							}
+							var timeout interface{ Timeout() bool }
+							if is := errors.As(err, &timeout) && timeout.Timeout(); is != end.timeout {
+								t.Errorf("%v: a timeout is %v", err, is)
+							}
+						})
+					})
+				}
+			}
+		}
+	}
+}
