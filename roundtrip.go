@@ -17,8 +17,11 @@ import (
 //
 // It returns the errors that net/http's Transport returns, of the same types and with the same texts, down to the cause;
 // docs/errors.md lists them. What it knows besides is told by a [Report] in the request's context, and by the [Observer].
-// A request is sent again, without the caller noticing, where that is safe: the package documentation says when. The
-// request's body is closed in every case, possibly after RoundTrip has returned.
+// A request is sent again, without the caller noticing, where that is safe: the package documentation says when.
+//
+// The request's body is closed in every case. It may be sent, and closed, after RoundTrip has returned a response. It is
+// not read from any more when RoundTrip has returned an error, nor when the response's body has been read to its end or
+// closed, except by a Read that blocks for longer than 100 milliseconds. The caller may use again what it reads from.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.begun.Do(nothing)
 	orig := req

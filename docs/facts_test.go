@@ -32,6 +32,8 @@ var cited = []struct{ document, text, source, constant string }{
 	{"docs/settings.md", "a minute for a proxy", "proxy.go", "proxyTimeout = time.Minute"},
 	{"docs/settings.md", "`HTTP2.SendPingTimeout` (zero: 15 s)", "internal/http2/engine.go", "defaultPingAfter   = 15 * time.Second"},
 	{"docs/settings.md", "`HTTP2.PingTimeout` (zero: 15 s)", "internal/http2/engine.go", "defaultPingTimeout = 15 * time.Second"},
+	{"docs/retries.md", "for 100 milliseconds. Then the body is closed", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
+	{"docs/differences.md", "waiting for 100\nmilliseconds at most", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
 	{"docs/retries.md", "At most three attempts", "retry.go", "maxAttempts = 3"},
 	{"docs/troubleshooting.md", "every 30 seconds", "dialer.go", "tcpKeepAlive = 30 * time.Second"},
 }
