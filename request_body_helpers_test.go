@@ -79,6 +79,7 @@ type protocol struct {
 
 var (
 	inHTTP1      = protocol{name: "http1", set: func(p *http.Protocols) { p.SetHTTP1(true) }}
+	inHTTP2      = protocol{name: "http2", set: func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) }}
 	inHTTP1Takes = protocol{name: "http1 taken when closed", set: inHTTP1.set, takes: true}
 )
 

@@ -79,7 +79,7 @@ var failures = map[string]http.HandlerFunc{"stale": leaves, "misdirected": misdi
 
 // TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore, however long that takes: or the server would get a body with a hole.
 func TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
-	for _, p := range []protocol{inHTTP1} {
+	for _, p := range []protocol{inHTTP1, inHTTP2} {
 		for why, fail := range failures {
 			for _, takes := range []time.Duration{20 * time.Millisecond, 10 * time.Second} {
 				t.Run(p.name+"/"+why+"/"+takes.String(), func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
 
 // TestARequestIsNotSentAgainWhileItsBodyIsInUse: it fails when its time is over, and says why.
 func TestARequestIsNotSentAgainWhileItsBodyIsInUse(t *testing.T) {
-	for _, p := range []protocol{inHTTP1} {
+	for _, p := range []protocol{inHTTP1, inHTTP2} {
 		for why, fail := range failures {
 			for what, hold := range map[string]func(b *watchedBody, release chan struct{}){
 				"Read": func(b *watchedBody, release chan struct{}) {

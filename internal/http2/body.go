@@ -146,6 +146,7 @@ func (b *body) finish(err error) error {
 	canceled := x.cause != nil && err == x.cause
 	c.mu.Unlock()
 	if !first {
+		x.finishUpload()
 		return err
 	}
 	switch {
@@ -179,6 +180,7 @@ func (b *body) Close() error {
 	c.mu.Lock()
 	if x.closed {
 		c.mu.Unlock()
+		x.finishUpload()
 		return nil
 	}
 	x.closed = true

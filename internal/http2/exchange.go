@@ -401,8 +401,8 @@ func (x *Exchange) Cancel(cause error) {
 	x.abortLocked(cause, xhttp2.ErrCodeCancel)
 	handed := x.handed
 	c.unlockAndFlush()
-	if handed {
-		x.end(exchange.GivenUp(x.ctx))
+	if handed && x.conclude(exchange.GivenUp(x.ctx)) && x.upload != nil {
+		go x.upload.Finish() // ends with the last Read of the body, or soon
 	}
 }
 
@@ -442,11 +442,10 @@ func (x *Exchange) fail(err error) error {
 	x.TurnedOver = x.Refused && !x.reset && c.TurnedOver()
 	x.WantsHTTP1 = x.reset && x.resetCode == xhttp2.ErrCodeHTTP11Required || !x.reset && x.deniedLocked()
 	c.unlockAndFlush()
-	if u := x.upload; u != nil {
+	u := x.upload
+	if u != nil {
 		u.Stop()
-		if x.Touched = u.Touched(); x.Touched {
-			u.Finish()
-		}
+		x.Touched = u.Touched()
 	}
 	how := exchange.EndError
 	switch {
@@ -457,17 +456,34 @@ func (x *Exchange) fail(err error) error {
 	case exchange.IsTimeout(err):
 		how = exchange.EndTimeout
 	}
-	x.end(how)
+	x.conclude(how)
+	if x.Touched { // else it may be sent with another attempt
+		u.Finish()
+	}
 	return err
 }
 
-// end ends the exchange, once. What there still is of the stream is ended, too.
+// end ends the exchange, once, and does not return before the reading of the request's body is over.
 func (x *Exchange) end(how exchange.End) {
+	x.conclude(how)
+	x.finishUpload()
+}
+
+// finishUpload waits until the body of the request is not read from any more, and has it closed.
+func (x *Exchange) finishUpload() {
+	if x.upload != nil {
+		x.upload.Finish()
+	}
+}
+
+// conclude tells the owner that the exchange has ended, the first time, and returns whether it is that. What there still
+// is of the stream is ended, too.
+func (x *Exchange) conclude(how exchange.End) bool {
 	c := x.c
 	c.mu.Lock()
 	if x.ended {
 		c.mu.Unlock()
-		return
+		return false
 	}
 	x.ended = true
 	if x.discarded {
@@ -484,10 +500,11 @@ func (x *Exchange) end(how exchange.End) {
 	if heard := c.heard.Load(); how != exchange.Reusable && how != exchange.EndUnfit && heard == x.begun {
 		c.suspect.Store(heard + 1) // nothing has come since the request began
 	}
-	if x.upload != nil && x.Touched {
-		x.upload.Finish()
+	if x.upload != nil {
+		x.upload.Stop()
 	}
 	x.owner.ExchangeDone(how, x.Outcome)
+	return true
 }
 
 // endStreamLocked resets a stream that is still open. One is left alone on which nothing but its end can come.

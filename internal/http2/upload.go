@@ -27,6 +27,7 @@ const (
 
 var (
 	errBodyTooLong = errors.New("http2: request body larger than specified content length")
+	errGoexit      = errors.New("peerpool: the request's body has ended the goroutine that read from it")
 	errUnwanted    = errors.New("peerpool: the server does not want the rest of the request's body")
 )
 
@@ -61,6 +62,7 @@ func (x *Exchange) planBody() error {
 	x.c.mu.Lock()
 	x.upload = u
 	x.c.mu.Unlock()
+	x.Body = &u.Body
 	if u.expect || length <= 0 || length > maxInline || len(req.Trailer) > 0 || !inMemory(body) {
 		return nil
 	}
@@ -117,8 +119,14 @@ func (x *Exchange) sendSmallLocked() {
 
 // run is the upload's goroutine.
 func (u *upload) run() {
+	err := error(&exchange.BodyError{Err: errGoexit})
+	defer func() { u.sent(err) }()
+	err = u.send()
+}
+
+// sent is called when the body has been sent, or will not be.
+func (u *upload) sent(err error) {
 	x := u.x
-	err := u.send()
 	if u.Touched() { // else it may be sent with another attempt
 		if closeErr := u.Close(); err == nil && closeErr != nil {
 			err = &exchange.BodyError{Err: closeErr}
@@ -238,8 +246,12 @@ func (x *Exchange) takeWindow(n int) (int, error) {
 	}
 }
 
-// sendTrailer ends the request with its trailer, which the body may have filled in.
+// sendTrailer ends the request with its trailer, which the body may have filled in. It is the caller's as the body is.
 func (u *upload) sendTrailer() error {
+	return u.Use(func(io.Reader) error { return u.writeTrailer() })
+}
+
+func (u *upload) writeTrailer() error {
 	x, c := u.x, u.x.c
 	trailer := x.req.Trailer
 	var s fieldSizer
