@@ -48,7 +48,7 @@ func roundTripAlternate(alt http.RoundTripper, req *http.Request) (resp *http.Re
 		return nil, nil, errCannotRewind
 	}
 	if err := body.Await(req.Context()); err != nil {
-		return nil, nil, err
+		return nil, nil, &bodyInUseError{err}
 	}
 	next, err = rewind(req, true)
 	return nil, next, err

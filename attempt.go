@@ -307,10 +307,11 @@ func (a *attempt) awaitBody(body *exchange.Body) error {
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
 	cause := body.Await(ctx)
-	if cause != nil {
-		exchange.AwaitClient(a.orig, cause)
+	if cause == nil {
+		return nil
 	}
-	return cause
+	exchange.AwaitClient(a.orig, cause)
+	return &bodyInUseError{cause}
 }
 
 // ExchangeDone ends the lease: the second of the two arrows that point back.

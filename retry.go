@@ -135,6 +135,19 @@ func rewind(req *http.Request, touched bool) (*http.Request, error) {
 	return &again, nil
 }
 
+// bodyInUseError is that of a request which ended, for a cause, while it waited to be sent again.
+type bodyInUseError struct{ cause error }
+
+func (e *bodyInUseError) Error() string {
+	return "peerpool: request not sent again, as a Read or Close of its body has not returned: " + e.cause.Error()
+}
+
+func (e *bodyInUseError) Unwrap() error { return e.cause }
+
+// Timeout and Temporary make it a net.Error, as the cause may be.
+func (e *bodyInUseError) Timeout() bool   { return exchange.IsTimeout(e.cause) }
+func (e *bodyInUseError) Temporary() bool { return e.Timeout() }
+
 // canceledCause returns what ended ctx, if anything has.
 func canceledCause(ctx context.Context) error {
 	if ctx.Err() == nil {
