@@ -32,7 +32,7 @@ var midway = map[string]httptestutil.Script{
 // TestAFileThatIsRewoundAfterAFailureArrivesWhole: the system copies it to the socket, and moves an offset that whoever
 // rewinds the file shares.
 func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
-	data := make([]byte, 8<<20)
+	data := make([]byte, 24<<20) // more than sockets hold
 	rand.NewChaCha8([32]byte{}).Read(data)
 	file := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(file, data, 0o600); err != nil {
@@ -41,10 +41,10 @@ func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 	for name, fail := range midway {
 		t.Run(name, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
-			for range 5 {
+			for range 3 {
 				wire := httptestutil.NewWire(t, httptestutil.PerConn(func(c *httptestutil.WireConn) {
 					if req := c.ReadHead(); req != nil {
-						drainUpTo(req, rand.Int64N(4<<20))
+						drainUpTo(req, rand.Int64N(1<<20))
 						fail(c)
 					}
 				}, digests))

@@ -117,6 +117,7 @@ func (p protocol) bubbleServer(t *testing.T, h http.HandlerFunc) *peerpool.Trans
 		tr.Shutdown(context.Background())
 		srv.Close()
 		<-served
+		time.Sleep(time.Minute) // Go's server takes leave of some connections
 	})
 	return tr
 }
