@@ -1,6 +1,7 @@
 package http2_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -85,7 +86,12 @@ type answered struct {
 // send sends a request on a goroutine of its own, and reads what comes.
 func (h *host) send(method, path string, body io.Reader) *answered {
 	h.t.Helper()
-	req, err := http.NewRequestWithContext(h.t.Context(), method, "http://example.test/"+path, body)
+	return h.sendContext(h.t.Context(), method, path, body)
+}
+
+func (h *host) sendContext(ctx context.Context, method, path string, body io.Reader) *answered {
+	h.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, "http://example.test/"+path, body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
