@@ -58,24 +58,25 @@ type Conn struct {
 
 	// mu guards what follows, and the marked fields of every exchange. Nothing that blocks, no function of the
 	// connection's owner and nobody's hook is called under it, and no other lock is taken.
-	mu      sync.Mutex
-	retire  func(Reason)
-	resize  func(int)
-	told    int                  // resize, last; it is called by the reading goroutine
-	failed  error                // why the connection is over; nil: it is not
-	reading readingState         // see receive.go
-	alarm   Alarm                // nil: there is always somebody who reads
-	streams map[uint32]*Exchange // those that are open on either side
-	nextID  uint32
-	queue   []*Exchange // that wait for a stream, in strict mode
-	granted int         // of those that have left the queue and have not opened their stream yet
-	out     output
-	encoder fieldEncoder // writes to out
-	window  sendWindow   // of the connection
-	unread  recvWindow   // of the connection
-	grown   int64        // by how many bytes windows of streams have grown
-	peer    peerSettings
-	pings   pings
+	mu        sync.Mutex
+	retire    func(Reason)
+	resize    func(int)
+	told      int                  // resize, last; it is called by the reading goroutine
+	failed    error                // why the connection is over; nil: it is not
+	reading   readingState         // see receive.go
+	alarm     Alarm                // nil: there is always somebody who reads
+	streams   map[uint32]*Exchange // those that are open on either side
+	nextID    uint32
+	lingering []*Exchange // those of streams whose exchanges are over; see lingerLocked
+	queue     []*Exchange // that wait for a stream, in strict mode
+	granted   int         // of those that have left the queue and have not opened their stream yet
+	out       output
+	encoder   fieldEncoder // writes to out
+	window    sendWindow   // of the connection
+	unread    recvWindow   // of the connection
+	grown     int64        // by how many bytes windows of streams have grown
+	peer      peerSettings
+	pings     pings
 }
 
 // NewConn starts HTTP/2 on nc, which it then owns. If ctx ends before the first bytes are written, nc is closed and the

@@ -507,12 +507,13 @@ func (x *Exchange) conclude(how exchange.End) bool {
 	return true
 }
 
-// endStreamLocked resets a stream that is still open. One is left alone on which nothing but its end can come.
+// endStreamLocked resets a stream that is still open. One is left alone for a while on which nothing but its end can come.
 func (x *Exchange) endStreamLocked() {
 	switch {
 	case x.received:
 		x.abortLocked(errEnded, xhttp2.ErrCodeNo) // the rest of the request is not wanted
-	case x.sent && x.headed && x.bodiless():
+	case x.over == nil && x.sent && x.headed && x.bodiless():
+		x.c.lingerLocked(x)
 	default:
 		x.abortLocked(errEnded, xhttp2.ErrCodeCancel)
 	}

@@ -13,6 +13,10 @@ import (
 // maxStreamID leaves some of the 2^31 stream numbers to requests that are on their way.
 const maxStreamID = math.MaxInt32 - 1<<16
 
+// maxLingering is how many streams may be open whose exchanges are over, because nothing but their end can come on them.
+// A server that doesn't end them has them reset.
+const maxLingering = 16
+
 // noReset says that the server is not told of a stream's end.
 const noReset xhttp2.ErrCode = math.MaxUint32
 
@@ -30,7 +34,10 @@ func (c *Conn) admitLocked(x *Exchange) error {
 	if err := c.openableLocked(x); err != nil {
 		return err
 	}
-	if uint64(len(c.streams)+c.granted) < uint64(c.peer.streams) && len(c.queue) == 0 {
+	if c.roomLocked() {
+		return nil
+	}
+	if c.resetLingeringLocked(); c.roomLocked() {
 		return nil
 	}
 	switch {
@@ -56,6 +63,11 @@ func (c *Conn) admitLocked(x *Exchange) error {
 		return x.over
 	}
 	return c.openableLocked(x)
+}
+
+// roomLocked says that an exchange need not wait for a stream.
+func (c *Conn) roomLocked() bool {
+	return uint64(len(c.streams)+c.granted) < uint64(c.peer.streams) && len(c.queue) == 0
 }
 
 // openableLocked says why the connection opens no stream, however many there may be.
@@ -116,6 +128,9 @@ func (c *Conn) removeLocked(x *Exchange) {
 		return
 	}
 	delete(c.streams, x.id)
+	if len(c.lingering) > 0 {
+		c.lingering = slices.DeleteFunc(c.lingering, func(l *Exchange) bool { return l == x })
+	}
 	c.grown -= x.grown
 	x.grown = 0
 	c.grantLocked()
@@ -153,6 +168,22 @@ func (x *Exchange) abortLocked(err error, code xhttp2.ErrCode) {
 	x.cond.Broadcast()
 	if x.upload != nil {
 		x.c.out.turn.Broadcast()
+	}
+}
+
+// lingerLocked leaves a stream open on which nothing but its end can come, and that is probably on its way.
+func (c *Conn) lingerLocked(x *Exchange) {
+	c.lingering = append(c.lingering, x)
+	if len(c.lingering) > maxLingering || len(c.queue) > 0 {
+		c.resetLingeringLocked()
+	}
+}
+
+func (c *Conn) resetLingeringLocked() {
+	lingering := c.lingering
+	c.lingering = nil
+	for _, x := range lingering {
+		x.abortLocked(errEnded, xhttp2.ErrCodeCancel)
 	}
 }
 

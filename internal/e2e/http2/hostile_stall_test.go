@@ -109,6 +109,7 @@ func TestABodyThatBlocksHoldsUpNoOther(t *testing.T) {
 		within(h.t, 0, "closing a response", func() { resp.Body.Close() })
 		ctx, cancel := context.WithCancel(h.t.Context())
 		waiting := h.sendContext(ctx, "GET", "waiting", nil)
+		c.request()
 		within(h.t, 0, "a cancellation", func() {
 			cancel()
 			waiting.ended()

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/peerpool/peerpool"
 	"golang.org/x/net/http2"
@@ -208,22 +209,69 @@ func TestFramesOnStreamsThatWereNeverOpenedEndTheConnection(t *testing.T) {
 	}
 }
 
-// A HEAD is answered with its head. If the server does not say that it is the end, the stream is free nevertheless.
+// A HEAD is answered with its head. A server that doesn't say that it is the end is given some time to, but not the place
+// of another request.
 func TestTheStreamOfABodilessResponseIsFreeWithoutItsEnd(t *testing.T) {
 	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
-		head := h.send("HEAD", "x", nil)
+		warm := h.send("GET", "warm", nil)
 		c := h.accept()
 		c.MaxStreams(1)
-		stream := c.request().Stream
-		c.Head(stream, 200, false, "content-length: 5")
-		head.gets("")
-		if head.resp.ContentLength != 5 || head.resp.StatusCode != http.StatusOK {
-			t.Errorf("%+v", head.resp)
-		}
-		if _, ok := c.AwaitReset(stream); !ok {
-			t.Error("the stream is left open")
+		c.Respond(c.request().Stream, 200, "warm")
+		warm.gets("warm")
+		for range 3 {
+			head := h.send("HEAD", "x", nil)
+			c.Head(c.request().Stream, 200, false, "content-length: 5")
+			head.gets("")
+			if head.resp.ContentLength != 5 || head.resp.StatusCode != http.StatusOK {
+				t.Errorf("%+v", head.resp)
+			}
 		}
 		h.works(c)
+	})
+}
+
+// Where there are places enough, the streams that are left open are bounded, and those that end are not reset.
+func TestStreamsThatTheServerLeavesOpenAreBounded(t *testing.T) {
+	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
+		warm := h.send("GET", "warm", nil)
+		c := h.accept()
+		c.MaxStreams(1000)
+		c.Respond(c.request().Stream, 200, "warm")
+		warm.gets("warm")
+		open := map[uint32]bool{}
+		head := func(end bool) {
+			call := h.send("HEAD", "x", nil)
+			stream := c.request().Stream
+			c.Head(stream, 200, false)
+			call.gets("")
+			if end {
+				c.Data(stream, "", true)
+			} else {
+				open[stream] = true
+			}
+		}
+		for range 200 {
+			head(true)
+		}
+		for range 200 {
+			head(false)
+		}
+		synctest.Wait()
+		c.nc.SetReadDeadline(time.Now())
+		for f := c.Next(); f != nil; f = c.Next() {
+			if f.Type == http2.FrameRSTStream && !open[f.Stream] {
+				t.Errorf("stream %d, which has ended, is reset", f.Stream)
+			}
+		}
+		left := 0
+		for stream := range open {
+			if _, reset := c.AwaitReset(stream); !reset {
+				left++
+			}
+		}
+		if left > 16 {
+			t.Errorf("%d streams are open", left)
+		}
 	})
 }
 
