@@ -30,6 +30,15 @@ func (w *world) Dial(ctx context.Context) (fake, error) {
 	return conn, err
 }
 
+// DialHost is Dial for a host.
+func (w *world) DialHost(ctx context.Context) (string, fake, error) {
+	conn, err := w.Dial(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return conn.fake().key, conn, err
+}
+
 // dials are the dials under way, oldest first.
 func (w *world) dials() []*fakeDial {
 	synctest.Wait()
@@ -109,7 +118,11 @@ func (w *world) acquireAs(id int, key string, terms Terms) *call {
 	w.calls = append(w.calls, c)
 	go func() {
 		defer close(c.done)
-		c.lease.Lease, c.err = w.pool.Acquire(ctx, key, w, terms)
+		if h := w.hosts[key]; h != nil {
+			c.lease.Lease, c.err = h.Acquire(ctx, w, terms)
+		} else {
+			c.lease.Lease, c.err = w.pool.Acquire(ctx, key, w, terms)
+		}
 		if c.lease.Valid() {
 			c.lease.Conn().hold()
 		}
@@ -227,6 +240,10 @@ func (w *world) idle(n int, key string, terms Terms) []*fakeConn {
 }
 
 func (w *world) tryAcquire(key string, terms Terms) (testLease, bool) {
+	if h := w.hosts[key]; h != nil {
+		lease, ok := h.TryAcquire(terms)
+		return testLease{lease}, ok
+	}
 	lease, ok := w.pool.TryAcquire(key, terms)
 	return testLease{lease}, ok
 }

@@ -11,8 +11,8 @@ import (
 
 // dial is one call of a Dialer. Its goroutine belongs to the pool and ends when the Dialer returns.
 type dial[K comparable, C Conn] struct {
-	group  *group[K, C]
-	dialer Dialer[C]
+	host   *host[K, C]
+	caller caller[K, C]    // its context is that of the asker
 	ctx    context.Context // the asker's values, but not its end; Shutdown cancels it
 	cancel context.CancelCauseFunc
 	terms  *Terms // of the want that asked for it
@@ -25,54 +25,88 @@ type dial[K comparable, C Conn] struct {
 	inPool  node[dial[K, C]]
 }
 
-// startDials starts a dial of its own for every want, as far as the limits allow, the oldest want first. A want
-// that its own MaxConns holds back does not hold back those with a higher one. Dials whose want has left, or was
-// served otherwise, do not count for anybody else: one of them may hang, and nobody should depend on it.
-func (p *Pool[K, C]) startDials(g *group[K, C]) {
-	roof := 0
-	for w := g.unasked.first(); w != nil; {
-		if p.dialsFull(g) || g.active+g.dialing >= g.roof {
-			return
+// startDials starts a dial of its own for every want that asks for one of the groups, alone or among others, as far as
+// the limits allow, the oldest want first. A want that its own MaxConns holds back does not hold back those with a higher
+// one. Dials whose want has left, or was served otherwise, do not count for anybody else: one of them may hang, and nobody
+// should depend on it. It returns the groups in which it has closed a connection to make room.
+func (p *Pool[K, C]) startDials(groups ...*group[K, C]) (closed []*group[K, C]) {
+	for {
+		var oldest *want[K, C]
+		for _, g := range groups {
+			oldest = older(oldest, p.nextToDial(&g.own))
+			for _, h := range g.joined() {
+				oldest = older(oldest, p.nextToDial(h))
+			}
 		}
-		next := w.inUnasked.next.owner
+		if oldest == nil {
+			return closed
+		}
+		closed = p.makeRoom(oldest, closed)
+		p.startDial(oldest)
+	}
+}
+
+// older is the want that came first, of which either may be nil.
+func older[K comparable, C Conn](one, other *want[K, C]) *want[K, C] {
+	if one == nil || other != nil && other.order < one.order {
+		return other
+	}
+	return one
+}
+
+// nextToDial is the oldest want of the host that may have a dial now, or nil. It remembers what it has learned of those
+// who may not.
+func (p *Pool[K, C]) nextToDial(h *host[K, C]) *want[K, C] {
+	if h.unasked.len == 0 || p.dialsFull(h) {
+		return nil
+	}
+	busy, roof, share := h.busy(), 0, h.shown()
+	if busy >= h.roof {
+		return nil
+	}
+	for w := h.unasked.first(); w != nil; w = w.inUnasked.next.owner {
+		covered := h.covers(w, share)
 		switch {
-		case !g.covers(w) && p.makeRoom(g, w.terms.maxConns()):
-			p.startDial(g, w)
-		case !g.mixed && g.covers(w):
-			return // so it is for all of them
-		default:
-			roof = max(roof, w.terms.maxConns())
+		case !covered && busy < w.terms.maxConns():
+			return w
+		case covered && !h.mixed:
+			return nil // so it is for all of them
 		}
-		w = next
+		roof = max(roof, w.terms.maxConns())
 	}
-	g.roof = roof
+	h.roof = roof
+	return nil
 }
 
-func (p *Pool[K, C]) dialsFull(g *group[K, C]) bool {
-	return p.config.MaxDialsPerKey > 0 && g.dialing >= p.config.MaxDialsPerKey
+func (p *Pool[K, C]) dialsFull(h *host[K, C]) bool {
+	return p.config.MaxDialsPerKey > 0 && h.dialing >= p.config.MaxDialsPerKey
 }
 
-// makeRoom says whether the key may have one connection more under a want's MaxConns, and closes idle ones that
-// are in the way: the want would have taken one of them if it could use any.
-func (p *Pool[K, C]) makeRoom(g *group[K, C], maxConns int) bool {
-	if g.active+g.dialing >= maxConns {
-		return false
+// makeRoom closes idle connections that are in the way of a want's dial: the want would have taken one of them if it
+// could use any. It notes the groups of those in closed.
+func (p *Pool[K, C]) makeRoom(w *want[K, C], closed []*group[K, C]) []*group[K, C] {
+	limit := w.terms.maxConns()
+	if limit == math.MaxInt {
+		return closed
 	}
-	for g.active+g.dialing+g.idle.len >= maxConns {
-		p.close(g.idle.last, ReasonMakeRoom)
+	for h := w.host; h.busy()+h.idle() >= limit; {
+		e := h.longestIdle()
+		p.close(e, ReasonMakeRoom)
+		closed = append(closed, e.group)
 	}
-	return true
+	return closed
 }
 
-func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C]) {
-	d := &dial[K, C]{group: g, dialer: w.caller.dialer, terms: &w.terms, order: p.joined, want: w}
+func (p *Pool[K, C]) startDial(w *want[K, C]) {
+	h := w.host
+	d := &dial[K, C]{host: h, caller: w.caller, terms: &w.terms, order: p.joined, want: w}
 	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(w.caller.ctx))
 	d.inPool.owner = d
 	w.dial = d
-	g.unasked.remove(&w.inUnasked)
-	g.cover(d, +1)
-	g.dialing++
-	g.dials++
+	h.unasked.remove(&w.inUnasked)
+	h.cover(d, +1)
+	h.dialing++
+	h.dials++
 	p.dials.pushBack(&d.inPool)
 	p.tally.dials++
 	p.todo.dials = append(p.todo.dials, d)
@@ -80,7 +114,7 @@ func (p *Pool[K, C]) startDial(g *group[K, C], w *want[K, C]) {
 
 // run calls the Dialer and lands what it returns, also when it panics or ends its goroutine.
 func (d *dial[K, C]) run() {
-	p := d.group.pool
+	p := d.host.pool
 	var (
 		conn             C
 		e                *entry[K, C]
@@ -98,13 +132,18 @@ func (d *dial[K, C]) run() {
 		p.land(d, e, found, err)
 		d.cancel(nil) // what it holds
 	}()
-	conn, err = d.dialer.Dial(d.ctx)
+	var key K
+	if d.host.set == nil {
+		conn, err = d.caller.dialer.Dial(d.ctx)
+	} else {
+		key, conn, err = d.caller.hostDialer.DialHost(d.ctx)
+	}
 	if err == nil && isNil(conn) {
 		err = errors.New("pool: the Dialer returned neither a connection nor an error")
 	}
 	if err == nil {
 		dialed = true
-		e = p.open(d, conn)
+		e = p.open(d, p.destination(d.host, key), conn)
 		if p.orphaned(d) { // it may become idle, and is looked at before that like any other
 			found = conn.Probe()
 		}
@@ -112,10 +151,22 @@ func (d *dial[K, C]) run() {
 	returned = true
 }
 
+// destination is the group that a dial of the host has led to. It may have been taken off the list since.
+func (p *Pool[K, C]) destination(h *host[K, C], key K) *group[K, C] {
+	if h.set == nil {
+		return h.solo[0]
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g := p.ensure(key)
+	h.admit(g)
+	return g
+}
+
 // open makes the entry of a connection and tells the connection how to retire.
-func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
+func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	e := &entry[K, C]{
-		conn: conn, group: d.group, order: d.order, jitter: uint16(p.draw()),
+		conn: conn, group: g, order: d.order, jitter: uint16(p.draw()),
 		maxUses: math.MaxUint64, expires: forever,
 	}
 	if private, ok := any(conn).(Private); ok {
@@ -126,7 +177,7 @@ func (p *Pool[K, C]) open(d *dial[K, C], conn C) *entry[K, C] {
 		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it
 	}
 	if retirer, ok := any(conn).(Retirer); ok {
-		retirer.Attach(func(reason Reason) { e.group.pool.retire(e, reason) }) // holds e alone: it lives as long
+		retirer.Attach(func(reason Reason) { e.group.own.pool.retire(e, reason) }) // holds e alone: it lives as long
 	}
 	if shares {
 		p.share(e, sharer)
@@ -146,16 +197,16 @@ func (p *Pool[K, C]) orphaned(d *dial[K, C]) bool {
 // may be too fresh for the connection, and gets a dial of its own if it is not served.
 func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error) {
 	now := p.now()
-	g := d.group
+	h := d.host
 	p.mu.Lock()
-	g.dialing--
+	h.dialing--
 	p.dials.remove(&d.inPool)
 	d.landed = true
 	if d.adopted && d.want != nil {
 		d.want.part()
 	}
 	if err != nil {
-		g.dialFailures++
+		h.dialFailures++
 		p.tally.dialFailures++
 	} else if reason := p.admit(e, d, found, now); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
@@ -163,7 +214,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	if err != nil && d.want != nil {
 		p.deliver(d.want, delivery[K, C]{err: err})
 	}
-	p.tend(g)
+	p.tendHost(h)
 	p.unlock()
 }
 
@@ -175,7 +226,7 @@ func (p *Pool[K, C]) admit(
 	e.born = now
 	e.bind(d.terms)
 	e.become(active)
-	e.group.admit(e, p.joined)
+	p.enroll(e)
 	e.group.active++
 	p.active++
 	p.tally.opened++

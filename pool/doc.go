@@ -78,7 +78,16 @@
 //
 //  9. Opened = idle + active + hijacked + closed, at every moment, and every close has a reason.
 //
-//  10. What a pool needs ends when there is nothing to watch: one timer while idle connections have a deadline,
+//  10. A Host is a set of keys that a request may use alternately. Its connections are those of its keys, and each has
+//     one key as any other has: they are shared with whoever asks for the key, or for another host that has it. A
+//     request takes the idle connection that was released last, whatever its key, or a place on the shared one with
+//     the fewest leases; it never waits while a listed key could serve it within the limits. Where it has to wait, its
+//     dial says which key it leads to. Limits of a key hold for all keys of the host together, exactly: dials count
+//     that may lead to one of them, whoever has asked. Those who wait for keys that overlap are served first in, first
+//     out. Connections of a key that is taken off the list serve no new request, count until they are gone, and make
+//     room first. A host is forgotten, with its groups, when it has no connection, dial or want.
+//
+//  11. What a pool needs ends when there is nothing to watch: one timer while idle connections have a deadline,
 //     one goroutine for each dial, none otherwise. A pool that is dropped keeps nothing alive once its idle
 //     connections have timed out. A pool made inside a testing/synctest bubble works there.
 package pool

@@ -32,6 +32,8 @@ type world struct {
 	t    reporter
 	pool *Pool[string, fake]
 
+	hosts map[string]*Host[string, fake]
+
 	mu       sync.Mutex
 	shares   bool // connections to come are shared, with this capacity
 	capacity int
@@ -59,7 +61,7 @@ type reporter interface {
 }
 
 func newWorld(t reporter, config config) *world {
-	w := &world{t: t}
+	w := &world{t: t, hosts: make(map[string]*Host[string, fake])}
 	config.OnClose = w.onClose
 	config.OnForget = w.onForget
 	w.pool = New(config)
@@ -183,8 +185,9 @@ type fakeConn struct {
 	retire   func(Reason)
 	probed   func() // called by every probe, if set
 	private  bool
-	shares   bool // it is dialed as a sharedConn
-	capacity int  // that a sharedConn begins with
+	key      string // that a dial for a host has led to
+	shares   bool   // it is dialed as a sharedConn
+	capacity int    // that a sharedConn begins with
 	resize   func(int)
 }
 

@@ -2,27 +2,27 @@ package pool
 
 import "sync/atomic"
 
-// group is everything that the pool knows of one key. It exists as long as the key has a connection, a dial or
-// a want, and is guarded by Pool.mu.
+// group is everything that the pool knows of one key. It exists as long as the key has a connection, a dial or a want,
+// or belongs to a Host that has one, and is guarded by Pool.mu.
 type group[K comparable, C Conn] struct {
-	pool *Pool[K, C] // set once
-	key  K           // set once
+	key K          // set once
+	own host[K, C] // of those who ask for this key alone
 
-	all     chain[K, C] // every connection, the oldest first
-	idle    chain[K, C] // a stack: the most recently released first
-	spare   chain[K, C] // shared, in use, and with room for more
-	active  int         // connections in use
-	dialing int         // dials under way
-	share   int         // the capacity that the latest connection has shown; 0: none has been seen
+	all    chain[K, C] // every connection, the oldest first
+	idle   chain[K, C] // a stack: the most recently released first
+	spare  chain[K, C] // shared, in use, and with room for more
+	active int         // connections in use
 
-	*wants[K, C] // of the key; Pool.nobody while it has none
+	share  int32  // the capacity that the latest connection has shown; 0: none has been seen
+	lesson uint32 // when: see Pool.lessons
 
-	hits                        atomic.Uint64 // counted when a probe has succeeded, thus without the lock
-	misses, dials, dialFailures uint64
+	hosts *[]*host[K, C] // that have the key, too; nil: none. They are few.
+
+	hits atomic.Uint64 // counted when a probe has succeeded, thus without the lock
 }
 
-// wants are those who wait for a connection of a key. Most keys have none: a group has room for them only while it
-// needs it.
+// wants are those who wait for a connection of a host. Most hosts have none: each has room for them only while it needs
+// it.
 type wants[K comparable, C Conn] struct {
 	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
 	// one. A want for which no dial of its own is under way is also in unasked.
@@ -35,8 +35,20 @@ type wants[K comparable, C Conn] struct {
 }
 
 func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
-	g := &group[K, C]{pool: p, key: key, wants: p.nobody}
+	g := &group[K, C]{key: key}
+	g.own.pool, g.own.wants, g.own.solo[0] = p, p.nobody, g
 	g.all.kind, g.idle.kind, g.spare.kind = inAll, inGroup, inGroup
+	return g
+}
+
+// ensure returns the group of a key, which may be new.
+func (p *Pool[K, C]) ensure(key K) *group[K, C] {
+	g := p.groups[key]
+	if g == nil {
+		g = newGroup(p, key)
+		p.groups[key] = g
+		p.crowd = max(p.crowd, len(p.groups))
+	}
 	return g
 }
 
@@ -62,13 +74,13 @@ func newWants[K comparable, C Conn]() *wants[K, C] {
 
 func (ws *wants[K, C]) waiting() int { return ws.plain.len + ws.own.len }
 
-// heir is the oldest want that may have the connection.
-func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
-	plain := g.plain.first()
+// oldest is the oldest want that may have the connection.
+func (ws *wants[K, C]) oldest(e *entry[K, C]) *want[K, C] {
+	plain := ws.plain.first()
 	if e.used() && !e.shared() {
 		return plain
 	}
-	own := g.own.first()
+	own := ws.own.first()
 	for own != nil && !e.newTo(own) {
 		own = own.inQueue.next.owner
 	}
@@ -79,14 +91,36 @@ func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
 }
 
 // queue is the one of the two that a want with these terms waits in.
-func (g *group[K, C]) queue(terms *Terms) *list[want[K, C]] {
+func (ws *wants[K, C]) queue(terms *Terms) *list[want[K, C]] {
 	if terms.ownDial() {
-		return &g.own
+		return &ws.own
 	}
-	return &g.plain
+	return &ws.plain
 }
 
-// empty says that nothing is left to know of the key.
-func (g *group[K, C]) empty() bool {
-	return g.idle.len+g.active+g.dialing+g.waiting() == 0
+// heir is the oldest want that may have the connection: one for its key, or for a host that has that.
+func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
+	heir := g.own.oldest(e)
+	for _, h := range g.joined() {
+		if w := h.oldest(e); w != nil && h.lists(g) && (heir == nil || w.order < heir.order) {
+			heir = w
+		}
+	}
+	return heir
+}
+
+// joined are the hosts that have the key.
+func (g *group[K, C]) joined() []*host[K, C] {
+	if g.hosts == nil {
+		return nil
+	}
+	return *g.hosts
+}
+
+// empty says that the key has no connection.
+func (g *group[K, C]) empty() bool { return g.idle.len+g.active == 0 }
+
+// useless says that nothing is left to know of the key.
+func (g *group[K, C]) useless() bool {
+	return g.empty() && g.own.dialing+g.own.waiting() == 0 && g.hosts == nil
 }

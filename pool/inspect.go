@@ -56,6 +56,10 @@ func (p *Pool[K, C]) Drain(key K, reason Reason) int {
 	if g == nil {
 		return 0
 	}
+	return p.drain(g, reason)
+}
+
+func (p *Pool[K, C]) drain(g *group[K, C], reason Reason) int {
 	drained := 0
 	for e := g.all.first; e != nil; {
 		next := e.in[inAll].next

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // checkInvariants looks for a broken rule of doc.go in the pool's own books. It may be called at any moment at
@@ -19,19 +20,23 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 	checkIdle(p, broken)
 	sum := struct{ idle, active, dialing, waiting int }{}
 	for key, g := range p.groups {
-		if g.key != key || g.pool != p {
+		if g.key != key || g.own.pool != p {
 			broken("rule 1: the group of %v says it is that of %v", key, g.key)
 		}
-		if g.empty() {
+		if g.useless() {
 			broken("rule 8: %v is known and has nothing", key)
 		}
 		checkStack(p, g, broken)
-		checkWants(p, g, broken)
 		checkShared(g, broken)
 		sum.idle += g.idle.len
 		sum.active += g.active
-		sum.dialing += g.dialing
-		sum.waiting += g.waiting()
+	}
+	for _, h := range hostsOf(p) {
+		checkMembers(p, h, broken)
+		checkWants(p, h, broken)
+		checkCover(h, broken)
+		sum.dialing += h.dialing
+		sum.waiting += h.waiting()
 	}
 	if sum.idle != p.idle.len || sum.active != p.active || sum.dialing != p.dials.len || sum.waiting != p.waiting {
 		broken("rule 9: the groups add up to %+v, the pool says idle %d, active %d, dials %d, waiting %d",
@@ -39,6 +44,50 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 	}
 	checkTotals(p, broken)
 	return errors.Join(errs...)
+}
+
+// hostsOf are the hosts that the pool knows, those of single keys included.
+func hostsOf[K comparable, C Conn](p *Pool[K, C]) (hosts []*host[K, C]) {
+	for _, g := range p.groups {
+		hosts = append(hosts, &g.own)
+		for _, h := range g.joined() {
+			if !slices.Contains(hosts, h) {
+				hosts = append(hosts, h)
+			}
+		}
+	}
+	return hosts
+}
+
+// name says in a message which host it is.
+func (h *host[K, C]) name() (keys []K) {
+	for _, g := range h.allGroups() {
+		keys = append(keys, g.key)
+	}
+	return keys
+}
+
+// checkMembers looks at the groups of a Host, and at what idles at them together.
+func checkMembers[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken func(string, ...any)) {
+	if limit := p.config.MaxIdlePerKey; limit > 0 && h.idle() > limit {
+		broken("rule 6: %d connections of %v are idle, MaxIdlePerKey is %d", h.idle(), h.name(), limit)
+	}
+	if h.set == nil {
+		return
+	}
+	alive := h.dialing+h.waiting() > 0
+	for i, g := range h.set.groups {
+		if p.groups[g.key] != g || !slices.Contains(g.joined(), h) {
+			broken("rule 1: a host and the group of %v do not agree", g.key)
+		}
+		if i >= h.set.listed && g.empty() && h.dialing == 0 {
+			broken("rule 8: %v is listed no more and has nothing", g.key)
+		}
+		alive = alive || !g.empty()
+	}
+	if !alive || !h.set.known {
+		broken("rule 8: a host of %v is known and has nothing", h.name())
+	}
 }
 
 // checkIdle looks at the list of all idle connections and at the reaper.
@@ -98,66 +147,77 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 	if e != nil {
 		broken("rule 1: %v has an idle connection that the idle list does not have", g.key)
 	}
-	if g.idle.len > 0 && g.plain.len > 0 {
-		broken("rule 5: %d wants of %v wait while %d connections are idle", g.plain.len, g.key, g.idle.len)
+	if g.idle.len > 0 && plainWants(g) > 0 {
+		broken("rule 5: %d wants of %v wait while %d connections are idle", plainWants(g), g.key, g.idle.len)
 	}
 }
 
-// checkWants looks at the queues of one key.
-func checkWants[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
-	if (g.wants == p.nobody) != (g.waiting() == 0) || p.nobody.waiting()+p.nobody.unasked.len > 0 {
-		broken("rule 8: %d wants of %v wait among those of all keys, or room is kept for nobody", g.waiting(), g.key)
+// plainWants is the number of wants that any connection of the key would serve.
+func plainWants[K comparable, C Conn](g *group[K, C]) int {
+	n := g.own.plain.len
+	for _, h := range g.joined() {
+		if h.lists(g) {
+			n += h.plain.len
+		}
+	}
+	return n
+}
+
+// checkWants looks at the queues of one host.
+func checkWants[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken func(string, ...any)) {
+	if (h.wants == p.nobody) != (h.waiting() == 0) || p.nobody.waiting()+p.nobody.unasked.len > 0 {
+		broken("rule 8: %d wants of %v wait among those of all keys, or room is kept for nobody", h.waiting(), h.name())
 	}
 	unasked := 0
-	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
+	for _, queue := range []*list[want[K, C]]{&h.plain, &h.wants.own} {
 		n, last := 0, uint64(0)
 		for w := queue.first(); w != nil; w = w.inQueue.next.owner {
 			n++
 			if w.order <= last {
-				broken("rule 6: the wants of %v are not in their order", g.key)
+				broken("rule 6: the wants of %v are not in their order", h.name())
 			}
 			last = w.order
-			if w.settled || len(w.ready) > 0 || w.group != g || w.terms.ownDial() != (queue == &g.own) {
-				broken("rule 5: a want of %v is in the wrong queue", g.key)
+			if w.settled || len(w.ready) > 0 || w.host != h || w.terms.ownDial() != (queue == &h.wants.own) {
+				broken("rule 5: a want of %v is in the wrong queue", h.name())
 			}
 			if (w.dial == nil) != w.inUnasked.linked() || w.dial != nil && w.dial.want != w {
-				broken("rule 5: a want of %v and its dial do not agree", g.key)
+				broken("rule 5: a want of %v and its dial do not agree", h.name())
 			}
 			if w.dial == nil {
 				unasked++
 			}
 		}
 		if n != queue.len {
-			broken("rule 6: a queue of %v has %d wants and says %d", g.key, n, queue.len)
+			broken("rule 6: a queue of %v has %d wants and says %d", h.name(), n, queue.len)
 		}
 	}
-	if limit := p.config.MaxDialsPerKey; limit > 0 && g.dialing > limit {
-		broken("rule 6: %d dials for %v, MaxDialsPerKey is %d", g.dialing, g.key, limit)
+	if limit := p.config.MaxDialsPerKey; limit > 0 && h.dialing > limit {
+		broken("rule 6: %d dials for %v, MaxDialsPerKey is %d", h.dialing, h.name(), limit)
 	}
-	if unasked != g.unasked.len {
-		broken("rule 5: %d wants of %v have no dial, the list says %d", unasked, g.key, g.unasked.len)
+	if unasked != h.unasked.len {
+		broken("rule 5: %d wants of %v have no dial, the list says %d", unasked, h.name(), h.unasked.len)
 	}
-	checkUnasked(p, g, broken)
+	checkUnasked(p, h, broken)
 }
 
 // checkUnasked looks for wants that nobody would ever serve.
-func checkUnasked[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
+func checkUnasked[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken func(string, ...any)) {
 	last := uint64(0)
-	for w := g.unasked.first(); w != nil; w = w.inUnasked.next.owner {
+	for w := h.unasked.first(); w != nil; w = w.inUnasked.next.owner {
 		if w.order <= last || w.settled {
-			broken("rule 5: the wants of %v without a dial are not in their order", g.key)
+			broken("rule 5: the wants of %v without a dial are not in their order", h.name())
 		}
 		last = w.order
-		if w.terms.maxConns() > g.roof {
-			broken("rule 5: a want of %v could get higher than %d", g.key, g.roof)
+		if w.terms.maxConns() > h.roof {
+			broken("rule 5: a want of %v could get higher than %d", h.name(), h.roof)
 		}
-		if !g.covers(w) && !p.dialsFull(g) && g.active+g.dialing < w.terms.maxConns() {
-			broken("rule 5: a want of %v waits for nothing: %d active, %d dialing, %d idle, MaxConns %d",
-				g.key, g.active, g.dialing, g.idle.len, w.terms.MaxConns)
+		if !h.covers(w, h.shown()) && !p.dialsFull(h) && h.busy() < w.terms.maxConns() {
+			broken("rule 5: a want of %v waits for nothing: %d busy, %d dialing, %d idle, MaxConns %d",
+				h.name(), h.busy(), h.dialing, h.idle(), w.terms.MaxConns)
 		}
 	}
-	if asked := g.waiting() - g.unasked.len; g.dialing < asked {
-		broken("rule 5: %d dials for %v are fewer than the %d asked for", g.dialing, g.key, asked)
+	if asked := h.waiting() - h.unasked.len; h.dialing < asked {
+		broken("rule 5: %d dials for %v are fewer than the %d asked for", h.dialing, h.name(), asked)
 	}
 }
 
@@ -193,16 +253,15 @@ func checkShared[K comparable, C Conn](g *group[K, C], broken func(string, ...an
 		broken("rule 9: %v has %d connections, %d of them with room, and says %d idle, %d active, %d with room",
 			g.key, g.all.len, spare, g.idle.len, g.active, g.spare.len)
 	}
-	if spare > 0 && g.plain.len > 0 {
-		broken("rule 5: %d wants of %v wait while %d connections have room", g.plain.len, g.key, spare)
+	if spare > 0 && plainWants(g) > 0 {
+		broken("rule 5: %d wants of %v wait while %d connections have room", plainWants(g), g.key, spare)
 	}
-	checkCover(g, broken)
 }
 
 // checkCover counts the wants and their dials again.
-func checkCover[K comparable, C Conn](g *group[K, C], broken func(string, ...any)) {
+func checkCover[K comparable, C Conn](h *host[K, C], broken func(string, ...any)) {
 	covered, alone := 0, 0
-	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
+	for _, queue := range []*list[want[K, C]]{&h.plain, &h.wants.own} {
 		for w := queue.first(); w != nil; w = w.inQueue.next.owner {
 			if w.dial != nil && !w.dial.terms.Unpooled {
 				covered++
@@ -210,14 +269,14 @@ func checkCover[K comparable, C Conn](g *group[K, C], broken func(string, ...any
 			if w.terms.Unpooled {
 				alone++
 			}
-			if w.dial == nil && !g.mixed && !w.expects(g.unasked.first()) {
-				broken("rule 5: the wants of %v without a dial expect different things", g.key)
+			if w.dial == nil && !h.mixed && !w.expects(h.unasked.first()) {
+				broken("rule 5: the wants of %v without a dial expect different things", h.name())
 			}
 		}
 	}
-	if covered != g.covered || alone != g.alone {
+	if covered != h.covered || alone != h.alone {
 		broken("rule 5: %v counts %d dials for others and %d unpooled wants, they are %d and %d",
-			g.key, g.covered, g.alone, covered, alone)
+			h.name(), h.covered, h.alone, covered, alone)
 	}
 }
 

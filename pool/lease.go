@@ -66,7 +66,7 @@ func (l Lease[K, C]) Age() time.Duration {
 	if l.entry == nil {
 		return 0
 	}
-	return max(0, l.entry.group.pool.now()-l.entry.born)
+	return max(0, l.entry.group.own.pool.now()-l.entry.born)
 }
 
 // Miss returns why no idle connection was there to take, or "" if one was. For the Lease of a failed TryAcquire it
@@ -90,7 +90,7 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	if e == nil {
 		return
 	}
-	p := e.group.pool
+	p := e.group.own.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !l.underWay() {
@@ -113,7 +113,7 @@ func (l Lease[K, C]) Release() Reason {
 	if e.shared() || !e.unpooled { // an unpooled one is closed whatever a probe says
 		reason, owed = e.restOrProbe()
 	}
-	reason, ok := e.group.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason, owed)
+	reason, ok := e.group.own.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason, owed)
 	if !ok {
 		endedTwice("Release")
 	}
@@ -124,7 +124,7 @@ func (l Lease[K, C]) Release() Reason {
 // closed when those under way have ended. An empty reason is counted as ReasonUnspecified.
 func (l Lease[K, C]) Discard(reason Reason) {
 	e := l.end("Discard")
-	p := e.group.pool
+	p := e.group.own.pool
 	p.mu.Lock()
 	if !(claim[K, C]{entry: e, number: l.number}).drop() {
 		p.mu.Unlock()
@@ -142,7 +142,7 @@ func (l Lease[K, C]) Hijack() {
 		panic("pool: Hijack was called on a lease of a shared connection")
 	}
 	e := l.end("Hijack")
-	p := e.group.pool
+	p := e.group.own.pool
 	p.mu.Lock()
 	e.become(hijacked)
 	e.group.dismiss(e)

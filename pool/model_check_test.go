@@ -145,9 +145,10 @@ func (m *machine) checkStats(rt *rapid.T) {
 	}
 	keys := make(map[string]KeyStats)
 	for key := range ref.known {
+		own := ref.ask(key)
 		keys[key] = KeyStats{
-			Idle: ref.of(key, idle), Active: ref.of(key, active),
-			Dialing: ref.dialing(key), Waiting: len(ref.waiting(key)),
+			Idle: ref.of(own.keys, idle), Active: ref.of(own.keys, active),
+			Dialing: ref.dialing(own), Waiting: len(ref.waitingFor(own)),
 		}
 	}
 	got := m.world.pool.Stats()

@@ -21,6 +21,18 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 		{"anything goes", []int{0, 0, 1, 2, 3, -1}, choices{
 			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 0, 1, 3}, expect: []int{0},
 		}},
+		{"hosts, anything goes", []int{0, 0, 1, 2, 3, -1}, choices{
+			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 0, 1, 3}, expect: []int{0},
+			names: []string{"x", "x", "y", "a", "b"},
+		}},
+		{"one host", []int{0, 0, 2}, choices{
+			maxConns: []int{2, 2, 3}, reuse: []int{0}, expect: []int{0}, names: []string{"x"},
+		}},
+		{"hosts, some shared", []int{0, 0, 1, 2, 3, -1}, choices{
+			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 0, 1, 3},
+			expect: []int{0, 1, 2, 3, 100, ExpectUnknown}, capacity: []int{exclusive, 0, 1, 2, 3, 100},
+			names: []string{"x", "x", "y", "a", "b"},
+		}},
 		{"hardly a limit", []int{0}, choices{maxConns: []int{0, 0, 0, 4}, reuse: []int{0}, expect: []int{0}}},
 		{"few idle", []int{1, 2, 3}, choices{maxConns: []int{0}, reuse: []int{0, 4}, expect: []int{0}}},
 		{"one connection", []int{0, 1}, choices{maxConns: []int{1}, reuse: []int{0, 2}, expect: []int{0}}},
@@ -47,6 +59,9 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 				var failure any
 				synctest.Test(t, func(t *testing.T) {
 					defer func() { failure = recover() }() // rapid wants it on its own goroutine
+					if test.names == nil {
+						test.names = []string{"a", "a", "b", "c"}
+					}
 					m := newMachine(rt, test.limits, test.choices)
 					defer m.finish()
 					rt.Repeat(m.actions())
@@ -62,7 +77,8 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 // choices are what to draw Terms and connections from.
 type choices struct {
 	maxConns, reuse, expect []int
-	capacity                []int // of connections; none: all are exclusive
+	capacity                []int    // of connections; none: all are exclusive
+	names                   []string // whom to ask; none: keys
 }
 
 // exclusive is the capacity of a connection that is not shared.
@@ -90,6 +106,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		actions[fmt.Sprint("tryAcquire", i)] = m.tryAcquire
 		actions[fmt.Sprint("release", i)] = m.release
 		actions[fmt.Sprint("dialed", i)] = m.dialed
+	}
+	if slices.Contains(m.names, "x") {
+		actions["setKeys"], actions["drainUnlisted"] = m.setKeys, m.drainUnlisted
 	}
 	return actions
 }
@@ -126,10 +145,18 @@ func newMachine(rt *rapid.T, limited []int, choices choices) *machine {
 		choices: choices,
 		world:   newWorld(rt, cfg),
 		ref: &reference{
-			config: cfg, known: make(map[string]bool), share: make(map[string]int), misses: make(map[Miss]uint64),
+			config: cfg, known: make(map[string]bool), share: make(map[string]int), lessons: make(map[string]int),
+			asks: make(map[string]*refAsk), misses: make(map[Miss]uint64),
 		},
 		calls: make(map[*refWant]*call),
 		conns: make(map[*refConn]*fakeConn),
+	}
+	for name, keys := range map[string][]string{"x": {"a", "b"}, "y": {"b", "c"}} {
+		m.ref.asks[name] = &refAsk{keys: keys, named: true}
+		m.world.hosts[name] = m.world.pool.NewHost(keys, nil)
+	}
+	for _, key := range []string{"a", "b", "c"} {
+		m.ref.ask(key)
 	}
 	m.world.pool.draw = func() time.Duration { return m.jitter }
 	return m
@@ -141,6 +168,11 @@ func (m *machine) finish() {
 		down.cancel(errGaveUp)
 	}
 	m.world.end()
+}
+
+// drawName draws whom to ask: a key, or a host.
+func (m *machine) drawName(rt *rapid.T) string {
+	return rapid.SampledFrom(m.names).Draw(rt, "name")
 }
 
 func drawKey(rt *rapid.T) string {
@@ -185,17 +217,17 @@ func (m *machine) in(states ...state) (conns []*refConn) {
 }
 
 func (m *machine) acquire(rt *rapid.T) {
-	key, terms := drawKey(rt), m.drawTerms(rt)
+	name, terms := m.drawName(rt), m.drawTerms(rt)
 	terms.Missed = rapid.SampledFrom(misses[:]).Draw(rt, "Missed")
 	m.ids++
-	w := m.ref.acquire(m.ids, key, terms)
-	m.calls[w] = m.world.acquireAs(m.ids, key, terms)
+	w := m.ref.acquire(m.ids, m.ref.ask(name), terms)
+	m.calls[w] = m.world.acquireAs(m.ids, name, terms)
 }
 
 func (m *machine) tryAcquire(rt *rapid.T) {
-	key, terms := drawKey(rt), m.drawTerms(rt)
-	c, miss := m.ref.tryAcquire(key, terms)
-	lease, ok := m.world.tryAcquire(key, terms)
+	name, terms := m.drawName(rt), m.drawTerms(rt)
+	c, miss := m.ref.tryAcquire(m.ref.ask(name), terms)
+	lease, ok := m.world.tryAcquire(name, terms)
 	if ok != (c != nil) || lease.Valid() != ok || lease.Miss() != miss {
 		rt.Fatalf("TryAcquire: %v, miss %q; want conn %+v, miss %q", ok, lease.Miss(), c, miss)
 	}
@@ -244,7 +276,11 @@ func (m *machine) dialed(rt *rapid.T) {
 	c.private = rapid.IntRange(0, 9).Draw(rt, "private") == 7
 	conn.private = c.private
 	m.conns[c] = conn
-	m.ref.landed(d, c, nil)
+	conn.key = d.ask.keys[0]
+	if d.ask.named {
+		conn.key = rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "key")
+	}
+	m.ref.landed(d, conn.key, c, nil)
 	m.world.finish(fake, func() (*fakeConn, error) { return conn, nil })
 }
 
@@ -256,7 +292,7 @@ func (m *machine) dialFails(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "panic") {
 		end = func() (*fakeConn, error) { panic(err) }
 	}
-	m.ref.landed(d, nil, err)
+	m.ref.landed(d, "", nil, err)
 	m.world.finish(fake, end)
 }
 
@@ -278,6 +314,20 @@ func (m *machine) resize(rt *rapid.T) {
 	capacity := rapid.SampledFrom([]int{-1, 0, 1, 2, 3, 5, 100}).Draw(rt, "capacity")
 	m.ref.resize(c, capacity)
 	m.conns[c].resize(capacity)
+}
+
+func (m *machine) setKeys(rt *rapid.T) {
+	name := rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "host")
+	keys := rapid.SampledFrom([][]string{{"a"}, {"b"}, {"a", "b"}, {"b", "c"}, {"c", "a"}, {"a", "b", "c"}}).Draw(rt, "keys")
+	m.ref.setKeys(m.ref.ask(name), keys)
+	m.world.hosts[name].SetKeys(keys)
+}
+
+func (m *machine) drainUnlisted(rt *rapid.T) {
+	key := drawKey(rt)
+	if got, want := m.world.hosts["x"].DrainUnlisted(key, "unlisted"), m.ref.drainUnlisted(key, "unlisted"); got != want {
+		rt.Fatalf("DrainUnlisted(%q): %d connections, want %d", key, got, want)
+	}
 }
 
 func (m *machine) drain(rt *rapid.T) {

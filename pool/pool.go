@@ -90,6 +90,8 @@ type Pool[K comparable, C Conn] struct {
 	dials     list[dial[K, C]] // under way
 	waiting   int              // wants
 	joined    uint64           // wants so far: the order of their coming
+	lessons   uint32           // what connections have shown of their capacity so far: the order of it
+	visits    uint64           // see host.reserved
 	closing   int              // closed entries whose Close or OnClose has not returned
 	closeIdle bool             // CloseIdle was called, and nothing asked for since
 	keepNone  bool             // one-way: KeepNone or Shutdown was called
@@ -134,12 +136,16 @@ func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 // an Acquire that follows does. The Lease that it returns with false leases nothing, but its Miss tells what was
 // found: MissStale or MissExpired, or "" where no connection could be tried. Terms has a field to pass that on in.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
-	r := request[C]{terms: &terms, start: p.now()}
-	c, _, _ := p.checkout(key, &r)
+	return p.tryAcquire(asked[K, C]{key: key}, &terms)
+}
+
+func (p *Pool[K, C]) tryAcquire(at asked[K, C], terms *Terms) (Lease[K, C], bool) {
+	r := request[K, C]{terms: terms, start: p.now()}
+	c, _, _ := p.checkout(at, &r)
 	if c.entry == nil {
 		return Lease[K, C]{found: r.found}, false
 	}
-	return c.begin(&terms, hit, r.rested), true
+	return c.begin(terms, hit, r.rested), true
 }
 
 // Acquire leases a connection: an idle one or a place on a shared one if there is one, else the first of two to come:
@@ -150,16 +156,20 @@ func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 // dial that this call asked for, and an error that wraps ErrRetired when that dial's connection retired at once.
 // A Dialer that panics makes an error that names the panic's value, and wraps it if it is an error.
 func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms Terms) (Lease[K, C], error) {
-	if ctx.Err() != nil {
-		return Lease[K, C]{}, context.Cause(ctx)
+	return p.acquire(asked[K, C]{key: key}, &caller[K, C]{ctx: ctx, dialer: dialer}, &terms)
+}
+
+func (p *Pool[K, C]) acquire(at asked[K, C], by *caller[K, C], terms *Terms) (Lease[K, C], error) {
+	if by.ctx.Err() != nil {
+		return Lease[K, C]{}, context.Cause(by.ctx)
 	}
-	r := request[C]{terms: &terms, start: p.now(), caller: &caller[C]{ctx, dialer}}
-	c, w, err := p.checkout(key, &r)
+	r := request[K, C]{terms: terms, start: p.now(), caller: by}
+	c, w, err := p.checkout(at, &r)
 	switch {
 	case err != nil:
 		return Lease[K, C]{}, err
 	case c.entry != nil:
-		return c.begin(&terms, hit, r.rested), nil
+		return c.begin(terms, hit, r.rested), nil
 	default:
 		return p.await(w, &r)
 	}
@@ -168,10 +178,10 @@ func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms
 // checkout takes the most recently released idle connection that passes its probe, or else a place on one that is
 // shared. Where there is none, it returns the want that has joined the queue, if the request is one that waits. What
 // has failed its probe is closed in one step with looking on, so that no connection comes back unnoticed in between.
-func (p *Pool[K, C]) checkout(key K, r *request[C]) (c claim[K, C], w *want[K, C], err error) {
+func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (c claim[K, C], w *want[K, C], err error) {
 	p.mu.Lock()
 	for {
-		c, w, err = p.choose(key, r)
+		c, w, err = p.choose(at, r)
 		p.unlock()
 		if c.entry == nil {
 			return c, w, err
@@ -189,43 +199,68 @@ func (p *Pool[K, C]) checkout(key K, r *request[C]) (c claim[K, C], w *want[K, C
 }
 
 // choose takes the next candidate, or else lets the request join the queue. It is called with the lock held.
-func (p *Pool[K, C]) choose(key K, r *request[C]) (c claim[K, C], w *want[K, C], err error) {
-	g := p.groups[key]
+func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w *want[K, C], err error) {
+	h := p.hostOf(at)
 	if p.closed {
-		if g != nil {
-			p.tend(g)
+		if h != nil {
+			p.tendHost(h)
 		}
 		return c, nil, ErrClosed
 	}
 	p.closeIdle = false
-	c = p.candidate(g, r)
-	if c.entry != nil && r.found != stale {
+	if h != nil {
+		c = p.candidate(h, r)
+	}
+	if c.entry != nil && r.found == hit { // otherwise something was closed
 		return c, nil, nil
 	}
 	if c.entry == nil && r.caller != nil {
-		if w, err = p.join(g, key, r); w != nil {
-			g = w.group
+		if w, err = p.join(at, h, r); w != nil {
+			h = w.host
 		}
 	}
-	if g != nil {
-		p.tend(g)
+	if h != nil {
+		p.tendHost(h)
 	}
 	return c, w, err
 }
 
-// candidate takes the first idle connection of the group that is not spent, and closes those before it. Where none
-// idles it takes a place on the shared connection that has the fewest leases.
-func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C]) claim[K, C] {
-	if g == nil || r.terms.ownDial() {
+// hostOf is who is asked, or nil where there is nothing of that yet.
+func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
+	named := at.host
+	if named == nil {
+		if g := p.groups[at.key]; g != nil {
+			return &g.own
+		}
+		return nil
+	}
+	if !named.set.known {
+		for _, key := range named.set.keys {
+			if p.groups[key] != nil { // others have connections to it
+				named.join()
+				break
+			}
+		}
+	}
+	if !named.set.known {
+		return nil
+	}
+	return &named.host
+}
+
+// candidate takes the connection of the host that was released last and is not spent, and closes those that are. Where
+// none idles it takes a place on the shared connection that has the fewest leases.
+func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
+	if r.terms.ownDial() {
 		return claim[K, C]{}
 	}
-	for e := g.idle.first; e != nil; e = g.idle.first {
+	for e := h.latestIdle(); e != nil; e = h.latestIdle() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
 			p.unpark(e)
 			e.become(active)
 			p.active++
-			g.active++
+			e.group.active++
 			r.rested = r.start - e.idleSince
 			if e.shared() {
 				return e.take(r.terms)
@@ -235,15 +270,12 @@ func (p *Pool[K, C]) candidate(g *group[K, C], r *request[C]) claim[K, C] {
 		p.close(e, reason)
 		r.found = max(r.found, expired)
 	}
-	if g.spare.len == 0 {
-		return claim[K, C]{}
-	}
-	return p.place(g, r)
+	return p.place(h, r)
 }
 
 // place takes a place on the shared connection that has the fewest leases, and retires those before it that are spent.
-func (p *Pool[K, C]) place(g *group[K, C], r *request[C]) claim[K, C] {
-	for e := g.leastLoaded(); e != nil; e = g.leastLoaded() {
+func (p *Pool[K, C]) place(h *host[K, C], r *request[K, C]) claim[K, C] {
+	for e := h.leastLoaded(); e != nil; e = h.leastLoaded() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
 			r.rested = 0
@@ -318,17 +350,26 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	}
 }
 
-// shut sends the group's wants away and closes its idle connections.
+// shut sends the wants of the group and of its hosts away, and closes its idle connections.
 func (p *Pool[K, C]) shut(g *group[K, C]) {
-	for _, queue := range []*list[want[K, C]]{&g.plain, &g.own} {
-		for w := queue.first(); w != nil; w = queue.first() {
-			p.deliver(w, delivery[K, C]{err: ErrClosed})
-		}
+	p.sendAway(&g.own)
+	for _, h := range g.joined() {
+		p.sendAway(h)
 	}
 	for e := g.idle.last; e != nil; e = g.idle.last {
 		p.close(e, ReasonShutdown)
 	}
 	p.tend(g)
+}
+
+func (p *Pool[K, C]) sendAway(h *host[K, C]) {
+	for h.waiting() > 0 {
+		w := h.plain.first()
+		if w == nil {
+			w = h.wants.own.first()
+		}
+		p.deliver(w, delivery[K, C]{err: ErrClosed})
+	}
 }
 
 // signal wakes Shutdown when there is nothing left to wait for.

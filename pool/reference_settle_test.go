@@ -40,7 +40,7 @@ func (m *reference) pass(c *refConn, asker *refWant) Reason {
 				heir = w
 			}
 		}
-		if asker == nil && m.owesRoom(c, heir) {
+		if asker == nil && len(m.waiting(c.key)) > 0 && m.owesRoom(c, heir) {
 			return ReasonMakeRoom
 		}
 		if heir == nil {
@@ -67,21 +67,29 @@ func (m *reference) pass(c *refConn, asker *refWant) Reason {
 }
 
 func (m *reference) owesRoom(c *refConn, heir *refWant) bool {
-	key, owed, leaving := c.key, 0, 0
+	for _, ask := range m.asks {
+		if m.owesRoomTo(ask, c, heir) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *reference) owesRoomTo(ask *refAsk, c *refConn, heir *refWant) bool {
+	if ask.named && !ask.known || !slices.Contains(ask.all(), c.key) || m.dialing(ask) >= limit(m.config.MaxDialsPerKey) {
+		return false
+	}
+	owed, leaving := 0, 0
 	for _, other := range m.conns {
-		if other.key == key && other.state == active && other.shares && other.retired != "" {
+		if slices.Contains(ask.all(), other.key) && other.state == active && other.shares && other.retired != "" {
 			leaving++
 		}
 	}
-	for _, w := range m.waiting(key) {
-		if w == heir || m.dialing(key) >= limit(m.config.MaxDialsPerKey) {
+	for _, w := range m.waitingFor(ask) {
+		if heir != nil && w.order >= heir.order {
 			return false
 		}
-		if w.dial != nil {
-			continue
-		}
-		needsOwn := w.terms.Fresh || w.terms.Unpooled
-		if needsOwn && !m.covers(w) && m.of(key, active)+m.dialing(key) == limit(w.terms.MaxConns) {
+		if w.dial == nil && !m.covers(w) && m.busy(ask) == limit(w.terms.MaxConns) {
 			owed++
 		}
 		if owed > 0 && (c.leases == 0 || owed > leaving) {
@@ -103,8 +111,12 @@ func (m *reference) park(c *refConn) Reason {
 		return ReasonKeyIdleLimit
 	case m.config.MaxIdle < 0:
 		return ReasonIdleLimit
-	case m.of(c.key, idle) >= limit(m.config.MaxIdlePerKey):
-		return ReasonKeyIdleLimit
+	}
+	for _, ask := range m.asks {
+		counts := slices.Contains(ask.all(), c.key) && (ask.known || !ask.named)
+		if counts && m.idleOf(ask) >= limit(m.config.MaxIdlePerKey) {
+			return ReasonKeyIdleLimit
+		}
 	}
 	if len(m.idle) >= limit(m.config.MaxIdle) {
 		m.close(m.idle[0], ReasonIdleLimit)
@@ -125,37 +137,49 @@ func (m *reference) hasRoom(key string, other *refConn) bool {
 	})
 }
 
-func (m *reference) oldest(key string) *refConn {
-	i := slices.IndexFunc(m.idle, func(c *refConn) bool { return c.key == key })
-	return m.idle[i]
+// oldest is the idle connection that goes first: to a key that is listed no more, and released longest ago.
+func (m *reference) oldest(ask *refAsk) *refConn {
+	for _, keys := range [][]string{ask.old, ask.keys} {
+		for _, c := range m.idle {
+			if slices.Contains(keys, c.key) {
+				return c
+			}
+		}
+	}
+	return nil
 }
 
 // tend starts the dials that are due, and forgets keys.
 func (m *reference) tend() {
-	for _, w := range slices.Clone(m.wants) {
-		busy := m.of(w.key, active) + m.dialing(w.key)
-		if w.dial != nil || m.covers(w) || m.dialing(w.key) >= limit(m.config.MaxDialsPerKey) ||
-			busy >= limit(w.terms.MaxConns) {
-			continue
-		}
-		for busy+m.of(w.key, idle) >= limit(w.terms.MaxConns) {
-			m.close(m.oldest(w.key), ReasonMakeRoom)
-		}
-		w.dial = &refDial{key: w.key, id: w.id, want: w, terms: w.terms, order: m.order}
-		m.dials = append(m.dials, w.dial)
-		m.begun++
-	}
-	for key := range m.known {
-		if m.of(key, idle)+m.of(key, active)+m.dialing(key)+len(m.waiting(key)) == 0 {
-			delete(m.known, key)
-			delete(m.share, key)
-			m.forgets = append(m.forgets, key)
-		}
+	m.startDials()
+	for m.tidy() {
+		m.startDials()
 	}
 }
 
-// landed ends a dial, with a connection or an error.
-func (m *reference) landed(d *refDial, c *refConn, err error) {
+func (m *reference) startDials() {
+	for _, w := range slices.Clone(m.wants) {
+		if w.dial != nil || m.covers(w) || m.dialing(w.ask) >= limit(m.config.MaxDialsPerKey) ||
+			m.busy(w.ask) >= limit(w.terms.MaxConns) {
+			continue
+		}
+		for m.busy(w.ask)+m.idleOf(w.ask) >= limit(w.terms.MaxConns) {
+			m.close(m.oldest(w.ask), ReasonMakeRoom)
+		}
+		w.dial = &refDial{ask: w.ask, id: w.id, want: w, terms: w.terms, order: m.order}
+		m.dials = append(m.dials, w.dial)
+		m.begun++
+	}
+}
+
+// landed ends a dial, with a connection to a key or an error.
+func (m *reference) landed(d *refDial, key string, c *refConn, err error) {
+	if err == nil {
+		m.known[key] = true
+		if !slices.Contains(d.ask.all(), key) {
+			d.ask.old = append(d.ask.old, key)
+		}
+	}
 	m.dials = slices.DeleteFunc(m.dials, func(other *refDial) bool { return other == d })
 	d.landed = true
 	asker := d.want
@@ -165,7 +189,7 @@ func (m *reference) landed(d *refDial, c *refConn, err error) {
 	if err != nil {
 		m.failed++
 	} else {
-		c.key, c.state, c.born, c.order = d.key, active, m.now, d.order
+		c.key, c.state, c.born, c.order = key, active, m.now, d.order
 		c.maxUses, c.expires = math.MaxInt32, never
 		c.bind(d.terms)
 		if c.shares {

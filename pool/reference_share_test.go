@@ -42,10 +42,12 @@ func (m *reference) list(c *refConn) {
 	}
 }
 
-func (m *reference) leastLoaded(key string) (least *refConn) {
-	for _, c := range m.spare {
-		if c.key == key && (least == nil || c.leases < least.leases) {
-			least = c
+func (m *reference) leastLoaded(ask *refAsk) (least *refConn) {
+	for _, key := range ask.keys {
+		for _, c := range m.spare {
+			if c.key == key && (least == nil || c.leases < least.leases) {
+				least = c
+			}
 		}
 	}
 	return least
@@ -98,17 +100,21 @@ func (m *reference) learn(c *refConn) {
 		m.share[c.key] = 1
 	} else if c.capacity > 0 && c.retired == "" {
 		m.share[c.key] = c.capacity
+	} else {
+		return
 	}
+	m.lesson++
+	m.lessons[c.key] = m.lesson
 }
 
 // covers says that enough dials are under way to serve everybody, this want included.
 func (m *reference) covers(w *refWant) bool {
 	expect := w.terms.Expect
-	if m.share[w.key] > 0 {
-		expect = m.share[w.key]
+	if share := m.shown(w.ask); share > 0 {
+		expect = share
 	}
 	dials, others := 0, 0
-	for _, other := range m.waiting(w.key) {
+	for _, other := range m.waitingFor(w.ask) {
 		if other.dial != nil && !other.dial.terms.Unpooled {
 			dials++
 		}
@@ -127,10 +133,10 @@ func (m *reference) covers(w *refWant) bool {
 
 // adopt gives the dial to the oldest want that may use what it brings and has no dial.
 func (m *reference) adopt(d *refDial) {
-	if d.terms.Unpooled || m.share[d.key] <= 1 {
+	if d.terms.Unpooled || m.shown(d.ask) <= 1 {
 		return
 	}
-	for _, w := range m.waiting(d.key) {
+	for _, w := range m.waitingFor(d.ask) {
 		if w.dial == nil && !w.terms.Unpooled {
 			w.dial, d.want, d.adopted = d, w, true
 			return

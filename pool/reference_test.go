@@ -19,6 +19,9 @@ type reference struct {
 	order   int        // of wants
 	known   map[string]bool
 	share   map[string]int // the capacity that the latest connection of a key has shown
+	lessons map[string]int // when that was
+	lesson  int
+	asks    map[string]*refAsk // single keys, and hosts, by name
 	forgets []string
 	misses  map[Miss]uint64
 	hits    uint64
@@ -51,7 +54,7 @@ type refConn struct {
 
 type refWant struct {
 	id    int
-	key   string
+	ask   *refAsk
 	terms Terms
 	order int
 	start time.Duration
@@ -64,7 +67,7 @@ type refWant struct {
 }
 
 type refDial struct {
-	key   string
+	ask   *refAsk
 	id    int // of the want that asked
 	want  *refWant
 	terms Terms
@@ -75,27 +78,39 @@ type refDial struct {
 
 const never time.Duration = 1 << 60
 
-func (m *reference) of(key string, s state) (n int) {
+func (m *reference) of(keys []string, s state) (n int) {
 	for _, c := range m.conns {
-		if c.key == key && c.state == s {
+		if slices.Contains(keys, c.key) && c.state == s {
 			n++
 		}
 	}
 	return n
 }
 
-func (m *reference) dialing(key string) (n int) {
+// dialing are the dials that one asked for.
+func (m *reference) dialing(ask *refAsk) (n int) {
 	for _, d := range m.dials {
-		if d.key == key {
+		if d.ask == ask {
 			n++
 		}
 	}
 	return n
 }
 
+// waiting are the wants that may be served by a connection of the key.
 func (m *reference) waiting(key string) (wants []*refWant) {
 	for _, w := range m.wants {
-		if w.key == key {
+		if slices.Contains(w.ask.keys, key) {
+			wants = append(wants, w)
+		}
+	}
+	return wants
+}
+
+// waitingFor are the wants of one who is asked.
+func (m *reference) waitingFor(ask *refAsk) (wants []*refWant) {
+	for _, w := range m.wants {
+		if w.ask == ask {
 			wants = append(wants, w)
 		}
 	}
@@ -154,17 +169,17 @@ func (m *reference) close(c *refConn, why Reason) {
 }
 
 // checkout is the first half of every acquire.
-func (m *reference) checkout(key string, terms Terms) (*refConn, Miss) {
+func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 	m.closeIdle = false
 	miss := Miss("")
 	for !terms.Fresh && !terms.Unpooled {
 		at := -1
 		for i, c := range m.idle {
-			if c.key == key {
+			if slices.Contains(ask.keys, c.key) {
 				at = i
 			}
 		}
-		c := m.leastLoaded(key)
+		c := m.leastLoaded(ask)
 		if at >= 0 {
 			c = m.idle[at]
 		}
@@ -197,39 +212,43 @@ func (m *reference) checkout(key string, terms Terms) (*refConn, Miss) {
 	return nil, miss
 }
 
-func (m *reference) tryAcquire(key string, terms Terms) (*refConn, Miss) {
+func (m *reference) tryAcquire(ask *refAsk, terms Terms) (*refConn, Miss) {
+	m.meet(ask)
 	if m.closed {
+		m.tend()
 		return nil, ""
 	}
-	c, miss := m.checkout(key, terms)
+	c, miss := m.checkout(ask, terms)
 	m.tend()
 	return c, miss
 }
 
 // acquire returns a want that may be settled already.
-func (m *reference) acquire(id int, key string, terms Terms) *refWant {
-	w := &refWant{id: id, key: key, terms: terms, start: m.now}
+func (m *reference) acquire(id int, ask *refAsk, terms Terms) *refWant {
+	w := &refWant{id: id, ask: ask, terms: terms, start: m.now}
+	m.meet(ask)
 	if m.closed {
+		m.tend()
 		w.err = ErrClosed
 		return w
 	}
-	c, miss := m.checkout(key, terms)
+	c, miss := m.checkout(ask, terms)
 	if c != nil {
 		w.conn, w.uses = c, c.uses-1
 		return w
 	}
-	miss = m.mostTelling(key, terms, miss)
+	miss = m.mostTelling(ask, terms, miss)
 	m.misses[miss]++
 	m.order++
 	w.order, w.miss = m.order, miss
 	m.wants = append(m.wants, w)
-	m.known[key] = true
+	m.introduce(ask)
 	m.tend()
 	return w
 }
 
 // mostTelling is the reason of a miss, where found is what the checkout has met.
-func (m *reference) mostTelling(key string, terms Terms, found Miss) Miss {
+func (m *reference) mostTelling(ask *refAsk, terms Terms, found Miss) Miss {
 	switch {
 	case terms.Fresh:
 		return MissFresh
@@ -239,7 +258,7 @@ func (m *reference) mostTelling(key string, terms Terms, found Miss) Miss {
 		return MissStale
 	case found == MissExpired || terms.Missed == MissExpired:
 		return MissExpired
-	case m.of(key, active) > 0 || terms.Missed == MissBusy:
+	case m.of(ask.keys, active) > 0 || terms.Missed == MissBusy:
 		return MissBusy
 	default:
 		return MissCold

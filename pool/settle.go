@@ -2,6 +2,7 @@ package pool
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -10,6 +11,7 @@ type after[K comparable, C Conn] struct {
 	closes    []doomed[K, C]
 	dials     []*dial[K, C]
 	forgotten []K
+	hosts     []func() // of the hosts that are forgotten
 }
 
 type doomed[K comparable, C Conn] struct {
@@ -35,7 +37,9 @@ func (p *Pool[K, C]) decided() after[K, C] {
 	return todo
 }
 
-func (a *after[K, C]) nothing() bool { return len(a.closes)+len(a.dials)+len(a.forgotten) == 0 }
+func (a *after[K, C]) nothing() bool {
+	return len(a.closes)+len(a.dials)+len(a.forgotten)+len(a.hosts) == 0
+}
 
 // act begins with the closes, so that a dial finds the room that they make. The lock is not held.
 func (p *Pool[K, C]) act(todo *after[K, C]) {
@@ -49,6 +53,9 @@ func (p *Pool[K, C]) act(todo *after[K, C]) {
 		for _, key := range todo.forgotten {
 			hook(key)
 		}
+	}
+	for _, forgotten := range todo.hosts {
+		forgotten()
 	}
 }
 
@@ -120,7 +127,7 @@ func (p *Pool[K, C]) settle(
 // pass hands the connection to its asker, else to its heir, or to as many heirs as a shared one has room for, or to
 // idle, or says why it can do neither.
 func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
-	for e.group.waiting() > 0 && e.room() {
+	for (asker != nil || e.group.wanted()) && e.room() {
 		heir := asker
 		if asker == nil {
 			heir = e.group.heir(e)
@@ -166,16 +173,28 @@ func (p *Pool[K, C]) end(e *entry[K, C], reason Reason) {
 // connections of a key at its MaxConns would keep that want waiting for ever. One that others still share is drained
 // only if those that are on their way out are not enough: else a single want would empty the whole key.
 func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
-	g := e.group
-	if p.dialsFull(g) {
+	if p.owesRoomTo(&e.group.own, e, heir) {
+		return true
+	}
+	for _, h := range e.group.joined() {
+		if p.owesRoomTo(h, e, heir) {
+			return true
+		}
+	}
+	return false
+}
+
+// owesRoomTo looks at the wants of one host.
+func (p *Pool[K, C]) owesRoomTo(h *host[K, C], e *entry[K, C], heir *want[K, C]) bool {
+	if h.unasked.len == 0 || p.dialsFull(h) {
 		return false
 	}
-	owed := 0
-	for w := g.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
-		if g.active+g.dialing != w.terms.maxConns() || g.covers(w) {
+	owed, busy, share := 0, h.busy(), h.shown()
+	for w := h.unasked.first(); w != nil && (heir == nil || w.order < heir.order); w = w.inUnasked.next.owner {
+		if busy != w.terms.maxConns() || h.covers(w, share) {
 			continue
 		}
-		if owed++; e.load() == 0 || owed > g.leaving() {
+		if owed++; e.load() == 0 || owed > h.leaving() {
 			return true
 		}
 	}
@@ -210,7 +229,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		return ReasonKeyIdleLimit
 	case total < 0:
 		return ReasonIdleLimit
-	case perKey > 0 && g.idle.len >= perKey:
+	case perKey > 0 && g.mostIdle() >= perKey:
 		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
 	}
 	for total > 0 && p.idle.len >= total { // more than one, if the limit has been lowered
@@ -264,20 +283,62 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	p.todo.closes = append(p.todo.closes, doomed[K, C]{e, reason})
 }
 
-// tend leaves a group in order after any change that could have made room for a dial, or left nothing.
+// tend leaves a group, and the hosts that have it, in order after any change that could have made room for a dial, or
+// left nothing.
 func (p *Pool[K, C]) tend(g *group[K, C]) {
-	if g.unasked.len > 0 {
+	if g.hosts != nil {
+		p.tendAll(g)
+	} else if g.own.unasked.len > 0 {
 		p.startDials(g)
 	}
-	if g.empty() && p.groups[g.key] == g {
-		p.forget(g)
-		p.todo.forgotten = append(p.todo.forgotten, g.key)
-	}
+	p.forgetUseless(g)
 	if p.reaper.timed == 0 {
 		p.disarm()
 	}
 	if p.closed {
 		p.signal()
+	}
+}
+
+// tendHost does so after a change that concerns all groups of the host: those who share one of them count its dials.
+func (p *Pool[K, C]) tendHost(h *host[K, C]) {
+	if h.set == nil {
+		p.tend(h.solo[0])
+		return
+	}
+	groups := slices.Clone(h.set.groups)
+	p.tendAll(groups...)
+	for _, g := range groups {
+		p.tend(g)
+	}
+}
+
+// tendAll does so for the hosts that have one of the groups. One that lets go of a group counts less than before, and may
+// have room for a dial again.
+func (p *Pool[K, C]) tendAll(groups ...*group[K, C]) {
+	for len(groups) > 0 {
+		closed := p.startDials(groups...)
+		var again []*group[K, C]
+		for _, g := range append(closed, groups...) {
+			for i := len(g.joined()) - 1; i >= 0; i-- { // from behind, as this shortens the list
+				h := g.joined()[i]
+				useless, alive := h.tidy()
+				for _, g := range useless {
+					p.forgetUseless(g)
+				}
+				if alive {
+					again = append(again, h.set.groups...)
+				}
+			}
+		}
+		groups = again
+	}
+}
+
+func (p *Pool[K, C]) forgetUseless(g *group[K, C]) {
+	if g.useless() && p.groups[g.key] == g {
+		p.forget(g)
+		p.todo.forgotten = append(p.todo.forgotten, g.key)
 	}
 }
 

@@ -1,6 +1,9 @@
 package pool
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // This file is what sharing adds: a connection that is a Sharer serves as many leases at once as it says. Each
 // holds a claim on it, and the connection is active as long as there is one.
@@ -135,7 +138,7 @@ func (e *entry[K, C]) surplus() bool {
 	return false
 }
 
-// leastLoaded is the shared connection with room that has the fewest leases, or nil.
+// leastLoaded is the shared connection of the key with room that has the fewest leases, or nil.
 func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	least := g.spare.first
 	for e := least; e != nil; e = e.in[inGroup].next {
@@ -172,7 +175,7 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	p.mu.Lock()
 	e.capacity, e.resized = capacity, true
 	if e.state == idle || e.state == active {
-		e.group.learn(e)
+		p.learn(e)
 		switch {
 		case e.state == idle && capacity <= 0:
 			p.close(e, ReasonNoCapacity)
@@ -184,24 +187,29 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	p.unlock()
 }
 
-// admit notes a connection that has just been opened, and what it shows of its key.
-func (g *group[K, C]) admit(e *entry[K, C], joined uint64) {
-	g.all.pushBack(e)
+// enroll notes a connection that has just been opened, and what it shows of its key.
+func (p *Pool[K, C]) enroll(e *entry[K, C]) {
+	e.group.all.pushBack(e)
 	if e.shared() {
-		e.order = joined
+		e.order = p.joined
 	}
-	g.learn(e)
+	p.learn(e)
 }
 
 // learn takes the connection for an example of those to come. One that is retired or has no capacity is none: it says
 // that it takes no more, not what the next one will.
-func (g *group[K, C]) learn(e *entry[K, C]) {
+func (p *Pool[K, C]) learn(e *entry[K, C]) {
+	g := e.group
 	switch {
 	case !e.shared() || e.private:
 		g.share = 1
 	case e.capacity > 0 && e.retired == nil:
-		g.share = e.capacity
+		g.share = int32(min(e.capacity, math.MaxInt32))
+	default:
+		return
 	}
+	p.lessons++
+	g.lesson = p.lessons
 }
 
 // dismiss forgets a connection that is closed or hijacked.
@@ -209,60 +217,61 @@ func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(e) }
 
 // cover counts a dial that brings a connection for others too, as long as a want waits for it: nobody should count
 // on one that its asker has given up, as it may hang.
-func (g *group[K, C]) cover(d *dial[K, C], by int) {
+func (h *host[K, C]) cover(d *dial[K, C], by int) {
 	if !d.terms.Unpooled {
-		g.covered += by
+		h.covered += by
 	}
 }
 
-// covers says that the dials under way are expected to bring what the want waits for.
-func (g *group[K, C]) covers(w *want[K, C]) bool {
+// covers says that the dials under way are expected to bring what the want waits for. share is what the latest
+// connection has shown.
+func (h *host[K, C]) covers(w *want[K, C], share int) bool {
 	expect := w.terms.Expect
-	if g.share > 0 {
-		expect = g.share
+	if share > 0 {
+		expect = share
 	}
 	switch {
 	case w.terms.Unpooled || expect == 0 || expect == 1:
 		return false
 	case expect < 0:
-		return g.covered >= unknownDials
+		return h.covered >= unknownDials
 	}
 	// As many dials as it takes for all but the Unpooled, in a form that no great number overflows.
-	return g.covered > (g.waiting()-g.alone-1)/expect
+	return h.covered > (h.waiting()-h.alone-1)/expect
 }
 
 // part takes a dial from a want that has adopted it, and lets the want ask for its own.
 func (w *want[K, C]) part() {
-	g := w.group
-	g.cover(w.dial, -1)
+	h := w.host
+	h.cover(w.dial, -1)
 	w.dial.want, w.dial = nil, nil
-	younger := g.unasked.first()
+	younger := h.unasked.first()
 	for younger != nil && younger.order < w.order {
 		younger = younger.inUnasked.next.owner
 	}
-	mark := &g.unasked.root
+	mark := &h.unasked.root
 	if younger != nil {
 		mark = &younger.inUnasked
 	}
-	g.unasked.insertBefore(&w.inUnasked, mark)
-	g.mixed = true
-	g.roof = max(g.roof, w.terms.maxConns())
+	h.unasked.insertBefore(&w.inUnasked, mark)
+	h.mixed = true
+	h.roof = max(h.roof, w.terms.maxConns())
 }
 
 // adopt gives the dial, whose want was served otherwise, to the oldest want that has none and may share what the
 // dial brings, so that no further dial is begun for it.
 func (d *dial[K, C]) adopt() {
-	g := d.group
-	if d.terms.Unpooled || g.share <= 1 {
+	h := d.host
+	if d.terms.Unpooled || h.shown() <= 1 {
 		return
 	}
-	for w := g.unasked.first(); w != nil; w = w.inUnasked.next.owner {
+	for w := h.unasked.first(); w != nil; w = w.inUnasked.next.owner {
 		if w.terms.Unpooled {
 			continue
 		}
-		g.unasked.remove(&w.inUnasked)
+		h.unasked.remove(&w.inUnasked)
 		w.dial, d.want, d.adopted = d, w, true
-		g.cover(d, +1)
+		h.cover(d, +1)
 		return
 	}
 }

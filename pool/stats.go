@@ -63,8 +63,8 @@ func (p *Pool[K, C]) Stats() Stats[K] {
 		hits := g.hits.Load()
 		s.Hits += hits
 		s.Keys[key] = KeyStats{
-			Idle: g.idle.len, Active: g.active, Dialing: g.dialing, Waiting: g.waiting(),
-			Hits: hits, Misses: g.misses, Dials: g.dials, DialFailures: g.dialFailures,
+			Idle: g.idle.len, Active: g.active, Dialing: g.own.dialing, Waiting: g.own.waiting(),
+			Hits: hits, Misses: g.own.misses, Dials: g.own.dials, DialFailures: g.own.dialFailures,
 		}
 	}
 	return s

@@ -9,25 +9,32 @@ import (
 var errNoDialer = errors.New("pool: Acquire was called with a nil Dialer and found no idle connection")
 
 // request is one TryAcquire or Acquire on its way through the pool.
-type request[C Conn] struct {
+type request[K comparable, C Conn] struct {
 	terms  *Terms
 	start  time.Duration
 	found  finding       // so far
 	rested time.Duration // how long the connection was idle that was found
-	caller *caller[C]    // nil: a TryAcquire, which does not wait
+	caller *caller[K, C] // nil: a TryAcquire, which does not wait
+}
+
+// asked is what a request asks for: a connection of a key, or of a host.
+type asked[K comparable, C Conn] struct {
+	key  K
+	host *Host[K, C] // nil: the key
 }
 
 // caller is what an Acquire has that a TryAcquire has not.
-type caller[C Conn] struct {
-	ctx    context.Context // for the values that the dial is to see
-	dialer Dialer[C]
+type caller[K comparable, C Conn] struct {
+	ctx        context.Context // for the values that the dial is to see
+	dialer     Dialer[C]
+	hostDialer HostDialer[K, C] // of a Host, in place of dialer
 }
 
 // want is a request that waits for a connection. It is settled once, by a delivery or by its leaving, and is in
 // a queue until then. All of it is guarded by Pool.mu or set once.
 type want[K comparable, C Conn] struct {
-	group     *group[K, C]
-	caller    caller[C]
+	host      *host[K, C]
+	caller    caller[K, C]
 	terms     Terms
 	order     uint64              // among all wants of the pool
 	dial      *dial[K, C]         // under way and asked for by this want, or nil
@@ -43,9 +50,9 @@ type delivery[K comparable, C Conn] struct {
 	err error
 }
 
-// join puts the request into the queue of its group, which it makes if the key was unknown.
-func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], error) {
-	if r.caller.dialer == nil {
+// join puts the request into the queue of whom it asks, of whom nothing was known yet if h is nil.
+func (p *Pool[K, C]) join(at asked[K, C], h *host[K, C], r *request[K, C]) (*want[K, C], error) {
+	if r.caller.dialer == nil && r.caller.hostDialer == nil {
 		return nil, errNoDialer
 	}
 	switch {
@@ -53,35 +60,38 @@ func (p *Pool[K, C]) join(g *group[K, C], key K, r *request[C]) (*want[K, C], er
 		r.found = fresh
 	case r.terms.Unpooled:
 		r.found = unpooled
-	case g != nil && g.active > 0:
+	case h != nil && h.inUse():
 		r.found = max(busy, r.found, r.terms.Missed.finding())
 	default:
 		r.found = max(cold, r.found, r.terms.Missed.finding())
 	}
-	if g == nil {
-		g = newGroup(p, key)
-		p.groups[key] = g
-		p.crowd = max(p.crowd, len(p.groups))
+	switch named := at.host; {
+	case h != nil:
+	case named == nil:
+		h = &p.ensure(at.key).own
+	default:
+		named.join()
+		h = &named.host
 	}
 	p.tally.misses[r.found.miss()]++
-	g.misses++
+	h.misses++
 
 	p.joined++
 	w := &want[K, C]{
-		group: g, caller: *r.caller, terms: *r.terms, order: p.joined,
+		host: h, caller: *r.caller, terms: *r.terms, order: p.joined,
 		ready: make(chan delivery[K, C], 1),
 	}
-	if g.wants == p.nobody {
-		g.wants = p.room()
+	if h.wants == p.nobody {
+		h.wants = p.room()
 	}
 	w.inQueue.owner, w.inUnasked.owner = w, w
-	g.queue(&w.terms).pushBack(&w.inQueue)
+	h.queue(&w.terms).pushBack(&w.inQueue)
 	if w.terms.Unpooled {
-		g.alone++
+		h.alone++
 	}
-	g.mixed = g.unasked.len > 0 && (g.mixed || !g.unasked.last().expects(w))
-	g.unasked.pushBack(&w.inUnasked)
-	g.roof = max(g.roof, w.terms.maxConns())
+	h.mixed = h.unasked.len > 0 && (h.mixed || !h.unasked.last().expects(w))
+	h.unasked.pushBack(&w.inUnasked)
+	h.roof = max(h.roof, w.terms.maxConns())
 	p.waiting++
 	return w, nil
 }
@@ -94,22 +104,22 @@ func (w *want[K, C]) expects(other *want[K, C]) bool {
 // settle takes the want out of its queue, for good, and returns its dial, which goes on for whoever waits when it
 // ends.
 func (w *want[K, C]) settle() *dial[K, C] {
-	g := w.group
+	h := w.host
 	w.settled = true
-	g.queue(&w.terms).remove(&w.inQueue)
+	h.queue(&w.terms).remove(&w.inQueue)
 	if w.terms.Unpooled {
-		g.alone--
+		h.alone--
 	}
-	g.pool.waiting--
+	h.pool.waiting--
 	d := w.dial
 	if d == nil {
-		g.unasked.remove(&w.inUnasked)
+		h.unasked.remove(&w.inUnasked)
 	} else {
 		d.want, w.dial = nil, nil
-		g.cover(d, -1)
+		h.cover(d, -1)
 	}
-	if g.waiting() == 0 {
-		g.pool.vacant, g.wants = g.wants, g.pool.nobody
+	if h.waiting() == 0 {
+		h.pool.vacant, h.wants = h.wants, h.pool.nobody
 	}
 	return d
 }
@@ -126,7 +136,7 @@ func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
 
 // await is the waiting half of Acquire. When ctx has ended, a connection that was delivered all the same goes
 // to the next want or to idle.
-func (p *Pool[K, C]) await(w *want[K, C], r *request[C]) (Lease[K, C], error) {
+func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error) {
 	ctx := r.caller.ctx
 	var got delivery[K, C]
 	select {
@@ -154,7 +164,7 @@ func (p *Pool[K, C]) leave(w *want[K, C]) (got delivery[K, C]) {
 		got = <-w.ready
 	} else {
 		w.settle()
-		p.tend(w.group)
+		p.tendHost(w.host)
 	}
 	p.unlock()
 	return got
