@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
-	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 	xhttp2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -180,7 +180,7 @@ func validName(name string) bool {
 // commonNames are the canonical forms of names that most responses are made of.
 var commonNames = func() map[string]string {
 	names := make(map[string]string)
-	for _, name := range strings.Fields(`Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
+	for _, name := range words(`Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
 		Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age Age
 		Allow Alt-Svc Cache-Control Cf-Cache-Status Cf-Ray Content-Disposition Content-Encoding Content-Language
 		Content-Length Content-Location Content-Range Content-Security-Policy Content-Type Date Etag Expires
@@ -188,7 +188,7 @@ var commonNames = func() map[string]string {
 		Proxy-Authenticate Referrer-Policy Report-To Retry-After Server Server-Timing Set-Cookie
 		Strict-Transport-Security Trailer Transfer-Encoding Vary Via Www-Authenticate X-Cache X-Content-Type-Options
 		X-Frame-Options X-Powered-By X-Request-Id X-Xss-Protection`) {
-		names[strings.ToLower(name)] = name
+		names[ascii.ToLower(name)] = name
 	}
 	return names
 }()

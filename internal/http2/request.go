@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 	"golang.org/x/net/http/httpguts"
 	xhttp2 "golang.org/x/net/http2"
@@ -244,13 +245,13 @@ type sentName struct {
 // sentNames are the names that most requests are made of, in canonical form.
 var sentNames = func() map[string]sentName {
 	names := make(map[string]sentName)
-	for _, name := range strings.Fields(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control
+	for _, name := range words(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control
 		Connection Content-Encoding Content-Length Content-Type Cookie Expect Forwarded From Grpc-Timeout Host
 		Idempotency-Key If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Link Max-Forwards
 		Origin Pragma Prefer Proxy-Connection Range Referer Te Traceparent Tracestate Transfer-Encoding Upgrade User-Agent
 		Via X-Amz-Content-Sha256 X-Amz-Date X-Amz-Security-Token X-Api-Key X-Correlation-Id X-Forwarded-For
 		X-Forwarded-Host X-Forwarded-Proto X-Goog-Api-Client X-Real-Ip X-Request-Id`) {
-		lower := strings.ToLower(name)
+		lower := ascii.ToLower(name)
 		names[name] = sentName{lower, kindOf(lower)}
 	}
 	return names
@@ -268,12 +269,17 @@ func kindOf(lower string) nameKind {
 	return plainName
 }
 
+// words returns the words of a list of ours.
+func words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r <= ' ' })
+}
+
 // lowerName returns a name of a field as it is sent. Names are tokens, and so ASCII.
 func lowerName(name string) (string, nameKind) {
 	if known, ok := sentNames[name]; ok {
 		return known.lower, known.kind
 	}
-	lower := strings.ToLower(name)
+	lower := ascii.ToLower(name)
 	return lower, kindOf(lower)
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
@@ -80,7 +81,7 @@ func (x *Exchange) planBody() error {
 
 func expects100(header http.Header) bool {
 	values := header["Expect"]
-	return len(values) > 0 && equalFold(strings.TrimSpace(values[0]), "100-continue")
+	return len(values) > 0 && equalFold(ascii.TrimSpace(values[0]), "100-continue")
 }
 
 // The types that io.NopCloser wraps readers in.

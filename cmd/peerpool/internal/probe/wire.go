@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/ascii"
 )
 
 // wire is one HTTP/1.1 connection, of which every byte and every close is seen.
@@ -112,8 +114,8 @@ func (w *wire) awaitClose(wait time.Duration) (how string, err error) {
 func hints(field string) (timeout, limit int) {
 	timeout, limit = -1, -1
 	for part := range strings.SplitSeq(field, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		n, err := strconv.Atoi(strings.TrimSpace(value))
+		name, value, _ := strings.Cut(ascii.TrimSpace(part), "=")
+		n, err := strconv.Atoi(ascii.TrimSpace(value))
 		if err != nil || n < 0 {
 			continue
 		}
