@@ -3,21 +3,31 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	gitconfig "github.com/go-git/go-git/v5/config"
 	gitclient "github.com/go-git/go-git/v5/plumbing/transport/client"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"github.com/go-git/go-git/v5/storage/memory"
+	"github.com/hashicorp/go-retryablehttp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 
 	"github.com/peerpool/peerpool"
 )
@@ -151,5 +161,54 @@ func TestOptionsOfAnEndpointAreNotDroppedInSilence(t *testing.T) {
 	_, err := origin.ListContext(t.Context(), &git.ListOptions{InsecureSkipTLS: true})
 	if err == nil || !strings.Contains(err.Error(), "goes past the peerpool.Transport") {
 		t.Errorf("the error is %v, want one that says what the matter is", err)
+	}
+}
+
+// TestAWrongCertificateIsNotTriedAgain: go-retryablehttp knows it by its type.
+func TestAWrongCertificateIsNotTriedAgain(t *testing.T) {
+	_, s := newTransport(t)
+	tr := peerpool.New() // does not trust it
+	defer tr.CloseIdleConnections()
+	client := retryablehttp.NewClient()
+	client.Logger, client.HTTPClient = nil, peerpool.NewClient(tr)
+	client.RetryWaitMin, client.RetryWaitMax = time.Millisecond, time.Millisecond
+	_, err := client.Get(s.URL)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+		t.Fatalf("the error is %v", err)
+	}
+	if stats := tr.Stats(); stats.Dials != 1 {
+		t.Errorf("the certificate was looked at %d times, want once", stats.Dials)
+	}
+}
+
+// TestAWatchThatFindsItsConnectionEndedIsTriedAgain: client-go knows io.EOF by "==".
+func TestAWatchThatFindsItsConnectionEndedIsTriedAgain(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) < 3 {
+			panic(http.ErrAbortHandler) // no answer
+		}
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"type":"ADDED","object":{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"a"}}}`+"\n")
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	defer server.Close()
+	tr := peerpool.New()
+	defer tr.CloseIdleConnections()
+	client, err := dynamic.NewForConfig(&rest.Config{Host: server.URL, Transport: tr, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	if event, ok := <-watch.ResultChan(); !ok || event.Type != "ADDED" {
+		t.Errorf("the first event is %v", event)
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("the server was asked %d times, want 3", n)
 	}
 }
