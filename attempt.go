@@ -249,6 +249,7 @@ func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error)
 	if o.err == nil {
 		a.saved()
 		a.answered.Store(true)
+		a.observeHead()
 		a.t.core.inflight.door.left()
 		a.end(o.Status)
 		return resp, nil

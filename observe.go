@@ -74,6 +74,9 @@ type clock struct {
 	first  time.Duration // when the first attempt at its request began
 	begun  time.Duration // when this one did
 	sought time.Duration // since when it looks for a connection
+
+	head time.Duration // how long after first the head of the response had come; 0: it has not
+	end  CloseReason   // of its connection; "": it lives on, or there was none
 }
 
 func sinceThen(then time.Duration) time.Duration { return time.Since(started) - then }
@@ -162,6 +165,7 @@ func (a *attempt) discard(end exchange.End) CloseReason {
 }
 
 func (a *attempt) observeDone(left int, out *exchange.Outcome, reason CloseReason) {
+	a.clock.end = reason
 	if o := a.t.Observer; o != nil && o.Done != nil {
 		c := a.lease.Conn().about()
 		o.Done(a.ctx, Done{
@@ -183,6 +187,13 @@ func (a *attempt) observeRetried(v verdict, out *outcome) {
 	}
 }
 
+// observeHead notes when the response was there.
+func (a *attempt) observeHead() {
+	if a.t.Observer != nil {
+		a.clock.head = sinceThen(a.clock.first)
+	}
+}
+
 // observeEnd is called once for a request, when its last attempt has ended: with the status of its response, or with err,
 // which is of that type.
 func (a *attempt) observeEnd(status int32, err error, errorType string) {
@@ -193,6 +204,7 @@ func (a *attempt) observeEnd(status int32, err error, errorType string) {
 	o.Ended(a.ctx, Ended{
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
+		Head: a.clock.head, Close: a.clock.end,
 		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType,
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -178,11 +180,43 @@ type Ended struct {
 	Hop      string // see Dialed: of the dial that failed, and so the request
 	Err      error  // what RoundTrip returned; nil if it returned a response, whatever became of its body
 	Duration time.Duration
+	Head     time.Duration // until RoundTrip returned a response; 0: it did not
+	Close    CloseReason   // of the last connection, see Done; it says what became of the body
 
 	// ErrorType names Err in the words of OpenTelemetry's error.type: those of Dialed; "timeout"; "invalid_response" for a
 	// malformed one; "response_ended" if the server ended the connection; "connection_error"; "_OTHER". It is "" for no
 	// error, and for a request that its caller has canceled.
 	ErrorType string
+}
+
+// RequestOutcome says in a word how a request ended. Its values are few and fit for a metric's label: [RequestOutcomes] lists
+// them.
+type RequestOutcome string
+
+// The outcomes of requests.
+const (
+	OutcomeResponse  RequestOutcome = "response"  // there is one, and its body was read to its end or closed by the caller
+	OutcomeTruncated RequestOutcome = "truncated" // there is one, and its body ended early or was malformed, or time ran out
+	OutcomeCanceled  RequestOutcome = "canceled"  // by the caller, before there was a response or under way
+	OutcomeError     RequestOutcome = "error"     // RoundTrip returned one, which ErrorType names
+)
+
+// Outcome says how the request ended.
+func (e Ended) Outcome() RequestOutcome {
+	switch {
+	case e.Err != nil && e.ErrorType == "":
+		return OutcomeCanceled
+	case e.Err != nil:
+		return OutcomeError
+	}
+	switch e.Close {
+	case CloseReason(exchange.EndError), CloseReason(exchange.EndTimeout),
+		CloseReason(http2.ReasonPingTimeout), CloseReason(http2.ReasonProtocol):
+		return OutcomeTruncated
+	case CloseReason(exchange.EndCanceled):
+		return OutcomeCanceled
+	}
+	return OutcomeResponse
 }
 
 // Closed describes the end of a connection.

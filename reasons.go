@@ -41,6 +41,18 @@ var closeReasons = []CloseReason{
 	CloseReason(http2.ReasonStreamIDs),
 }
 
+// RequestOutcomes returns every [RequestOutcome], in the caller's slice.
+func RequestOutcomes() []RequestOutcome {
+	return []RequestOutcome{OutcomeResponse, OutcomeTruncated, OutcomeCanceled, OutcomeError}
+}
+
+// ErrorTypes returns every ErrorType that events have, but "", in the caller's slice.
+func ErrorTypes() []string {
+	return []string{
+		errorTimeout, errorResolve, errorConnection, errorProxy, errorTLS, errorResponse, errorEnded, errorOther,
+	}
+}
+
 // RetryReasons returns every reason that a [Retried] gives, in the caller's slice.
 func RetryReasons() []string { return slices.Clone(retryReasons) }
 

@@ -70,6 +70,9 @@ func used(t *testing.T, where, query string, families map[string]*dto.MetricFami
 		}
 		names = append(names, name)
 		for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
+			if m[1] == "job" || m[1] == "instance" { // Prometheus adds these
+				continue
+			}
 			values := valuesOf(family)[m[1]]
 			if values == nil || m[2] == "=" && m[1] != "pool" && !values[m[3]] {
 				t.Errorf("%s: %s has no %s", where, name, m[0])
@@ -118,6 +121,19 @@ func TestTheAlertsAreAboutMetricsThatExist(t *testing.T) {
 		if n < 6 {
 			t.Errorf("%s speaks of %d metrics", path, n)
 		}
+	}
+}
+
+func TestEachAlertHasALineOfWhatToDo(t *testing.T) {
+	text := readFile(t, docs)
+	found := regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(readFile(t, alerts), -1)
+	for _, alert := range found {
+		if !strings.Contains(text, "\n| `"+alert[1]+"` |") {
+			t.Errorf("docs/observability.md does not say what to do about %s", alert[1])
+		}
+	}
+	if n := strings.Count(text, "\n| `Peerpool"); n != len(found) {
+		t.Errorf("docs/observability.md has %d alerts, and there are %d", n, len(found))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
 	"github.com/peerpool/peerpool/otelpool"
@@ -123,6 +124,6 @@ func BenchmarkHooks(b *testing.B) {
 		o.Started(ctx, peerpool.Started{Host: "example.test", Scheme: "http", Method: "GET"})
 		o.Acquired(ctx, peerpool.Acquired{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Requests: 1, Protocol: "HTTP/1.1"})
 		o.Done(ctx, peerpool.Done{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Protocol: "HTTP/1.1"})
-		o.Ended(ctx, peerpool.Ended{Host: "example.test", Scheme: "http", Method: "GET", Attempts: 1, Status: 200})
+		o.Ended(ctx, peerpool.Ended{Host: "example.test", Scheme: "http", Method: "GET", Attempts: 1, Status: 200, Head: time.Millisecond})
 	}
 }

@@ -19,6 +19,9 @@ var (
 
 // events counts what Stats does not: how long things took, and for which host.
 type events struct {
+	requests *prometheus.CounterVec
+	underway *prometheus.GaugeVec
+	heads    *prometheus.HistogramVec
 	acquires *prometheus.CounterVec
 	waits    *prometheus.HistogramVec
 	dials    *prometheus.HistogramVec
@@ -32,8 +35,12 @@ type events struct {
 
 // server holds what is counted for one host, or for all.
 type server struct {
+	outcomes             map[peerpool.RequestOutcome]prometheus.Counter // all but errors
+	failures             map[string]prometheus.Counter                  // the errors, by their type
+	underway             prometheus.Gauge
+	heads                prometheus.Observer
 	hits, misses, errors prometheus.Counter
-	waits                prometheus.Observer
+	waits, waitsInVain   prometheus.Observer
 	dialed, undialed     prometheus.Observer
 	ages, uses           prometheus.Observer
 }
@@ -54,12 +61,22 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 		}, append(labels, host...))
 	}
 	e := &events{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_requests_total", ConstLabels: pool,
+			Help: "Requests that have ended, by outcome: response, truncated, canceled, or error; the latter by type.",
+		}, append([]string{"outcome", "error_type"}, host...)),
+		underway: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "peerpool_requests_in_progress", ConstLabels: pool,
+			Help: "Requests under way, until their response's body has been read or closed.",
+		}, host),
+		heads: histogram("response_head_duration_seconds",
+			"Time until the head of the response, retries included, of requests that got one.", durationBuckets),
 		acquires: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "peerpool_acquires_total", ConstLabels: pool,
 			Help: "Attempts that asked for a connection, by outcome: hit for an idle one, miss, or error.",
 		}, append([]string{"outcome"}, host...)),
 		waits: histogram("wait_duration_seconds",
-			"Time that attempts without an idle connection have waited for one.", durationBuckets),
+			"Time that attempts without an idle connection have waited for one, by outcome: success or error.", durationBuckets, "outcome"),
 		dials: histogram("dial_duration_seconds",
 			"Time to set a connection up, look-up and TLS included, by outcome: success or error.", durationBuckets, "outcome"),
 		lookups: histogram("dns_lookup_duration_seconds",
@@ -88,24 +105,62 @@ func labelsOf(host string) func(...string) []string {
 }
 
 func (e *events) server(host func(...string) []string) *server {
+	outcomes := make(map[peerpool.RequestOutcome]prometheus.Counter)
+	for _, outcome := range peerpool.RequestOutcomes() {
+		if outcome != peerpool.OutcomeError {
+			outcomes[outcome] = e.requests.WithLabelValues(host(string(outcome), "")...)
+		}
+	}
+	failures := make(map[string]prometheus.Counter)
+	for _, kind := range peerpool.ErrorTypes() {
+		failures[kind] = e.requests.WithLabelValues(host(string(peerpool.OutcomeError), kind)...)
+	}
 	return &server{
-		hits:     e.acquires.WithLabelValues(host("hit")...),
-		misses:   e.acquires.WithLabelValues(host("miss")...),
-		errors:   e.acquires.WithLabelValues(host("error")...),
-		waits:    e.waits.WithLabelValues(host()...),
-		dialed:   e.dials.WithLabelValues(host("success")...),
-		undialed: e.dials.WithLabelValues(host("error")...),
-		ages:     e.ages.WithLabelValues(host()...),
-		uses:     e.uses.WithLabelValues(host()...),
+		outcomes:    outcomes,
+		failures:    failures,
+		underway:    e.underway.WithLabelValues(host()...),
+		heads:       e.heads.WithLabelValues(host()...),
+		hits:        e.acquires.WithLabelValues(host("hit")...),
+		misses:      e.acquires.WithLabelValues(host("miss")...),
+		errors:      e.acquires.WithLabelValues(host("error")...),
+		waits:       e.waits.WithLabelValues(host("success")...),
+		waitsInVain: e.waits.WithLabelValues(host("error")...),
+		dialed:      e.dials.WithLabelValues(host("success")...),
+		undialed:    e.dials.WithLabelValues(host("error")...),
+		ages:        e.ages.WithLabelValues(host()...),
+		uses:        e.uses.WithLabelValues(host()...),
 	}
 }
 
 func (e *events) all() []prometheus.Collector {
-	return []prometheus.Collector{e.acquires, e.waits, e.dials, e.lookups, e.ages, e.uses}
+	return []prometheus.Collector{e.requests, e.underway, e.heads, e.acquires, e.waits, e.dials, e.lookups, e.ages, e.uses}
 }
 
 func (e *events) observer() *peerpool.Observer {
-	return &peerpool.Observer{Resolved: e.resolved, Dialed: e.dialed, Acquired: e.acquired, Closed: e.closed}
+	return &peerpool.Observer{
+		Started: e.started, Resolved: e.resolved, Dialed: e.dialed, Acquired: e.acquired, Ended: e.ended, Closed: e.closed,
+	}
+}
+
+func (e *events) started(_ context.Context, s peerpool.Started) {
+	e.servers.Of(s.Scheme, s.Host).underway.Inc()
+}
+
+func (e *events) ended(ctx context.Context, r peerpool.Ended) {
+	s := e.servers.Of(r.Scheme, r.Host)
+	s.underway.Dec()
+	outcome := r.Outcome()
+	switch failure := s.failures[r.ErrorType]; {
+	case outcome != peerpool.OutcomeError:
+		s.outcomes[outcome].Inc()
+	case failure != nil:
+		failure.Inc()
+	default:
+		s.failures["_OTHER"].Inc()
+	}
+	if r.Head > 0 {
+		observe(ctx, s.heads, r.Head)
+	}
 }
 
 func (e *events) resolved(ctx context.Context, r peerpool.Resolved) {
@@ -131,6 +186,8 @@ func (e *events) acquired(ctx context.Context, a peerpool.Acquired) {
 	switch {
 	case a.Err != nil:
 		s.errors.Inc()
+		observe(ctx, s.waitsInVain, a.Waited)
+		return
 	case a.Miss != "":
 		s.misses.Inc()
 	default:

@@ -38,16 +38,22 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		mustFetch(t, tr, t.Context(), origin.URL())
 	}
 	want(t, registry, map[string]uint64{
-		`peerpool_connections{state="idle"}`:                1,
-		`peerpool_connections{state="active"}`:              0,
-		`peerpool_connections_opened_total`:                 1,
-		`peerpool_acquires_total{outcome="hit"}`:            2,
-		`peerpool_acquires_total{outcome="miss"}`:           1,
-		`peerpool_misses_total{reason="cold"}`:              1,
-		`peerpool_misses_total{reason="stale"}`:             0, // there before it happens
-		`peerpool_wait_duration_seconds`:                    1,
-		`peerpool_dial_duration_seconds{outcome="success"}`: 1,
-		`peerpool_connection_requests`:                      0,
+		`peerpool_connections{state="idle"}`:                                   1,
+		`peerpool_connections{state="active"}`:                                 0,
+		`peerpool_connections_opened_total`:                                    1,
+		`peerpool_acquires_total{outcome="hit"}`:                               2,
+		`peerpool_acquires_total{outcome="miss"}`:                              1,
+		`peerpool_misses_total{reason="cold"}`:                                 1,
+		`peerpool_misses_total{reason="stale"}`:                                0, // there before it happens
+		`peerpool_wait_duration_seconds{outcome="success"}`:                    1,
+		`peerpool_wait_duration_seconds{outcome="error"}`:                      0,
+		`peerpool_requests_total{error_type="",outcome="response"}`:            3,
+		`peerpool_requests_total{error_type="",outcome="truncated"}`:           0,
+		`peerpool_requests_total{error_type="response_ended",outcome="error"}`: 0,
+		`peerpool_requests_in_progress`:                                        0,
+		`peerpool_response_head_duration_seconds`:                              3,
+		`peerpool_dial_duration_seconds{outcome="success"}`:                    1,
+		`peerpool_connection_requests`:                                         0,
 	})
 	tr.CloseIdleConnections()
 	want(t, registry, map[string]uint64{
@@ -113,7 +119,7 @@ func TestHostsAreToldApartUpToTheLimitAndNeverByAddress(t *testing.T) {
 			`peerpool_acquires_total{host="other",outcome="hit"}`:                          8,
 			`peerpool_dns_lookup_duration_seconds{host="other",outcome="success"}`:         8,
 			`peerpool_dns_lookup_duration_seconds{host="0.test",outcome="success"}`:        1,
-			`peerpool_wait_duration_seconds{host="0.test:` + port + `"}`:                   1,
+			`peerpool_wait_duration_seconds{host="0.test:` + port + `",outcome="success"}`: 1,
 			`peerpool_dial_duration_seconds{host="0.test:` + port + `",outcome="success"}`: 1,
 			`peerpool_connection_duration_seconds{host="0.test:` + port + `"}`:             0,
 		},
@@ -140,7 +146,9 @@ func TestAWaitHasTheTraceOfItsRequestAsAnExemplar(t *testing.T) {
 	registry := register(t, tr)
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
 	mustFetch(t, tr, trace.ContextWithSpanContext(t.Context(), span), origin.URL())
-	for _, name := range []string{"peerpool_wait_duration_seconds", `peerpool_dial_duration_seconds{outcome="success"}`} {
+	for _, name := range []string{
+		`peerpool_wait_duration_seconds{outcome="success"}`, "peerpool_response_head_duration_seconds", `peerpool_dial_duration_seconds{outcome="success"}`,
+	} {
 		var found bool
 		for _, b := range gather(t, registry)[name].GetHistogram().GetBucket() {
 			for _, l := range b.GetExemplar().GetLabel() {
@@ -159,7 +167,7 @@ func TestAnUnsampledTraceLeavesNoExemplar(t *testing.T) {
 	registry := register(t, tr)
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
 	mustFetch(t, tr, trace.ContextWithSpanContext(t.Context(), span), origin.URL())
-	for _, b := range gather(t, registry)["peerpool_wait_duration_seconds"].GetHistogram().GetBucket() {
+	for _, b := range gather(t, registry)[`peerpool_wait_duration_seconds{outcome="success"}`].GetHistogram().GetBucket() {
 		if b.GetExemplar() != nil {
 			t.Error("an exemplar of a trace that nobody can look up")
 		}
@@ -179,6 +187,57 @@ func TestADialThatFailsIsAnError(t *testing.T) {
 		`peerpool_acquires_total{outcome="error"}`:              1,
 		`peerpool_dial_duration_seconds{outcome="error"}`:       1,
 		`peerpool_dns_lookup_duration_seconds{outcome="error"}`: 1,
-		`peerpool_wait_duration_seconds`:                        1,
+		`peerpool_wait_duration_seconds{outcome="error"}`:       1,
+		`peerpool_response_head_duration_seconds`:               0,
+
+		`peerpool_requests_total{error_type="name_resolution_error",outcome="error"}`: 1,
+		`peerpool_requests_in_progress`:                                               0,
+	})
+}
+
+func TestRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
+	under := make(chan struct{})
+	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		for req := c.ReadRequest(); req != nil; req = c.ReadRequest() {
+			switch req.URL.Path {
+			case "/answered":
+				c.Write(httptestutil.Response("ok"))
+			case "/truncated":
+				c.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+				return
+			case "/silent":
+				close(under)
+				c.WaitClosed()
+				return
+			default:
+				return
+			}
+		}
+	})
+	tr := &peerpool.Transport{MaxConnReuse: 1}
+	registry := register(t, tr)
+	for path, times := range map[string]int{"/answered": 3, "/truncated": 2, "/unanswered": 2} {
+		for range times {
+			_ = fetch(tr, t.Context(), wire.URL()+path)
+			tr.CloseIdleConnections()
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = fetch(tr, ctx, wire.URL()+"/silent")
+	}()
+	<-under
+	want(t, registry, map[string]uint64{`peerpool_requests_in_progress`: 1})
+	cancel()
+	<-ended
+	want(t, registry, map[string]uint64{
+		`peerpool_requests_total{error_type="",outcome="response"}`:            3,
+		`peerpool_requests_total{error_type="",outcome="truncated"}`:           2,
+		`peerpool_requests_total{error_type="",outcome="canceled"}`:            1,
+		`peerpool_requests_total{error_type="response_ended",outcome="error"}`: 2,
+		`peerpool_requests_in_progress`:                                        0,
+		`peerpool_response_head_duration_seconds`:                              5,
 	})
 }
