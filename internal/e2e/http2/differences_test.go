@@ -145,6 +145,11 @@ func forgetEnds(o *outcome) {
 	}
 }
 
+// torn reports whether a frame of the server comes in pieces.
+func (x *exchange) torn() bool {
+	return slices.ContainsFunc(x.steps, func(s step) bool { return len(s.cuts) > 0 })
+}
+
 // padded reports whether DATA with padding is sent.
 func (x *exchange) padded() bool {
 	return slices.ContainsFunc(x.steps, func(s step) bool { return s.verb == "data" && s.pad > 0 })
