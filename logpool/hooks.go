@@ -2,7 +2,9 @@ package logpool
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 
 	"github.com/peerpool/peerpool"
 )
@@ -14,21 +16,46 @@ func (l *Log) started(ctx context.Context, s peerpool.Started) {
 }
 
 func (l *Log) resolved(ctx context.Context, r peerpool.Resolved) {
-	l.log(ctx, msgResolved, func() []slog.Attr {
+	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{slog.String("host", r.Host), slog.Duration("took", r.Duration), slog.Any("addrs", r.Addrs)}
 		return withError(attrs, r.Err)
-	})
+	}
+	if r.Err != nil && !errors.Is(r.Err, context.Canceled) {
+		l.logFailure(ctx, msgUnresolved, lookupKind(r.Err), msgResolved, attrs)
+		return
+	}
+	l.log(ctx, msgResolved, attrs)
+}
+
+// lookupKind tells failures to look a host up apart.
+func lookupKind(err error) string {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	switch {
+	case ok && dns.IsNotFound:
+		return "not found"
+	case ok && dns.IsTimeout, errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	}
+	return ""
 }
 
 func (l *Log) dialed(ctx context.Context, d peerpool.Dialed) {
-	l.log(ctx, msgDialed, func() []slog.Attr {
+	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", d.Host), identity(d.Identity), slog.Uint64("conn", d.Conn), slog.Duration("took", d.Total),
 			slog.Duration("resolve", d.Resolve), slog.Duration("connect", d.Connect),
 			slog.Duration("proxy", d.Proxy), slog.Duration("tls", d.TLS),
 		}
+		if d.Err != nil {
+			attrs = append(attrs, slog.String("hop", d.Hop), slog.String("error_type", d.ErrorType))
+		}
 		return withError(attrs, d.Err)
-	})
+	}
+	if d.ErrorType != "" {
+		l.logFailure(ctx, msgUndialed, d.Hop+" "+d.ErrorType, msgDialed, attrs)
+		return
+	}
+	l.log(ctx, msgDialed, attrs)
 }
 
 func (l *Log) acquired(ctx context.Context, a peerpool.Acquired) {
@@ -62,13 +89,24 @@ func (l *Log) retried(ctx context.Context, r peerpool.Retried) {
 }
 
 func (l *Log) ended(ctx context.Context, e peerpool.Ended) {
-	l.log(ctx, msgEnded, func() []slog.Attr {
+	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", e.Host), slog.String("method", e.Method), slog.Int("attempts", e.Attempts),
-			slog.Int("status", e.Status), slog.Duration("took", e.Duration),
+			slog.Int("status", e.Status), slog.Duration("took", e.Duration), slog.String("outcome", string(e.Outcome())),
+		}
+		if e.ErrorType != "" {
+			attrs = append(attrs, slog.String("error_type", e.ErrorType))
 		}
 		return withError(attrs, e.Err)
-	})
+	}
+	switch e.Outcome() {
+	case peerpool.OutcomeError:
+		l.logFailure(ctx, msgFailed, e.ErrorType, msgEnded, attrs)
+	case peerpool.OutcomeTruncated:
+		l.logFailure(ctx, msgTruncated, string(e.Close), msgEnded, attrs)
+	default:
+		l.log(ctx, msgEnded, attrs)
+	}
 }
 
 func (l *Log) closed(c peerpool.Closed) {

@@ -32,3 +32,42 @@ func (l *limit) take(rate int) (suppressed int, ok bool) {
 	suppressed, l.suppressed = l.suppressed, 0
 	return suppressed, true
 }
+
+// failure is a kind of failure. There are few: its kind is a value of error.type, and what went before it.
+type failure struct {
+	message message
+	kind    string
+}
+
+// digest lets through one record of each kind of failure in an interval.
+type digest struct {
+	mu   sync.Mutex // guards what follows; nothing is called under it
+	seen map[failure]*sighting
+}
+
+// sighting is when a failure was last written, and how often it has happened since.
+type sighting struct {
+	written time.Time
+	times   int
+}
+
+// take says whether a record may be written, and how many failures it stands for.
+func (d *digest) take(f failure, interval time.Duration) (times int, ok bool) {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.seen[f]
+	if s == nil {
+		if d.seen == nil {
+			d.seen = make(map[failure]*sighting)
+		}
+		s = &sighting{written: now.Add(-interval)}
+		d.seen[f] = s
+	}
+	s.times++
+	if now.Sub(s.written) < interval {
+		return 0, false
+	}
+	times, s.written, s.times = s.times, now, 0
+	return times, true
+}

@@ -5,22 +5,30 @@
 //
 //	level  message
 //	warn   a server sent what nobody asked for, or what two readers could read differently
-//	info   a request is sent again; a connection was closed because something went wrong on it
+//	info   look-ups, dials and requests that failed, and responses that were truncated; connections that were drained
+//	       a request is sent again; a connection was closed because something went wrong on it
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
-// Of each message only the first few of a second are written; the next one that is says how many were not. No
-// message holds a secret: a [peerpool.Identity] hides its own, and the URL of a request is never written.
+// What has failed is written once in ten seconds for each kind of failure (refused, timed out, a wrong certificate and so
+// on), and says how often it has happened since it was written last. Of any other message only the first few of a second are
+// written; the next one that is says how many were not. No message holds a secret: a [peerpool.Identity] hides its own, and
+// the URL of a request is never written.
 package logpool
 
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/peerpool/peerpool"
 )
 
-// defaultRate is how many of one message are written in a second.
-const defaultRate = 10
+const (
+	// defaultRate is how many of one message are written in a second.
+	defaultRate = 10
+	// defaultInterval is how often each kind of failure is written.
+	defaultInterval = 10 * time.Second
+)
 
 // Option changes what [New] returns.
 type Option func(*Log)
@@ -34,12 +42,21 @@ func WithRate(n int) Option {
 	}
 }
 
+// WithInterval writes each kind of failure at most once in d; 0: 10 s; negative: every time.
+func WithInterval(d time.Duration) Option {
+	return func(l *Log) {
+		if d != 0 {
+			l.interval = d
+		}
+	}
+}
+
 // New returns a Log that writes to logger; nil: to slog.Default() as it is then.
 func New(logger *slog.Logger, opts ...Option) *Log {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	l := &Log{logger: logger, rate: defaultRate}
+	l := &Log{logger: logger, rate: defaultRate, interval: defaultInterval}
 	for _, opt := range opts {
 		opt(l)
 	}
@@ -66,6 +83,9 @@ type Log struct {
 	logger *slog.Logger
 	rate   int
 	limits [numMessages]limit
+
+	interval time.Duration
+	failures digest
 }
 
 // message is a kind of record, with a rate of its own.
@@ -82,6 +102,11 @@ const (
 	msgAcquired
 	msgDone
 	msgEnded
+	msgUnresolved
+	msgUndialed
+	msgFailed
+	msgTruncated
+	msgDrained
 	numMessages
 )
 
@@ -97,13 +122,18 @@ var texts = [numMessages]string{
 	msgAcquired:   "peerpool: connection acquired",
 	msgDone:       "peerpool: attempt done",
 	msgEnded:      "peerpool: request ended",
+	msgUnresolved: "peerpool: look-up failed",
+	msgUndialed:   "peerpool: dial failed",
+	msgFailed:     "peerpool: request failed",
+	msgTruncated:  "peerpool: response truncated",
+	msgDrained:    "peerpool: connection drained",
 }
 
 func (m message) level() slog.Level {
 	switch m {
 	case msgUnexpected:
 		return slog.LevelWarn
-	case msgBroken, msgRetried:
+	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug
@@ -116,6 +146,8 @@ func closeMessage(reason peerpool.CloseReason) message {
 		return msgUnexpected
 	case "error", "timeout", "ping_timeout", "protocol":
 		return msgBroken
+	case "drain":
+		return msgDrained
 	}
 	return msgClosed
 }
@@ -134,4 +166,18 @@ func (l *Log) log(ctx context.Context, m message, attrs func() []slog.Attr) {
 		all = append(all, slog.Int("suppressed", suppressed))
 	}
 	l.logger.LogAttrs(ctx, m.level(), texts[m], all...)
+}
+
+// logFailure writes a record of a failure, unless one of that kind has been written not long ago: then it is the record of
+// another message, for debugging.
+func (l *Log) logFailure(ctx context.Context, m message, kind string, otherwise message, attrs func() []slog.Attr) {
+	if !l.logger.Enabled(ctx, m.level()) {
+		return
+	}
+	times, ok := l.failures.take(failure{m, kind}, l.interval)
+	if !ok {
+		l.log(ctx, otherwise, attrs)
+		return
+	}
+	l.logger.LogAttrs(ctx, m.level(), texts[m], append(attrs(), slog.Int("times", times))...)
 }

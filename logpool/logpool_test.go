@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -150,7 +151,7 @@ func TestTheLevelOfACloseIsThatOfItsReason(t *testing.T) {
 	}
 	for level, want := range map[string][]string{
 		"WARN": {"ambiguous_framing", "unexpected_data"},
-		"INFO": {"error", "ping_timeout", "protocol", "timeout"},
+		"INFO": {"drain", "error", "ping_timeout", "protocol", "timeout"},
 	} {
 		if got := slices.Sorted(slices.Values(byLevel[level])); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", level, got, want)
@@ -229,3 +230,127 @@ func TestNothingIsPreparedForALevelThatIsOff(t *testing.T) {
 }
 
 var errNever = errors.New("not to be asked for its text")
+
+// kinds returns "message error_type" of each record of failures.
+func (b *book) kinds(t *testing.T) []string {
+	t.Helper()
+	var lines []string
+	for _, r := range b.records(t) {
+		kind, _ := r["error_type"].(string)
+		lines = append(lines, strings.TrimSpace(strings.TrimPrefix(r["msg"].(string), "peerpool: ")+" "+kind))
+	}
+	return lines
+}
+
+func TestWhatFailsIsInformation(t *testing.T) {
+	silent := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		c.ReadRequest()
+		c.WaitClosed()
+	})
+	closes := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { c.ReadRequest() })
+	truncates := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		c.ReadRequest()
+		c.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+	})
+	secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
+	refusing := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	refusing.Close()
+	for name, c := range map[string]struct {
+		url  string
+		want []string
+	}{
+		"refused":             {refusing.URL(), []string{"dial failed connection_error", "request failed connection_error"}},
+		"unknown host":        {"http://nowhere.test", []string{"look-up failed", "dial failed name_resolution_error", "request failed name_resolution_error"}},
+		"untrusted authority": {secure.URL(), []string{"dial failed secure_connection_error", "request failed secure_connection_error"}},
+		"no answer":           {closes.URL(), []string{"connection failed", "request failed response_ended"}},
+		"answer too late":     {silent.URL(), []string{"connection failed", "request failed timeout"}},
+		"truncated":           {truncates.URL(), []string{"connection failed", "response truncated"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resolver := new(httptestutil.Resolver)
+			resolver.Fail("nowhere.test", &net.DNSError{Err: "no such host", Name: "nowhere.test", IsNotFound: true})
+			log, logger := open(slog.LevelInfo)
+			tr := &peerpool.Transport{
+				Observer: logpool.New(logger).Observer(), Resolver: resolver, ResponseHeaderTimeout: 100 * time.Millisecond,
+			}
+			defer tr.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: tr}).Get(c.url)
+			if err == nil {
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			got := log.kinds(t)
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("the log says %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestACanceledRequestIsNoFailure(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger).Observer()
+	o.Resolved(t.Context(), peerpool.Resolved{Err: context.Canceled})
+	o.Dialed(t.Context(), peerpool.Dialed{Err: context.Canceled})
+	o.Ended(t.Context(), peerpool.Ended{Err: context.Canceled})
+	o.Ended(t.Context(), peerpool.Ended{Status: 200, Close: "canceled"})
+	if said := log.says(t); len(said) != 0 {
+		t.Errorf("the log says %q", said)
+	}
+}
+
+func TestEachKindOfFailureIsWrittenOnceInAWhileWithItsNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logger := open(slog.LevelInfo)
+		o := logpool.New(logger).Observer()
+		fail := func(n int, kind string) {
+			for range n {
+				o.Ended(t.Context(), peerpool.Ended{Err: errNever, ErrorType: kind})
+			}
+		}
+		wantTimes := func(want ...float64) {
+			t.Helper()
+			var times []float64
+			for _, r := range log.records(t) {
+				times = append(times, r["times"].(float64))
+			}
+			if !slices.Equal(times, want) {
+				t.Errorf("the records stand for %v failures, want %v", times, want)
+			}
+		}
+		fail(100, "timeout")
+		wantTimes(1)
+		fail(100, "response_ended") // another kind
+		wantTimes(1, 1)
+		time.Sleep(10 * time.Second)
+		fail(3, "timeout")
+		wantTimes(1, 1, 100)
+		time.Sleep(10 * time.Second)
+		fail(1, "timeout")
+		wantTimes(1, 1, 100, 3)
+	})
+}
+
+func TestWithANegativeIntervalEveryFailureIsWritten(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger, logpool.WithInterval(-1)).Observer()
+	for range 5 {
+		o.Ended(t.Context(), peerpool.Ended{Err: errNever, ErrorType: "timeout"})
+	}
+	if n := len(log.records(t)); n != 5 {
+		t.Errorf("%d records, want 5", n)
+	}
+}
+
+func TestADebugLogHasEveryFailure(t *testing.T) {
+	log, logger := open(slog.LevelDebug)
+	o := logpool.New(logger).Observer()
+	for range 3 {
+		o.Ended(t.Context(), peerpool.Ended{Err: errNever, ErrorType: "timeout"})
+	}
+	if want := []string{"INFO request failed", "DEBUG request ended", "DEBUG request ended"}; !slices.Equal(log.says(t), want) {
+		t.Errorf("the log says %q, want %q", log.says(t), want)
+	}
+}
