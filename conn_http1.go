@@ -87,11 +87,10 @@ func (a *attempt) putIdle(reason CloseReason) {
 	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
 }
 
-// Attach is the pool's. Where no socket can be looked into, all connections are read ahead while they idle, and what
-// ends that read is as good as a watcher.
+// Attach is the pool's. A veiled connection is read ahead while it idles, and what ends that read is as good as a watcher.
 func (c *http1Conn) Attach(retire func(pool.Reason)) {
 	c.retire = retire
-	if _, err := c.SyscallConn(); err != nil {
+	if c.Veiled() {
 		c.IdleEnded = c.idleEnded
 	}
 }

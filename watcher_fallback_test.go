@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"runtime"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,29 +16,7 @@ import (
 )
 
 // The tests here force on every system what some have to do without: a watcher of idle connections, which only Linux
-// has, and a look into a socket that takes nothing away, which Windows lacks.
-
-// unwatched is a socket that cannot be watched, but looked into.
-type unwatched struct {
-	*net.TCPConn
-	refusals *atomic.Int32 // how often watching was refused
-}
-
-func (c unwatched) SyscallConn() (syscall.RawConn, error) {
-	raw, err := c.TCPConn.SyscallConn()
-	return uncontrolled{raw, c.refusals}, err
-}
-
-// uncontrolled refuses what a watcher needs. A look needs only Read.
-type uncontrolled struct {
-	syscall.RawConn
-	refusals *atomic.Int32
-}
-
-func (c uncontrolled) Control(func(fd uintptr)) error {
-	c.refusals.Add(1)
-	return errors.ErrUnsupported
-}
+// has, and a look into a socket that takes nothing away.
 
 // sealed is a socket that can neither be watched nor looked into.
 type sealed struct{ net.Conn }
@@ -48,34 +25,14 @@ func (sealed) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUns
 
 // withoutWatcher runs a test over connections that nothing watches, with TLS and without.
 func withoutWatcher(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *subject)) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no socket can be looked into here; the tests without a peek cover it")
-	}
 	for _, kind := range []string{"plain", "TLS 1.2", "TLS 1.3"} {
 		t.Run(kind, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
 			opts, tr := transportKinds[kind](t)
-			refusals := unwatch(tr)
-			wire := httptestutil.NewWireWith(t, opts, script())
-			test(t, wire, observe(t, tr))
-			if runtime.GOOS == "linux" && refusals.Load() == 0 {
-				t.Error("nobody tried to watch a connection")
-			}
+			peerpool.WithoutWatcher(tr)
+			test(t, httptestutil.NewWireWith(t, opts, script()), observe(t, tr))
 		})
 	}
-}
-
-// unwatch has tr dial connections that cannot be watched, and counts the attempts at it.
-func unwatch(tr *peerpool.Transport) *atomic.Int32 {
-	refusals := new(atomic.Int32)
-	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return unwatched{nc.(*net.TCPConn), refusals}, nil
-	}
-	return refusals
 }
 
 // answerThen returns a script that answers one request, does what then does when told to, and says that it has.
@@ -149,7 +106,7 @@ func TestWithoutAWatcherAServersRestartIsNoticedByNobody(t *testing.T) {
 	const conns = 50
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := &peerpool.Transport{MaxIdleConnsPerHost: conns}
-	unwatch(tr)
+	peerpool.WithoutWatcher(tr)
 	s := observe(t, tr)
 	s.idleConns(origin.URL(), conns)
 	origin.Restart()
@@ -182,9 +139,6 @@ func TestWithoutAWatcherCloseIdleConnectionsClosesThem(t *testing.T) {
 }
 
 func TestWithoutAWatcherIdleConnectionsHoldNoGoroutine(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("each idle connection has a read pending here")
-	}
 	for name, cfg := range map[string]*tls.Config{
 		"plain": nil,
 		"TLS":   {Certificates: []tls.Certificate{httptestutil.SelfSigned(t, httptestutil.CertOptions{})}},
@@ -194,7 +148,7 @@ func TestWithoutAWatcherIdleConnectionsHoldNoGoroutine(t *testing.T) {
 			const conns = 50
 			url, _ := thrifty(t, cfg)
 			tr := &peerpool.Transport{MaxIdleConnsPerHost: conns, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-			unwatch(tr)
+			peerpool.WithoutWatcher(tr)
 			s := observe(t, tr)
 			before := runtime.NumGoroutine()
 			s.idleConns(url, conns)

@@ -126,7 +126,7 @@ func TestAContextThatIsHeededLaterCostsNothing(t *testing.T) {
 func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 	c := NewConn(newCanned())
 	roundTrip(t, c, get(t), make([]byte, 4096))
-	if c.in != nil || c.ahead != nil {
+	if c.in != nil || c.readingAhead() != nil {
 		t.Error("a buffer is left after the exchange")
 	}
 }

@@ -30,7 +30,7 @@ func (c *Conn) canAsk() bool {
 		return false
 	}
 	if c.under != nil {
-		return c.under.exact
+		return c.under.exact && c.under.tcp != nil
 	}
 	_, ok := c.nc.(*net.TCPConn)
 	return ok

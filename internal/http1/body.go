@@ -98,7 +98,7 @@ func (b *body) read(p []byte) (int, error) {
 	c := b.Conn
 	switch b.kind {
 	case byLength:
-		n, err := c.readData(p[:min(int64(len(p)), b.left)])
+		n, err := c.readData(p[:b.share(len(p))])
 		b.left -= int64(n)
 		if b.left == 0 {
 			return n, io.EOF
@@ -114,6 +114,16 @@ func (b *body) read(p []byte) (int, error) {
 	default:
 		return c.readData(p)
 	}
+}
+
+// share returns how much of a body with a length is read into room bytes. What lies behind the body in a layer that we do
+// not know is to come along with its end, so that is read through the buffer.
+func (b *body) share(room int) int {
+	n := min(int64(room), b.left)
+	if in := b.Conn.in; b.Conn.veil != nil && n == b.left && in.buffered() == 0 && n >= int64(len(in.buf)) {
+		n--
+	}
+	return int(n)
 }
 
 // trailer reads the trailer section into the response; io.EOF: well done. Of a body that is drained nobody wants to

@@ -26,20 +26,20 @@ const (
 //
 // Abort and Close are safe for concurrent use; everything else belongs to the exchange that is running.
 type Conn struct {
-	// IdleEnded is told when a connection that hides its socket ends its idling by itself. It may be nil;
-	// set it before the first exchange. It is called on another goroutine.
+	// IdleEnded is told when a veiled connection ends its idling by itself. It may be nil; set it before the first
+	// exchange. It is called on another goroutine.
 	IdleEnded func(Condition)
 
 	nc    net.Conn        // what is read and written: the socket, or TLS over it
 	under *records        // what we have put under nc, if that is TLS; nil: nothing
-	raw   syscall.RawConn // of the socket, if it is one; nil: opaque, see probe.go
-	ahead *readAhead      // a read left pending while an opaque connection idles
+	raw   syscall.RawConn // of the socket; nil if the connection is veiled
+	veil  *veil           // a layer above the socket that we do not know; nil: there is none
 	in    *input          // nil between exchanges, so that an idle connection is small
 
 	// Watching is BeingWatched if somebody calls Rouse when the peer closes. Set it between exchanges.
 	Watching  Watching
-	used      bool         // an exchange has been completed
 	kernel    bool         // the socket is one: the kernel takes small writes even while nobody reads
+	found     Condition    // other than Quiet: what a look has found, and taken
 	decrypted bool         // TLS is known to hold nothing that was sent before the last Read
 	asking    atomic.Int32 // calm, underWay or roused: see ask
 
@@ -62,13 +62,9 @@ func (c *Conn) Init(nc net.Conn) {
 			under.exact = t.ConnectionState().Version == tls.VersionTLS13
 		}
 	}
-	s, ok := c.Socket().(syscall.Conn)
-	c.kernel = ok
-	if ok && canPeek {
-		if raw, err := s.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
+	var socket net.Conn
+	socket, c.raw, c.veil = below(nc)
+	_, c.kernel = socket.(syscall.Conn)
 }
 
 // NetConn returns the connection that requests are written to.
@@ -80,21 +76,19 @@ func (c *Conn) tls() *tls.Conn {
 	return t
 }
 
-// Socket returns the innermost connection: what lies below TLS.
+// Socket returns the innermost connection that can be reached: what lies below TLS.
 func (c *Conn) Socket() net.Conn {
-	if c.under != nil {
-		return c.under.TCPConn
-	}
-	if t := c.tls(); t != nil {
-		return t.NetConn()
-	}
-	return c.nc
+	socket, _, _ := below(c.nc)
+	return socket
 }
 
-// SyscallConn returns the socket's, always the same, or an error if the connection hides its socket or the system
-// does not let anybody look into it.
+// Veiled says that what the kernel tells of the connection is not all: there are layers above it that we do not know. Such
+// a connection is read ahead while it idles, see IdleEnded.
+func (c *Conn) Veiled() bool { return c.veil != nil }
+
+// SyscallConn returns the socket's, always the same, or an error if the connection is veiled.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
-	if c.raw == nil {
+	if c.veil != nil {
 		return nil, errors.ErrUnsupported
 	}
 	return c.raw, nil
@@ -151,9 +145,12 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	var n int
 	var err error
-	if c.ahead != nil && len(p) > 0 {
-		n, err = c.ahead.take(p)
-		c.ahead, c.decrypted = nil, false
+	if ahead := c.readingAhead(); ahead != nil && len(p) > 0 {
+		var more bool
+		if n, more, err = ahead.take(p); !more {
+			c.veil.ahead = nil
+		}
+		c.decrypted = false
 	} else {
 		n, err = c.nc.Read(p)
 		c.decrypted = c.under.drained() && n < len(p)

@@ -23,7 +23,7 @@ func TestAConnectionKnowsItsSocket(t *testing.T) {
 			under = over.NetConn()
 		}
 		if layer, is := under.(*records); is {
-			under = layer.TCPConn
+			under = layer.tcp
 		}
 		if c.Socket() != under {
 			t.Errorf("the socket is a %T", c.Socket())

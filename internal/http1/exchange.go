@@ -291,7 +291,6 @@ func (e *Exchange) done(how exchange.End) {
 	}
 	switch {
 	case how == exchange.Reusable:
-		e.Conn.used = true
 	case how != exchange.EndUpgrade && e.up() != nil:
 		e.body.Stop()
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way

@@ -1,4 +1,4 @@
-//go:build !(linux || darwin || dragonfly || freebsd || netbsd || openbsd)
+//go:build !(linux || darwin || dragonfly || freebsd || netbsd || openbsd || windows)
 
 package http1
 
@@ -7,7 +7,9 @@ import (
 	"syscall"
 )
 
-// canPeek is false where no peek is known: connections are treated as opaque there.
+// canPeek is false where no peek is known: connections are veiled there.
 const canPeek = false
 
 func peek(syscall.RawConn) (b [peeked]byte, n int, err error) { return b, 0, errors.ErrUnsupported }
+
+func holds(syscall.RawConn) bool { return false }

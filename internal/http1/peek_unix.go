@@ -19,12 +19,14 @@ type peeker struct {
 	n   int
 	err error
 	fn  func(fd uintptr) bool
+	ask func(fd uintptr)
 }
 
 var peekers = sync.Pool{New: func() any {
 	p := new(peeker)
+	p.ask = func(fd uintptr) { p.n, p.err = recv(int(fd), p.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) }
 	p.fn = func(fd uintptr) bool {
-		p.n, p.err = recv(int(fd), p.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		p.ask(fd)
 		return true // never wait
 	}
 	return p
@@ -41,4 +43,16 @@ func peek(raw syscall.RawConn) (b [peeked]byte, n int, err error) {
 		return b, -1, nil
 	}
 	return p.buf, p.n, p.err
+}
+
+// holds says that bytes lie in a socket, or its end, also while somebody waits for them.
+func holds(raw syscall.RawConn) bool {
+	if raw == nil {
+		return false
+	}
+	p := peekers.Get().(*peeker)
+	defer peekers.Put(p)
+	p.n, p.err = -1, unix.EAGAIN
+	_ = raw.Control(p.ask)
+	return p.err != unix.EAGAIN && p.err != unix.EINTR
 }

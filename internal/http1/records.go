@@ -1,22 +1,41 @@
 package http1
 
-import "net"
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+)
 
-// records is a TCP socket under a connection of crypto/tls. It does two things that only whoever stands between the
-// two can: it waits for the answer while it writes the request, see ask; and it hands crypto/tls what an ask has
-// received record by record, so that nothing is left in there, unseen, when the answer has been read.
+// records is what lies under a connection of crypto/tls that we make. It does three things that only whoever stands there
+// can. It waits for the answer while it writes the request, see ask; for that it hands crypto/tls what an ask has
+// received record by record, so that nothing is left in there, unseen, when the answer has been read. It knows whether
+// crypto/tls has read a part of a record. And it can have crypto/tls go through what has arrived without waiting for more.
 //
 // Reading and writing belong to the exchange under way, as those of Conn do.
 type records struct {
-	*net.TCPConn
+	net.Conn
 
-	conn   *Conn  // that asks; nil: nobody does
-	in     *input // received by an ask and not handed over yet, or nil
-	record int32  // bytes of the record that is being handed over from it
-	want   uint16 // bytes of the request that the next write is to carry, if that is an ask; else 0
-	exact  bool   // a record is as long as its contents and a constant: TLS 1.3
-	ahead  bool   // crypto/tls may have read more than it was asked for
+	tcp    *net.TCPConn // Conn, if that is what it is
+	conn   *Conn        // that asks; nil: nobody does
+	in     *input       // received by an ask and not handed over yet, or nil
+	record int32        // bytes of the record that is being handed over from it
+	want   uint16       // bytes of the request that the next write is to carry, if that is an ask; else 0
+	exact  bool         // a record is as long as its contents and a constant: TLS 1.3
+	ahead  bool         // crypto/tls may have read more than it was asked for
+	look   looking      // whether a Read may wait
+
+	passed   mark
+	inRecord atomic.Bool // what has passed ends within a record; the only thing that may be asked while somebody reads
 }
+
+// looking says how far a Read goes to find something.
+type looking struct {
+	is  bool            // it does not wait: it returns errNothing instead
+	raw syscall.RawConn // and takes what has arrived at this socket; nil: not even that
+}
+
+// errNothing is a timeout, after which crypto/tls can be read on.
+var errNothing error = &timeoutError{"peerpool: nothing has arrived"}
 
 // recordOverhead is what a record of TLS 1.3 has besides its contents, which nobody pads: a header, the type and the
 // tag of the cipher (RFC 8446 section 5.2).
@@ -24,19 +43,21 @@ const recordOverhead = recordHeader + 1 + 16
 
 const recordHeader = 5
 
-// UnderTLS returns what to put under a TLS connection in place of nc, so that exchanges on it cost less.
+// UnderTLS returns what to put under a TLS connection in place of nc, so that all that arrives on it is seen, and
+// exchanges on it cost less.
 func UnderTLS(nc net.Conn) net.Conn {
-	if tcp, ok := nc.(*net.TCPConn); ok && askable {
-		return &records{TCPConn: tcp}
-	}
-	return nc
+	tcp, _ := nc.(*net.TCPConn)
+	return &records{Conn: nc, tcp: tcp}
 }
 
 // IsUnderTLS says that nc has come from UnderTLS, and is a socket.
 func IsUnderTLS(nc net.Conn) bool {
-	_, ok := nc.(*records)
-	return ok
+	r, ok := nc.(*records)
+	return ok && r.tcp != nil && askable
 }
+
+// NetConn returns what lies below, as that of crypto/tls does.
+func (r *records) NetConn() net.Conn { return r.Conn }
 
 // Write writes what crypto/tls has made of something. It is an ask if all that is wanted is in it: a request that takes
 // more than one record is written as ever.
@@ -44,19 +65,30 @@ func (r *records) Write(b []byte) (int, error) {
 	want := int(r.want)
 	r.want = 0
 	if want == 0 || len(b) != want+recordOverhead {
-		return r.TCPConn.Write(b)
+		return r.Conn.Write(b)
 	}
 	r.in = inputs.Get().(*input)
-	n, err := r.conn.askSocket(r.TCPConn, r.in, b)
+	n, err := r.conn.askSocket(r.tcp, r.in, b)
 	r.release()
 	return n, err
 }
 
 // Read reads for crypto/tls.
 func (r *records) Read(p []byte) (int, error) {
+	n, err := r.read(p)
+	if n > 0 {
+		r.inRecord.Store(r.passed.pass(p[:n]))
+	}
+	return n, err
+}
+
+func (r *records) read(p []byte) (int, error) {
 	if r.in == nil {
+		if r.look.is && !r.look.finds() {
+			return 0, errNothing
+		}
 		r.ahead = true
-		return r.TCPConn.Read(p)
+		return r.Conn.Read(p)
 	}
 	if err := r.in.failure(); err != nil {
 		r.release()
@@ -65,6 +97,15 @@ func (r *records) Read(p []byte) (int, error) {
 	n := r.handOver(p)
 	r.release()
 	return n, nil
+}
+
+// finds says that a Read will not wait.
+func (l *looking) finds() bool {
+	if l.raw == nil {
+		return false
+	}
+	_, n, err := peek(l.raw)
+	return n >= 0 || err != nil
 }
 
 // handOver copies no more than what is left of a record. Of one that has not arrived as a whole crypto/tls reads the
@@ -92,5 +133,32 @@ func (r *records) release() {
 	}
 }
 
-// drained says that neither this layer nor crypto/tls holds a record.
-func (r *records) drained() bool { return r != nil && !r.ahead && r.in == nil }
+// drained says that neither this layer nor crypto/tls holds a record, or a part of one.
+func (r *records) drained() bool { return r != nil && !r.ahead && r.in == nil && !r.inRecord.Load() }
+
+// mark follows the records in a stream of them.
+type mark struct {
+	left   int32 // bytes of a record that are still to come, if its header has passed
+	header uint8 // bytes of a header that have passed, if not all of them have
+	high   uint8 // the first one of the length in it
+}
+
+// pass goes on by b, and says whether that ends within a record.
+func (m *mark) pass(b []byte) bool {
+	for len(b) > 0 {
+		if m.left > 0 {
+			n := min(len(b), int(m.left))
+			m.left -= int32(n)
+			b = b[n:]
+			continue
+		}
+		switch m.header++; m.header {
+		case recordHeader - 1:
+			m.high = b[0]
+		case recordHeader:
+			m.left, m.header = int32(m.high)<<8|int32(b[0]), 0
+		}
+		b = b[1:]
+	}
+	return m.left > 0 || m.header > 0
+}

@@ -25,6 +25,9 @@ type Socket interface {
 // Watcher watches sockets for the peer's close. The zero value is ready. It is safe for concurrent use
 // and must not be copied after first use.
 type Watcher struct {
+	// Off has Add watch nothing, as on a system that cannot: for tests. Set it before the first Add.
+	Off bool
+
 	mu  sync.Mutex // guards set; no connection is called and nothing closed under it
 	set *set       // nil before the first Add; retired when all it watched is gone
 }
@@ -41,7 +44,7 @@ type Registration struct {
 // Add has returned. Data arriving has no effect.
 //
 // It returns false, and will not call, where the connection cannot be watched: it is no socket, it is closed or
-// watched already, the process has no descriptors left, or the system is not Linux.
+// watched already, the process has no descriptors left, the system is not Linux, or the Watcher is Off.
 //
 // Who closes the socket removes its registration first: closing alone is not noticed, and keeps the Watcher
 // waiting for a socket that is gone.
@@ -52,7 +55,7 @@ func (w *Watcher) Add(socket Socket) (Registration, bool) { return w.add(socket,
 func (w *Watcher) AddInput(socket Socket) (Registration, bool) { return w.add(socket, gone|input) }
 
 func (w *Watcher) add(socket Socket, events uint32) (Registration, bool) {
-	if !supported {
+	if !supported || w.Off {
 		return Registration{}, false
 	}
 	raw, err := socket.SyscallConn()

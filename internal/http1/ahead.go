@@ -1,0 +1,146 @@
+package http1
+
+import (
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// readAhead is a read that stays pending while a veiled connection idles: nothing else works for every net.Conn. Deadlines
+// do not, since there are connections that set their own in each Read, and others that do not survive one. The next
+// exchange receives its first bytes through it. Its goroutine belongs to the Conn and ends with the first bytes, or when
+// the connection is closed.
+type readAhead struct {
+	claimed atomic.Bool // by the next exchange, or by the goroutine that ends the idling: whoever comes first
+	begun   chan struct{}
+	done    chan struct{}
+	since   time.Time
+	b       [peeked]byte
+	r, n    int
+	err     error
+}
+
+func (c *Conn) newReadAhead() *readAhead {
+	a := &readAhead{begun: make(chan struct{}), done: make(chan struct{}), since: time.Now()}
+	go func() {
+		close(a.begun)
+		a.n, a.err = c.nc.Read(a.b[:])
+		close(a.done)
+		if c.IdleEnded != nil && !a.claimed.Swap(true) {
+			c.IdleEnded(a.found())
+		}
+	}()
+	return a
+}
+
+// restVeiled looks at a veiled connection that nobody reads from before the pending read is begun, as far as that takes
+// no read of a layer that we do not know.
+func (c *Conn) restVeiled() Condition {
+	if c.veil.ahead == nil {
+		if lowest(c.nc) != nil && !c.decrypted {
+			if c.look(looking{is: true}); c.found != Quiet {
+				return c.found
+			}
+		}
+		if inside := c.veil.tls; inside != nil && inForeignRecord(inside) {
+			return Unexpected
+		}
+		c.veil.ahead = c.newReadAhead()
+		return Quiet
+	}
+	if a := c.veil.ahead; a.over() {
+		return a.found()
+	}
+	return Quiet
+}
+
+// probeVeiled has the pending read have its turn before it says that nothing has come.
+func (c *Conn) probeVeiled() Condition {
+	a := c.veil.ahead
+	waits := a.settle(c.veil.raw)
+	switch {
+	case a.over():
+		return a.found()
+	case !waits || inRecord(c.nc):
+		return Unexpected
+	}
+	return Quiet
+}
+
+const (
+	// settled is how long a read must have been pending to be known to wait for the peer, rather than for the scheduler.
+	settled = time.Millisecond
+	// A read that has only just begun gets as much time as layers take to return what they hold, at least; and as long
+	// as the socket, if there is one to be seen, holds something that it has not taken.
+	settleYields, settleTime = 200, 100 * time.Microsecond
+	maxSettle                = 50 * time.Millisecond
+	maxSettleYields          = 2000 // where no time passes: in a bubble of testing/synctest
+)
+
+// settle waits for a read that has only just begun. It returns false if the read has not taken what there is to take.
+func (a *readAhead) settle(raw syscall.RawConn) (waits bool) {
+	<-a.begun
+	pending := time.Since(a.since) >= settled
+	for start, yields := time.Now(), 0; !a.over(); yields++ {
+		took := time.Since(start)
+		enough := pending || yields >= settleYields && took >= settleTime || yields >= maxSettleYields
+		switch {
+		case !enough:
+			runtime.Gosched()
+		case !holds(raw):
+			return true
+		case took >= maxSettle:
+			return false
+		default:
+			time.Sleep(settleTime)
+		}
+	}
+	return true
+}
+
+// over says that the read has ended.
+func (a *readAhead) over() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// found says what ended the read; call it when it is over.
+func (a *readAhead) found() Condition { return conditionOf(a.b[:a.n]) }
+
+// conditionOf says what bytes are that nobody asked for. Where there are none, the connection has ended.
+func conditionOf(b []byte) Condition {
+	if len(b) == 0 || isRequestTimeout(b) {
+		return PeerClosed // a 408 on an idle connection announces its end (RFC 9110 section 15.5.9)
+	}
+	return Unexpected
+}
+
+// readingAhead returns the read that is pending, or nil.
+func (c *Conn) readingAhead() *readAhead {
+	if c.veil == nil {
+		return nil
+	}
+	return c.veil.ahead
+}
+
+// claim makes the pending read part of an exchange.
+func (c *Conn) claim() {
+	if ahead := c.readingAhead(); ahead != nil {
+		ahead.claimed.Store(true)
+	}
+}
+
+// take waits for the read and returns what it got. more says that there is more of it.
+func (a *readAhead) take(p []byte) (n int, more bool, err error) {
+	<-a.done
+	n = copy(p, a.b[a.r:a.n])
+	if a.r += n; a.r < a.n {
+		return n, true, nil
+	}
+	return n, false, a.err
+}

@@ -1,0 +1,155 @@
+package http1
+
+import (
+	"crypto/tls"
+	"net"
+	"reflect"
+	"syscall"
+)
+
+// What a connection holds can be in the kernel, in crypto/tls, or in a layer that somebody else has written. The kernel
+// and crypto/tls can be asked, and so can what we put under crypto/tls ourselves. Of a layer that we do not know nobody can
+// tell whether it has read more than it has returned, so a connection that has one is veiled: see readAhead.
+
+// below finds what lies below nc: the innermost connection that can be reached, and what of the kernel's socket can be
+// looked into. If all layers are known, veil is nil. They are crypto/tls over what UnderTLS returned, any number of times,
+// over a socket; or crypto/tls over a socket, as a custom dialer makes it.
+func below(nc net.Conn) (socket net.Conn, raw syscall.RawConn, veil *veil) {
+	for top := true; ; top = false {
+		switch c := nc.(type) {
+		case *net.TCPConn, *net.UnixConn:
+			if raw = rawOf(c); raw == nil {
+				veil = veilOf(nc)
+			}
+			return c, raw, veil
+		case *tls.Conn:
+			nc = c.NetConn()
+			if under, ok := nc.(*records); ok {
+				nc = under.Conn
+			} else if !top || !isSocket(nc) {
+				return nc, nil, veilOf(c)
+			}
+		default:
+			return c, nil, veilOf(c)
+		}
+	}
+}
+
+func isSocket(nc net.Conn) bool {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}
+
+// veil is a layer that we do not know, and what can be seen below it.
+type veil struct {
+	tls   *tls.Conn       // nil: none
+	raw   syscall.RawConn // of the socket; nil: it cannot be seen
+	ahead *readAhead      // left pending while the connection idles
+}
+
+// maxDepth bounds the search for what lies below a veil.
+const maxDepth = 8
+
+// veilOf looks below a layer by the ways in which layers usually show what they are made of: NetConn, as crypto/tls has
+// it, and fields, mostly embedded.
+func veilOf(nc net.Conn) *veil {
+	v := new(veil)
+	for range maxDepth {
+		if t, ok := nc.(*tls.Conn); ok && v.tls == nil {
+			v.tls = t
+		}
+		if v.raw = rawOf(nc); v.raw != nil || nc == nil {
+			break
+		}
+		nc = within(nc)
+	}
+	return v
+}
+
+// within returns the connection that nc is made of, if it shows that.
+func within(nc net.Conn) net.Conn {
+	if shows, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		return shows.NetConn()
+	}
+	v := reflect.Indirect(reflect.ValueOf(nc))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range v.NumField() {
+		if f := v.Field(i); f.CanInterface() {
+			if inner, ok := f.Interface().(net.Conn); ok && inner != nil {
+				return inner
+			}
+		}
+	}
+	return nil
+}
+
+// rawOf returns the socket that a connection shows, or nil.
+func rawOf(nc net.Conn) syscall.RawConn {
+	s, ok := nc.(syscall.Conn)
+	if !ok || !canPeek {
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// lowest returns the last of our own layers under nc, or nil.
+func lowest(nc net.Conn) (last *records) {
+	for {
+		t, ok := nc.(*tls.Conn)
+		if !ok {
+			return last
+		}
+		r, ok := t.NetConn().(*records)
+		if !ok {
+			return last
+		}
+		last, nc = r, r.Conn
+	}
+}
+
+// inRecord says that a part of a TLS record has arrived and the rest has not, in one of our own layers. It may be asked
+// while somebody reads.
+func inRecord(nc net.Conn) bool {
+	for {
+		t, ok := nc.(*tls.Conn)
+		if !ok {
+			return false
+		}
+		r, ok := t.NetConn().(*records)
+		if !ok {
+			return false
+		}
+		if r.inRecord.Load() {
+			return true
+		}
+		nc = r.Conn
+	}
+}
+
+// inForeignRecord is inRecord for TLS that we have not made, so that the only one who knows is crypto/tls. Nobody may be
+// reading. If crypto/tls is not what it was, the answer is false.
+func inForeignRecord(t *tls.Conn) bool {
+	raw := reflect.ValueOf(t).Elem().FieldByName("rawInput") // a bytes.Buffer
+	if !raw.IsValid() || raw.Kind() != reflect.Struct {
+		return false
+	}
+	buf, off := raw.FieldByName("buf"), raw.FieldByName("off")
+	if !buf.IsValid() || buf.Kind() != reflect.Slice || buf.Type().Elem().Kind() != reflect.Uint8 || !off.IsValid() || !off.CanInt() {
+		return false
+	}
+	buf = buf.Slice(0, buf.Len())
+	at := int(off.Int())
+	for at+recordHeader <= buf.Len() {
+		at += recordHeader + int(buf.Index(at+3).Uint())<<8 + int(buf.Index(at+4).Uint())
+	}
+	return at != buf.Len()
+}
