@@ -69,34 +69,50 @@ func (c *Conn) probeVeiled() Condition {
 }
 
 const (
-	// settled is how long a read must have been pending to be known to wait for the peer, rather than for the scheduler.
+	// A pending read gets as much time as the scheduler takes to have it return what the layers hold: more if it has only
+	// just begun.
+	shortYields, longYields = 20, 200
+	longTime                = 100 * time.Microsecond
+	maxYields               = 2000 // where no time passes: in a bubble of testing/synctest
+
+	// settled is how long whoever wants the connection sleeps if the socket cannot be seen. Only what sleeps lets the
+	// scheduler look for bytes that have arrived.
 	settled = time.Millisecond
-	// A read that has only just begun gets as much time as layers take to return what they hold, at least; and as long
-	// as the socket, if there is one to be seen, holds something that it has not taken.
-	settleYields, settleTime = 200, 100 * time.Microsecond
-	maxSettle                = 50 * time.Millisecond
-	maxSettleYields          = 2000 // where no time passes: in a bubble of testing/synctest
+
+	// maxSettle is how long a socket may hold something that the read has not taken.
+	maxSettle = 50 * time.Millisecond
 )
 
-// settle waits for a read that has only just begun. It returns false if the read has not taken what there is to take.
+// settle waits until the read has had its turn. It returns false if the read has not taken what there is to take.
 func (a *readAhead) settle(raw syscall.RawConn) (waits bool) {
 	<-a.begun
-	pending := time.Since(a.since) >= settled
-	for start, yields := time.Now(), 0; !a.over(); yields++ {
-		took := time.Since(start)
-		enough := pending || yields >= settleYields && took >= settleTime || yields >= maxSettleYields
-		switch {
-		case !enough:
-			runtime.Gosched()
-		case !holds(raw):
-			return true
-		case took >= maxSettle:
+	start := time.Now()
+	a.yield(start.Sub(a.since) >= settled)
+	if raw == nil && !a.over() {
+		time.Sleep(settled)
+	}
+	for held := false; !a.over() && holds(raw); held = true {
+		if time.Since(start) >= maxSettle {
 			return false
-		default:
-			time.Sleep(settleTime)
 		}
+		if held {
+			time.Sleep(longTime)
+		}
+		a.yield(false)
 	}
 	return true
+}
+
+// yield lets others run, of which the read is one.
+func (a *readAhead) yield(short bool) {
+	start := time.Now()
+	for n := 0; !a.over(); n++ {
+		switch {
+		case short && n >= shortYields, n >= longYields && time.Since(start) >= longTime, n >= maxYields:
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // over says that the read has ended.
