@@ -22,6 +22,9 @@ type wrapping struct {
 	wrap func(*planting, *peerpool.Transport)
 	// blind says that nobody can see a part of a TLS record: neither the kernel nor crypto/tls tells.
 	blind bool
+	// late says that what arrives is seen when the goroutine that reads has run: there is no socket to be seen below, or
+	// TLS that takes it out of there.
+	late bool
 }
 
 // wrappings: everything that has arrived is seen through all of them.
@@ -36,15 +39,15 @@ var wrappings = map[string]wrapping{
 	"TLS over a hidden socket":         {tls: true, wrap: dialing(hide)},
 	"a socket hidden for good":         {wrap: dialing(bury)},
 	"TLS over a socket hidden so":      {tls: true, wrap: dialing(bury)},
-	"memory":                           {wrap: dialing(pump)},
-	"TLS over memory":                  {tls: true, wrap: dialing(pump)},
+	"memory":                           {late: true, wrap: dialing(pump)},
+	"TLS over memory":                  {tls: true, late: true, wrap: dialing(pump)},
 	"a slow wrapper":                   {wrap: dialing(slow)},
 	"TLS over a slow wrapper":          {tls: true, wrap: dialing(slow)},
 	"a wrapper that reads ahead":       {wrap: dialing(readAhead)},
 	"TLS over one that reads ahead":    {tls: true, wrap: dialing(readAhead)},
 	"crypto/tls from a dial function":  {tls: true, wrap: dialingTLS(func(tc *tls.Conn, _ *net.TCPConn) net.Conn { return tc })},
-	"crypto/tls that shows its socket": {tls: true, blind: true, wrap: dialingTLS(showSocket)},
-	"a foreign TLS":                    {tls: true, blind: true, wrap: dialingTLS(func(tc *tls.Conn, _ *net.TCPConn) net.Conn { return foreign{tc} })},
+	"crypto/tls that shows its socket": {tls: true, blind: true, late: true, wrap: dialingTLS(showSocket)},
+	"a foreign TLS":                    {tls: true, blind: true, late: true, wrap: dialingTLS(func(tc *tls.Conn, _ *net.TCPConn) net.Conn { return foreign{tc} })},
 }
 
 func ownDialer(p *planting, tr *peerpool.Transport) { tr.Dialer = &p.dialer }
@@ -182,6 +185,7 @@ func (p *planting) relay(secure bool) *url.URL {
 
 func (p *planting) tunnel(nc net.Conn, secure bool) {
 	defer nc.Close()
+	socket := nc
 	if secure {
 		nc = tls.Server(nc, p.serverTLS)
 	}
@@ -206,6 +210,7 @@ func (p *planting) tunnel(nc net.Conn, secure bool) {
 		if _, werr := nc.Write(buf[:n]); err != nil || werr != nil {
 			return
 		}
+		acked(socket)
 		p.relayed.Add(int64(n))
 	}
 }

@@ -3,7 +3,6 @@ package http1
 import (
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -46,6 +45,9 @@ func (c *Conn) restVeiled() Condition {
 		if inside := c.veil.tls; inside != nil && inForeignRecord(inside) {
 			return Unexpected
 		}
+		if c.under != nil {
+			c.under.passing.Store(false)
+		}
 		c.veil.ahead = c.newReadAhead()
 		return Quiet
 	}
@@ -58,7 +60,12 @@ func (c *Conn) restVeiled() Condition {
 // probeVeiled has the pending read have its turn before it says that nothing has come.
 func (c *Conn) probeVeiled() Condition {
 	a := c.veil.ahead
-	waits := a.settle(c.veil.raw)
+	waits := a.settle(c.veil)
+	if c.under != nil && c.under.passing.Swap(false) { // to crypto/tls, which is at work on it
+		for start := time.Now(); !a.over() && time.Since(start) < maxWork; {
+			time.Sleep(longTime)
+		}
+	}
 	switch {
 	case a.over():
 		return a.found()
@@ -70,28 +77,27 @@ func (c *Conn) probeVeiled() Condition {
 
 const (
 	// A pending read gets as much time as the scheduler takes to have it return what the layers hold: more if it has only
-	// just begun.
+	// just begun, or if there is no socket to be seen.
 	shortYields, longYields = 20, 200
 	longTime                = 100 * time.Microsecond
 	maxYields               = 2000 // where no time passes: in a bubble of testing/synctest
 
-	// settled is how long whoever wants the connection sleeps if the socket cannot be seen. Only what sleeps lets the
-	// scheduler look for bytes that have arrived.
+	// settled is how long a read must have been pending to be known to wait for the peer.
 	settled = time.Millisecond
+
+	// maxWork is how long crypto/tls may take for what it has got: for a session ticket nothing comes of that.
+	maxWork = 2 * time.Millisecond
 
 	// maxSettle is how long a socket may hold something that the read has not taken.
 	maxSettle = 50 * time.Millisecond
 )
 
 // settle waits until the read has had its turn. It returns false if the read has not taken what there is to take.
-func (a *readAhead) settle(raw syscall.RawConn) (waits bool) {
+func (a *readAhead) settle(over *veil) (waits bool) {
 	<-a.begun
 	start := time.Now()
-	a.yield(start.Sub(a.since) >= settled)
-	if raw == nil && !a.over() {
-		time.Sleep(settled)
-	}
-	for held := false; !a.over() && holds(raw); held = true {
+	a.yield(over.raw != nil && over.tls == nil && start.Sub(a.since) >= settled)
+	for held := false; !a.over() && holds(over.raw); held = true {
 		if time.Since(start) >= maxSettle {
 			return false
 		}

@@ -53,43 +53,63 @@ type veil struct {
 // maxDepth bounds the search for what lies below a veil.
 const maxDepth = 8
 
-// veilOf looks below a layer by the ways in which layers usually show what they are made of: NetConn, as crypto/tls has
-// it, and fields, mostly embedded.
+// veilOf looks below a layer, through what it shows, as crypto/tls shows its NetConn, and through the fields that it has,
+// of any name: it is mostly there that a wrapper keeps what it wraps. Nothing is changed, and only what the standard library
+// has made is called. The search ends with a connection that has neither, as one in memory has not.
 func veilOf(nc net.Conn) *veil {
-	v := new(veil)
+	veil := new(veil)
+	at := reflect.ValueOf(nc)
 	for range maxDepth {
-		if t, ok := nc.(*tls.Conn); ok && v.tls == nil {
-			v.tls = t
-		}
-		if v.raw = rawOf(nc); v.raw != nil || nc == nil {
-			break
-		}
-		nc = within(nc)
-	}
-	return v
-}
-
-// within returns the connection that nc is made of, if it shows that.
-func within(nc net.Conn) net.Conn {
-	if shows, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		return shows.NetConn()
-	}
-	v := reflect.Indirect(reflect.ValueOf(nc))
-	if v.Kind() != reflect.Struct {
-		return nil
-	}
-	for i := range v.NumField() {
-		if f := v.Field(i); f.CanInterface() {
-			if inner, ok := f.Interface().(net.Conn); ok && inner != nil {
-				return inner
+		if at.CanInterface() {
+			if veil.raw = rawOf(at.Interface()); veil.raw != nil {
+				break
 			}
 		}
+		switch at.Type() {
+		case reflect.TypeFor[*net.TCPConn]():
+			veil.raw = rawOf((*net.TCPConn)(at.UnsafePointer()))
+			return veil
+		case reflect.TypeFor[*net.UnixConn]():
+			veil.raw = rawOf((*net.UnixConn)(at.UnsafePointer()))
+			return veil
+		case reflect.TypeFor[*tls.Conn]():
+			t := (*tls.Conn)(at.UnsafePointer())
+			if veil.tls == nil {
+				veil.tls = t
+			}
+			at = reflect.ValueOf(t.NetConn())
+		default:
+			at = within(at)
+		}
+		if !at.IsValid() {
+			break
+		}
 	}
-	return nil
+	return veil
+}
+
+// within returns the connection that a wrapper wraps: the first field that is one. It is not valid if there is none.
+func within(wrapper reflect.Value) reflect.Value {
+	if wrapper.Kind() == reflect.Pointer {
+		wrapper = wrapper.Elem()
+	}
+	if wrapper.Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	for i := range wrapper.NumField() {
+		f := wrapper.Field(i)
+		if f.Kind() == reflect.Interface {
+			f = f.Elem()
+		}
+		if f.IsValid() && f.Type().Implements(reflect.TypeFor[net.Conn]()) && !(f.Kind() == reflect.Pointer && f.IsNil()) {
+			return f
+		}
+	}
+	return reflect.Value{}
 }
 
 // rawOf returns the socket that a connection shows, or nil.
-func rawOf(nc net.Conn) syscall.RawConn {
+func rawOf(nc any) syscall.RawConn {
 	s, ok := nc.(syscall.Conn)
 	if !ok || !canPeek {
 		return nil

@@ -24,8 +24,10 @@ type records struct {
 	ahead  bool         // crypto/tls may have read more than it was asked for
 	look   looking      // whether a Read may wait
 
-	passed   mark
-	inRecord atomic.Bool // what has passed ends within a record; the only thing that may be asked while somebody reads
+	passed mark
+	// These may be asked while somebody reads.
+	inRecord atomic.Bool // what has passed ends within a record
+	passing  atomic.Bool // something has passed since this was last taken back
 }
 
 // looking says how far a Read goes to find something.
@@ -78,6 +80,7 @@ func (r *records) Read(p []byte) (int, error) {
 	n, err := r.read(p)
 	if n > 0 {
 		r.inRecord.Store(r.passed.pass(p[:n]))
+		r.passing.Store(true)
 	}
 	return n, err
 }
