@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -130,36 +129,12 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	hc := &http2Conn{
 		Conn: c, facts: r.newFacts(nameHTTP2), learned: r.learned,
 		partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
-		watcher: &r.t.core.watcher, socket: kernelSocket(nc),
+		watcher: &r.t.core.watcher, socket: http1.KernelSocket(nc),
 	}
 	if hc.socket != nil {
 		c.SetAlarm(hc)
 	}
 	return hc, nil
-}
-
-// kernelSocket returns the socket under a connection, or nil where there is a layer between that we do not know, which
-// may hold bytes that the system does not know of any more.
-func kernelSocket(nc net.Conn) syscall.RawConn {
-	for {
-		t, ok := nc.(*tls.Conn)
-		if !ok {
-			break
-		}
-		nc = t.NetConn()
-	}
-	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn:
-	default:
-		if !http1.IsUnderTLS(nc) {
-			return nil
-		}
-	}
-	raw, err := nc.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return nil
-	}
-	return raw
 }
 
 // SyscallConn is the watcher's.

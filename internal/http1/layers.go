@@ -35,6 +35,13 @@ func below(nc net.Conn) (socket net.Conn, raw syscall.RawConn, veil *veil) {
 	}
 }
 
+// KernelSocket returns the socket under a connection, or nil where there is a layer between that we do not know, which may
+// hold bytes that the system does not know of any more.
+func KernelSocket(nc net.Conn) syscall.RawConn {
+	_, raw, _ := below(nc)
+	return raw
+}
+
 func isSocket(nc net.Conn) bool {
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:

@@ -52,12 +52,6 @@ func UnderTLS(nc net.Conn) net.Conn {
 	return &records{Conn: nc, tcp: tcp}
 }
 
-// IsUnderTLS says that nc has come from UnderTLS, and is a socket.
-func IsUnderTLS(nc net.Conn) bool {
-	r, ok := nc.(*records)
-	return ok && r.tcp != nil && askable
-}
-
 // NetConn returns what lies below, as that of crypto/tls does.
 func (r *records) NetConn() net.Conn { return r.Conn }
 
