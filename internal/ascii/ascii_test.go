@@ -70,7 +70,6 @@ var notProtocol = map[string]string{
 	"cmd/peerpool/getargs.go":    "the command line",
 	"internal/testkit":           "configuration files",
 	"httptest_util/leak.go":      "stacks of goroutines",
-	"internal/testkit":           "configurations of servers",
 	"poolz/identities.go":        "what a person searches for",
 	"poolz/query.go":             "what a person searches for",
 }
