@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -239,6 +240,9 @@ func (a *attempt) run() (*http.Response, outcome) {
 		if cause := a.canceledBy(); cause != nil {
 			out.err, out.canceled = cause, true
 		}
+	}
+	if out.Refused && !out.canceled && !replayOf(a.req, out.Touched).body {
+		out.err = http2.CannotRetry(err)
 	}
 	a.report.exchanged(&out)
 	return resp, out

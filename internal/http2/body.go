@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"sync"
 
@@ -63,7 +64,7 @@ func (b *body) Read(p []byte) (int, error) {
 // readEndLocked says why nothing more comes of the body; nil: it may.
 func (x *Exchange) readEndLocked() error {
 	switch {
-	case x.closed: // whatever came before
+	case x.closed && !x.misdeclaredLocked(): // whatever came before
 		return errClosedBody
 	case x.final != nil:
 		return x.final
@@ -73,6 +74,12 @@ func (x *Exchange) readEndLocked() error {
 		return io.EOF
 	}
 	return x.over
+}
+
+// misdeclaredLocked says that the body has turned out to be shorter or longer than its Content-Length. As with net/http that
+// is what reading it returns from then on.
+func (x *Exchange) misdeclaredLocked() bool {
+	return x.final != nil && (x.final == errTooMuchData || x.short || x.received && x.left > 0)
 }
 
 // takeOutLocked copies what has come, and opens the windows by as much. It lets go of the lock while it copies much.
@@ -147,7 +154,7 @@ func (b *body) finish(err error) error {
 	c.mu.Unlock()
 	if !first {
 		x.finishUpload()
-		return err
+		return asNetHTTP(err)
 	}
 	switch {
 	case err == io.EOF || err == errClosedBody:
@@ -160,7 +167,7 @@ func (b *body) finish(err error) error {
 	default:
 		x.end(exchange.EndError)
 	}
-	return err
+	return asNetHTTP(err)
 }
 
 // takeTrailer shows the trailer, which has come with the end.
@@ -224,7 +231,7 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.body.isClosed() { // what is decoded already must not be read either
-		return 0, errClosedBody
+		return 0, fs.ErrClosed
 	}
 	if g.zr == nil && g.err == nil {
 		g.zr, g.err = gzip.NewReader(g.body)

@@ -262,6 +262,7 @@ func (x *Exchange) readLocked(n int64) {
 // endLocked is the proper end of the response, which must have come by then as a whole.
 func (x *Exchange) endLocked() {
 	if x.left > 0 && !(x.buffered == 0 && x.left == x.resp.ContentLength && x.chunks == nil) {
+		x.short = true
 		code := noReset
 		if !x.sent {
 			code = xhttp2.ErrCodeCancel // what is left of the request

@@ -86,6 +86,7 @@ type Exchange struct {
 	stirred   bool           // see input.stir
 	reading   bool           // somebody copies out of the first chunk
 	closed    bool           // the response's body
+	short     bool           // the response has ended before its Content-Length
 	discarded bool           // by exchange.Discard
 	handed    bool           // the caller has the response, and the exchange ends with its body or its context
 	ended     bool           // ExchangeDone has been or is being called
@@ -460,7 +461,7 @@ func (x *Exchange) fail(err error) error {
 	if x.Touched { // else it may be sent with another attempt
 		u.Finish()
 	}
-	return err
+	return asNetHTTP(err)
 }
 
 // end ends the exchange, once, and does not return before the reading of the request's body is over.

@@ -34,6 +34,7 @@ var (
 	errManyInterim   = errors.New("header list too large")
 	errSwitching     = errors.New("malformed response from server: status 101 has no meaning in HTTP/2")
 	errLateHeaders   = errors.New("protocol error: headers after END_STREAM")
+	errMixedPseudo   = errors.New("mix of request and response pseudo headers")
 	errLatePseudo    = errors.New("pseudo header field after regular")
 	errPseudoTrailer = errors.New("pseudo header field in a trailer")
 	errOpenTrailer   = errors.New("a trailer that does not end the stream")
@@ -137,6 +138,10 @@ func (b *block) pseudo(f hpack.HeaderField) error {
 	case b.regular:
 		return errLatePseudo
 	case f.Name != ":status":
+		switch f.Name {
+		case ":method", ":scheme", ":authority", ":path", ":protocol":
+			return errMixedPseudo
+		}
 		return fmt.Errorf("invalid pseudo-header %q", f.Name)
 	case b.status != "":
 		return fmt.Errorf("duplicate pseudo-header %q", f.Name)

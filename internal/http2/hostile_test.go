@@ -70,7 +70,7 @@ func TestWhatCostsTheConnection(t *testing.T) {
 				c.send(b.server)
 				for _, r := range []*run{first, second} {
 					r.ended(exchange.EndError)
-					if r.err != xhttp2.ConnectionError(c.code) || !r.Malformed {
+					if r.err != connectionError(c.code) || !r.Malformed {
 						t.Errorf("%v, %+v", r.err, r.Outcome)
 					}
 				}

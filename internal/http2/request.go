@@ -303,7 +303,7 @@ type fieldTracer func(name string, value []string)
 func (t fieldTracer) field(name, value string) { t(name, []string{value}) }
 
 var (
-	errHeadTooLarge = errors.New("http2: request header list larger than peer's advertised limit")
+	errHeadTooLarge = fmt.Errorf("http2: %w", errors.New("request header list larger than peer's advertised limit"))
 	errTrailerSize  = &exchange.BodyError{Err: errHeadTooLarge}
 )
 

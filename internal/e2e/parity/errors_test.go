@@ -4,6 +4,7 @@ package parity
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
 )
@@ -53,6 +55,9 @@ func (p *performance) use(config *http.Transport) transport {
 	p.Cleanup(tr.CloseIdleConnections)
 	return tr
 }
+
+// patience is how long a request may take before it counts as one that hangs.
+const patience = 5 * time.Second
 
 // moods is how often net/http performs a row before its errors count as different from ours. Where two goroutines of its
 // find out about one fault, it returns what the faster of them says; ours must be one of the errors that it returns.
@@ -121,7 +126,14 @@ func (p *performance) do(tr transport, req *http.Request) {
 // with sends a request and notes what fails: the request, reading the response's body, or closing it.
 func (p *performance) with(client *http.Client, req *http.Request) {
 	p.Helper()
-	resp, err := client.Do(req)
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	giveUp := time.AfterFunc(patience, func() {
+		p.Error("the request hangs")
+		cancel(errors.New("hung"))
+	})
+	defer giveUp.Stop()
+	resp, err := client.Do(req.WithContext(ctx))
 	p.outcome(resp, err)
 }
 
@@ -137,8 +149,7 @@ func (p *performance) outcome(resp *http.Response, err error) {
 
 func (p *performance) body(resp *http.Response) {
 	p.Helper()
-	body, err := io.ReadAll(resp.Body)
-	p.note(string(body[:min(len(body), 200)]))
+	_, err := io.Copy(io.Discard, resp.Body)
 	if err != nil {
 		p.fault("reading the body", err)
 		_, err = resp.Body.Read(make([]byte, 1))
