@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -107,7 +106,7 @@ func (a *attempt) acquire() error {
 		if first == nil {
 			first = err
 		}
-		if hopOf(err) != opConnect || len(avoid)+1 >= int(r.candidates.Load()) {
+		if !nextAddress(err, len(avoid)+1, int(r.candidates.Load())) {
 			return first
 		}
 		avoid = append(avoid, r.identity.address)
@@ -152,8 +151,9 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	} else {
 		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
 	}
-	// An HTTP/2 server may go away a moment earlier than it could refuse the request.
-	for ; errors.Is(err, pool.ErrRetired) && a.tries() < maxAttempts; a.redials++ {
+	for leaseAgain(err, a.tries()) {
+		a.redials++
+		terms.Fresh = terms.Fresh || lastTry(a.tries())
 		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
 	}
 	if err != nil {
@@ -165,7 +165,7 @@ func (a *attempt) lend(r *route, preset *presetDial) (err error) {
 	return nil
 }
 
-// tries is what maxAttempts bounds.
+// tries is how many tries at the request there have been, with this one.
 func (a *attempt) tries() int { return int(a.number + a.redials) }
 
 // bindsConnection says that the server may take the request's credential for that of its connection, and so of

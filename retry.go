@@ -2,17 +2,35 @@ package peerpool
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/pool"
 )
 
-// maxAttempts bounds how often one request is sent. A stale connection costs one: the next attempt dials.
+// What follows when a try at a request has failed is decided here and nowhere else: by decide after an exchange, and where
+// no connection could be used by leaseAgain and nextAddress. Which connection the next try gets is what fresh, alone and
+// lastTry say. docs/retries.md says the same in words.
+
+// maxAttempts bounds the tries at one request: the exchanges, and the connections that retired before one could begin. A
+// stale connection costs one: the next attempt dials.
 const maxAttempts = 3
 
-// maxTurns bounds how often a request is sent that a graceful GOAWAY has turned away each time. A server that closes its
+// maxTurns bounds the tries at a request that a graceful GOAWAY has turned away each time. A server that closes its
 // connections after a few requests does that to all others that are on their way, and means no harm.
 const maxTurns = 8
+
+// lastTry says whether a try is the last one, which takes no risk: it is made on a new connection.
+func lastTry(try int) bool { return try >= maxAttempts }
+
+// leaseAgain says whether a try that got no connection is followed by another one at the same address: where the connection
+// that was dialed retired before anybody could use it, as that of an HTTP/2 server does that goes away at once.
+func leaseAgain(err error, try int) bool { return errors.Is(err, pool.ErrRetired) && !lastTry(try) }
+
+// nextAddress says whether a host's next address is tried: where nobody answers at the last one, and not all that are
+// listed have been tried. This is no other try, as no connection was there that the request could have been sent on.
+func nextAddress(err error, tried, listed int) bool { return hopOf(err) == opConnect && tried < listed }
 
 // outcome is what an attempt came to, as far as the verdict needs it.
 type outcome struct {
@@ -47,7 +65,7 @@ const (
 // that are left are as good as new, and have been opened for others that were sent again.
 func (v verdict) fresh(number int, telling bool) bool {
 	switch {
-	case number >= maxAttempts:
+	case lastTry(number):
 		return true
 	case v == retryStale || v == retryUnsent:
 		return !telling
@@ -81,7 +99,7 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 // RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may do this.
 func decide(o outcome, r replay, attempt int) verdict {
 	switch {
-	case !r.body, attempt >= maxAttempts && !o.TurnedOver, attempt >= maxTurns:
+	case !r.body, lastTry(attempt) && !o.TurnedOver, attempt >= maxTurns:
 		return giveUp
 	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected

@@ -14,6 +14,7 @@ import (
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/pool"
 )
 
 // ways are how an attempt may have ended: with a status, or with an error.
@@ -197,5 +198,34 @@ func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testi
 		if got := c.v.fresh(c.number, c.telling); got != c.fresh {
 			t.Errorf("%s, attempt %d, telling %v: fresh is %v", c.v, c.number, c.telling, got)
 		}
+	}
+}
+
+func TestAConnectionThatRetiredBeforeItsUseCostsATry(t *testing.T) {
+	retired := fmt.Errorf("%w: goaway", pool.ErrRetired)
+	for try := 1; try <= maxAttempts+1; try++ {
+		if got := leaseAgain(retired, try); got != (try < maxAttempts) {
+			t.Errorf("try %d: %v", try, got)
+		}
+		if leaseAgain(syscall.ECONNREFUSED, try) || leaseAgain(nil, try) {
+			t.Errorf("try %d: also without one", try)
+		}
+		if got := lastTry(try); got != (try >= maxAttempts) {
+			t.Errorf("try %d is the last: %v", try, got)
+		}
+	}
+}
+
+func TestEveryListedAddressIsTriedOnceIfNobodyAnswers(t *testing.T) {
+	for _, hop := range []string{opResolve, opConnect, opProxy, opTLS} {
+		err := error(&dialError{hop: hop, err: syscall.ECONNREFUSED})
+		for tried := 1; tried <= 3; tried++ {
+			if got := nextAddress(err, tried, 3); got != (hop == opConnect && tried < 3) {
+				t.Errorf("%s, %d of 3 tried: %v", hop, tried, got)
+			}
+		}
+	}
+	if nextAddress(context.Canceled, 1, 3) {
+		t.Error("a request that was canceled goes on to the next address")
 	}
 }

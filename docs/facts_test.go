@@ -34,7 +34,13 @@ var cited = []struct{ document, text, source, constant string }{
 	{"docs/settings.md", "`HTTP2.PingTimeout` (zero: 15 s)", "internal/http2/engine.go", "defaultPingTimeout = 15 * time.Second"},
 	{"docs/retries.md", "for 100 milliseconds. Then the body is closed", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
 	{"docs/differences.md", "waiting for 100\nmilliseconds at most", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
-	{"docs/retries.md", "At most three attempts", "retry.go", "maxAttempts = 3"},
+	{"docs/retries.md", "could be made on them | 3 together", "retry.go", "maxAttempts = 3"},
+	{"docs/retries.md", "(NO_ERROR) | 8 together", "retry.go", "maxTurns = 8"},
+	{"docs/retries.md", "The third attempt dials", "retry.go", "maxAttempts = 3"},
+	{"docs/retries.md", "The eighth is made on a connection that no other request shares", "retry.go", "number == maxTurns"},
+	{"docs/retries.md", "up to eight times", "retry.go", "maxTurns = 8"},
+	{"docs/differences.md", "three attempts in all", "retry.go", "maxAttempts = 3"},
+	{"docs/differences.md", "eight if it goes away gracefully", "retry.go", "maxTurns = 8"},
 	{"docs/troubleshooting.md", "every 30 seconds", "dialer.go", "tcpKeepAlive = 30 * time.Second"},
 }
 
