@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 
 	"github.com/peerpool/peerpool"
 	"go.opentelemetry.io/otel/attribute"
@@ -62,6 +63,26 @@ func lookupError(err error) string {
 		return "try_again"
 	}
 	return "no_recovery"
+}
+
+// connectError is the error.type of a socket that could not be connected, by the names that .NET has for them; otherwise
+// what has no name of its own.
+func connectError(err error, otherwise string) string {
+	for _, known := range []struct {
+		is   error
+		name string
+	}{
+		{syscall.ECONNREFUSED, "connection_refused"},
+		{syscall.ECONNRESET, "connection_reset"},
+		{syscall.EHOSTUNREACH, "host_unreachable"},
+		{syscall.ENETUNREACH, "network_unreachable"},
+		{syscall.EADDRNOTAVAIL, "address_not_available"},
+	} {
+		if errors.Is(err, known.is) {
+			return known.name
+		}
+	}
+	return otherwise
 }
 
 // peerAttributes describes what an identity is connected to. text is what the conventions put into a span's name.

@@ -174,3 +174,23 @@ func TestTransportsWithOneObserverAddUp(t *testing.T) {
 		"peerpool.acquire.outcome=miss peerpool.miss.reason=cold peerpool.name=both": 2,
 	})
 }
+
+func TestOurCountersAreThereFromTheStart(t *testing.T) {
+	l := watch(t, &peerpool.Transport{})
+	for name, n := range map[string]int{
+		"peerpool.acquires":          2 + len(peerpool.MissReasons()),
+		"peerpool.connection.closes": len(peerpool.CloseReasons()),
+		"peerpool.retries":           len(peerpool.RetryReasons()),
+		"peerpool.retried_requests":  2,
+	} {
+		points := l.points(name)
+		for at, count := range points {
+			if count != 0 {
+				t.Errorf("%s: %s is %d before anything has happened", name, at, count)
+			}
+		}
+		if len(points) != n {
+			t.Errorf("%s has %d points, want %d", name, len(points), n)
+		}
+	}
+}

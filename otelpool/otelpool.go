@@ -14,6 +14,9 @@
 package otelpool
 
 import (
+	"runtime/debug"
+	"sync"
+
 	"github.com/peerpool/peerpool"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -24,6 +27,21 @@ import (
 
 // scope is the name of the tracer and of the meter.
 const scope = "github.com/peerpool/peerpool/otelpool"
+
+// version is that of this module in the program, or "" where the program was built without modules.
+var version = sync.OnceValue(func() string {
+	const module = "github.com/peerpool/peerpool"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range append([]*debug.Module{&info.Main}, info.Deps...) {
+		if m.Path == module {
+			return m.Version
+		}
+	}
+	return ""
+})
 
 // Option changes what [New] returns.
 type Option func(*config)
@@ -76,8 +94,9 @@ func New(opts ...Option) *Telemetry {
 	if c.name != "" {
 		common = []attribute.KeyValue{keyName.String(c.name)}
 	}
-	t := newTracing(c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL)))
-	m := newMetrics(c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL)), c.hosts, common)
+	t := newTracing(c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL), trace.WithInstrumentationVersion(version())))
+	m := newMetrics(c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL), metric.WithInstrumentationVersion(version())),
+		c.hosts, common)
 	return &Telemetry{peerpool.Observers(t.observer(), m.observer())}
 }
 

@@ -69,6 +69,7 @@ type count struct {
 type labels struct {
 	values []string
 	attrs  [][]attribute.KeyValue
+	listed int // so many of the first are reported before they have been counted, at zero
 }
 
 func (l *labels) add(value string, attrs ...attribute.KeyValue) {
@@ -98,10 +99,16 @@ func (c *counts) add(value string, n int64) {
 	}
 }
 
-// each calls f for every label that has been counted.
+// fromZero has all of l reported from the start: of a counter that appears with its first event, no increase shows.
+func (l *labels) fromZero(but int) *labels {
+	l.listed = len(l.values) - but
+	return l
+}
+
+// each calls f for every label that has been counted, or is to be reported anyway.
 func (c *counts) each(f func(n int64, attrs []attribute.KeyValue)) {
 	for i := range c.of {
-		if c.of[i].seen.Load() {
+		if i < c.labels.listed || c.of[i].seen.Load() {
 			f(c.of[i].n.Load(), c.labels.attrs[i])
 		}
 	}
@@ -116,10 +123,10 @@ var methods = []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS
 
 var (
 	methodLabels  = labelsOf(semconv.HTTPRequestMethodKey, methods, "_OTHER")
-	closeLabels   = labelsOf(keyClose, peerpool.CloseReasons(), hosts.Other)
-	retryLabels   = labelsOf(keyRetry, peerpool.RetryReasons(), hosts.Other)
-	outcomeLabels = labelsOf(keyRetryOutcome, []string{retrySaved}, retryFailed)
-	acquireLabels = newAcquireLabels()
+	closeLabels   = labelsOf(keyClose, peerpool.CloseReasons(), hosts.Other).fromZero(1)
+	retryLabels   = labelsOf(keyRetry, peerpool.RetryReasons(), hosts.Other).fromZero(1)
+	outcomeLabels = labelsOf(keyRetryOutcome, []string{retrySaved}, retryFailed).fromZero(0)
+	acquireLabels = newAcquireLabels().fromZero(0)
 )
 
 // newAcquireLabels labels a hit "", a miss with its reason, and the rest as errors.

@@ -136,16 +136,32 @@ func (t *tracing) waited(ctx context.Context, a peerpool.Acquired) {
 	now := time.Now()
 	server := hosts.Parse(a.Identity.Scheme(), a.Host)
 	_, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(now.Add(-a.Waited)))
-	fail(span, a.ErrorType)
+	fail(span, a.ErrorType, a.Err)
 	span.End(trace.WithTimestamp(now))
 }
 
-// fail marks a span with the type of its error, if there is one.
-func fail(span trace.Span, kind string) {
-	if kind != "" {
-		span.SetStatus(codes.Error, kind)
-		span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+// fail marks a span with the type of its error, if there is one, and says what it is.
+func fail(span trace.Span, kind string, err error) {
+	if kind == "" {
+		return
 	}
+	text := kind
+	if err != nil {
+		text = err.Error()
+	}
+	span.SetStatus(codes.Error, text)
+	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+}
+
+// hopError is the error.type of a hop that failed, where there is more to say than which hop it was.
+func hopError(d peerpool.Dialed) string {
+	switch d.Hop {
+	case "resolve":
+		return lookupError(d.Err)
+	case "connect":
+		return connectError(d.Err, d.ErrorType)
+	}
+	return d.ErrorType
 }
 
 // retried tells the request's span: what a retry has saved is no error of the request.
@@ -177,7 +193,7 @@ func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
 	if d.Conn != 0 {
 		span.SetAttributes(keyConn.Int64(int64(d.Conn)), semconv.NetworkProtocolVersion(protocolVersion(d.Protocol)))
 	}
-	fail(span, d.ErrorType)
+	fail(span, d.ErrorType, d.Err)
 	t.hops(ctx, span, d, server)
 	if sc := span.SpanContext(); d.Conn != 0 && sc.IsSampled() {
 		t.setups.put(d.Conn, sc)
@@ -190,7 +206,7 @@ func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.Dialed,
 	hop := func(op, name string, took time.Duration, attrs ...attribute.KeyValue) {
 		_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
 		if op == failed {
-			fail(span, d.ErrorType)
+			fail(span, hopError(d), d.Err)
 		}
 		at = at.Add(took)
 		span.End(trace.WithTimestamp(at))

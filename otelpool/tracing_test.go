@@ -168,10 +168,11 @@ func TestASetupThatFailsSaysWhere(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{TLS: &tls.Config{}})
 	resolver := new(httptestutil.Resolver)
 	resolver.Fail("nowhere.test", &net.DNSError{Err: "no such host", Name: "nowhere.test", IsNotFound: true})
-	for url, want := range map[string]struct{ hop, kind string }{
-		"http://nowhere.test": {"DNS lookup nowhere.test", "name_resolution_error"},
-		"http://127.0.0.1:1":  {"socket connect 127.0.0.1:1", "connection_error"},
-		origin.URL():          {"TLS client handshake 127.0.0.1", "secure_connection_error"}, // by an authority unknown
+	for url, want := range map[string]struct{ hop, kind, hopKind, text string }{
+		"http://nowhere.test": {"DNS lookup nowhere.test", "name_resolution_error", "host_not_found", "no such host"},
+		"http://127.0.0.1:1":  {"socket connect 127.0.0.1:1", "connection_error", "connection_refused", "refused"},
+		// by an authority unknown
+		origin.URL(): {"TLS client handshake 127.0.0.1", "secure_connection_error", "secure_connection_error", "unknown authority"},
 	} {
 		l := watch(t, &peerpool.Transport{Resolver: resolver})
 		span := l.inSpan(func(ctx context.Context) {
@@ -182,8 +183,14 @@ func TestASetupThatFailsSaysWhere(t *testing.T) {
 		})
 		setup := l.one("HTTP connection_setup")
 		hops := l.children(setup)
-		for _, failed := range []tracetest.SpanStub{setup, hops[len(hops)-1], l.one("HTTP wait_for_connection")} {
-			if failed.Status.Code != codes.Error || value(failed.Attributes, "error.type") != want.kind {
+		hop := hops[len(hops)-1]
+		for _, failed := range []tracetest.SpanStub{setup, hop, l.one("HTTP wait_for_connection")} {
+			kind := want.kind
+			if failed.Name == hop.Name {
+				kind = want.hopKind
+			}
+			if failed.Status.Code != codes.Error || value(failed.Attributes, "error.type") != kind ||
+				!strings.Contains(failed.Status.Description, want.text) {
 				t.Errorf("%s: %v, %v", failed.Name, failed.Status, failed.Attributes)
 			}
 		}
