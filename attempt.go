@@ -238,7 +238,7 @@ func (a *attempt) run() (*http.Response, outcome) {
 	out := outcome{Outcome: o, err: err, reused: a.lease.Reused()}
 	if err != nil {
 		if cause := a.canceledBy(); cause != nil {
-			out.err, out.canceled = cause, true
+			out.err, out.canceled = a.cancelError(cause, err), true
 		}
 	}
 	if out.Refused && !out.canceled && !replayOf(a.req, out.Touched).body {

@@ -152,6 +152,21 @@ func (a *attempt) canceled() error {
 	return a.because
 }
 
+// cancelError returns the error of an exchange that cause has canceled. err is its own. As with net/http the protocols differ:
+// over HTTP/2 a context does not tell its cause.
+func (a *attempt) cancelError(cause, err error) error {
+	switch a.lease.Conn().(type) {
+	case *http1Conn:
+		return cause
+	case *http2Conn:
+		if old := a.canceled(); old != nil {
+			return old
+		}
+		return a.ctx.Err()
+	}
+	return err // of a RoundTripper that is not ours
+}
+
 // canceledBy returns what canceled the attempt, or nil.
 func (a *attempt) canceledBy() error {
 	if err := a.canceled(); err != nil {

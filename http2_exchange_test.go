@@ -216,7 +216,8 @@ func TestAnExchangeGoesAsWithNetHTTPOverBothVersions(t *testing.T) {
 	}
 }
 
-func TestACauseReachesTheCallerOverHTTP2(t *testing.T) {
+// TestAContextThatIsCanceledOverHTTP2IsItsErr, and not its cause, as with net/http.
+func TestAContextThatIsCanceledOverHTTP2IsItsErr(t *testing.T) {
 	cause := errors.New("the user has left")
 	for where, head := range map[string]bool{"awaiting the head": false, "within the body": true} {
 		t.Run(where, func(t *testing.T) {
@@ -234,8 +235,8 @@ func TestACauseReachesTheCallerOverHTTP2(t *testing.T) {
 				_, err = io.ReadAll(resp.Body)
 				resp.Body.Close()
 			}
-			if err != cause {
-				t.Errorf("%T %v, want the cause itself", err, err)
+			if err != context.Canceled {
+				t.Errorf("%T %v, want context.Canceled itself", err, err)
 			}
 			if st := s.Stats(); st.Opened != 1 || st.Idle != 1 {
 				t.Errorf("the connection is not as good as before: %+v", st)

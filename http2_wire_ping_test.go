@@ -253,7 +253,7 @@ func TestACallerWhoGivesUpDuringTheCheckLeavesItToTheOthers(t *testing.T) {
 		first, second := h.start(req), h.fetch("2")
 		synctest.Wait()
 		cancel(errChangedMind)
-		if first.ended(); first.err != errChangedMind {
+		if first.ended(); first.err != context.Canceled {
 			t.Errorf("%v", first.err)
 		}
 		second.pending()

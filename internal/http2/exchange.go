@@ -382,7 +382,7 @@ func (x *Exchange) notice() {
 }
 
 func (x *Exchange) contextEnded() {
-	cause := context.Cause(x.ctx)
+	cause := x.ctx.Err() // rather than its cause, as with net/http
 	exchange.AwaitClient(x.req, cause)
 	x.Cancel(cause)
 }
