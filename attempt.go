@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http2"
@@ -287,7 +288,11 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 	if resp != nil {
 		resp.Body.Close()
 	}
-	if err := a.awaitBody(o.Body); err != nil {
+	err := a.awaitBody(o.Body)
+	if err == nil {
+		err = a.pause(v.pause(&o, a.tries()+1))
+	}
+	if err != nil {
 		return nil, a.abandon(err, dialErrorType(err), o.Touched)
 	}
 	a.t.core.counters.retried(v)
@@ -298,9 +303,28 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 		return nil, a.abandon(err, errorOther, o.Touched)
 	}
 	next := newAttempt(a.t, a.orig, req, a.peer, a.report.of(), a)
-	next.fresh, next.alone = v.fresh(next.tries(), a.lease.Conn().telling(o.err)), v.alone(next.tries())
+	next.fresh, next.alone = v.fresh(&o, next.tries(), a.lease.Conn().telling(o.err)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
+}
+
+// pause waits for d, unless the request ends first.
+func (a *attempt) pause(d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	ctx, stop := a.waiting()
+	defer a.waited(stop)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		cause := context.Cause(ctx)
+		exchange.AwaitClient(a.orig, cause)
+		return cause
+	}
 }
 
 // awaitBody waits until nobody reads from the request's body any more on behalf of this attempt: the next one may share

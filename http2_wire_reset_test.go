@@ -3,6 +3,7 @@ package peerpool_test
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,17 +43,36 @@ func TestAServerThatRefusesEveryStreamIsGivenUp(t *testing.T) {
 	frameTest(t, &peerpool.Transport{}, func(h *framed) {
 		call := h.fetch("x")
 		p := h.welcome()
-		for range 2 {
+		const turns = 8
+		for range turns - 1 {
 			p.Reset(p.request().Stream, http2.ErrCodeRefusedStream)
 		}
-		second := h.welcome() // the last attempt is made elsewhere
-		second.Reset(second.request().Stream, http2.ErrCodeRefusedStream)
+		time.Sleep(5 * time.Second) // longer than any pause
+		last := h.welcome()         // the last attempt is made elsewhere
+		last.Reset(last.request().Stream, http2.ErrCodeRefusedStream)
 		if err := call.breaks(); !strings.Contains(err.Error(), "REFUSED_STREAM") || err.Started {
 			t.Errorf("%+v", err)
 		}
-		h.events.wantRetries(t, "refused", "refused")
-		h.works(second)
+		h.events.wantRetries(t, slices.Repeat([]string{"refused"}, turns-1)...)
 		h.dials(2)
+	})
+}
+
+func TestARequestThatWaitsForRoomHeedsItsContext(t *testing.T) {
+	frameTest(t, &peerpool.Transport{}, func(h *framed) {
+		req, cancel := h.cancelable("x")
+		call := h.start(req)
+		p := h.welcome()
+		for range 4 {
+			p.Reset(p.request().Stream, http2.ErrCodeRefusedStream)
+		}
+		synctest.Wait()
+		start := time.Now()
+		cancel(errChangedMind)
+		if call.ended(); call.err != errChangedMind || time.Since(start) > 0 {
+			t.Errorf("%v after %v", call.err, time.Since(start))
+		}
+		h.works(p)
 	})
 }
 

@@ -3,7 +3,9 @@ package peerpool
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/pool"
@@ -17,9 +19,14 @@ import (
 // stale connection costs one: the next attempt dials.
 const maxAttempts = 3
 
-// maxTurns bounds the tries at a request that a graceful GOAWAY has turned away each time. A server that closes its
-// connections after a few requests does that to all others that are on their way, and means no harm.
+// maxTurns bounds the tries at a request that the server has turned away each time, with a graceful GOAWAY or with
+// REFUSED_STREAM. A server that closes its connections after a few requests, or that lowers the number of streams it allows,
+// does that to all requests that are on their way, and means no harm.
 const maxTurns = 8
+
+// firstPause is how long a request that was refused twice with REFUSED_STREAM waits for the third try. Each further pause is
+// twice as long, and all are spread by a half, so that requests that were refused together do not come back together.
+const firstPause = 50 * time.Millisecond
 
 // lastTry says whether a try is the last one, which takes no risk: it is made on a new connection.
 func lastTry(try int) bool { return try >= maxAttempts }
@@ -40,6 +47,12 @@ type outcome struct {
 	reused   bool // the connection had served a request before, or was idle in the pool
 }
 
+// turnedAway says that the server did not process the request for a reason that passes.
+func (o *outcome) turnedAway() bool { return o.TurnedOver || o.noRoom() }
+
+// noRoom says that the server has refused the stream, but serves others on the connection.
+func (o *outcome) noRoom() bool { return o.Refused && o.Reset && !o.Lost }
+
 // replay says in which ways a request can be sent again.
 type replay struct {
 	idempotent bool // by its method, or by an idempotency key (RFC 9110 section 9.2.2)
@@ -59,18 +72,29 @@ const (
 	retryHTTP1       verdict = "http1"       // HTTP_1_1_REQUIRED
 )
 
-// fresh says whether the attempt of that number must be made on a new connection: so that nobody tries one dead
-// connection after the other. A server that has refused a request is alive, and has told what it has room for. Where
+// fresh says whether the try of that number must be made on a new connection: so that a request does not try one dead
+// connection after the other. A server that has refused a stream is alive, and has told what it has room for. Where
 // the connections tell by themselves that they are gone, as those of HTTP/2 do, which are always read from, the ones
 // that are left are as good as new, and have been opened for others that were sent again.
-func (v verdict) fresh(number int, telling bool) bool {
+func (v verdict) fresh(o *outcome, number int, telling bool) bool {
 	switch {
+	case o.noRoom():
+		return v.alone(number)
 	case lastTry(number):
 		return true
 	case v == retryStale || v == retryUnsent:
 		return !telling
 	}
 	return v != retryRefused
+}
+
+// pause is how long the try of that number waits. Only a server that has no room for the request now is given time.
+func (v verdict) pause(o *outcome, number int) time.Duration {
+	if v != retryRefused || !o.noRoom() || number < 3 {
+		return 0
+	}
+	d := firstPause << (number - 3)
+	return d/2 + rand.N(d)
 }
 
 // alone says whether that attempt is made on a connection that nobody shares, as the last that a server could turn away
@@ -95,11 +119,11 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 //	something was written, connection reused              any other       any          give up
 //	something was written, new connection                 any             any          give up
 //
-// There are at most maxAttempts, or maxTurns; see fresh and alone for what they are made on. RFC 9110 section 9.2.2,
+// There are at most maxAttempts, or maxTurns; see fresh, alone and pause for what they are made on, and when. RFC 9110 section 9.2.2,
 // RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may do this.
 func decide(o outcome, r replay, attempt int) verdict {
 	switch {
-	case !r.body, lastTry(attempt) && !o.TurnedOver, attempt >= maxTurns:
+	case !r.body, lastTry(attempt) && !o.turnedAway(), attempt >= maxTurns:
 		return giveUp
 	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected

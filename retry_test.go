@@ -195,7 +195,7 @@ func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testi
 		{retryRefused, 2, true, false},
 		{retryRefused, maxAttempts, true, true},
 	} {
-		if got := c.v.fresh(c.number, c.telling); got != c.fresh {
+		if got := c.v.fresh(&outcome{}, c.number, c.telling); got != c.fresh {
 			t.Errorf("%s, attempt %d, telling %v: fresh is %v", c.v, c.number, c.telling, got)
 		}
 	}

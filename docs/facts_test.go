@@ -36,6 +36,7 @@ var cited = []struct{ document, text, source, constant string }{
 	{"docs/differences.md", "waiting for 100\nmilliseconds at most", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
 	{"docs/retries.md", "could be made on them | 3 together", "retry.go", "maxAttempts = 3"},
 	{"docs/retries.md", "(NO_ERROR) | 8 together", "retry.go", "maxTurns = 8"},
+	{"docs/retries.md", "before the third for 50 ms", "retry.go", "firstPause = 50 * time.Millisecond"},
 	{"docs/retries.md", "The third attempt dials", "retry.go", "maxAttempts = 3"},
 	{"docs/retries.md", "The eighth is made on a connection that no other request shares", "retry.go", "number == maxTurns"},
 	{"docs/retries.md", "up to eight times", "retry.go", "maxTurns = 8"},

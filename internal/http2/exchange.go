@@ -437,7 +437,7 @@ func (x *Exchange) fail(err error) error {
 	canceled := x.cause != nil
 	x.Wrote, x.Started = x.id != 0, x.started
 	x.Malformed = x.protocol
-	x.Lost = err == ErrLost
+	x.Lost = err == ErrLost || c.noneLocked()
 	x.Reset = x.reset
 	x.Refused = !canceled && x.unprocessedLocked()
 	x.TurnedOver = x.Refused && !x.reset && c.TurnedOver()
