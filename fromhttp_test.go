@@ -1,5 +1,7 @@
 package peerpool
 
+//lint:file-ignore SA1019 Dial and DialTLS are deprecated, and carried over because callers may still set them
+
 import (
 	"context"
 	"crypto/tls"

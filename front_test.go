@@ -1,5 +1,7 @@
 package peerpool
 
+//lint:file-ignore SA1019 ConfigureTransport is deprecated, and SDKs call it
+
 import (
 	"bytes"
 	"context"

@@ -1,5 +1,7 @@
 package peerpool
 
+//lint:file-ignore SA1019 Dial is deprecated, and carried over because callers may still set it
+
 import (
 	"context"
 	"net"
@@ -36,7 +38,7 @@ func receiverOf[F, R any](f F, methodOf func(*R) F) *R {
 
 // methodWords are what a variable of a function type points to if it holds a method of an R.
 type methodWords[R any] struct {
-	code     uintptr
+	_        uintptr // the code
 	receiver *R
 }
 
