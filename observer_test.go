@@ -133,9 +133,9 @@ func TestEventsTellHowLongThingsTook(t *testing.T) {
 		wantEvents(t, s.events.ends(), done, doneAgain)
 		request := peerpool.Started{Host: host, Scheme: "http", Method: "GET"}
 		wantEvents(t, s.events.requests(), request, request)
-		ended := peerpool.Ended{Host: host, Scheme: "http", Method: "GET", Attempts: 1, Status: 201, Duration: 6 * time.Second}
+		ended := peerpool.Ended{Host: host, Scheme: "http", Method: "GET", Attempts: 1, Status: 201, Duration: 6 * time.Second, Head: 5 * time.Second}
 		endedAgain := ended
-		endedAgain.Duration = 3 * time.Second
+		endedAgain.Duration, endedAgain.Head = 3*time.Second, 2*time.Second
 		wantEvents(t, s.events.outcomes(), ended, endedAgain)
 		s.CloseIdleConnections()
 		wantEvents(t, s.events.closings(), peerpool.Closed{
