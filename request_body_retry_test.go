@@ -172,3 +172,54 @@ func TestARequestIsNotSentAgainWhileItsBodyIsInUse(t *testing.T) {
 		}
 	}
 }
+
+// TestABodyThatNobodyHasReadIsSentAgainWithoutGetBody: it is as it was, and so it is not closed either.
+func TestABodyThatNobodyHasReadIsSentAgainWithoutGetBody(t *testing.T) {
+	for _, p := range []protocol{inHTTP1, inHTTP2} {
+		t.Run(p.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var gone atomic.Bool
+				tr := p.bubbleServer(t, func(w http.ResponseWriter, req *http.Request) {
+					if req.ContentLength != 0 && !gone.Swap(true) {
+						leaves(w, req)
+					}
+					body, _ := io.ReadAll(req.Body)
+					io.WriteString(w, digestOf(string(body), 0))
+				})
+				tr.ExpectContinueTimeout = time.Hour
+				s := observe(t, tr)
+				s.get("http://example.test/")
+				f := &sharedFile{data: bytes.Repeat([]byte("0123456789abcdef"), 1<<10)}
+				req := with(newRequest(t, http.MethodPut, "http://example.test/", f.body()), "Expect: 100-continue")
+				if got := s.ok(req); got != digestOf(string(f.data), 0) {
+					t.Error("the server got another body")
+				}
+				s.events.wantRetries(t, "stale")
+				if n := f.latest.closings(); n != 1 {
+					t.Errorf("closed %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain, whatever it has left behind.
+func TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := inHTTP1.bubbleServer(t, failsOnce(misdirected))
+		tr.RegisterProtocol("http", roundTripperFunc(func(req *http.Request) (*http.Response, error) {
+			go io.Copy(io.Discard, req.Body)
+			time.Sleep(time.Second)
+			return nil, http.ErrSkipAltProtocol
+		}))
+		s := observe(t, tr)
+		f := &sharedFile{data: bytes.Repeat([]byte("0123456789abcdef"), 1<<10), takes: 10 * time.Second}
+		req := newRequest(t, http.MethodPut, "http://example.test/", f.body())
+		req.GetBody = f.again(t)
+		resp, err := s.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	})
+}

@@ -264,3 +264,34 @@ func (k manner) play(t *testing.T, p protocol, e ending) {
 		resp.Body.Close()
 	}
 }
+
+// TestABodyThatMayBeEmptyIsItsCallersAgain: a part of it is read before anything is sent.
+func TestABodyThatMayBeEmptyIsItsCallersAgain(t *testing.T) {
+	for _, p := range []protocol{inHTTP1, inHTTP2} {
+		for _, method := range []string{http.MethodGet, http.MethodDelete} {
+			for _, after := range []time.Duration{10 * time.Millisecond, time.Second} {
+				t.Run(p.name+"/"+method+"/"+after.String(), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						tr := p.bubbleServer(t, stall)
+						r, _ := io.Pipe()
+						b := &watchedBody{read: r.Read, close: r.Close}
+						req := newRequest(t, method, "http://example.test/", b)
+						start := time.Now()
+						_, err := tr.RoundTrip(canceledAfter(after)(tr, req).(*http.Request))
+						if err != errChangedMind {
+							t.Errorf("failed with %v", err)
+						}
+						if took := time.Since(start); took > after+2*readWait {
+							t.Errorf("failed after %v", took)
+						}
+						b.take()
+						time.Sleep(time.Minute)
+						if n := b.closings(); b.late > 0 || n != 1 {
+							t.Errorf("%d Reads too late, closed %d times", b.late, n)
+						}
+					})
+				})
+			}
+		}
+	}
+}
