@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"golang.org/x/net/http2"
 )
 
 // sharedFile is what the bodies of all attempts read from, with one offset, as an SDK's do: its GetBody rewinds the file.
@@ -222,4 +223,40 @@ func TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain(t *test
 		}
 		resp.Body.Close()
 	})
+}
+
+// TestABodyIsHadAgainAfterARefusalOnlyWhenNobodyReadsItAnyMore: the server may refuse a stream, or turn it away with the
+// connection, while the body is being read.
+func TestABodyIsHadAgainAfterARefusalOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
+	for name, refuse := range map[string]func(p *peer, stream uint32){
+		"REFUSED_STREAM": func(p *peer, stream uint32) { p.Reset(stream, http2.ErrCodeRefusedStream) },
+		"GOAWAY":         func(p *peer, stream uint32) { p.GoAway(stream-2, http2.ErrCodeNo) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			frameTest(t, &peerpool.Transport{}, func(h *framed) {
+				before := h.fetch("before")
+				p := h.welcome()
+				p.answer()
+				before.gets("/before")
+				f := &sharedFile{data: bytes.Repeat([]byte("0123456789abcdef"), 1<<8), takes: 2 * time.Second}
+				req := h.request(http.MethodPost, "x", f.body())
+				req.GetBody = f.again(t)
+				call := h.start(req)
+				stream := p.request().Stream
+				synctest.Wait()
+				refuse(p, stream)
+				if name == "GOAWAY" {
+					time.Sleep(3 * time.Second) // the Read that is under way
+					p = h.welcome()
+				}
+				again := p.request()
+				if body, ok := p.ReadBody(again.Stream); !ok || body != string(f.data) {
+					t.Errorf("the server got %d bytes of another body", len(body))
+				}
+				p.Respond(again.Stream, 200, "done")
+				call.gets("done")
+				h.events.wantRetries(t, "refused")
+			})
+		})
+	}
 }
