@@ -313,6 +313,8 @@ func TestAFrontCannotBeTakenOverByAnotherHTTP2(t *testing.T) {
 
 func TestFirstRequestsAtOnceAndClonesMeanwhileDoNotRace(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	ctx, cancel := context.WithTimeout(t.Context(), httptestutil.Bound) // or they wait for ever where descriptors run out
+	defer cancel()
 	for range 20 {
 		tr := peerTransport(t, &Transport{})
 		front := tr.HTTPTransport()
@@ -320,13 +322,13 @@ func TestFirstRequestsAtOnceAndClonesMeanwhileDoNotRace(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() { // an error is right if the other was faster
-				err := peerTry(front, peerRequest(t, o.URL(), nil))
+				err := peerTry(front, peerRequest(t, o.URL(), nil).WithContext(ctx))
 				if err != nil && !strings.Contains(err.Error(), "DisableCompression of this http.Transport") {
 					t.Error(err)
 				}
 			})
 			wg.Go(func() {
-				if err := peerTry(tr, peerRequest(t, o.URL(), nil)); err != nil {
+				if err := peerTry(tr, peerRequest(t, o.URL(), nil).WithContext(ctx)); err != nil {
 					t.Error(err)
 				}
 			})

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -61,6 +62,7 @@ func TestABurstToAnHTTP1ServerThatMightSpeakHTTP2LosesNothing(t *testing.T) {
 			select {
 			case <-together:
 			case <-r.Context().Done():
+			case <-time.After(httptestutil.Bound): // some never come, as where descriptors run out
 			}
 			fmt.Fprint(w, r.Proto)
 		}),

@@ -2,37 +2,75 @@ package soak
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
 // census counts what a run must give back.
-type census struct{ goroutines, descriptors int }
-
-func takeCensus() census {
-	return census{runtime.NumGoroutine(), openDescriptors()}
+type census struct {
+	goroutines  int
+	descriptors map[string]string // what each is open on, by its number; nil: the system does not list them
 }
 
-// openDescriptors counts those of the process, where the system lists them; -1: it does not.
-func openDescriptors() int {
-	list, err := os.ReadDir("/proc/self/fd")
+func takeCensus() census { return census{runtime.NumGoroutine(), openDescriptors()} }
+
+func openDescriptors() map[string]string {
+	const dir = "/proc/self/fd"
+	list, err := os.ReadDir(dir)
 	if err != nil {
-		return -1
+		return nil
 	}
-	return len(list)
+	open := make(map[string]string)
+	for _, entry := range list {
+		// That of the listing itself is gone by now.
+		if what, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil {
+			open[entry.Name()] = what
+		}
+	}
+	return open
 }
 
 // waitForReturn waits until there is not more than there was, for a while at most, and says what is left; "": nothing.
 func (c census) waitForReturn(settle time.Duration) string {
 	for end := time.Now().Add(settle); ; time.Sleep(10 * time.Millisecond) {
 		now := takeCensus()
-		if now.goroutines <= c.goroutines && now.descriptors <= c.descriptors {
+		if now.goroutines <= c.goroutines && len(now.descriptors) <= len(c.descriptors) {
 			return ""
 		}
 		if time.Now().After(end) {
-			return fmt.Sprintf("%d goroutines and %d descriptors, before: %d and %d",
-				now.goroutines, now.descriptors, c.goroutines, c.descriptors)
+			return fmt.Sprintf("%d goroutines and %d descriptors, before: %d and %d%s",
+				now.goroutines, len(now.descriptors), c.goroutines, len(c.descriptors), now.sockets(c))
 		}
 	}
+}
+
+// sockets describes the first of the sockets that c does not have, as the kernel sees them.
+func (c census) sockets(before census) string {
+	table, err := os.ReadFile("/proc/self/net/tcp")
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, fd := range slices.Sorted(maps.Keys(c.descriptors)) {
+		what := c.descriptors[fd]
+		inode, ok := strings.CutPrefix(what, "socket:[")
+		if !ok || before.descriptors[fd] == what || b.Len() > 2000 {
+			continue
+		}
+		for line := range strings.Lines(string(table)) {
+			if f := strings.Fields(line); len(f) > 9 && f[9] == strings.TrimSuffix(inode, "]") {
+				fmt.Fprintf(&b, "\n    %s to %s, state %s", f[1], f[2], f[3])
+				what = ""
+			}
+		}
+		if what != "" {
+			fmt.Fprintf(&b, "\n    %s, which is connected to nothing", what)
+		}
+	}
+	return b.String()
 }
