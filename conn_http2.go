@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http1"
@@ -49,7 +50,12 @@ func (c *http2Conn) Attach(retire func(pool.Reason)) { c.retire = retire }
 // Share is the pool's.
 func (c *http2Conn) Share(resize func(int)) int {
 	return c.Watch(
-		func(r http2.Reason) { c.retire(pool.Reason(r)) },
+		func(r http2.Reason) {
+			if d := c.PingDistance(); d > 0 {
+				c.learned.pingAfter.Store(int64(d))
+			}
+			c.retire(pool.Reason(r))
+		},
 		func(streams int) {
 			c.learned.allows(streams)
 			resize(streams)
@@ -122,7 +128,10 @@ func (c *http2Conn) check(a *attempt) error {
 
 // newHTTP2 makes a connection of the pool out of one on which HTTP/2 has been agreed upon.
 func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
-	c, err := r.t.core.http2().NewConn(ctx, nc, http2.Known{Streams: int(r.learned.streams.Load())})
+	c, err := r.t.core.http2().NewConn(ctx, nc, http2.Known{
+		Streams:   int(r.learned.streams.Load()),
+		PingAfter: time.Duration(r.learned.pingAfter.Load()),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ const maxLearned = 1024
 type learned struct {
 	protocol   atomic.Int32 // a speaks
 	streams    atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
+	pingAfter  atomic.Int64 // nanoseconds between PINGs without data that an HTTP/2 server has asked for; 0: it has not
 	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
 	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
 

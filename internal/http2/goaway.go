@@ -12,11 +12,13 @@ import (
 func (c *Conn) goAway(f *xhttp2.GoAwayFrame) {
 	away := &xhttp2.GoAwayError{LastStreamID: f.LastStreamID, ErrCode: f.ErrCode, DebugData: string(f.DebugData())}
 	c.away.Store(away)
-	c.over(ReasonGoAway) // first, so that nobody who is sent away comes back
 	c.mu.Lock()
 	if away.ErrCode == xhttp2.ErrCodeEnhanceYourCalm && away.DebugData == "too_many_pings" {
 		c.pings.calmLocked()
 	}
+	c.mu.Unlock()
+	c.over(ReasonGoAway) // first, so that nobody who is sent away comes back
+	c.mu.Lock()
 	for id, x := range c.streams {
 		if id <= away.LastStreamID {
 			continue

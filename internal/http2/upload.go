@@ -60,6 +60,7 @@ func (x *Exchange) planBody() error {
 	}
 	u.Init(body)
 	u.expect = x.c.engine.expectTimeout > 0 && expects100(req.Header)
+	x.Body = &u.Body
 	x.c.mu.Lock()
 	x.upload = u
 	x.c.mu.Unlock()
@@ -138,11 +139,6 @@ func (u *upload) sent(err error) {
 		return
 	}
 	x.c.mu.Lock()
-	if x.unwanted { // so that what is wrong with the rest is of no interest, and the response stands
-		x.c.mu.Unlock()
-		x.requestSent(nil)
-		return
-	}
 	x.abortLocked(err, xhttp2.ErrCodeCancel)
 	x.c.unlockAndFlush()
 	x.requestSent(err)
