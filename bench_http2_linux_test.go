@@ -63,13 +63,6 @@ func benchHTTP2Server(spec string) {
 	io.Copy(io.Discard, os.Stdin)
 }
 
-// priorKnowledge is HTTP/2 without TLS.
-func priorKnowledge() *http.Protocols {
-	p := new(http.Protocols)
-	p.SetUnencryptedHTTP2(true)
-	return p
-}
-
 // startBenchHTTP2Server returns the server's URL and what a client needs to trust it.
 func startBenchHTTP2Server(b *testing.B, plain bool, streams int) (url string, cfg *tls.Config) {
 	b.Helper()

@@ -100,3 +100,10 @@ func (g *gauge) peak() (most int) {
 	}
 	return most
 }
+
+// priorKnowledge is HTTP/2 without TLS.
+func priorKnowledge() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
