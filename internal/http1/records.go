@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +17,7 @@ type records struct {
 	net.Conn
 
 	tcp    *net.TCPConn // Conn, if that is what it is
+	out    io.Writer    // in place of Conn; nil: none
 	conn   *Conn        // that asks; nil: nobody does
 	in     *input       // received by an ask and not handed over yet, or nil
 	record int32        // bytes of the record that is being handed over from it
@@ -55,11 +57,21 @@ func UnderTLS(nc net.Conn) net.Conn {
 // NetConn returns what lies below, as that of crypto/tls does.
 func (r *records) NetConn() net.Conn { return r.Conn }
 
+// WriteThrough has what crypto/tls writes go to what through makes of the socket, if that is not nil.
+func (r *records) WriteThrough(through func(*net.TCPConn) io.Writer) {
+	if r.tcp != nil {
+		r.out = through(r.tcp)
+	}
+}
+
 // Write writes what crypto/tls has made of something. It is an ask if all that is wanted is in it: a request that takes
 // more than one record is written as ever.
 func (r *records) Write(b []byte) (int, error) {
 	want := int(r.want)
 	r.want = 0
+	if r.out != nil {
+		return r.out.Write(b)
+	}
 	if want == 0 || len(b) != want+recordOverhead {
 		return r.Conn.Write(b)
 	}

@@ -46,7 +46,8 @@ type Conn struct {
 	nc     net.Conn
 	tls    *tls.ConnectionState // nil without TLS
 	born   time.Time
-	prompt bool // a Write on nc does not block
+	outlet *outlet   // under nc, or in its place; nil: a Write may block
+	w      io.Writer // nc, or the outlet
 
 	heard   atomic.Int64 // when the last bytes came; see now
 	suspect atomic.Int64 // heard when something went wrong, plus one: while that stays, nothing has come since; 0: nothing did
@@ -101,6 +102,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 		state := t.ConnectionState()
 		c.tls = &state
 	}
+	c.w = nc
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err := c.write(e.preface)
 	if !stop() {
@@ -111,10 +113,36 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 		nc.Close()
 		return nil, err
 	}
+	if e.writeTimeout == 0 {
+		c.findOutlet()
+	}
 	c.mu.Lock()
 	c.startReadingLocked()
 	c.mu.Unlock()
 	return c, nil
+}
+
+// findOutlet puts an outlet in the place of a socket that we know.
+func (c *Conn) findOutlet() {
+	switch nc := c.nc.(type) {
+	case *net.TCPConn:
+		if c.outlet = newOutlet(nc); c.outlet != nil {
+			c.w = c.outlet
+		}
+	case *tls.Conn:
+		under, ok := nc.NetConn().(interface {
+			WriteThrough(func(*net.TCPConn) io.Writer)
+		})
+		if !ok {
+			return
+		}
+		under.WriteThrough(func(tcp *net.TCPConn) io.Writer {
+			if c.outlet = newOutlet(tcp); c.outlet != nil {
+				return c.outlet
+			}
+			return nil
+		})
+	}
 }
 
 // Watch has the connection say, at most once each, when it takes no new stream and, whenever that changes, how many

@@ -26,6 +26,7 @@
 //	engine.go     the configuration, our preface (section 3.4)
 //	conn.go       a connection: how it begins, retires, fails and is closed
 //	send.go       what is pending, and who writes it
+//	outlet.go     a socket that a caller can write to without being held up
 //	receive.go    the reading goroutine, when it rests, which frame goes where (sections 4 and 6)
 //	streams.go    how streams are opened, how many there may be, how they end (section 5.1)
 //	flow.go       windows (section 5.2)
@@ -48,7 +49,7 @@
 //
 // Writing belongs to whoever has set output.flushing. It is done without the lock. A goroutine that only wants
 // its frames written does not wait for that, so that a server that reads nothing stops neither a cancellation nor a
-// Close, nor the reading goroutine.
+// Close, nor the reading goroutine. On sockets that we know it writes itself, without waiting; on others a goroutine does.
 //
 // Goroutines: the reading one (see receive.go for its end); one for each request body that may block, which ends with
 // the stream or, if a Read blocks, with that; one while something is written; one for a moment when a timer is due.

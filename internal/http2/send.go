@@ -117,19 +117,20 @@ func (c *Conn) unlockAndFlush() {
 	}
 	c.out.flushing = true
 	c.mu.Unlock()
-	if c.prompt {
-		c.flush()
+	if c.outlet.idle() {
+		c.flush(false)
 	} else {
-		go c.flush()
+		go c.flush(true)
 	}
 }
 
-// flush writes what is pending until nothing is. Where writing may block it runs on a goroutine of its own, which ends
-// then, or when the connection is closed.
-func (c *Conn) flush() {
+// flush writes what is pending until nothing is, or there is an outlet that does not take more at once. Where it may
+// block, it runs on a goroutine of its own, which ends then, or when the connection is closed.
+func (c *Conn) flush(mayBlock bool) {
 	runtime.Gosched() // those who are about to append go first
 	c.mu.Lock()
-	for c.out.pending != nil && c.out.err == nil && c.out.uploads == 0 {
+	c.outlet.block(mayBlock)
+	for c.out.pending != nil && c.out.err == nil && c.out.uploads == 0 && (mayBlock || c.outlet.idle()) {
 		c.writePendingLocked()
 	}
 	c.passOnLocked()
@@ -138,14 +139,15 @@ func (c *Conn) flush() {
 
 // passOnLocked ends the flushing, or leaves it to an upload that has waited for its turn.
 func (c *Conn) passOnLocked() {
+	c.outlet.block(false)
 	c.out.flushing = false
 	if c.failed != nil {
 		c.out.turn.Broadcast()
 	} else if c.out.uploads > 0 {
 		c.out.turn.Signal()
-	} else if c.out.pending != nil && c.out.err == nil && c.failed == nil {
+	} else if c.out.pending != nil && c.out.err == nil {
 		c.out.flushing = true
-		go c.flush()
+		go c.flush(true)
 	}
 }
 
@@ -184,6 +186,7 @@ func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 		return err
 	}
 	c.out.flushing = true
+	c.outlet.block(true)
 	c.writePendingLocked()
 	if c.out.err == nil && x.over == nil {
 		var flags xhttp2.Flags
@@ -229,7 +232,7 @@ func (c *Conn) write(p []byte) error {
 		if timeout > 0 {
 			c.nc.SetWriteDeadline(time.Now().Add(timeout))
 		}
-		n, err := c.nc.Write(p)
+		n, err := c.w.Write(p)
 		if err == nil || n == 0 || timeout == 0 || !exchange.IsTimeout(err) {
 			return err
 		}
@@ -255,6 +258,7 @@ func (c *Conn) hangUp() error {
 // farewell writes what is pending, once whoever is writing is done.
 func (c *Conn) farewell() {
 	c.nc.SetWriteDeadline(time.Now().Add(closeWait))
+	defer c.outlet.await()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.out.flushing {
@@ -262,6 +266,7 @@ func (c *Conn) farewell() {
 	}
 	c.out.flushing = true
 	if c.out.err == nil {
+		c.outlet.block(true)
 		c.writePendingLocked()
 	}
 }
