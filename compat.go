@@ -132,6 +132,7 @@ func (t *Transport) Clone() *Transport {
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver
 	c.DNSRefresh = t.DNSRefresh
+	c.DisableQuarantine = t.DisableQuarantine
 	return c
 }
 

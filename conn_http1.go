@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
@@ -22,7 +23,16 @@ type http1Conn struct {
 
 	retire  func(pool.Reason) // set once by the pool, before the first lease
 	watched watch.Registration
+
+	past atomic.Uint32 // served, blamed and lingers
 }
+
+// What has become of a connection, for the quarantine of its peer.
+const (
+	served  = 1 << iota // a request
+	blamed              // the peer, for unexpected data on it
+	lingers             // closed as the peer is in quarantine, and watched for a while if no other one is
+)
 
 var (
 	_ conn         = (*http1Conn)(nil)
@@ -60,6 +70,8 @@ func (c *http1Conn) giveBack(a *attempt, end exchange.End, o exchange.Outcome) (
 		reason = a.lease.Release()
 		a.putIdle(reason)
 		return reason
+	case exchange.EndUnexpected:
+		c.blame(behindResponse)
 	}
 	return a.discard(end)
 }
@@ -96,11 +108,47 @@ func (c *http1Conn) Attach(retire func(pool.Reason)) {
 }
 
 // Probe is called by the pool before the connection is leased again.
-func (c *http1Conn) Probe() pool.Reason { return c.watch(c.Conn.Probe()) }
+func (c *http1Conn) Probe() pool.Reason {
+	reason := c.watch(c.found(c.Conn.Probe(), whileIdle))
+	if reason == "" && c.has(served) && c.quarantined() {
+		return reasonQuarantine
+	}
+	return reason
+}
 
 // Rest is called by the pool when the connection is released. Closes and bytes that the system knows of can wait
 // for the Probe that follows: the watcher tells of the one, and of the other nobody needs to know before.
-func (c *http1Conn) Rest() pool.Reason { return c.watch(c.Conn.Rest()) }
+func (c *http1Conn) Rest() pool.Reason {
+	c.past.Or(served)
+	reason := c.watch(c.found(c.Conn.Rest(), behindResponse))
+	if reason == "" && c.quarantined() {
+		c.past.Or(lingers)
+		return reasonQuarantine
+	}
+	return reason
+}
+
+func (c *http1Conn) has(past uint32) bool { return c.past.Load()&past != 0 }
+
+func (c *http1Conn) quarantined() bool { return c.route.t.core.quarantine.holds(c.route.id) }
+
+// found passes on what was found, and remembers a peer that has sent unexpected data.
+func (c *http1Conn) found(cond http1.Condition, why string) http1.Condition {
+	if cond == http1.Unexpected {
+		if !c.has(served) {
+			why = beforeRequest
+		}
+		c.blame(why)
+	}
+	return cond
+}
+
+// blame remembers the peer, once for a connection.
+func (c *http1Conn) blame(why string) {
+	if c.past.Or(blamed)&blamed == 0 {
+		c.route.misbehaved(why)
+	}
+}
 
 // watch has a connection watched that is found quiet for the first time: not before, since an answer that is closed
 // behind may still be read by the first lease.
@@ -124,7 +172,7 @@ func (c *http1Conn) Notify() {
 }
 
 // idleEnded is called for a connection that the watcher cannot watch.
-func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(reasonOf(found)) }
+func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(reasonOf(c.found(found, whileIdle))) }
 
 func reasonOf(found http1.Condition) pool.Reason {
 	switch found {
@@ -136,9 +184,12 @@ func reasonOf(found http1.Condition) pool.Reason {
 	return ""
 }
 
-// Close closes the connection.
+// Close closes the connection, or leaves that to the quarantine of its peer, which watches it for a moment.
 func (c *http1Conn) Close() error {
 	c.unwatch()
+	if c.has(lingers) && c.route.t.core.quarantine.watch(c) {
+		return nil
+	}
 	return c.Conn.Close()
 }
 

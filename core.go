@@ -36,7 +36,9 @@ type core struct {
 	counters  counters
 	exchanges exchangeOptions
 	memory    memory
-	http2     func() *http2.Engine // made at first use
+
+	quarantine quarantine
+	http2      func() *http2.Engine // made at first use
 
 	altMu sync.Mutex                                   // serializes RegisterProtocol
 	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to

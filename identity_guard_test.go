@@ -52,6 +52,7 @@ var transportFields = map[string]string{
 	"DialTLSContext":         ofTransport,
 	"DialTLS":                ofTransport,
 	"Resolver":               "the address that it answers with is in the identity",
+	"DisableQuarantine":      "bounds reuse, not who shares",
 	"DNSRefresh":             "the address that is in use is in the identity",
 	"Dialer":                 ofTransport, // but for a field of it: see dialerFields
 	"TLSHandshakeTimeout":    limitOnly,

@@ -20,6 +20,7 @@ import (
 //	  Retried                 the request is sent again: back to Acquired
 //	Ended                     the request is over
 //	Closed                    the pool has closed a connection
+//	Quarantined               connections of a peer serve one request each, or no longer
 //
 // Started, Acquired, Retried and Ended come one after the other for one request, and Done before Ended. Dialed
 // comes before the first Acquired and before the Closed of its connection. Nothing else is ordered: a dial goes on
@@ -68,6 +69,9 @@ type Observer struct {
 	// Closed is called when the pool has closed a connection. One that an upgrade has taken over is not the
 	// pool's to close: a Done with Close "upgrade" is the last that is heard of it.
 	Closed func(c Closed)
+
+	// Quarantined is called when a peer is put into quarantine, and when it is let out of it.
+	Quarantined func(q Quarantined)
 }
 
 // MissReason says why a request did not find an idle connection; "" is a hit. [MissReasons] lists them.
@@ -229,4 +233,11 @@ type Closed struct {
 	Age      time.Duration // since it was dialed
 	Uses     int           // requests that it was given
 	InUse    bool          // a request was on it
+}
+
+// Quarantined describes the begin or the end of a quarantine.
+type Quarantined struct {
+	Identity Identity
+	Quarantine
+	Ended bool // else it begins
 }

@@ -34,6 +34,15 @@ func Observers(observers ...*Observer) *Observer {
 	if closed != nil {
 		all.Closed = func(c Closed) { closed(context.Background(), c) }
 	}
+	quarantined := each(observers, func(o *Observer) func(context.Context, Quarantined) {
+		if o.Quarantined == nil {
+			return nil
+		}
+		return func(_ context.Context, q Quarantined) { o.Quarantined(q) }
+	})
+	if quarantined != nil {
+		all.Quarantined = func(q Quarantined) { quarantined(context.Background(), q) }
+	}
 	return &all
 }
 

@@ -29,6 +29,9 @@ type Stats struct {
 	// broken or a hostile peer.
 	UnexpectedData uint64
 
+	// Quarantined holds the peers in quarantine, whether or not they have a connection.
+	Quarantined map[Identity]Quarantine
+
 	// Peers holds the share of every identity that has a connection, a dial or a waiting request.
 	Peers map[Identity]PeerStats
 }
@@ -97,6 +100,7 @@ func (t *Transport) Stats() Stats {
 			Saved: c.saved.Load(), Failed: c.failed.Load(),
 		},
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
+		Quarantined:    t.core.quarantine.all(),
 		Peers:          make(map[Identity]PeerStats, len(s.Keys)),
 	}
 	for key, k := range s.Keys {

@@ -155,6 +155,10 @@ type Transport struct {
 	// background; 0: 30 seconds. Connections to an address that is no longer listed get no new requests.
 	DNSRefresh time.Duration
 
+	// DisableQuarantine lets the connections of a peer that has sent unexpected data be reused like any other. Otherwise
+	// they serve one request each, until the peer has behaved for long enough: see [Quarantine].
+	DisableQuarantine bool
+
 	once     sync.Once
 	core     *core     // made by once, never reassigned: see runtime
 	announce sync.Once // of announceHTTP2
@@ -189,6 +193,7 @@ func New() *Transport {
 func (t *Transport) CloseIdleConnections() {
 	rt := t.runtime()
 	rt.pool.CloseIdle()
+	rt.quarantine.stop()
 	for _, alt := range rt.alternates() {
 		if c, ok := alt.(interface{ CloseIdleConnections() }); ok {
 			c.CloseIdleConnections()
@@ -207,7 +212,9 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	rt.inflight.door.close()
 	rt.pool.KeepNone()
 	rt.inflight.emptied(ctx)
-	return rt.pool.Shutdown(ctx)
+	err := rt.pool.Shutdown(ctx)
+	rt.quarantine.stop()
+	return err
 }
 
 // Discard sees to it that the connection of resp is not used again. Call it before the body is closed or read

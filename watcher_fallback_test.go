@@ -30,6 +30,7 @@ func withoutWatcher(t *testing.T, script func() httptestutil.Script, test func(*
 			httptestutil.CheckLeaks(t)
 			opts, tr := transportKinds[kind](t)
 			peerpool.WithoutWatcher(tr)
+			tr.DisableQuarantine = true
 			test(t, httptestutil.NewWireWith(t, opts, script()), observe(t, tr))
 		})
 	}
@@ -163,6 +164,7 @@ func TestWithoutAWatcherIdleConnectionsHoldNoGoroutine(t *testing.T) {
 func withoutPeek(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *subject)) {
 	synctest.Test(t, func(t *testing.T) {
 		wire, tr := inMemory(t, script())
+		tr.DisableQuarantine = true
 		dial := tr.DialContext
 		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := dial(ctx, network, addr)

@@ -118,6 +118,19 @@ func (l *Log) closed(c peerpool.Closed) {
 	})
 }
 
+func (l *Log) quarantined(q peerpool.Quarantined) {
+	m := msgQuarantined
+	if q.Ended {
+		m = msgReleased
+	}
+	l.log(context.Background(), m, func() []slog.Attr {
+		return []slog.Attr{
+			identity(q.Identity), slog.String("reason", q.Why), slog.Uint64("events", q.Events),
+			slog.Time("since", q.Since), slog.Time("last", q.Last),
+		}
+	})
+}
+
 func identity(id peerpool.Identity) slog.Attr { return slog.String("identity", id.String()) }
 
 func withError(attrs []slog.Attr, err error) []slog.Attr {

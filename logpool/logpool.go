@@ -75,6 +75,8 @@ func (l *Log) Observer() *peerpool.Observer {
 		Retried:  l.retried,
 		Ended:    l.ended,
 		Closed:   l.closed,
+
+		Quarantined: l.quarantined,
 	}
 }
 
@@ -107,6 +109,8 @@ const (
 	msgFailed
 	msgTruncated
 	msgDrained
+	msgQuarantined
+	msgReleased
 	numMessages
 )
 
@@ -127,13 +131,16 @@ var texts = [numMessages]string{
 	msgFailed:     "peerpool: request failed",
 	msgTruncated:  "peerpool: response truncated",
 	msgDrained:    "peerpool: connection drained",
+
+	msgQuarantined: "peerpool: server in quarantine, connections serve one request each",
+	msgReleased:    "peerpool: server out of quarantine",
 }
 
 func (m message) level() slog.Level {
 	switch m {
-	case msgUnexpected:
+	case msgUnexpected, msgQuarantined:
 		return slog.LevelWarn
-	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained:
+	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained, msgReleased:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug

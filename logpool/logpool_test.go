@@ -95,7 +95,10 @@ func TestAServerOutOfStepIsAWarning(t *testing.T) {
 	})
 	log, logger := open(slog.LevelInfo)
 	fetch(t, &peerpool.Transport{Observer: logpool.New(logger).Observer()}, wire.URL())
-	if want := []string{"WARN server out of step, connection closed unexpected_data"}; !slices.Equal(log.says(t), want) {
+	if want := []string{
+		"WARN server in quarantine, connections serve one request each behind_response",
+		"WARN server out of step, connection closed unexpected_data",
+	}; !slices.Equal(log.says(t), want) {
 		t.Errorf("%q, want %q", log.says(t), want)
 	}
 }

@@ -32,6 +32,7 @@ type instruments struct {
 	dials     metric.Float64Histogram
 	waits     metric.Float64Histogram
 	perConn   metric.Int64Histogram
+	confined  metric.Int64UpDownCounter
 }
 
 // newInstruments makes the instruments, and has collect called for those that are observed.
@@ -59,6 +60,10 @@ func newInstruments(meter metric.Meter, collect func(metric.Observer, *instrumen
 	i.perConn, err = meter.Int64Histogram("peerpool.connection.requests", metric.WithUnit("{request}"),
 		metric.WithDescription("Requests that a connection has carried when it is closed."),
 		metric.WithExplicitBucketBoundaries(requestBuckets...))
+	handle(err)
+
+	i.confined, err = meter.Int64UpDownCounter("peerpool.quarantined_peers", metric.WithUnit("{peer}"),
+		metric.WithDescription("Peers whose connections serve one request each, as they have sent bytes that answer none."))
 	handle(err)
 
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {

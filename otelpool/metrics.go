@@ -43,7 +43,17 @@ func (m *metrics) observer() *peerpool.Observer {
 		Retried:  m.retried,
 		Ended:    m.ended,
 		Closed:   m.closed,
+
+		Quarantined: m.quarantined,
 	}
+}
+
+func (m *metrics) quarantined(q peerpool.Quarantined) {
+	change := int64(1)
+	if q.Ended {
+		change = -1
+	}
+	m.inst.confined.Add(context.Background(), change, metric.WithAttributes(m.common...))
 }
 
 func (m *metrics) started(_ context.Context, s peerpool.Started) {

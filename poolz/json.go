@@ -23,6 +23,7 @@ type document struct {
 	Closes       map[peerpool.CloseReason]uint64 `json:"closes"`
 	Retries      jsonRetries                     `json:"retries"`
 	Unexpected   uint64                          `json:"unexpected_data"`
+	Quarantined  []quarantined                   `json:"quarantined"`
 	Recent       jsonRecent                      `json:"recent"`
 	Known        int                             `json:"known_identities"` // all of them
 	Found        int                             `json:"found_identities"` // those that were searched for
@@ -89,7 +90,7 @@ func (r *report) json() ([]byte, error) {
 		At: r.At, Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
 		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
-		Retries: jsonRetries(s.Retries), Unexpected: s.UnexpectedData,
+		Retries: jsonRetries(s.Retries), Unexpected: s.UnexpectedData, Quarantined: r.Quarantines,
 		Recent: jsonRecent{r.Recent.to.Sub(r.Recent.from).Seconds(), r.Recent.hits, r.Recent.misses},
 		Known:  len(s.Peers), Found: r.Pages.Found,
 		Identities: converted(r.Identities, jsonIdentityOf),

@@ -30,6 +30,7 @@ var meanings = map[string]string{
 	"close_idle":        "CloseIdleConnections",
 	"shutdown":          "Shutdown",
 	"drain":             "drained by hand",
+	"quarantine":        "the peer has sent unexpected data: one request each",
 	"connection_close":  "one side said it was the last request",
 	"body_unread":       "the response was not read to its end",
 	"request_unsent":    "the response came before the request's end",

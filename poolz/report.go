@@ -1,6 +1,8 @@
 package poolz
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/peerpool/peerpool"
@@ -28,6 +30,8 @@ type report struct {
 	One        *identity // the one that was asked for, if any was
 
 	Closes, Misses []entry
+
+	Quarantines []quarantined
 }
 
 // entry is an event as it is shown.
@@ -59,6 +63,7 @@ func (p *Page) report(q query, now time.Time) *report {
 	if q.ID != "" && len(r.Identities) == 1 {
 		r.One = &r.Identities[0]
 	}
+	r.Quarantines = quarantines(&stats)
 	r.Closes, r.Misses = p.entries(&p.closes, q), p.entries(&p.misses, q)
 	return r
 }
@@ -78,4 +83,26 @@ func (p *Page) entries(l *log, q query) []entry {
 		entries = append(entries, shown)
 	}
 	return entries
+}
+
+// quarantined is a peer whose connections serve one request each.
+type quarantined struct {
+	Identity string    `json:"identity"`
+	Why      string    `json:"why"`
+	Events   uint64    `json:"events"`
+	Silent   int       `json:"silent"`
+	Since    time.Time `json:"since"`
+	Last     time.Time `json:"last"`
+}
+
+// quarantines returns the peers in quarantine, the latest to send what nobody asked for first; never nil.
+func quarantines(stats *peerpool.Stats) []quarantined {
+	all := make([]quarantined, 0, len(stats.Quarantined))
+	for id, q := range stats.Quarantined {
+		all = append(all, quarantined{id.String(), q.Why, q.Events, q.Silent, q.Since, q.Last})
+	}
+	slices.SortFunc(all, func(a, b quarantined) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Identity, b.Identity))
+	})
+	return all
 }

@@ -7,7 +7,7 @@ import (
 
 // statsDescs describes what is read from Stats.
 type statsDescs struct {
-	connections, dialing, waiting *prometheus.Desc
+	connections, dialing, waiting, quarantined *prometheus.Desc
 
 	opened, upgraded, closed, unexpected *prometheus.Desc
 	misses, dials, dialFailures          *prometheus.Desc
@@ -22,6 +22,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		connections:  desc("connections", "Connections by state: idle, or active with a request.", "state"),
 		dialing:      desc("dials_in_progress", "Dials under way."),
 		waiting:      desc("waiting_requests", "Requests that wait for a connection."),
+		quarantined:  desc("quarantined_peers", "Peers whose connections serve one request each, as they have sent bytes that answer none."),
 		opened:       desc("connections_opened_total", "Connections opened."),
 		upgraded:     desc("connections_upgraded_total", "Connections handed over to the caller by an upgrade."),
 		closed:       desc("connections_closed_total", "Connections closed, by reason.", "reason"),
@@ -36,7 +37,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 
 func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		d.connections, d.dialing, d.waiting, d.opened, d.upgraded, d.closed, d.unexpected,
+		d.connections, d.dialing, d.waiting, d.quarantined, d.opened, d.upgraded, d.closed, d.unexpected,
 		d.misses, d.dials, d.dialFailures, d.retries, d.retried,
 	} {
 		ch <- desc
@@ -59,6 +60,7 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
 	gauge(d.connections, s.Active, "active")
 	gauge(d.dialing, s.Dialing)
 	gauge(d.waiting, s.Waiting)
+	gauge(d.quarantined, len(s.Quarantined))
 	counter(d.opened, s.Opened)
 	counter(d.upgraded, s.Hijacked)
 	for _, reason := range peerpool.CloseReasons() {
