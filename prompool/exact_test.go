@@ -52,7 +52,7 @@ func TestTheMetricsAreWhatTheServerCounted(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	tr := &peerpool.Transport{
 		DisableQuarantine: true, // or the first stray byte would be the last
-		Observer: otelpool.New(otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))).Observer(),
+		Observer:          otelpool.New(otelpool.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))).Observer(),
 	}
 	registry := register(t, tr)
 
