@@ -20,7 +20,7 @@ func http2Comparisons(short bool) []comparison {
 	}
 	var all []comparison
 	for _, capped := range []bool{false, true} {
-		for _, callers := range []int{16, 256} {
+		for _, callers := range []int{1, 16, 128, 256} {
 			c := comparison{
 				name:       "GET, " + plural(callers, "caller"),
 				candidates: []candidate{netHTTP, again, ours}, baseline: netHTTP, twin: again,

@@ -199,3 +199,21 @@ func TestAConnectionThatCannotBeStartedInTimeIsClosed(t *testing.T) {
 		server.Close()
 	})
 }
+
+func TestErrorsAreCountedInNetHTTPsWords(t *testing.T) {
+	var counted []string
+	config := Config{HTTP2: &http.HTTP2Config{CountError: func(what string) { counted = append(counted, what) }}}
+	connTest(t, config, func(b *bench) {
+		b.server.Settings()
+		r := b.start(b.t.Context(), "GET", nil)
+		b.server.Reset(b.request(), xhttp2.ErrCodeInternal)
+		r.ended(exchange.EndError)
+		b.server.GoAway(1, xhttp2.ErrCodeEnhanceYourCalm)
+		b.server.Data(0, "x", false)
+		synctest.Wait()
+		want := []string{"recv_rststream_INTERNAL_ERROR", "recv_goaway_ENHANCE_YOUR_CALM", "read_frame_conn_error_PROTOCOL_ERROR"}
+		if !slices.Equal(counted, want) {
+			t.Errorf("%q, want %q", counted, want)
+		}
+	})
+}

@@ -36,6 +36,7 @@
 //	fields.go     header blocks -> responses (sections 4.3, 6.2, 6.10, 8.2 and 8.3.2)
 //	data.go       DATA -> what waits to be read (section 6.1)
 //	request.go    requests -> header blocks (section 8.3.1)
+//	count.go      HTTP2Config.CountError
 //	exchange.go   one request and its response (section 8.1)
 //	upload.go     the body of a request
 //	body.go       the body of a response

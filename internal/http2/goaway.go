@@ -12,6 +12,9 @@ import (
 func (c *Conn) goAway(f *xhttp2.GoAwayFrame) {
 	away := &xhttp2.GoAwayError{LastStreamID: f.LastStreamID, ErrCode: f.ErrCode, DebugData: string(f.DebugData())}
 	c.away.Store(away)
+	if away.ErrCode != xhttp2.ErrCodeNo {
+		c.engine.count("recv_goaway_" + codeName(away.ErrCode))
+	}
 	c.mu.Lock()
 	if away.ErrCode == xhttp2.ErrCodeEnhanceYourCalm && away.DebugData == "too_many_pings" {
 		c.pings.calmLocked()

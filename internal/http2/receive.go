@@ -209,6 +209,7 @@ func (c *Conn) quietLocked() bool {
 
 // readFailed ends the connection.
 func (c *Conn) readFailed(err error) {
+	c.engine.countReadError(err)
 	why := ReasonPeerClosed
 	switch {
 	case c.in.err == nil: // what has come is wrong
@@ -375,6 +376,7 @@ func (c *Conn) resetByServer(f *xhttp2.RSTStreamFrame) error {
 	if x == nil {
 		return nil
 	}
+	c.engine.count("recv_rststream_" + codeName(f.ErrCode))
 	if f.ErrCode == xhttp2.ErrCodeProtocol {
 		c.over(ReasonProtocol) // who is wrong is hard to say
 	}
