@@ -24,7 +24,8 @@ import (
 // A front begins with the settings of t. What a program changes of them before the first request counts: with that request
 // it is set on t, for all of its users. If t has served a request before, that is so for MaxIdleConns and
 // MaxIdleConnsPerHost; with another field the requests through that front fail, and the error names it. Give a program with
-// such settings the front of a Transport of its own, t.Clone().HTTPTransport(). Changes after the first request have no effect.
+// such settings, and any that may turn verification off, the front of a Transport of its own, t.Clone().HTTPTransport().
+// Changes after the first request have no effect.
 //
 // Two kinds of requests would go past t, as net/http does not hand them over: those through a Clone of the front, and
 // upgrades to WebSocket for https URLs. They fail, with an error that says so. [FromHTTP] of a Clone makes a Transport with
