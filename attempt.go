@@ -85,81 +85,62 @@ func (a *attempt) acquire() error {
 	if a.trace != nil && a.trace.GetConn != nil {
 		a.trace.GetConn(to.hostPort(a.req.URL))
 	}
-	var avoid []string
-	var first error // of the addresses that do not answer, what RoundTrip returns if none does, as a net.Dialer
 	for {
-		r, preset, err := a.route(to, avoid)
+		r, work, err := a.route(to)
 		if err != nil {
-			a.observeUnreachable(preset, err)
+			a.observeUnreachable(work, err)
 			a.acquired(identityIn(err), err)
 			return err
 		}
-		if !to.key.http1 && r.learned.wantsHTTP1() {
-			preset.close()
+		if !to.key.http1 && r.wantsHTTP1() {
 			to.key.http1 = true
 			continue
 		}
-		err = a.lend(r, preset)
-		a.acquired(r.identity, err)
+		err = a.lend(r, work)
+		id := r.identity
 		if err == nil {
-			return nil
+			id = a.lease.Key().Value() // that of one of the host's addresses
 		}
-		if first == nil {
-			first = err
-		}
-		if !nextAddress(err, len(avoid)+1, int(r.candidates.Load())) {
-			return first
-		}
-		avoid = append(avoid, r.identity.address)
-		a.t.core.routes.drop(r)
+		a.acquired(id, err)
+		return err
 	}
 }
 
-// route returns the route to a destination, and a connection that is open already if finding it opened one.
-func (a *attempt) route(to destination, avoid []string) (*route, *presetDial, error) {
-	if r := a.t.core.routes.get(to.key); r != nil && len(avoid) == 0 && r.current() {
-		return r, nil, nil
+// route returns the route to a destination, and what finding it has done of a dial.
+func (a *attempt) route(to destination) (*route, groundwork, error) {
+	if r := a.t.core.routes.get(to.key); r != nil && r.current() {
+		return r, groundwork{}, nil
 	}
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
-	r, preset, err := a.t.findRoute(ctx, a.req.URL, to, avoid)
+	r, work, err := a.t.findRoute(ctx, a.req.URL, to)
 	if err == errCanceled {
 		err = errWaitCanceled
 	}
-	return r, preset, err
+	return r, work, err
 }
 
-// lend takes a connection of one identity from the pool.
-func (a *attempt) lend(r *route, preset *presetDial) (err error) {
-	rt, terms := a.t.core, a.t.terms(a.peer)
+// lend takes a connection of one identity from the pool, or of those of a host.
+func (a *attempt) lend(r *route, work groundwork) (err error) {
+	terms := a.t.terms(a.peer)
 	terms.Fresh, terms.Expect = a.fresh, r.expect()
-	terms.Unpooled = terms.Unpooled || a.alone || r.learned.looks.Load() || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.req)
+	terms.Unpooled = terms.Unpooled || a.alone || r.looks() || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.req)
 	var ok bool
-	if a.lease, ok = rt.pool.TryAcquire(r.id, terms); ok {
-		preset.close()
+	if a.lease, ok = r.tryAcquire(terms); ok {
 		return nil
 	}
 	terms.Missed = a.lease.Miss()
-	if terms.MaxConns > 0 { // the dial may have to wait for room, for longer than a server waits for a request
-		preset.close()
-		preset = nil
-	}
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
-	if preset != nil {
-		a.lease, err = rt.pool.Acquire(ctx, r.id, preset, terms)
-		preset.close()
-	} else {
-		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
-	}
+	a.lease, err = r.acquire(ctx, terms, work)
 	for leaseAgain(err, a.tries()) {
 		a.redials++
 		terms.Fresh = terms.Fresh || lastTry(a.tries())
-		a.lease, err = rt.pool.Acquire(ctx, r.id, r, terms)
+		a.lease, err = r.acquire(ctx, terms, groundwork{})
 	}
 	if err != nil {
-		if !rt.pool.Knows(r.id) {
-			rt.routes.drop(r) // nobody else will
+		if !r.known() {
+			a.t.core.routes.drop(r) // nobody else will
 		}
 		return acquireError(ctx, r.identity, err)
 	}

@@ -29,7 +29,7 @@ func learn(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r, _, err := t.findRoute(b.Context(), req.URL, to, nil)
+	r, _, err := t.findRoute(b.Context(), req.URL, to)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -28,7 +28,6 @@ const maxSessions = 512
 type core struct {
 	pool      *connPool
 	routes    routes
-	settler   settler
 	names     resolve.Cache
 	watcher   watch.Watcher
 	sessions  tls.ClientSessionCache

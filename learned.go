@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,8 @@ type learned struct {
 	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
 	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
 
-	sessions atomic.Pointer[string] // see sessionPrefix
+	sessions  atomic.Pointer[string]      // see sessionPrefix
+	addresses atomic.Pointer[addressBook] // of a host with several; nil otherwise
 }
 
 // http1Memory is how long a server gets HTTP/1.1 that has asked for it although it offers HTTP/2. What it asked for
@@ -68,6 +70,14 @@ func (l *learned) sessionPrefix(id Identity) string {
 		l.sessions.Store(prefix)
 	}
 	return *prefix
+}
+
+// addressBook is what is known of the addresses of a host.
+func (l *learned) addressBook() *addressBook {
+	if l.addresses.Load() == nil {
+		l.addresses.CompareAndSwap(nil, &addressBook{state: make(map[netip.AddrPort]*addressState)})
+	}
+	return l.addresses.Load()
 }
 
 // allows notes how many streams the server allows.

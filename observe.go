@@ -102,12 +102,11 @@ func (a *attempt) observeStart(after *attempt) {
 func methodOf(req *http.Request) string { return cmp.Or(req.Method, http.MethodGet) }
 
 // observeUnreachable reports a dial that could not begin.
-func (a *attempt) observeUnreachable(preset *presetDial, err error) {
+func (a *attempt) observeUnreachable(w groundwork, err error) {
 	o := a.t.Observer
-	if hopOf(err) == "" || preset == nil || a.report == nil && (o == nil || o.Dialed == nil) {
+	if hopOf(err) == "" || w.start.IsZero() || a.report == nil && (o == nil || o.Dialed == nil) {
 		return
 	}
-	w := preset.work
 	d := Dialed{
 		Identity: identityIn(err), Host: a.req.URL.Host,
 		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect,

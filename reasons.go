@@ -25,10 +25,13 @@ const reasonDrain CloseReason = "drain"
 // reasonQuarantine is that of connections of a peer in quarantine, which have served their request.
 const reasonQuarantine CloseReason = "quarantine"
 
+// reasonUnlisted is the [CloseReason] of connections to an address that the resolver no longer lists.
+const reasonUnlisted CloseReason = "unlisted"
+
 // closeReasons are the home of all close reasons. A package that has constants for its own lists them here. Two tests look
 // for one that is missing: among those constants, and among the reasons that all tests have seen.
 var closeReasons = []CloseReason{
-	reasonDrain, reasonQuarantine,
+	reasonDrain, reasonUnlisted, reasonQuarantine,
 	// the pool
 	pool.ReasonIdleTimeout, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
 	pool.ReasonUnpooled, pool.ReasonPeerClosed, pool.ReasonUnexpectedData, pool.ReasonMakeRoom, pool.ReasonCloseIdle,

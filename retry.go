@@ -11,9 +11,10 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// What follows when a try at a request has failed is decided here and nowhere else: by decide after an exchange, and where
-// no connection could be used by leaseAgain and nextAddress. Which connection the next try gets is what fresh, alone and
-// lastTry say. docs/retries.md says the same in words.
+// What follows when a try at a request has failed is decided here and nowhere else: by decide after an exchange, and by
+// leaseAgain where no connection could be used. Which connection the next try gets is what fresh, alone and lastTry say.
+// That a dial goes on to a host's next address is no other try: nothing could have been sent. docs/retries.md says the
+// same in words.
 
 // maxAttempts bounds the tries at one request: the exchanges, and the connections that retired before one could begin. A
 // stale connection costs one: the next attempt dials.
@@ -34,10 +35,6 @@ func lastTry(try int) bool { return try >= maxAttempts }
 // leaseAgain says whether a try that got no connection is followed by another one at the same address: where the connection
 // that was dialed retired before anybody could use it, as that of an HTTP/2 server does that goes away at once.
 func leaseAgain(err error, try int) bool { return errors.Is(err, pool.ErrRetired) && !lastTry(try) }
-
-// nextAddress says whether a host's next address is tried: where nobody answers at the last one, and not all that are
-// listed have been tried. This is no other try, as no connection was there that the request could have been sent on.
-func nextAddress(err error, tried, listed int) bool { return hopOf(err) == opConnect && tried < listed }
 
 // outcome is what an attempt came to, as far as the verdict needs it.
 type outcome struct {

@@ -215,17 +215,3 @@ func TestAConnectionThatRetiredBeforeItsUseCostsATry(t *testing.T) {
 		}
 	}
 }
-
-func TestEveryListedAddressIsTriedOnceIfNobodyAnswers(t *testing.T) {
-	for _, hop := range []string{opResolve, opConnect, opProxy, opTLS} {
-		err := error(&dialError{hop: hop, err: syscall.ECONNREFUSED})
-		for tried := 1; tried <= 3; tried++ {
-			if got := nextAddress(err, tried, 3); got != (hop == opConnect && tried < 3) {
-				t.Errorf("%s, %d of 3 tried: %v", hop, tried, got)
-			}
-		}
-	}
-	if nextAddress(context.Canceled, 1, 3) {
-		t.Error("a request that was canceled goes on to the next address")
-	}
-}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -17,6 +16,7 @@ import (
 	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/internal/resolve"
+	"github.com/peerpool/peerpool/pool"
 	"golang.org/x/net/idna"
 )
 
@@ -47,10 +47,11 @@ type route struct {
 	authority string                        // host:port of the URL, or of the peer
 	proxied   atomic.Pointer[http1.Options] // the last ones, of a route to a proxy: see exchangeOptions
 
-	addr       netip.AddrPort // settled; not valid where a dialer or a proxy resolves
-	candidates atomic.Int32   // addresses that the host has
-	version    uint64         // of the answer that listed addr
-	lookAgain  atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
+	addr      netip.AddrPort   // the only one; not valid where a dialer or a proxy resolves, and of a head
+	host      *host            // of a head: a route to several addresses, whose identity names the host; or nil
+	listed    []netip.AddrPort // of a head that is new
+	version   uint64           // of the answer that listed addr
+	lookAgain atomic.Int64     // nanoseconds since started: until then the answer is taken as it was
 }
 
 // lookInterval is how often a route asks the cache of names whether its address is still listed.
@@ -91,28 +92,33 @@ func (to destination) hostPort(u *url.URL) string {
 	return addr
 }
 
-// findRoute makes the route to a destination, and returns what of its dial that took is done already: also with
-// an error. avoid lists the addresses that have not answered.
-func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination, avoid []string) (*route, *presetDial, error) {
+// findRoute makes the route to a destination, and returns what of its dial is done already: also with an error.
+func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination) (*route, groundwork, error) {
 	rt := t.core
 	old := rt.routes.get(to.key)
 	r := &route{t: t, key: to.key, via: to.via, dialer: to.key.dialer, peer: to.key.peer.options()}
-	r.candidates.Store(1)
 	r.protocols = t.protocols(r.peer)
 	if to.key.http1 {
 		r.protocols = onlyHTTP1()
 	}
-	preset, err := r.find(ctx, u, old, avoid)
+	work, err := r.find(ctx, u, old)
 	if err != nil {
-		return nil, preset, err
+		return nil, work, err
 	}
-	if old != nil && old.id == r.id {
+	if r.listed != nil && (old == nil || old.id != r.id || old.host == nil) {
+		r.host = newHost(r, r.listed)
+		if old != nil && old.addr.IsValid() && !slices.Contains(r.listed, old.addr) {
+			r.host.replace(old)
+		}
+	}
+	if old != nil && old.id == r.id && (old.host != nil) == (r.listed != nil) {
+		if old.host != nil {
+			old.host.update(listing{addrs: r.listed, version: r.version})
+		}
 		old.lookAgain.Store(r.lookAgain.Load())
-		old.candidates.Store(r.candidates.Load())
-		return old, preset, nil
+		return old, work, nil
 	}
-	rt.routes.put(r)
-	return r, preset, nil
+	return rt.routes.put(r), work, nil
 }
 
 // options returns the peer's options; no peer has none.
@@ -130,60 +136,82 @@ func (r *route) expect() int {
 	if !r.identity.priorHTTP2 && (r.identity.scheme != "https" || !r.protocols.HTTP2()) {
 		return 0
 	}
-	return r.learned.expect()
+	if r.host == nil {
+		return r.learned.expect()
+	}
+	expect := pool.ExpectUnknown
+	for _, m := range *r.host.members.Load() {
+		if shown := m.learned.expect(); shown != pool.ExpectUnknown {
+			expect = shown
+		}
+	}
+	return expect
 }
 
-// current says that the route's address has been seen in the answer not long ago.
+// wantsHTTP1 says whether the server, at whatever address, has asked for HTTP/1.1 lately.
+func (r *route) wantsHTTP1() bool {
+	if r.host == nil {
+		return r.learned.wantsHTTP1()
+	}
+	return slices.ContainsFunc(*r.host.members.Load(), func(m *route) bool { return m.learned.wantsHTTP1() })
+}
+
+// looks says whether handshakes look something up in the context of the request, see handshakeContext.
+func (r *route) looks() bool {
+	if r.host == nil {
+		return r.learned.looks.Load()
+	}
+	return slices.ContainsFunc(*r.host.members.Load(), func(m *route) bool { return m.learned.looks.Load() })
+}
+
+// current says that the route's addresses have been looked up not long ago.
 func (r *route) current() bool {
-	return !r.addr.IsValid() || r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
+	return !r.addr.IsValid() && r.host == nil || r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
 }
 
 // find fills the route in: the address, TLS, and the identity that they make.
-func (r *route) find(ctx context.Context, u *url.URL, old *route, avoid []string) (*presetDial, error) {
+func (r *route) find(ctx context.Context, u *url.URL, old *route) (groundwork, error) {
 	network, addr, err := r.key.peer.target(u)
 	if err != nil {
-		return nil, err
+		return groundwork{}, err
 	}
 	r.authority = addr
 	id := Identity{network: network, scheme: u.Scheme, group: r.peer.Group}
 	if r.peer.LocalAddr.IsValid() {
 		if r.dialer != ourDialer {
-			return nil, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
+			return groundwork{}, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
 		}
 	}
 	if r.dialer == ourDialer && network == "tcp" {
 		id.local = localText(r.local())
 	}
 	if err := r.secure(u, &id); err != nil {
-		return nil, err
+		return groundwork{}, err
 	}
 	if r.via != nil {
 		if err := r.via.complete(r); err != nil {
-			return nil, err
+			return groundwork{}, err
 		}
 	}
-	preset, err := r.locate(ctx, addr, &id, old, avoid)
+	work, err := r.locate(ctx, addr, &id, old)
 	if err != nil {
-		return preset, err
+		return work, err
 	}
 	id.priorHTTP2 = id.scheme == "http" && priorKnowledge(r.protocols) && (r.via == nil || id.target != "")
 	if id.priorHTTP2 && httpTwoDisabled() {
-		return preset, errNoHTTP2
+		return work, errNoHTTP2
 	}
 	r.identity = id
 	r.id = unique.Make(id)
 	r.learned = r.t.core.memory.of(r.id)
-	if r.tls != nil {
+	if r.tls != nil && r.listed == nil { // each address has sessions of its own
 		r.tls.ClientSessionCache = r.sessionCache(r.tls, r.learned.sessionPrefix(id))
 	}
-	if preset != nil {
-		preset.route = r
-	}
-	return preset, nil
+	return work, nil
 }
 
 // locate decides what is connected to: a socket, a proxy, a name for a custom dialer, or an IP address.
-func (r *route) locate(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
+func (r *route) locate(ctx context.Context, addr string, id *Identity, old *route) (groundwork, error) {
 	switch {
 	case r.via != nil:
 		id.address, id.proxy, id.proxySecret = r.via.addr, r.via.shown, r.via.secret
@@ -193,57 +221,35 @@ func (r *route) locate(ctx context.Context, addr string, id *Identity, old *rout
 	case id.network == "unix" || r.dialer != ourDialer:
 		id.address = addr
 	default:
-		return r.resolve(ctx, addr, id, old, avoid)
+		return r.resolve(ctx, addr, id, old)
 	}
-	return nil, nil
+	return groundwork{}, nil
 }
 
-// resolve settles on one of the addresses of a host. The one that answered before stays while it is listed;
-// otherwise all that are listed are raced (RFC 8305).
-func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *route, avoid []string) (*presetDial, error) {
-	work := groundwork{start: time.Now()}
+// resolve looks up the addresses of a host. One that has had several, or another one, is dialed as a host.
+func (r *route) resolve(ctx context.Context, addr string, id *Identity, old *route) (groundwork, error) {
+	begun := time.Now()
 	found, err := r.lookup(ctx, addr)
 	if cause := canceledCause(ctx); err != nil && cause != nil {
-		return nil, cause
+		return groundwork{}, cause
 	}
+	var work groundwork
 	if err != nil || found.waited {
-		work.resolve = time.Since(work.start)
+		work = groundwork{start: begun, resolve: time.Since(begun)}
 	}
 	if err != nil {
 		id.address = addr // the host, as there is no address
-		return &presetDial{work: work}, newDialError(*id, opResolve, &net.OpError{Op: "dial", Net: "tcp", Err: err})
+		return work, newDialError(*id, opResolve, &net.OpError{Op: "dial", Net: "tcp", Err: err})
 	}
-	listed := found.addrs
 	r.version = found.version
 	r.lookAgain.Store(found.lookAgain)
-	r.candidates.Store(int32(len(listed)))
-	untried := slices.DeleteFunc(slices.Clone(listed), func(a netip.AddrPort) bool { return slices.Contains(avoid, a.String()) })
-	if len(untried) == 0 {
-		untried = listed
+	changed := old != nil && (old.host != nil || old.addr.IsValid() && old.addr != found.addrs[0])
+	if changed || len(found.addrs) > 1 {
+		r.listed, id.address = found.addrs, addr
+	} else {
+		r.addr, id.address = found.addrs[0], found.addrs[0].String()
 	}
-	var preset *presetDial
-	if found.waited {
-		preset = &presetDial{work: work}
-	}
-	switch {
-	case old != nil && slices.Contains(untried, old.addr):
-		r.addr = old.addr
-	case len(untried) == 1:
-		r.addr = untried[0]
-	default:
-		key := settleKey{addr: addr, local: r.local(), avoid: strings.Join(avoid, " ")}
-		r.addr, preset, err = r.t.core.settler.settle(ctx, key, untried, r.racing())
-		work.connect = time.Since(work.start) - work.resolve
-		if err != nil && ctx.Err() == nil {
-			id.address = addr // the host, as there is no address that answers
-			preset, err = &presetDial{}, newDialError(*id, opConnect, err)
-		}
-		if preset != nil {
-			preset.work = work
-		}
-	}
-	id.address = r.addr.String()
-	return preset, err
+	return work, nil
 }
 
 // listing is the answer to a look-up.
@@ -267,10 +273,7 @@ func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return listing{addrs: []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}}, nil
 	}
-	resolver, ttl := r.t.observed(r.t.resolver()), r.t.DNSRefresh
-	if ttl <= 0 {
-		ttl = defaultDNSRefresh
-	}
+	resolver, ttl := r.t.observed(r.t.resolver()), r.t.dnsRefresh()
 	answer, err := r.t.core.names.Lookup(lookupContext(ctx), resolver, family(r.local().Addr()), ascii.ToLower(host), ttl)
 	if err != nil {
 		return listing{}, err
@@ -281,6 +284,13 @@ func (r *route) lookup(ctx context.Context, addr string) (listing, error) {
 	}
 	lookAgain := int64(time.Since(started) + min(ttl, lookInterval))
 	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain, waited: answer.Waited}, nil
+}
+
+func (t *Transport) dnsRefresh() time.Duration {
+	if t.DNSRefresh <= 0 {
+		return defaultDNSRefresh
+	}
+	return t.DNSRefresh
 }
 
 // family is what can be connected to from a local address.
@@ -327,3 +337,38 @@ func portOf(u *url.URL) string {
 	}
 	return "80"
 }
+
+func (r *route) tryAcquire(terms pool.Terms) (connLease, bool) {
+	if r.host != nil {
+		return r.host.pool.TryAcquire(terms)
+	}
+	return r.t.core.pool.TryAcquire(r.id, terms)
+}
+
+// acquire waits for a connection. What finding the route has done is part of the dial that is begun for it.
+func (r *route) acquire(ctx context.Context, terms pool.Terms, work groundwork) (connLease, error) {
+	switch {
+	case r.host != nil:
+		return r.host.pool.Acquire(ctx, hostDial{r.host, work}, terms)
+	case work != groundwork{}:
+		return r.t.core.pool.Acquire(ctx, r.id, workedDial{r, work}, terms)
+	}
+	return r.t.core.pool.Acquire(ctx, r.id, r, terms)
+}
+
+// known says whether the pool has something of the route, and will tell when it has not.
+func (r *route) known() bool {
+	if r.host != nil {
+		return r.host.pool.Known()
+	}
+	return r.t.core.pool.Knows(r.id)
+}
+
+// workedDial dials a route whose look-up somebody has waited for.
+type workedDial struct {
+	*route
+	work groundwork
+}
+
+// Dial is called by the pool.
+func (d workedDial) Dial(ctx context.Context) (conn, error) { return d.route.dial(ctx, nil, d.work) }

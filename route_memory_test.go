@@ -8,7 +8,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -114,8 +113,8 @@ func answerSettled(t *testing.T, tr *Transport, host string, want ...string) {
 	})
 }
 
-func TestAnAddressIsKeptWhileItIsListed(t *testing.T) {
-	_, two, port := twins(t)
+func TestAnIdleConnectionToAnyListedAddressIsUsedAndADialFollowsTheResolver(t *testing.T) {
+	one, two, port := twins(t)
 	r := &httptestutil.Resolver{}
 	r.Set(t, "a.test", "127.0.0.2")
 	tr := peerTransport(t, &Transport{Resolver: r, DNSRefresh: always})
@@ -128,37 +127,35 @@ func TestAnAddressIsKeptWhileItIsListed(t *testing.T) {
 			t.Errorf("the request went to connection %d of %s", seen.Conn, seen.Origin)
 		}
 	}
-	var wg sync.WaitGroup
-	for range 10 {
-		wg.Go(func() {
-			if err := peerTry(tr, peerRequest(t, "http://a.test:"+port, nil)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if ids := peerKeys(tr); len(ids) != 1 {
-		t.Errorf("the pool knows %v, want one identity", ids)
+	two.CloseConns()
+	peerEventually(t, "the idle connection is closed", func() bool { return tr.Stats().Idle == 0 })
+	if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != one.Addr() {
+		t.Errorf("the dial went to %s, want the first address that is listed", seen.Origin)
 	}
 }
 
-func TestAnAddressThatIsListedNoMoreGetsNoNewRequests(t *testing.T) {
-	one, _, port := twins(t)
-	r := &httptestutil.Resolver{}
-	r.Set(t, "a.test", "127.0.0.2")
-	tr := peerTransport(t, &Transport{Resolver: r, DNSRefresh: always})
-	peerGet(t, tr, "http://a.test:"+port, nil)
-
-	r.Set(t, "a.test", "127.0.0.1")
-	answerSettled(t, tr, "a.test", "127.0.0.1")
-	for want := 1; want <= 3; want++ {
-		if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != one.Addr() || seen.Seq != want {
-			t.Errorf("request %d is number %d at %s", want, seen.Seq, seen.Origin)
-		}
-	}
-	ids := peerKeys(tr)
-	if len(ids) != 2 || ids[0].Address() == ids[1].Address() {
-		t.Errorf("the pool knows %v, want an identity for each address", ids)
+func TestAnAddressThatIsListedNoMoreGetsNoNewRequestsAndItsIdleConnectionsEnd(t *testing.T) {
+	for name, first := range map[string][]string{"the only one": {"127.0.0.2"}, "one of two": {"127.0.0.2", "127.0.0.1"}} {
+		t.Run(name, func(t *testing.T) {
+			one, two, port := twins(t)
+			r := &httptestutil.Resolver{}
+			r.Set(t, "a.test", first...)
+			tr := peerTransport(t, &Transport{Resolver: r, DNSRefresh: always})
+			if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != two.Addr() {
+				t.Fatalf("the first request went to %s", seen.Origin)
+			}
+			r.Set(t, "a.test", "127.0.0.1")
+			answerSettled(t, tr, "a.test", "127.0.0.1")
+			for want := 1; want <= 3; want++ {
+				if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != one.Addr() || seen.Seq != want {
+					t.Errorf("request %d is number %d at %s", want, seen.Seq, seen.Origin)
+				}
+			}
+			peerEventually(t, "the connection to the other address is closed", func() bool {
+				return tr.Stats().Closes["unlisted"] == 1
+			})
+			two.WaitOpenConns(0)
+		})
 	}
 }
 
@@ -216,7 +213,7 @@ func TestWhenEveryAddressFailsTheErrorIsThatOfTheFirst(t *testing.T) {
 	}
 }
 
-func TestAConnectionThatTurnsOutToBeNeededNoMoreIsClosed(t *testing.T) {
+func TestHostsThatShareAnAddressShareItsConnections(t *testing.T) {
 	peerNeedsSecondLoopback(t)
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	r := &httptestutil.Resolver{}
@@ -224,13 +221,10 @@ func TestAConnectionThatTurnsOutToBeNeededNoMoreIsClosed(t *testing.T) {
 	r.Set(t, "b.test", "127.0.0.2", "127.0.0.1")
 	tr := peerTransport(t, &Transport{Resolver: r})
 	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
-	// Finding the address of b.test opens a connection; then that of a.test is found to be idle.
 	if seen := peerGet(t, tr, peerURL(t, o, "b.test"), nil); seen.Conn != 1 || seen.Seq != 2 {
 		t.Errorf("the request is number %d on connection %d, want number 2 on connection 1", seen.Seq, seen.Conn)
 	}
-	peerEventually(t, "the other connection is accepted", func() bool { return o.Conns() == 2 })
-	o.WaitOpenConns(1)
-	if n := tr.Stats().Opened; n != 1 {
-		t.Errorf("the pool has seen %d connections, want 1", n)
+	if n := o.Conns(); n != 1 {
+		t.Errorf("%d connections were made, want one", n)
 	}
 }

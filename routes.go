@@ -26,9 +26,14 @@ func (rs *routes) get(key routeKey) *route {
 	return rs.byKey[key]
 }
 
-func (rs *routes) put(r *route) {
+// put remembers a route. Where somebody else has just made one to the same host, that one is returned: a host is to be one
+// thing, so that its limits hold.
+func (rs *routes) put(r *route) *route {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if old := rs.byKey[r.key]; old != nil && old.id == r.id && old.host != nil && r.host != nil {
+		return old
+	}
 	if rs.byKey == nil {
 		rs.byKey = make(map[routeKey]*route)
 		rs.byIdentity = make(map[unique.Handle[Identity]][]*route)
@@ -42,9 +47,10 @@ func (rs *routes) put(r *route) {
 	rs.byKey[r.key] = r
 	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
 	rs.crowd = max(rs.crowd, len(rs.byKey))
+	return r
 }
 
-// drop forgets a route whose address did not answer.
+// drop forgets a route that nobody has a connection of.
 func (rs *routes) drop(r *route) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()

@@ -70,11 +70,11 @@ type Transport struct {
 	// 0: no limit.
 	MaxIdleConns int
 
-	// MaxIdleConnsPerHost bounds those of one identity; 0: 64 (net/http: 2); negative: none is kept.
+	// MaxIdleConnsPerHost bounds those of one identity, or of a host with several addresses; 0: 64 (net/http: 2); negative: none is kept.
 	MaxIdleConnsPerHost int
 
-	// MaxConnsPerHost bounds the connections of one identity, those being dialed included; more requests
-	// wait in the order they came; 0: no limit.
+	// MaxConnsPerHost bounds the connections of one identity, or of a host with several addresses, those being dialed
+	// included; more requests wait in the order they came; 0: no limit.
 	MaxConnsPerHost int
 
 	// IdleConnTimeout is how long a connection may idle; 0: for ever. What the server says about that in
@@ -152,7 +152,9 @@ type Transport struct {
 	Resolver Resolver
 
 	// DNSRefresh is how long an answer of the Resolver is used before it is looked up again, in the
-	// background; 0: 30 seconds. Connections to an address that is no longer listed get no new requests.
+	// background; 0: 30 seconds. Connections to an address that is no longer listed get no new requests; they are
+	// closed after they have idled for three times DNSRefresh. While the Resolver fails, the last answer is used for
+	// up to 24 hours.
 	DNSRefresh time.Duration
 
 	// DisableQuarantine lets the connections of a peer that has sent unexpected data be reused like any other. Otherwise

@@ -126,6 +126,13 @@ func (h *Host[K, C]) Acquire(ctx context.Context, dialer HostDialer[K, C], terms
 	return h.pool.acquire(asked[K, C]{host: h}, &caller[K, C]{ctx: ctx, hostDialer: dialer}, &terms)
 }
 
+// Known says whether the host has a connection, a dial or a want.
+func (h *Host[K, C]) Known() bool {
+	h.pool.mu.Lock()
+	defer h.pool.mu.Unlock()
+	return h.set.known
+}
+
 // HostStats describes a host at one moment, beside the KeyStats of its keys.
 type HostStats struct {
 	Dialing, Waiting            int

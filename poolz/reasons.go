@@ -29,6 +29,7 @@ var meanings = map[string]string{
 	"no_capacity":       "it takes no more requests",
 	"close_idle":        "CloseIdleConnections",
 	"shutdown":          "Shutdown",
+	"unlisted":          "its address is listed no more",
 	"drain":             "drained by hand",
 	"quarantine":        "the peer has sent unexpected data: one request each",
 	"connection_close":  "one side said it was the last request",
