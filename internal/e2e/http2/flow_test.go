@@ -338,6 +338,68 @@ func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 	})
 }
 
+// Whatever comes on streams that are gone gives the connection's window back: more of it than the window comes in this
+// test, for callers who bound the window and for those who don't.
+func TestWhatNobodyWantsGivesTheConnectionsWindowBack(t *testing.T) {
+	for name, window := range map[string]int{"bounded": 1 << 20, "by default": 1 << 30} {
+		t.Run(name, func(t *testing.T) {
+			if window > 1<<20 && testing.Short() {
+				t.Skip("it sends more than a GiB")
+			}
+			tr := &peerpool.Transport{}
+			if window == 1<<20 {
+				tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: window}
+			}
+			bubbleOver(t, 1<<20, tr, func(h *host) {
+				abandon := make(chan bool)
+				go func() {
+					req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+					resp, err := h.RoundTrip(req)
+					if err != nil {
+						h.t.Error(err)
+					} else {
+						resp.Body.Close()
+					}
+					close(abandon)
+				}()
+				c := h.accept()
+				s := c.send(0)
+				c.MaxStreams(100)
+				stream := s.next()
+				<-abandon
+				synctest.Wait()
+				for sent := 0; sent < window+window/8; sent += len(aFrame) {
+					s.mu.Lock()
+					for s.conn < int64(len(aFrame)) && !s.gone {
+						if !waits(&s.changed) {
+							h.t.Fatalf("the connection's window is %d after %d bytes that nobody wants", s.conn, sent)
+						}
+					}
+					s.conn -= int64(len(aFrame))
+					s.mu.Unlock()
+					c.Data(stream, aFrame, false)
+				}
+				if s.gone {
+					h.t.Error("the connection has ended")
+				}
+			})
+		})
+	}
+}
+
+// waits waits for a change, for no longer than a minute of the bubble's time, and reports whether there was one.
+func waits(changed *sync.Cond) bool {
+	late := false
+	defer time.AfterFunc(time.Minute, func() {
+		changed.L.Lock()
+		late = true
+		changed.Broadcast()
+		changed.L.Unlock()
+	}).Stop()
+	changed.Wait()
+	return !late
+}
+
 // A server may make the windows of the uploads under way smaller than what it has received: they wait until it has
 // given back more than that.
 func TestUploadsWaitWhileTheirWindowsAreNegative(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 type flood struct {
 	name  string
 	frame func() []byte // with its head
-	ends  bool          // it ends the connection, at some time
+	ends  string        // it ends the connection at some time, with this error; "": it does not
 }
 
 // frame is a frame as it is sent.
@@ -35,41 +35,43 @@ func every(kind http2.FrameType, flags http2.Flags, stream uint32, payload ...by
 }
 
 var floods = []flood{
-	{"SETTINGS, whose acknowledgments it does not read", every(http2.FrameSettings, 0, 0), true},
-	{"PING, whose answers it does not read", every(http2.FramePing, 0, 0, make([]byte, 8)...), true},
-	{"answers to PING", every(http2.FramePing, http2.FlagPingAck, 0, make([]byte, 8)...), false},
-	{"empty DATA", every(http2.FrameData, 0, 1), false},
-	{"DATA that is nothing but padding", every(http2.FrameData, http2.FlagDataPadded, 1, 0), false},
-	{"WINDOW_UPDATE of a stream that is over", every(http2.FrameWindowUpdate, 0, 5, 0, 0, 0, 1), false},
-	{"WINDOW_UPDATE", every(http2.FrameWindowUpdate, 0, 3, 0, 0, 0, 1), false},
-	{"WINDOW_UPDATE of the connection", every(http2.FrameWindowUpdate, 0, 0, 0, 0, 0, 1), false},
-	{"PRIORITY", every(http2.FramePriority, 0, 1, 0, 0, 0, 0, 9), false},
-	{"PRIORITY of streams that do not exist", every(http2.FramePriority, 0, 9999, 0, 0, 0, 0, 9), false},
-	{"PRIORITY_UPDATE", every(0x10, 0, 0, 0, 0, 0, 1, 'u', '=', '1'), false},
-	{"frames of an unknown type", every(0xee, 0xff, 3, 'x'), false},
-	{"ALTSVC", every(0x0a, 0, 0, 0, 1, 'x', 'h', '3'), false},
-	{"RST_STREAM of a stream that is over", every(http2.FrameRSTStream, 0, 5, 0, 0, 0, 8), false},
-	{"GOAWAY", every(http2.FrameGoAway, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0), false},
-	{"interim responses", every(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 3, 0x48, 3, '1', '0', '3'), false},
+	{"SETTINGS, whose acknowledgments it does not read", every(http2.FrameSettings, 0, 0), "ENHANCE_YOUR_CALM"},
+	{"PING, whose answers it does not read", every(http2.FramePing, 0, 0, make([]byte, 8)...), "ENHANCE_YOUR_CALM"},
+	{"answers to PING", every(http2.FramePing, http2.FlagPingAck, 0, make([]byte, 8)...), ""},
+	{"empty DATA", every(http2.FrameData, 0, 1), ""},
+	{"DATA that is nothing but padding", every(http2.FrameData, http2.FlagDataPadded, 1, 0), ""},
+	{"WINDOW_UPDATE of a stream that is over", every(http2.FrameWindowUpdate, 0, 5, 0, 0, 0, 1), ""},
+	{"WINDOW_UPDATE", every(http2.FrameWindowUpdate, 0, 3, 0, 0, 0, 1), ""},
+	{"WINDOW_UPDATE of the connection", every(http2.FrameWindowUpdate, 0, 0, 0, 0, 0, 1), ""},
+	{"PRIORITY", every(http2.FramePriority, 0, 1, 0, 0, 0, 0, 9), ""},
+	{"PRIORITY of streams that do not exist", every(http2.FramePriority, 0, 9999, 0, 0, 0, 0, 9), ""},
+	{"PRIORITY_UPDATE", every(0x10, 0, 0, 0, 0, 0, 1, 'u', '=', '1'), ""},
+	{"frames of an unknown type", every(0xee, 0xff, 3, 'x'), ""},
+	{"ALTSVC", every(0x0a, 0, 0, 0, 1, 'x', 'h', '3'), ""},
+	{"RST_STREAM of a stream that is over", every(http2.FrameRSTStream, 0, 5, 0, 0, 0, 8), ""},
+	{"GOAWAY", every(http2.FrameGoAway, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0), ""},
+	{"HEADERS without fields", every(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 5), ""},
+	{"HEADERS of a stream that is over", every(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 5, 0x88), ""},
+	{"interim responses", every(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 3, 0x48, 3, '1', '0', '3'), ""},
 	{"a CONTINUATION without content", func() func() []byte {
 		first := frame(http2.FrameHeaders, 0, 3, []byte{0x88})
 		rest := frame(http2.FrameContinuation, 0, 3, nil)
 		return func() []byte { f := first; first = rest; return f }
-	}(), true},
+	}(), "PROTOCOL_ERROR"},
 }
 
 // floodFrames is how many frames a flood has: more than any bound on them.
 const floodFrames = 100_000
 
 // floodGrowth bounds the memory that a connection comes to hold in a flood, in bytes.
-const floodGrowth = 2 << 20
+const floodGrowth = 1 << 20
 
 // A server that floods the client costs it a connection at most: the exchanges on it end, or go on as if nothing had
 // happened, and what is kept of the flood is bounded.
 func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
-			bubbleOver(t, 64<<10, &peerpool.Transport{}, func(h *host) {
+			bubbleOver(t, 64<<10, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {
 				calls := []*answered{h.send("POST", "1", nil), h.send("POST", "3", nil), h.send("POST", "5", nil)}
 				c := h.accept()
 				c.MaxStreams(100)
@@ -94,9 +96,9 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 				if grown := heap() - before; grown > floodGrowth {
 					t.Errorf("%d bytes are kept of %d frames", grown, floodFrames)
 				}
-				if f.ends {
-					calls[0].fails("")
-					calls[1].fails("")
+				if f.ends != "" {
+					calls[0].fails(f.ends)
+					calls[1].fails(f.ends)
 					for c.Next() != nil { // until the client closes the connection, in the midst of an answer perhaps
 					}
 					return
