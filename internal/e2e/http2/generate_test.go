@@ -164,7 +164,11 @@ func (g *generator) answer(x exchange) (steps []step) {
 	data := "data"
 	switch {
 	case g.one(3):
-		fields = append(fields, fmt.Sprint("content-length: ", size))
+		said := size
+		if g.one(5) {
+			said = max(0, said+pick(g, -1, 1, -100, 100))
+		}
+		fields = append(fields, fmt.Sprint("content-length: ", said))
 	case !bodiless && g.one(3):
 		data, size = "zipped", 1000
 		fields = append(fields, "content-encoding: gzip")
