@@ -348,7 +348,7 @@ func (c *serverConn) settings(f *http2.SettingsFrame) {
 			}
 			c.initial = int64(set.Val)
 		case http2.SettingMaxFrameSize:
-			c.most = int(set.Val)
+			c.most = min(int(set.Val), 16<<10) // so that all clients get the same frames
 		case http2.SettingHeaderTableSize:
 			c.encoder.SetMaxDynamicTableSizeLimit(set.Val)
 		}
