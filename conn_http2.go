@@ -133,7 +133,10 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 		PingAfter: time.Duration(r.learned.pingAfter.Load()),
 	})
 	if err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, newDialError(r.identity, opHTTP2, err)
 	}
 	hc := &http2Conn{
 		Conn: c, facts: r.newFacts(nameHTTP2), learned: r.learned,

@@ -23,6 +23,7 @@ const (
 	opConnect = "connect"
 	opProxy   = "proxy"
 	opTLS     = "tls"
+	opHTTP2   = "http2" // the client's preface (RFC 9113 section 3.4)
 )
 
 // dialerKind says who makes the first hop.

@@ -101,7 +101,7 @@ func dialErrorType(err error) string {
 	switch hopOf(err) {
 	case opResolve:
 		return errorResolve
-	case opConnect:
+	case opConnect, opHTTP2:
 		return errorConnection
 	case opProxy:
 		return errorProxy

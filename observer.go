@@ -112,7 +112,7 @@ type Dialed struct {
 	Total    time.Duration
 	Version  uint16 // of TLS, see [crypto/tls.VersionName]; 0 without
 	Resumed  bool   // the TLS session was resumed
-	Hop      string // that failed: "resolve", "connect", "proxy" or "tls"; "" if none did
+	Hop      string // that failed: "resolve", "connect", "proxy", "tls" or "http2"; "" if none did
 	Err      error  // nil, or why the dial failed; if several addresses were tried, what each of them said
 
 	// ErrorType names the failure in the words of OpenTelemetry's error.type: "name_resolution_error",

@@ -75,3 +75,25 @@ func TestAWriteOfItsOwnThatFailsIsNoTimeoutForThoseWhoRead(t *testing.T) {
 		}
 	})
 }
+
+func TestAServerThatIsGoneBeforeHTTP2BeginsIsNoFailedConnect(t *testing.T) {
+	frameTest(t, &peerpool.Transport{}, func(h *framed) {
+		dial := h.DialContext
+		h.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := dial(ctx, network, addr)
+			conn := &muzzled{Conn: nc}
+			conn.mute.Store(true)
+			return conn, err
+		}
+		call := h.starts("GET", "x")[0]
+		if call.ended(); !errors.Is(call.err, errMuzzled) {
+			t.Errorf("%v, want what writing has failed with", call.err)
+		}
+		dials := h.events.dials()
+		if len(dials) != 1 || dials[0].Hop != "http2" || dials[0].ErrorType != "connection_error" {
+			t.Errorf("%+v", dials)
+		}
+		h.dials(1)
+		h.events.wantRetries(t)
+	})
+}

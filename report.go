@@ -77,7 +77,7 @@ type Attempt struct {
 
 	// Retry says why the request was sent again after this attempt; "" if it was not. RetryReasons lists the reasons.
 	Retry string
-	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy" or "tls"; "" if none did.
+	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy", "tls" or "http2"; "" if none did.
 	Hop string
 	// Err is what the attempt failed with; nil if it brought a response, whatever became of its body.
 	Err error
