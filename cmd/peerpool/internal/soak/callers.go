@@ -27,7 +27,7 @@ const patience = 20 * time.Second
 type lane struct {
 	name, url string
 	peers     []*peerpool.Peer
-	weight    int
+	rude      bool
 }
 
 // caller sends requests, one after the other.
@@ -43,7 +43,7 @@ func (c *caller) call(t token) {
 	lane := c.lanes[c.random.IntN(len(c.lanes))]
 	tenant := c.random.IntN(len(lane.peers))
 	ctx := peerpool.WithPeer(context.Background(), lane.peers[tenant])
-	e, limit := entry{lane: lane.name}, patience
+	e, limit := entry{lane: lane.name, rude: lane.rude}, patience
 	if c.random.IntN(50) == 0 {
 		e.canceled, limit = true, time.Duration(c.random.IntN(int(3*time.Millisecond)))
 	}

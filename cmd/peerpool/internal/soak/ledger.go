@@ -21,6 +21,7 @@ type entry struct {
 	idempotent bool // it may be executed twice, and is saved by the rules
 	replayable bool // it has no body, or GetBody
 	canceled   bool // the caller gives it up by itself
+	rude       bool // servers say what nobody asked for, which may cross it on its way
 	ended      bool
 
 	arrivals   int // how often a server has seen it
@@ -212,6 +213,8 @@ func (l *ledger) end(t token, o outcome) {
 // towards a request that they see for the first time, and only on a connection that has served before.
 func (e *entry) mustBeSaved() bool {
 	switch {
+	case e.rude && e.arrivals == 0: // what a server said out of turn may have passed for the beginning of an answer
+		return false
 	case e.canceled, e.begun, e.unanswered >= maxAttempts, !e.replayable:
 		return false
 	case e.idempotent:

@@ -121,12 +121,14 @@ func newField() (*field, error) {
 		name, url string
 		proxy     *url.URL
 		weight    int
+		rude      bool
 	}{
-		{"plain", urls[0], nil, 6}, {"TLS", urls[1], nil, 4}, {"HTTP/2", two, nil, 6},
-		{"TLS through CONNECT", urls[1], via, 2}, {"HTTP/2 through CONNECT", two, via, 2},
-		{"plain, rude", urls[2], nil, 1}, {"TLS, rude", urls[3], nil, 1}, {"TLS through CONNECT, rude", urls[3], via, 1},
+		{"plain", urls[0], nil, 6, false}, {"TLS", urls[1], nil, 4, false}, {"HTTP/2", two, nil, 6, false},
+		{"TLS through CONNECT", urls[1], via, 2, false}, {"HTTP/2 through CONNECT", two, via, 2, false},
+		{"plain, rude", urls[2], nil, 1, true}, {"TLS, rude", urls[3], nil, 1, true},
+		{"TLS through CONNECT, rude", urls[3], via, 1, true},
 	} {
-		lane := lane{name: l.name, url: l.url}
+		lane := lane{name: l.name, url: l.url, rude: l.rude}
 		for tenant := range tenants {
 			peer, err := peerpool.NewPeer(peerpool.PeerOptions{Group: fmt.Sprint(tenant), Proxy: l.proxy})
 			if err != nil {

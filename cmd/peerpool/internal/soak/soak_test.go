@@ -142,6 +142,7 @@ func TestTheLedgerAllowsWhatTheRulesDo(t *testing.T) {
 	}{
 		{"a GET that got no answer once", entry{idempotent: true, replayable: true, arrivals: 1, executed: 1, unanswered: 1}, true},
 		{"a GET that nobody has seen", entry{idempotent: true, replayable: true}, true},
+		{"a GET that a server's farewell may have crossed", entry{idempotent: true, replayable: true, rude: true}, false},
 		{"a GET that got a part of an answer", entry{idempotent: true, replayable: true, arrivals: 1, begun: true}, false},
 		{"a GET that got no answer three times", entry{idempotent: true, replayable: true, arrivals: 3, unanswered: 3}, false},
 		{"a GET that its caller gave up", entry{idempotent: true, replayable: true, canceled: true}, false},
