@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http2"
+	"github.com/peerpool/peerpool/internal/inflight"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -33,8 +35,8 @@ type attempt struct {
 	clock  clock
 	report *reporting // nil: nobody wants one
 
-	enlisted
-	canceling
+	entry inflight.Entry // its place in the list of requests under way
+	ends  atomic.Int32   // see end
 }
 
 var attempts = sync.Pool{New: func() any { return new(attempt) }}
@@ -49,7 +51,11 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, report *Repor
 		a.number, a.redials = after.number+1, after.redials
 	}
 	a.report = newReporting(report, a, after)
-	a.enlist(after)
+	var before *inflight.Entry
+	if after != nil {
+		before = &after.entry
+	}
+	t.core.inflight.Enlist(&a.entry, orig, before)
 	a.observeStart(after)
 	return a
 }
@@ -61,7 +67,7 @@ func (a *attempt) end(status int32) {
 	if a.ends.Add(1) < 2 {
 		return
 	}
-	watched := a.t.core.inflight.remove(a)
+	watched := a.t.core.inflight.Remove(&a.entry)
 	a.observeEnd(status, nil, "")
 	if !watched { // or somebody may still look at it
 		*a = attempt{}
@@ -72,7 +78,7 @@ func (a *attempt) end(status int32) {
 // acquire leases a connection: an idle one if there is one, else a dialed or a released one. An address
 // that does not answer is given up for the next.
 func (a *attempt) acquire() error {
-	if a.turnedAway {
+	if a.entry.TurnedAway() {
 		a.acquired(Identity{}, ErrClosed)
 		return ErrClosed
 	}
@@ -234,9 +240,8 @@ func (a *attempt) run() (*http.Response, outcome) {
 func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error) {
 	if o.err == nil {
 		a.saved()
-		a.answered.Store(true)
+		a.entry.Answered(&a.t.core.inflight)
 		a.observeHead()
-		a.t.core.inflight.door.left()
 		a.end(o.Status)
 		return resp, nil
 	}
@@ -253,7 +258,7 @@ func (a *attempt) saved() {
 // abandon ends a request that has no response, for an error of that type, and returns what RoundTrip returns. touched: its
 // body is read from, or closed.
 func (a *attempt) abandon(err error, errorType string, touched bool) error {
-	a.t.core.inflight.remove(a)
+	a.t.core.inflight.Remove(&a.entry)
 	if a.number > 1 {
 		a.t.core.counters.failed.Add(1)
 	}

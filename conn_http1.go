@@ -45,7 +45,7 @@ var (
 // allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Ctx: a.ctx, Opts: c.route.exchangeOptions(), Trace: a.trace, Owner: a}
-	x.HeedLater = !a.running(x)
+	x.HeedLater = !a.entry.Run(x)
 	resp, err := x.Run()
 	if resp != nil {
 		resp.TLS = c.tls

@@ -92,7 +92,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 		c.Retire(http2.Reason(exchange.EndClose))
 	}
 	x := c.NewExchange(a.ctx, a.req, a)
-	x.HeedLater = !a.running(x)
+	x.HeedLater = !a.entry.Run(x)
 	resp, err := x.Run()
 	if err != nil {
 		o := x.Outcome

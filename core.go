@@ -10,6 +10,7 @@ import (
 	"unique"
 
 	"github.com/peerpool/peerpool/internal/http2"
+	"github.com/peerpool/peerpool/internal/inflight"
 	"github.com/peerpool/peerpool/internal/resolve"
 	"github.com/peerpool/peerpool/internal/watch"
 	"github.com/peerpool/peerpool/pool"
@@ -31,7 +32,7 @@ type core struct {
 	names     resolve.Cache
 	watcher   watch.Watcher
 	sessions  tls.ClientSessionCache
-	inflight  inflight
+	inflight  inflight.List
 	counters  counters
 	exchanges exchangeOptions
 	memory    memory

@@ -33,7 +33,7 @@ func inABubble(t *testing.T, tr *Transport) {
 	default:
 		t.Error("still under way after it was canceled")
 	}
-	if tr.core.inflight.due.Load() {
+	if tr.core.inflight.Sweeping() {
 		t.Error("a sweep is to come, by the bubble's clock")
 	}
 }
@@ -65,7 +65,7 @@ func TestATransportMayBeUsedInABubbleAndOutsideAndInAnother(t *testing.T) {
 		if err := peerReceive(t, ended, "the request outside has ended"); err != errEnough {
 			t.Errorf("outside: %v", err)
 		}
-		peerEventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.due.Load() })
+		peerEventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.Sweeping() })
 	}
 	for range 2 {
 		synctest.Test(t, func(t *testing.T) { inABubble(t, &tr) })

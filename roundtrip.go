@@ -1,14 +1,13 @@
 package peerpool
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/inflight"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -124,7 +123,7 @@ func closeBody(req *http.Request) {
 }
 
 var (
-	errCanceled     = errors.New("net/http: request canceled")
+	errCanceled     = inflight.ErrCanceled
 	errWaitCanceled = errors.New("net/http: request canceled while waiting for connection")
 )
 
@@ -132,21 +131,5 @@ var (
 //
 // Deprecated: use a context, as with net/http's.
 func (t *Transport) CancelRequest(req *http.Request) {
-	t.runtime().inflight.cancel(req, oldCause(req.Context()))
-}
-
-// oldCause returns what a request was canceled for in one of the ways that are older than contexts. An http.Client
-// does that to a request that is out of time, and the context, which has the same deadline, says so.
-func oldCause(ctx context.Context) error {
-	if deadline, ok := ctx.Deadline(); !ok || time.Now().Before(deadline) {
-		return errCanceled
-	}
-	giveUp := time.NewTimer(time.Second) // for a context that doesn't do what it says
-	defer giveUp.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-giveUp.C:
-		return errCanceled
-	}
+	t.runtime().inflight.Cancel(req)
 }

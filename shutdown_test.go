@@ -104,7 +104,7 @@ func TestARequestThatShutdownFindsInsideRoundTripIsServed(t *testing.T) {
 type refusedOnly struct{ *Transport }
 
 func (r *refusedOnly) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !r.runtime().inflight.door.shut.Load() {
+	if !r.runtime().inflight.IsShut() {
 		return nil, errors.New("not yet")
 	}
 	return r.Transport.RoundTrip(req)
@@ -144,7 +144,7 @@ func TestRequestsThatStillWaitWhenTheContextOfShutdownEndsGetErrClosed(t *testin
 	ctx, cancel := context.WithCancelCause(t.Context())
 	down := make(chan error, 1)
 	go func() { down <- tr.Shutdown(ctx) }()
-	peerEventually(t, "Shutdown has begun", tr.core.inflight.door.shut.Load)
+	peerEventually(t, "Shutdown has begun", tr.core.inflight.IsShut)
 	cause := errors.New("not that long")
 	cancel(cause)
 	if err := peerReceive(t, down, "Shutdown returns"); !errors.Is(err, cause) {

@@ -211,9 +211,9 @@ func (t *Transport) CloseIdleConnections() {
 // with ErrClosed. Those that have one go on. Shutdown is safe for concurrent use, and may be called more than once.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	rt := t.runtime()
-	rt.inflight.door.close()
+	rt.inflight.Shut()
 	rt.pool.KeepNone()
-	rt.inflight.emptied(ctx)
+	rt.inflight.Emptied(ctx)
 	err := rt.pool.Shutdown(ctx)
 	rt.quarantine.stop()
 	return err

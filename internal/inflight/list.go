@@ -1,0 +1,187 @@
+// Package inflight lists the requests under way: so that one can be canceled without a context, so that a Transport
+// that shuts down can wait for those that have no response, and so that the contexts of requests that are over at once
+// cost nothing.
+//
+// To listen to a context costs a registration under its lock. Most requests are over within a millisecond, so no
+// exchange listens in its first moment. A sweep, for all requests, makes those listen that are older.
+package inflight
+
+import (
+	"context"
+	"hash/maphash"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// moment is how long a request goes on before anybody listens to its context: twice that at most. It is short beside
+// the time in which somebody notices that no answer comes, and long beside the time in which most answers come.
+const moment = time.Millisecond
+
+// shards is the number of lists among which the requests are divided, so that callers rarely wait for each other. A
+// power of two.
+const shards = 16
+
+// List lists the attempts of the requests under way. The zero value is an empty list. A List is safe for concurrent
+// use, and must not be copied.
+//
+// A sweep runs on the goroutine of a timer. The timer is set only while a listed attempt waits for a sweep.
+type List struct {
+	shards [shards]shard
+	due    atomic.Bool   // a sweep is to come, or is running
+	sweeps atomic.Uint32 // so far: the age of an attempt is counted in them
+	door   door
+}
+
+// shard is one of the lists, oldest first.
+type shard struct {
+	// mu guards the list, and the listing of every Entry in it. Nothing that blocks and nobody else's code is called
+	// under it. The mu of an Entry may be taken under it, never the other way round.
+	mu          sync.Mutex
+	first, last *Entry
+	unheard     *Entry   // the first that waits for a sweep; nil: none does
+	_           [32]byte // keeps neighbors in different cache lines
+}
+
+// listing is the part of an Entry that its shard guards.
+type listing struct {
+	prev, next *Entry
+	done       chan struct{} // closed when the Entry leaves the list; nil if no goroutine watches its Cancel channel
+	born       uint32        // the number of sweeps before it came
+	listed     bool
+	late       bool // it waits for a sweep to listen; set before it is listed
+	turnedAway bool // it came after the door was shut, and is not listed; never changed
+}
+
+var seed = maphash.MakeSeed()
+
+func (l *List) shard(req *http.Request) *shard {
+	return &l.shards[maphash.Comparable(seed, req)%shards]
+}
+
+// Enlist lists e, an attempt at req, which is the request as the caller gave it. after is the attempt before it, or
+// nil: e takes its place, and is canceled if after was. If the list is shut, Enlist does not take the first attempt at
+// a request: see [Entry.TurnedAway].
+//
+// Enlist decides when to begin to listen to the context and the Cancel channel of req: normally a moment later, if the
+// attempt is still under way. It begins at once if the deadline is near, and in a synctest bubble, where no time passes
+// while a goroutine can run. A bubble is known by its clock: all others are monotonic.
+func (l *List) Enlist(e *Entry, req *http.Request, after *Entry) {
+	e.req = req
+	ctx, cancel := req.Context(), cancelChannel(req)
+	if cancel == nil && ctx == context.Background() {
+		l.add(e, after)
+		return
+	}
+	now := time.Now()
+	deadline, ok := ctx.Deadline()
+	e.late = now != now.Round(0) && !(ok && deadline.Sub(now) < 2*moment)
+	l.add(e, after)
+	if cancel == nil {
+		return
+	}
+	select {
+	case <-cancel:
+		l.cancelOne(e, cause(ctx))
+	default:
+		if !e.late {
+			s := l.shard(req)
+			s.mu.Lock()
+			e.listen(l)
+			s.mu.Unlock()
+		}
+	}
+}
+
+func (l *List) add(e, after *Entry) {
+	s := l.shard(e.req)
+	s.mu.Lock()
+	if after == nil && l.door.shut.Load() {
+		e.late, e.turnedAway = false, true
+		s.mu.Unlock()
+		return
+	}
+	if after != nil {
+		e.because = after.Canceled()
+		s.removeLocked(after)
+	}
+	e.born, e.listed, e.prev = l.sweeps.Load(), true, s.last
+	if s.last != nil {
+		s.last.next = e
+	} else {
+		s.first = e
+	}
+	s.last = e
+	if e.late && s.unheard == nil {
+		s.unheard = e
+	}
+	s.mu.Unlock()
+	if e.late {
+		l.arm()
+	}
+}
+
+// Remove takes e off its list, if it is still there. It returns whether a goroutine may still hold e, which watches
+// the Cancel channel of the request. If not, nobody but the caller knows e any more.
+func (l *List) Remove(e *Entry) (watched bool) {
+	s := l.shard(e.req)
+	s.mu.Lock()
+	s.removeLocked(e)
+	watched = e.done != nil
+	s.mu.Unlock()
+	l.door.left()
+	return watched
+}
+
+func (s *shard) removeLocked(e *Entry) {
+	if !e.listed {
+		return
+	}
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		s.first = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		s.last = e.prev
+	}
+	if s.unheard == e {
+		s.unheard = e.next
+	}
+	e.prev, e.next, e.listed = nil, nil, false
+	if e.done != nil {
+		close(e.done)
+	}
+}
+
+// Cancel ends every attempt at req, with [ErrCanceled] or, if its deadline has passed, with the error of its context.
+func (l *List) Cancel(req *http.Request) {
+	err := cause(req.Context())
+	var victims []victim
+	s := l.shard(req)
+	s.mu.Lock()
+	for e := s.first; e != nil; e = e.next {
+		if e.req == req {
+			victims = append(victims, e.mark(err))
+		}
+	}
+	s.mu.Unlock()
+	for _, v := range victims {
+		v.end()
+	}
+}
+
+// cancelOne ends one attempt, if it is still under way.
+func (l *List) cancelOne(e *Entry, err error) {
+	var v victim
+	s := l.shard(e.req)
+	s.mu.Lock()
+	if e.listed {
+		v = e.mark(err)
+	}
+	s.mu.Unlock()
+	v.end()
+}
