@@ -22,8 +22,13 @@ const (
 	// maxInline is the size in bytes up to which a body that lies in memory is sent with the head.
 	maxInline = 8 << 10
 
-	// frameBody is how many bytes of a body are read at a time: the payload of one frame.
-	frameBody = 16 << 10
+	// record is how many bytes a record of TLS holds. Frames are made so that they fill whole ones.
+	record = 16 << 10
+	// smallFrame and largeFrame are the sizes in bytes of the frames that a body is read into. It is read into large ones
+	// once it has filled some small ones: then it is long, and comes fast.
+	smallFrame = record
+	largeFrame = 16 * record
+	fullReads  = 4
 )
 
 var (
@@ -43,8 +48,11 @@ type upload struct {
 	inline bool   // small has gone out with the head
 }
 
-// frames holds the frames that bodies are read into.
-var frames = sync.Pool{New: func() any { b := make([]byte, frameHead+frameBody); return &b }}
+// These hold the frames that bodies are read into.
+var (
+	smallFrames = sync.Pool{New: func() any { b := make([]byte, smallFrame); return &b }}
+	largeFrames = sync.Pool{New: func() any { b := make([]byte, largeFrame); return &b }}
+)
 
 // planBody decides how to send the request's body.
 func (x *Exchange) planBody() error {
@@ -152,13 +160,22 @@ func (u *upload) send() error {
 	if u.small != nil {
 		return u.sendData(u.small, true)
 	}
-	pooled := frames.Get().(*[]byte)
-	defer frames.Put(pooled)
-	buf := *pooled
+	pool := &smallFrames
+	frame := pool.Get().(*[]byte)
+	defer func() { pool.Put(frame) }()
 	var total int64
 	trailer := len(u.x.req.Trailer) > 0
-	for {
+	for full := 0; ; {
+		if full == fullReads && pool == &smallFrames {
+			pool.Put(frame)
+			pool = &largeFrames
+			frame = pool.Get().(*[]byte)
+		}
+		buf := *frame
 		n, err := u.Read(buf[frameHead:])
+		if full++; n < len(buf)-frameHead {
+			full = 0
+		}
 		total += int64(n)
 		if err == nil && total == u.length {
 			err = u.atEnd(&total)
@@ -218,6 +235,11 @@ func (u *upload) sendData(buf []byte, last bool) error {
 	}
 }
 
+// wholeRecords returns the longest payload of a frame that fills whole records, and that the server takes.
+func wholeRecords(maxFrame uint32) sendWindow {
+	return (sendWindow(maxFrame)+frameHead)/record*record - frameHead
+}
+
 // takeWindow waits until the server takes something, and returns how much of n bytes.
 func (x *Exchange) takeWindow(n int) (int, error) {
 	c := x.c
@@ -234,7 +256,7 @@ func (x *Exchange) takeWindow(n int) (int, error) {
 		case n == 0:
 			return 0, nil
 		}
-		if may := min(sendWindow(n), x.window, c.window, sendWindow(c.peer.maxFrame)); may > 0 {
+		if may := min(sendWindow(n), x.window, c.window, wholeRecords(c.peer.maxFrame)); may > 0 {
 			x.window -= may
 			c.window -= may
 			return int(may), nil
