@@ -131,7 +131,7 @@ func (t *Transport) Clone() *Transport {
 	c.Dialer = cloneDialer(t.Dialer)
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver
-	c.DNSRefresh = t.DNSRefresh
+	c.DNSRefresh, c.Balance = t.DNSRefresh, t.Balance
 	c.DisableQuarantine = t.DisableQuarantine
 	return c
 }

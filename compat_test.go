@@ -85,6 +85,8 @@ func anything(t *testing.T, typ reflect.Type, n int64) reflect.Value {
 	switch typ.Kind() {
 	case reflect.Bool:
 		v.SetBool(true)
+	case reflect.Uint8:
+		v.SetUint(1)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(n)
 	case reflect.Func:

@@ -75,6 +75,9 @@ func newHost(head *route, listed []netip.AddrPort) *host {
 	members := h.membersOf(listed)
 	h.members.Store(&members)
 	h.pool = head.t.core.pool.NewHost(handlesOf(members), func() { head.t.core.routes.drop(head) })
+	if balance := head.t.Balance.ofPool(); balance != pool.BalanceNone {
+		h.pool.SetBalance(balance, hostDial{host: h}, head.t.terms(head.key.peer).MaxConns)
+	}
 	return h
 }
 
@@ -184,9 +187,9 @@ func (h *host) stateOf(addr netip.AddrPort) *addressState {
 	return s
 }
 
-// order returns the addresses to dial: the one that is to be tried again if there is one, then those that are well, in
-// the resolver's order, then those that are left out, which are better than none. It returns which one is tried.
-func (h *host) order() (addrs []netip.AddrPort, tried netip.AddrPort) {
+// order returns the addresses to dial: the one that is to be tried again if there is one, then those that are well, the
+// one that is to be first before the others, in the resolver's order, then those that are left out, which are better than none. It returns which one is tried.
+func (h *host) order(first netip.AddrPort) (addrs []netip.AddrPort, tried netip.AddrPort) {
 	now := time.Since(started)
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
@@ -194,6 +197,8 @@ func (h *host) order() (addrs []netip.AddrPort, tried netip.AddrPort) {
 	for _, m := range *h.members.Load() {
 		s := h.book.state[m.addr]
 		switch {
+		case (s == nil || s.out == 0) && m.addr == first:
+			addrs = slices.Insert(addrs, 0, m.addr)
 		case s == nil || s.out == 0:
 			addrs = append(addrs, m.addr)
 		case now >= s.out && !s.trying && !tried.IsValid():
@@ -255,12 +260,12 @@ type hostDial struct {
 }
 
 // DialHost is called by the pool.
-func (d hostDial) DialHost(ctx context.Context) (unique.Handle[Identity], conn, error) {
+func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (unique.Handle[Identity], conn, error) {
 	h, begun := d.host, time.Now()
 	if found, err := h.head.lookup(ctx, h.head.authority); err == nil {
 		h.update(found)
 	}
-	m, nc, err := h.connect(ctx)
+	m, nc, err := h.connect(ctx, h.addressOf(first))
 	work := d.work
 	if work.start.IsZero() {
 		work.start = begun
@@ -277,9 +282,19 @@ func (d hostDial) DialHost(ctx context.Context) (unique.Handle[Identity], conn, 
 	return m.id, c, err
 }
 
+// addressOf returns that of a member, or none.
+func (h *host) addressOf(id unique.Handle[Identity]) netip.AddrPort {
+	for _, m := range *h.members.Load() {
+		if m.id == id {
+			return m.addr
+		}
+	}
+	return netip.AddrPort{}
+}
+
 // connect connects to one of the addresses.
-func (h *host) connect(ctx context.Context) (*route, net.Conn, error) {
-	addrs, tried := h.order()
+func (h *host) connect(ctx context.Context, first netip.AddrPort) (*route, net.Conn, error) {
+	addrs, tried := h.order(first)
 	var mu sync.Mutex // guards what follows
 	over := false
 	pending := make(map[netip.AddrPort]bool)

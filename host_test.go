@@ -28,7 +28,7 @@ func booked(t *testing.T, addrs ...string) *host {
 }
 
 func (h *host) texts() (addrs []string) {
-	order, _ := h.order()
+	order, _ := h.order(netip.AddrPort{})
 	for _, addr := range order {
 		addrs = append(addrs, addr.Addr().String())
 	}

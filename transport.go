@@ -157,6 +157,10 @@ type Transport struct {
 	// up to 24 hours.
 	DNSRefresh time.Duration
 
+	// Balance says how the requests to a host with several addresses are spread over them; zero: not at all, see
+	// [BalanceNone].
+	Balance Balance
+
 	// DisableQuarantine lets the connections of a peer that has sent unexpected data be reused like any other. Otherwise
 	// they serve one request each, until the peer has behaved for long enough: see [Quarantine].
 	DisableQuarantine bool

@@ -31,10 +31,13 @@ func (w *world) Dial(ctx context.Context) (fake, error) {
 }
 
 // DialHost is Dial for a host.
-func (w *world) DialHost(ctx context.Context) (string, fake, error) {
+func (w *world) DialHost(ctx context.Context, first string) (string, fake, error) {
 	conn, err := w.Dial(ctx)
 	if err != nil {
 		return "", nil, err
+	}
+	if conn.fake().key == "" {
+		conn.fake().key = first // as the host would like it
 	}
 	return conn.fake().key, conn, err
 }

@@ -18,6 +18,9 @@ type dial[K comparable, C Conn] struct {
 	terms  *Terms // of the want that asked for it
 	order  uint64 // Pool.joined when it began
 
+	first  K     // that the host would like it to lead to, or the zero K
+	toward *turn // of first, or nil
+
 	// Guarded by Pool.mu.
 	want    *want[K, C] // that asked for it, or adopted it, and still waits, or nil
 	adopted bool        // its asker was served otherwise; want, if any, only counts on what it brings
@@ -100,11 +103,21 @@ func (p *Pool[K, C]) makeRoom(w *want[K, C], closed []*group[K, C]) []*group[K, 
 func (p *Pool[K, C]) startDial(w *want[K, C]) {
 	h := w.host
 	d := &dial[K, C]{host: h, caller: w.caller, terms: &w.terms, order: p.joined, want: w}
-	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(w.caller.ctx))
-	d.inPool.owner = d
 	w.dial = d
 	h.unasked.remove(&w.inUnasked)
 	h.cover(d, +1)
+	p.begin(d, w.caller.ctx, h.first())
+}
+
+// begin counts a dial, which is to lead to a key if one is given.
+func (p *Pool[K, C]) begin(d *dial[K, C], ctx context.Context, to *group[K, C]) {
+	h := d.host
+	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	d.inPool.owner = d
+	if to != nil {
+		d.first, d.toward = to.key, h.turn(to)
+		d.toward.toward++
+	}
 	h.dialing++
 	h.dials++
 	p.dials.pushBack(&d.inPool)
@@ -136,7 +149,7 @@ func (d *dial[K, C]) run() {
 	if d.host.set == nil {
 		conn, err = d.caller.dialer.Dial(d.ctx)
 	} else {
-		key, conn, err = d.caller.hostDialer.DialHost(d.ctx)
+		key, conn, err = d.caller.hostDialer.DialHost(d.ctx, d.first)
 	}
 	if err == nil && isNil(conn) {
 		err = errors.New("pool: the Dialer returned neither a connection nor an error")
@@ -200,6 +213,9 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	h := d.host
 	p.mu.Lock()
 	h.dialing--
+	if d.toward != nil {
+		d.toward.toward--
+	}
 	p.dials.remove(&d.inPool)
 	d.landed = true
 	if d.adopted && d.want != nil {

@@ -85,7 +85,8 @@
 //     dial says which key it leads to. Limits of a key hold for all keys of the host together, exactly: dials count
 //     that may lead to one of them, whoever has asked. Those who wait for keys that overlap are served first in, first
 //     out. Connections of a key that is taken off the list serve no new request, count until they are gone, and make
-//     room first. A host is forgotten, with its groups, when it has no connection, dial or want.
+//     room first. With a Balance the key whose turn it is serves, and one that has no connection for it gets a dial
+//     meanwhile, one at a time and within the limits. A host is forgotten, with its groups, when it has no connection, dial or want.
 //
 //  11. What a pool needs ends when there is nothing to watch: one timer while idle connections have a deadline,
 //     one goroutine for each dial, none otherwise. A pool that is dropped keeps nothing alive once its idle

@@ -22,7 +22,13 @@ type members[K comparable, C Conn] struct {
 	listed  int            // how many of groups are those of keys
 	known   bool           // the groups are there, and know the host
 	visited uint64         // see reserved
-	forget  func()         // called without the lock when the pool has forgotten the host; may be nil
+
+	balance  Balance // set once, as dialer and maxConns are
+	dialer   HostDialer[K, C]
+	maxConns int
+	turns    map[*group[K, C]]*turn // of the listed groups; nil without a Balance
+
+	forget func() // called without the lock when the pool has forgotten the host; may be nil
 }
 
 // listedGroups are those whose connections a request may use.

@@ -15,8 +15,32 @@ type Host[K comparable, C Conn] struct{ host[K, C] }
 
 // HostDialer makes connections of a Host.
 type HostDialer[K comparable, C Conn] interface {
-	// DialHost is Dialer.Dial, and also returns the key of the connection, of which it has the choice.
-	DialHost(ctx context.Context) (K, C, error)
+	// DialHost is Dialer.Dial, and also returns the key of the connection, of which it has the choice. The host would
+	// like it to be first, unless that is the zero K.
+	DialHost(ctx context.Context, first K) (K, C, error)
+}
+
+// Balance says how a Host chooses among the connections of its keys.
+type Balance uint8
+
+const (
+	// BalanceNone takes the idle connection that was released last, whatever its key, and of shared ones the one with
+	// the fewest leases. A quiet pool shrinks.
+	BalanceNone Balance = iota
+
+	// BalanceRoundRobin has each key serve as many leases as any other. A key that is new begins as if it had served as
+	// many as the others.
+	BalanceRoundRobin
+
+	// BalanceLeastLeases takes a connection of the key with the fewest leases under way.
+	BalanceLeastLeases
+)
+
+// SetBalance is called before the host is used. With any other Balance than BalanceNone, a request whose turn it is to
+// be served by a key that has no connection for it is served by the next one that has, and the dialer is called
+// meanwhile, within maxConns connections of the host (zero: any number), so that the key has one the next time.
+func (h *Host[K, C]) SetBalance(balance Balance, dialer HostDialer[K, C], maxConns int) {
+	h.set.balance, h.set.dialer, h.set.maxConns = balance, dialer, Terms{MaxConns: maxConns}.limit()
 }
 
 // NewHost returns a host of these keys, of which there must be one at least. forget is called, without the lock, when none of its keys has a connection any

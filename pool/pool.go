@@ -254,23 +254,55 @@ func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	if r.terms.ownDial() {
 		return claim[K, C]{}
 	}
+	if h.set != nil && h.set.balance != BalanceNone {
+		return p.balancedCandidate(h, r)
+	}
 	for e := h.latestIdle(); e != nil; e = h.latestIdle() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" {
-			p.unpark(e)
-			e.become(active)
-			p.active++
-			e.group.active++
-			r.rested = r.start - e.idleSince
-			if e.shared() {
-				return e.take(r.terms)
-			}
-			return claim[K, C]{entry: e}
+			return p.takeIdle(e, r)
 		}
 		p.close(e, reason)
 		r.found = max(r.found, expired)
 	}
 	return p.place(h, r)
+}
+
+// takeIdle makes an idle connection the request's.
+func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
+	p.unpark(e)
+	e.become(active)
+	p.active++
+	e.group.active++
+	r.rested = r.start - e.idleSince
+	if e.shared() {
+		return e.take(r.terms)
+	}
+	return claim[K, C]{entry: e}
+}
+
+// balancedCandidate is candidate for a host with a Balance.
+func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K, C] {
+	for {
+		e, lacking := h.balanced()
+		if e == nil {
+			return claim[K, C]{}
+		}
+		if reason := e.spent(r.terms, r.start); reason != "" {
+			p.end(e, reason)
+			r.found = max(r.found, expired)
+			continue
+		}
+		if lacking != nil {
+			p.dialFor(h, lacking, r.terms)
+		}
+		h.turn(e.group).served++
+		if e.state == idle {
+			return p.takeIdle(e, r)
+		}
+		r.rested = 0
+		return e.take(r.terms)
+	}
 }
 
 // place takes a place on the shared connection that has the fewest leases, and retires those before it that are spent.

@@ -142,6 +142,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) 
 			return reason
 		}
 		asker = nil
+		heir.host.serves(e.group)
 		p.deliver(heir, delivery[K, C]{claim: e.take(&heir.terms)})
 		if !e.shared() {
 			return ""
