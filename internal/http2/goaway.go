@@ -1,5 +1,7 @@
 package http2
 
+//lint:file-ignore SA1019 GoAwayError is the type that callers know the error by, as net/http's is not exported
+
 import (
 	"fmt"
 	"time"

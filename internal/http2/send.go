@@ -38,7 +38,6 @@ const (
 
 var (
 	errNotRead = errors.New("peerpool: the server does not read what it is sent")
-	errFlood   = errors.New("peerpool: the server asks for more answers than it reads")
 )
 
 // output is what is to be written. Conn.mu guards it.

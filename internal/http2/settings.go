@@ -17,7 +17,6 @@ type peerSettings struct {
 	headerList uint64 // bytes; math.MaxUint64: it has not said
 	connect    bool   // extended CONNECT (RFC 8441)
 	acks       int    // of our SETTINGS, that are still to come
-	sent       int64  // when ours were written; see Conn.now
 	roundTrip  int64  // nanoseconds, by the acknowledgment of ours; 0: not known yet
 	waiting    []*Exchange
 }

@@ -1,5 +1,7 @@
 package http2_test
 
+//lint:file-ignore SA1019 x/net/http2's client is what ours is held against
+
 import (
 	"bytes"
 	"context"

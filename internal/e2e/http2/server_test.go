@@ -66,7 +66,6 @@ type serverConn struct {
 type serverStream struct {
 	*seen
 	window int64
-	sent   bool // END_STREAM or RST_STREAM
 }
 
 // A segment is what one write writes, after a pause.
