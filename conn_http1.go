@@ -103,7 +103,7 @@ func (a *attempt) putIdle(reason CloseReason) {
 func (c *http1Conn) Attach(retire func(pool.Reason)) {
 	c.retire = retire
 	if c.Veiled() {
-		c.IdleEnded = c.idleEnded
+		c.OnIdleEnd(c.idleEnded)
 	}
 }
 

@@ -26,8 +26,8 @@ func (c *Conn) newReadAhead() *readAhead {
 		close(a.begun)
 		a.n, a.err = c.nc.Read(a.b[:])
 		close(a.done)
-		if c.IdleEnded != nil && !a.claimed.Swap(true) {
-			c.IdleEnded(a.found())
+		if ended := c.veil.idleEnded; ended != nil && !a.claimed.Swap(true) {
+			ended(a.found())
 		}
 	}()
 	return a

@@ -26,10 +26,6 @@ const (
 //
 // Abort and Close are safe for concurrent use; everything else belongs to the exchange that is running.
 type Conn struct {
-	// IdleEnded is told when a veiled connection ends its idling by itself. It may be nil; set it before the first
-	// exchange. It is called on another goroutine.
-	IdleEnded func(Condition)
-
 	nc    net.Conn        // what is read and written: the socket, or TLS over it
 	under *records        // what we have put under nc, if that is TLS; nil: nothing
 	raw   syscall.RawConn // of the socket; nil if the connection is veiled
@@ -83,8 +79,12 @@ func (c *Conn) Socket() net.Conn {
 }
 
 // Veiled says that what the kernel tells of the connection is not all: there are layers above it that we do not know. Such
-// a connection is read ahead while it idles, see IdleEnded.
+// a connection is read ahead while it idles, see OnIdleEnd.
 func (c *Conn) Veiled() bool { return c.veil != nil }
+
+// OnIdleEnd has ended called, on another goroutine, when a veiled connection ends its idling by itself. Call it before the first
+// exchange.
+func (c *Conn) OnIdleEnd(ended func(Condition)) { c.veil.idleEnded = ended }
 
 // SyscallConn returns the socket's, always the same, or an error if the connection is veiled.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {

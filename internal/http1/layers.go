@@ -55,6 +55,8 @@ type veil struct {
 	tls   *tls.Conn       // nil: none
 	raw   syscall.RawConn // of the socket; nil: it cannot be seen
 	ahead *readAhead      // left pending while the connection idles
+
+	idleEnded func(Condition) // see OnIdleEnd
 }
 
 // maxDepth bounds the search for what lies below a veil.

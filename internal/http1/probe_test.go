@@ -285,7 +285,7 @@ func idling(t *testing.T, then func(*peer), test func(*testing.T, *Conn, chan<- 
 		signal, told := make(chan bool, 1), make(chan Condition, 2)
 		idle <- signal
 		c = NewConn(&serial{c.NetConn(), make(chan bool, 1)})
-		c.IdleEnded = func(cond Condition) { told <- cond }
+		c.OnIdleEnd(func(cond Condition) { told <- cond })
 		carry(t, c)
 		wantCondition(t, c, Quiet)
 		test(t, c, signal, told)

@@ -63,7 +63,7 @@ func (c census) sockets(before census) string {
 			continue
 		}
 		for line := range strings.Lines(string(table)) {
-			if f := strings.Fields(line); len(f) > 9 && f[9] == strings.TrimSuffix(inode, "]") {
+			if f := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' }); len(f) > 9 && f[9] == strings.TrimSuffix(inode, "]") {
 				fmt.Fprintf(&b, "\n    %s to %s, state %s", f[1], f[2], f[3])
 				what = ""
 			}
