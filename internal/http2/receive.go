@@ -244,7 +244,7 @@ func (in *input) whole() bool {
 		return false
 	}
 	p, _ := in.br.Peek(3)
-	return n >= frameHead+int(p[0])<<16|int(p[1])<<8|int(p[2])
+	return n-frameHead >= int(p[0])<<16|int(p[1])<<8|int(p[2])
 }
 
 // readFrame reads and handles a frame.
