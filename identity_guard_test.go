@@ -1,12 +1,17 @@
 package peerpool
 
 import (
+	"crypto/x509"
 	"net"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 	"unsafe"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
 // inIdentity marks a field whose value is part of the identity of a connection. Everything else in the tables
@@ -101,6 +106,47 @@ func TestEveryFieldOfPeerOptionsIsInTheIdentityOrOutOfItForAReason(t *testing.T)
 	wantClassified(t, reflect.TypeFor[PeerOptions](), peerOptionsFields)
 }
 
+func TestEveryLimitOfAPeerReachesThePool(t *testing.T) {
+	var tr Transport
+	for _, field := range exportedFields(reflect.TypeFor[PeerOptions]()) {
+		if peerOptionsFields[field.Name] != limitOnly {
+			continue
+		}
+		var opts PeerOptions
+		v := reflect.ValueOf(&opts).Elem().FieldByIndex(field.Index)
+		if v.Kind() == reflect.Pointer {
+			v.Set(reflect.New(v.Type().Elem()))
+			v = v.Elem()
+		}
+		v.SetInt(7)
+		if tr.terms(peerNew(t, opts)) == tr.terms(nil) {
+			t.Errorf("PeerOptions.%s changes nothing of what the pool is told: pass it on in Transport.terms (attempt.go)", field.Name)
+		}
+	}
+}
+
+// TestNoOptionOfAPeerIsSharedWithItsCaller: what a field points to is copied.
+func TestNoOptionOfAPeerIsSharedWithItsCaller(t *testing.T) {
+	cert := httptestutil.NewCA(t).Client("a")
+	proxy, idle, protocols := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, time.Minute, new(http.Protocols)
+	protocols.SetHTTP1(true)
+	opts := PeerOptions{
+		RootCAs: x509.NewCertPool(), ClientCertificate: &cert, Proxy: proxy, IdleTimeout: &idle, Protocols: protocols,
+	}
+	given, kept := reflect.ValueOf(opts), reflect.ValueOf(peerNew(t, opts).opts)
+	for _, field := range exportedFields(given.Type()) {
+		switch field.Type.Kind() {
+		case reflect.Pointer, reflect.Map, reflect.Slice:
+			a, b := given.FieldByIndex(field.Index), kept.FieldByIndex(field.Index)
+			if a.IsNil() {
+				t.Errorf("this test does not set PeerOptions.%s: add it here, and copy what it points to in NewPeer (peer.go)", field.Name)
+			} else if a.Pointer() == b.Pointer() {
+				t.Errorf("PeerOptions.%s is shared with the caller: copy what it points to in NewPeer (peer.go)", field.Name)
+			}
+		}
+	}
+}
+
 func TestEveryFieldOfATransportIsInTheIdentityOrOutOfItForAReason(t *testing.T) {
 	wantClassified(t, reflect.TypeFor[Transport](), transportFields)
 }
@@ -108,7 +154,8 @@ func TestEveryFieldOfATransportIsInTheIdentityOrOutOfItForAReason(t *testing.T) 
 func TestEveryFieldOfAnHTTPTransportIsClassified(t *testing.T) {
 	for _, field := range exportedFields(reflect.TypeFor[http.Transport]()) {
 		if _, ok := transportFields[field.Name]; !ok {
-			t.Errorf("http.Transport.%s: nobody has said whether it belongs to the identity", field.Name)
+			t.Errorf("http.Transport.%s is not in transportFields of identity_guard_test.go: say there that it is in the identity, or why not",
+				field.Name)
 		}
 	}
 }
@@ -127,9 +174,10 @@ func wantClassified(t *testing.T, typ reflect.Type, table map[string]string) {
 		delete(left, field.Name)
 		switch {
 		case !ok:
-			t.Errorf("%s: nobody has said whether it belongs to the identity", name)
+			t.Errorf("%s is not in the tables of identity_guard_test.go: say there that it is in the identity, or why not", name)
 		case reason == inIdentity && !hasCase(name):
-			t.Errorf("%s is said to be in the identity, and no case of identityCases shows it", name)
+			t.Errorf("%s is said to be in the identity, and no case of identityCases covers it: add one to identity_address_test.go, "+
+				"identity_tls_test.go or identity_proxy_test.go", name)
 		case reason != inIdentity && hasCase(name):
 			t.Errorf("%s is said to be out of the identity, and a case of identityCases changes it", name)
 		}

@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -28,9 +29,13 @@ func identityCases() []identityCase {
 }
 
 func TestRequestsThatDifferInOneAttributeDoNotShareAConnection(t *testing.T) {
+	differs := make(map[string]bool) // by the name of a field of Identity
+	ran := 0
 	for _, c := range identityCases() {
 		t.Run(c.name, func(t *testing.T) {
+			ran++
 			asks := c.asks(t)
+			defer noteDifferences(t, differs)
 			first := make([]httptestutil.Seen, len(asks))
 			for i, ask := range asks {
 				if first[i] = ask(t); first[i].Seq != 1 {
@@ -45,6 +50,39 @@ func TestRequestsThatDifferInOneAttributeDoNotShareAConnection(t *testing.T) {
 				}
 			}
 		})
+	}
+	if ran == len(identityCases()) && !t.Failed() { // -run may select some of them
+		wantEveryFieldToDiffer(t, differs)
+	}
+}
+
+// noteDifferences notes the fields in which the identities differ that the Transports of the test t have connections to.
+func noteDifferences(t *testing.T, differs map[string]bool) {
+	t.Helper()
+	var first reflect.Value
+	for _, tr := range madeFor.of(t.Name()) {
+		for id := range tr.Stats().Peers {
+			v := reflect.ValueOf(id)
+			if !first.IsValid() {
+				first = v
+			}
+			for i := range v.NumField() {
+				if !v.Field(i).Equal(first.Field(i)) {
+					differs[v.Type().Field(i).Name] = true
+				}
+			}
+		}
+	}
+}
+
+func wantEveryFieldToDiffer(t *testing.T, differs map[string]bool) {
+	t.Helper()
+	for field := range reflect.TypeFor[Identity]().Fields() {
+		if !differs[field.Name] {
+			t.Errorf("no case of identityCases makes two connections that differ in Identity.%s: set the field where a route is found "+
+				"(route.go, tls.go, proxy.go), then add a case to identity_address_test.go, identity_tls_test.go or identity_proxy_test.go",
+				field.Name)
+		}
 	}
 }
 

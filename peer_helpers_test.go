@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,12 +22,43 @@ import (
 // peerTransport returns tr, which the end of the test shuts down.
 func peerTransport(t testing.TB, tr *Transport) *Transport {
 	t.Helper()
+	madeFor.add(t.Name(), tr)
 	t.Cleanup(func() {
+		madeFor.forget(t.Name())
 		ended, cancel := context.WithCancel(context.Background())
 		cancel() // dials that hang end with their server
 		_ = tr.Shutdown(ended)
 	})
 	return tr
+}
+
+// madeFor has the Transports that each test has, by the name of the test.
+var madeFor transportsByTest
+
+type transportsByTest struct {
+	mu  sync.Mutex
+	all map[string][]*Transport
+}
+
+func (m *transportsByTest) add(test string, tr *Transport) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.all == nil {
+		m.all = make(map[string][]*Transport)
+	}
+	m.all[test] = append(m.all[test], tr)
+}
+
+func (m *transportsByTest) of(test string) []*Transport {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.all[test]
+}
+
+func (m *transportsByTest) forget(test string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.all, test)
 }
 
 // peerNew returns the peer that opts describe.

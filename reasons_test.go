@@ -40,30 +40,36 @@ func constantsOf(t *testing.T, file, prefix string) []string {
 	return values
 }
 
-// sameSet checks that two lists hold the same values, listed ones once.
-func sameSet[S ~string](t *testing.T, listed []S, inCode []string) {
+// wantListed fails the test unless a list of reasons.go holds the values of the constants, each once.
+func wantListed[S ~string](t *testing.T, list string, listed []S, constants []string) {
 	t.Helper()
-	var got []string
+	seen := make(map[string]bool)
 	for _, l := range listed {
-		got = append(got, string(l))
+		if seen[string(l)] {
+			t.Errorf("%s of reasons.go lists %q twice", list, l)
+		}
+		seen[string(l)] = true
+		if !slices.Contains(constants, string(l)) {
+			t.Errorf("%s of reasons.go lists %q, which is no constant any more: remove it there", list, l)
+		}
 	}
-	slices.Sort(got)
-	slices.Sort(inCode)
-	if want := slices.Compact(inCode); !slices.Equal(got, want) {
-		t.Errorf("listed   %q\nin code  %q", got, want)
+	for _, c := range constants {
+		if !seen[c] {
+			t.Errorf("%q is a constant, and not in %s: add it there, in reasons.go", c, list)
+		}
 	}
 }
 
 func TestEveryReasonIsListed(t *testing.T) {
-	sameSet(t, peerpool.MissReasons(), constantsOf(t, "pool/reason.go", "Miss"))
+	wantListed(t, "missReasons", peerpool.MissReasons(), constantsOf(t, "pool/reason.go", "Miss"))
 
 	ends := constantsOf(t, "internal/exchange/end.go", "End")
 	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "unfit" }) // close nothing
 	inHTTP2 := constantsOf(t, "internal/http2/conn.go", "Reason")
 	ours := constantsOf(t, "reasons.go", "reason")
-	sameSet(t, peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, ours, constantsOf(t, "pool/reason.go", "Reason")))
+	wantListed(t, "closeReasons", peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, ours, constantsOf(t, "pool/reason.go", "Reason")))
 
-	sameSet(t, peerpool.RetryReasons(), constantsOf(t, "retry.go", "retry"))
+	wantListed(t, "retryReasons", peerpool.RetryReasons(), constantsOf(t, "retry.go", "retry"))
 }
 
 func TestAListOfReasonsIsTheCallers(t *testing.T) {
@@ -78,7 +84,7 @@ func TestRetriesByReasonHaveEveryReason(t *testing.T) {
 	var sum uint64
 	for _, reason := range peerpool.RetryReasons() {
 		if got[reason] == 0 {
-			t.Errorf("%q is missing", reason)
+			t.Errorf("%q is not counted: give it a field of Retries, a line of ByReason and one of retried (stats.go)", reason)
 		}
 		sum += got[reason]
 	}

@@ -171,10 +171,15 @@ func TestTheDocumentationExplainsEveryReason(t *testing.T) {
 		for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| [^|]+ \\|$").FindAllStringSubmatch(list, -1) {
 			explained = append(explained, m[1])
 		}
-		slices.Sort(explained)
-		slices.Sort(reasons)
-		if !slices.Equal(explained, reasons) {
-			t.Errorf("%s: the documentation explains %q, the code has %q", name, explained, reasons)
+		for _, reason := range reasons {
+			if !slices.Contains(explained, reason) {
+				t.Errorf("%q has no row: add one to the %s of docs/observability.md", reason, name)
+			}
+		}
+		for _, reason := range explained {
+			if !slices.Contains(reasons, reason) {
+				t.Errorf("%q is explained among the %s of docs/observability.md, and the code does not have it any more", reason, name)
+			}
 		}
 	}
 }

@@ -106,7 +106,7 @@ func TestTheDashboardShowsEveryMetricAndNoOther(t *testing.T) {
 	}
 	for name := range families {
 		if !shown[name] {
-			t.Errorf("%s is on no panel", name)
+			t.Errorf("%s is on no panel: add it to contrib/grafana", name)
 		}
 	}
 }

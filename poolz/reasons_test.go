@@ -19,7 +19,7 @@ func TestThePageExplainsEveryReason(t *testing.T) {
 	}
 	for _, reason := range wanted {
 		if meanings[reason] == "" {
-			t.Errorf("%q is not explained", reason)
+			t.Errorf("%q is not explained: add it to meanings (poolz/reasons.go)", reason)
 		}
 	}
 }

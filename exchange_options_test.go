@@ -1,0 +1,58 @@
+package peerpool
+
+import (
+	"net/url"
+	"reflect"
+	"testing"
+)
+
+// TestEverySettingOfAnExchangeReachesIt changes one after the other: by the next exchange, it counts.
+func TestEverySettingOfAnExchangeReachesIt(t *testing.T) {
+	for _, field := range exportedFields(reflect.TypeFor[Transport]()) {
+		if transportFields[field.Name] != ofExchange {
+			continue
+		}
+		var tr Transport
+		before := *tr.runtime().exchanges.of(&tr)
+		setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
+		if !tr.asks(&before.open) && !reflect.DeepEqual(*tr.core.exchanges.of(&tr), before) {
+			continue
+		}
+		t.Errorf("Transport.%s changes no option of an exchange: carry it over in exchangeOptions.of and compare it in Transport.asks "+
+			"(exchange_options.go)", field.Name)
+	}
+}
+
+// TestEveryOptionOfAnExchangeIsSetBySomething looks at the options of a Transport in which nothing is zero.
+func TestEveryOptionOfAnExchangeIsSetBySomething(t *testing.T) {
+	var tr Transport
+	for _, field := range exportedFields(reflect.TypeFor[Transport]()) {
+		if transportFields[field.Name] == ofExchange && field.Name != "DisableCompression" { // false asks for gzip
+			setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
+		}
+	}
+	tr.DisableKeepAlives = true
+	r := &route{t: &tr, via: &proxyHop{url: &url.URL{User: url.UserPassword("a", "b")}}}
+	r.identity.group = "a"
+	tr.runtime()
+	v := reflect.ValueOf(*r.exchangeOptions())
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("http1.Options.%s is set by no field of a Transport: set it in exchangeOptions.of (exchange_options.go)",
+				v.Type().Field(i).Name)
+		}
+	}
+}
+
+// setOther gives a field another value than it has.
+func setOther(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(!v.Bool())
+	case reflect.Int, reflect.Int64:
+		v.SetInt(v.Int() + 4096)
+	default:
+		t.Fatalf("do not know how to change a %s", v.Type())
+	}
+}
