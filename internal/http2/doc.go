@@ -27,7 +27,8 @@
 //	conn.go       a connection: how it begins, retires, fails and is closed
 //	send.go       what is pending, and who writes it
 //	outlet.go     a socket that a caller can write to without being held up
-//	receive.go    the reading goroutine, when it rests, which frame goes where (sections 4 and 6)
+//	receive.go    the reading goroutine; which frame goes where (sections 4 and 6)
+//	rest.go       when there is nobody who reads
 //	streams.go    how streams are opened, how many there may be, how they end (section 5.1)
 //	flow.go       windows (section 5.2)
 //	settings.go   the server's settings (section 6.5)
@@ -37,7 +38,8 @@
 //	data.go       DATA -> what waits to be read (section 6.1)
 //	request.go    requests -> header blocks (section 8.3.1)
 //	count.go      HTTP2Config.CountError
-//	exchange.go   one request and its response (section 8.1)
+//	exchange.go   one request and its response, how it begins and ends (section 8.1)
+//	respond.go    waiting for the response, and what the caller gets to see of it
 //	upload.go     the body of a request
 //	body.go       the body of a response
 //
@@ -52,6 +54,6 @@
 // its frames written does not wait for that, so that a server that reads nothing stops neither a cancellation nor a
 // Close, nor the reading goroutine. On sockets that we know it writes itself, without waiting; on others a goroutine does.
 //
-// Goroutines: the reading one (see receive.go for its end); one for each request body that may block, which ends with
+// Goroutines: the reading one (see rest.go for its end); one for each request body that may block, which ends with
 // the stream or, if a Read blocks, with that; one while something is written; one for a moment when a timer is due.
 package http2

@@ -1,0 +1,176 @@
+package http2
+
+import (
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	xhttp2 "golang.org/x/net/http2"
+)
+
+// The response of an exchange: waiting for it, and what the caller gets to see of it.
+
+// requestSent is called when the request has been sent to its end, or err has ended that.
+func (x *Exchange) requestSent(err error) {
+	if t := x.trace; t != nil && t.WroteRequest != nil {
+		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	limit := x.c.engine.headerTimeout
+	if err != nil || limit == 0 {
+		return
+	}
+	x.c.mu.Lock()
+	if !x.headed && x.over == nil {
+		x.timer = time.AfterFunc(limit, x.timedOut)
+	}
+	x.c.mu.Unlock()
+}
+
+func (x *Exchange) timedOut() {
+	x.c.mu.Lock()
+	if !x.headed {
+		x.abortLocked(errHeaderTimeout, xhttp2.ErrCodeCancel)
+	}
+	x.c.unlockAndFlush()
+}
+
+// await waits for the head of the final response, and tells of those before it.
+func (x *Exchange) await() error {
+	c := x.c
+	told := x.trace == nil
+	c.mu.Lock()
+	for {
+		for !x.headed && x.over == nil && len(x.interim) == 0 {
+			x.cond.Wait()
+		}
+		interim := x.interim
+		x.interim = nil
+		headed, started, over := x.headed, x.started, x.over
+		c.mu.Unlock()
+		if !told && started {
+			told = true
+			if t := x.trace; t.GotFirstResponseByte != nil {
+				t.GotFirstResponseByte()
+			}
+		}
+		for _, i := range interim {
+			x.traceInterim(i)
+		}
+		switch {
+		case headed:
+			return nil
+		case len(interim) > 0:
+		case over != nil:
+			return over
+		}
+		c.mu.Lock()
+		if len(interim) > 0 && x.trace.Got1xxResponse != nil {
+			x.interims = 0 // whoever watches them limits them
+		}
+	}
+}
+
+// traceHead tells of the head, which has been written or is about to be.
+func (x *Exchange) traceHead(h *head) {
+	t := x.trace
+	if t == nil {
+		return
+	}
+	if t.WroteHeaderField != nil {
+		h.each(x.req, fieldTracer(t.WroteHeaderField))
+	}
+	if t.WroteHeaders != nil {
+		t.WroteHeaders()
+	}
+}
+
+// traceInterim tells of an interim response, whose watcher may have seen enough.
+func (x *Exchange) traceInterim(i interim) {
+	t := x.trace
+	if t.Got1xxResponse != nil {
+		if err := t.Got1xxResponse(i.status, textproto.MIMEHeader(i.header)); err != nil {
+			x.c.mu.Lock()
+			x.abortLocked(xhttp2.StreamError{StreamID: x.id, Code: xhttp2.ErrCodeProtocol, Cause: err}, xhttp2.ErrCodeProtocol)
+			x.c.unlockAndFlush()
+		}
+	}
+	if i.status != http.StatusContinue {
+		return
+	}
+	if t.Got100Continue != nil {
+		t.Got100Continue()
+	}
+	x.c.mu.Lock()
+	x.proceed = true
+	x.cond.Broadcast()
+	x.c.mu.Unlock()
+}
+
+// respond completes the response, whose head has come.
+func (x *Exchange) respond() *http.Response {
+	r := &x.resp
+	r.Status = statusText(r.StatusCode)
+	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
+	r.TLS, r.Request = x.c.tls, x.req
+	x.announceTrailer()
+	c := x.c
+	c.mu.Lock()
+	if x.timer != nil {
+		x.timer.Stop()
+	}
+	empty := x.bare
+	if empty && r.ContentLength < 0 && !x.head {
+		r.ContentLength = 0
+	}
+	missing := x.left > 0
+	if r.StatusCode > 299 {
+		x.unwanted = true // as net/http takes it
+		x.cond.Broadcast()
+	}
+	c.mu.Unlock()
+	if x.upload != nil {
+		x.Touched = true
+		if r.StatusCode > 299 {
+			x.upload.Stop()
+		}
+	}
+	x.Wrote, x.Started, x.Status = true, true, int32(r.StatusCode)
+	switch {
+	case x.head || empty && !missing:
+		r.Body, x.nothing = noBody{}, true
+	default:
+		r.Body = (*body)(x)
+		if x.gzip && isGzip(r.Header) {
+			x.ungzip()
+		}
+	}
+	return r
+}
+
+func statusText(code int) string {
+	if code == http.StatusOK {
+		return "200 OK"
+	}
+	return strconv.Itoa(code) + " " + http.StatusText(code)
+}
+
+// announceTrailer makes keys of the names in a Trailer field.
+func (x *Exchange) announceTrailer() {
+	r := &x.resp
+	said := r.Header["Trailer"]
+	if said == nil {
+		return
+	}
+	delete(r.Header, "Trailer")
+	r.Trailer = make(http.Header)
+	for _, line := range said {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				r.Trailer[textproto.CanonicalMIMEHeaderKey(name)] = nil
+			}
+		}
+	}
+}
