@@ -1,0 +1,41 @@
+package peerpool
+
+import (
+	"testing"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+func TestHostsTellWhichAddressIsLeftOutAndWhy(t *testing.T) {
+	peerNeedsSecondLoopback(t)
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	r := &httptestutil.Resolver{}
+	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1") // of which the first refuses
+	tr := peerTransport(t, &Transport{Resolver: r})
+	for range maxFailures {
+		peerGet(t, tr, peerURL(t, o, "a.test"), nil)
+		o.CloseConns()
+		peerEventually(t, "nothing idles", func() bool { return tr.Stats().Idle == 0 })
+	}
+	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
+	hosts := tr.Hosts()
+	if len(hosts) != 1 || hosts[0].Identity.Address() != "a.test:"+peerPort(t, o.Addr()) || len(hosts[0].Addresses) != 2 {
+		t.Fatalf("the hosts are %+v", hosts)
+	}
+	refuses, answers := hosts[0].Addresses[0], hosts[0].Addresses[1]
+	if !refuses.LeftOut || refuses.Reason == nil || !refuses.Until.After(refuses.Since) || refuses.Failures != maxFailures {
+		t.Errorf("the one that refuses: %+v", refuses)
+	}
+	if answers.LeftOut || answers.Failures != 0 || answers.Identity.Address() != o.Addr() {
+		t.Errorf("the one that answers: %+v", answers)
+	}
+}
+
+func TestAHostWithOneAddressIsNotAmongHosts(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	tr := peerTransport(t, &Transport{Resolver: peerLoopback(t, "a.test")})
+	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
+	if hosts := tr.Hosts(); len(hosts) != 0 {
+		t.Errorf("the hosts are %+v, want none", hosts)
+	}
+}
