@@ -16,9 +16,6 @@ type difference struct {
 }
 
 var differences = []difference{
-	{"the cause of a context reaches the caller, as over HTTP/1.1", func(_ *script, _ *exchange, ours, ref *outcome) bool {
-		return ours.class == "canceled"
-	}, func(o *outcome) { o.text = strings.Replace(o.text, errUnhappy.Error(), "context canceled", 1) }},
 	{"a connection that takes no more requests may be closed before what is left on it is reset", func(s *script, _ *exchange, _, _ *outcome) bool {
 		return s.closes()
 	}, forgetEnds},
@@ -72,6 +69,9 @@ var differences = []difference{
 	{"a head over the limit costs its stream, not the connection", func(s *script, _ *exchange, _, ref *outcome) bool {
 		return s.client.maxHeader > 0 && strings.Contains(ref.text, "COMPRESSION_ERROR")
 	}, nil},
+	{"a head may be as large with every release of Go, which leaves room for some fields' own overhead", func(s *script, _ *exchange, ours, ref *outcome) bool {
+		return s.client.maxHeader > 0 && ours.head != "" && strings.HasSuffix(ref.text, "response header list larger than advertised limit")
+	}, nil},
 	{"a trailer over the limit is an error, rather than a part of it the trailer", func(s *script, _ *exchange, ours, ref *outcome) bool {
 		return s.client.maxHeader > 0 && strings.HasSuffix(ours.text, "response header list larger than advertised limit") && ref.class == ""
 	}, nil},
@@ -91,14 +91,18 @@ var differences = []difference{
 		return s.headsTwice() && strings.HasSuffix(ours.text, "request header list larger than peer's advertised limit")
 	}, nil},
 	{"a connection that has survived may end later, with those that are on it then", func(s *script, _ *exchange, ours, ref *outcome) bool {
-		return ours.class == "connection" && ref.class != "connection" && (s.headsTwice() || s.client.maxHeader > 0)
+		return ours.class == "connection" && ref.class != "connection" && (s.headsTwice() || s.client.maxHeader > 0 || s.has("grant", maxWindow))
+	}, nil},
+	{"a connection that has survived answers sooner than a new one", func(s *script, _ *exchange, ours, ref *outcome) bool {
+		return s.headsTwice() && s.server.late > 0 && ours.class == "canceled" && ref.class == "canceled" && ours.head != ""
 	}, nil},
 	{"a frame that comes at the wrong time is an error before all of it has come", func(_ *script, x *exchange, ours, ref *outcome) bool {
 		return ours.class == "stream PROTOCOL_ERROR" && (ref.class == "canceled" || ref.class == "deadline") && ours.head == ref.head && x.torn()
 	}, nil},
 	{"what has come of a frame is passed on before the rest has come", func(_ *script, x *exchange, ours, ref *outcome) bool {
-		return ours.stage == ref.stage && (ours.class == "canceled" || ours.class == "deadline" || ours.stage == "closed early") && (x.padded() || x.torn())
-	}, func(o *outcome) { o.got = ""; forgetEnds(o) }},
+		ends := []string{"canceled", "deadline"}
+		return (slices.Contains(ends, ours.class) || slices.Contains(ends, ref.class) || ours.stage == "closed early") && (x.padded() || x.torn())
+	}, func(o *outcome) { o.got, o.stage, o.class, o.text = "", "", "", ""; forgetEnds(o) }},
 	{"of a frame that goes beyond the content-length nothing is passed on", func(_ *script, _ *exchange, ours, ref *outcome) bool {
 		return (ours.text == ref.text || ref.stage == "closed early") && strings.HasSuffix(ours.text, "more than declared Content-Length; truncated")
 	}, func(o *outcome) { o.got, o.stage, o.class, o.text = "", "", "", ""; forgetEnds(o) }},
@@ -118,6 +122,9 @@ var differences = []difference{
 		return s.headsTwice() && x.body.kind != noBody && ours.class == ref.class
 	}, forgetEnds},
 	{"a body is read in pieces of another size, so that it fails at another time", func(_ *script, x *exchange, ours, ref *outcome) bool {
+		if x.body.kind == shortBody && x.body.pause > 0 {
+			return ref.class == "canceled" || ref.class == "deadline"
+		}
 		return x.body.kind == failingBody && (ours.class == "the caller's body" || ref.class == "the caller's body") ||
 			x.body.kind == longBody && (strings.HasSuffix(ours.text, errTooLong) || strings.HasSuffix(ref.text, errTooLong))
 	}, nil},
