@@ -56,3 +56,19 @@ func setOther(t *testing.T, v reflect.Value) {
 		t.Fatalf("do not know how to change a %s", v.Type())
 	}
 }
+
+// TestEverySettingOfAnExchangeReachesHTTP2, but for the sizes of buffers: HTTP2Config has its own.
+func TestEverySettingOfAnExchangeReachesHTTP2(t *testing.T) {
+	for _, field := range exportedFields(reflect.TypeFor[Transport]()) {
+		if transportFields[field.Name] != ofExchange || field.Name == "ReadBufferSize" || field.Name == "WriteBufferSize" {
+			continue
+		}
+		var tr Transport
+		before := tr.http2Config()
+		setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
+		if tr.http2Config() == before {
+			t.Errorf("Transport.%s changes nothing of an exchange over HTTP/2: give http2.Config the field (internal/http2/engine.go), and "+
+				"set it in http2Config (protocols.go)", field.Name)
+		}
+	}
+}

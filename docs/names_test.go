@@ -143,3 +143,29 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 		}
 	}
 }
+
+var namedTest = regexp.MustCompile("`(Test[A-Z]\\w+)`")
+
+func TestEveryTestThatADocumentNamesExists(t *testing.T) {
+	declared := make(map[string]bool)
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			declared[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range documents(t) {
+		for _, m := range namedTest.FindAllStringSubmatch(doc.prose, -1) {
+			if !declared[m[1]] {
+				t.Errorf("%s names %s, and there is no such test", doc.path, m[1])
+			}
+		}
+	}
+}

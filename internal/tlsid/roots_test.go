@@ -110,3 +110,9 @@ func TestPoolsThatWereThrownAwayLeaveNothing(t *testing.T) {
 		t.Error("a number was given out again")
 	}
 }
+
+func TestThePlaceOfConstraintsIsKnown(t *testing.T) {
+	if !constraints.known {
+		t.Error("x509.CertPool has other fields than it had: say in roots.go where it keeps the constraints now")
+	}
+}
