@@ -179,6 +179,7 @@ func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 			err = c.out.err
 		}
 		c.window += sendWindow(len(frame) - frameHead)
+		c.wakeUploadsLocked() // one of them may wait for just that
 		if !c.out.flushing {
 			c.passOnLocked()
 		}
