@@ -289,7 +289,7 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 		return nil, a.abandon(err, errorOther, o.Touched)
 	}
 	next := newAttempt(a.t, a.orig, req, a.peer, a.report.of(), a)
-	next.fresh, next.alone = v.fresh(&o, next.tries(), a.lease.Conn().telling(o.err)), v.alone(next.tries())
+	next.fresh, next.alone = v.fresh(&o, next.tries(), a.lease.Conn().noticesFailure(o.err)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
 	return next, nil
 }
@@ -335,7 +335,7 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 		end = exchange.GivenUp(a.ctx) // while it waited for an answer to a ping
 	}
 	left := a.leaving()
-	reason := a.lease.Conn().giveBack(a, end, o)
+	reason := a.lease.Conn().endLease(a, end, o)
 	a.observeDone(left, &o, reason)
 	a.report.done()
 	a.end(o.Status)

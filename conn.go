@@ -16,11 +16,12 @@ type conn interface {
 	// exchange runs the attempt's request, and returns what came of it. It tells the attempt once, by ExchangeDone, when
 	// the exchange has ended: with the body of the response, or before it returns an error.
 	exchange(a *attempt) (*http.Response, exchange.Outcome, error)
-	// telling says whether connections of this kind tell by themselves when they fail like this.
-	telling(failure error) bool
-	// giveBack ends the attempt's lease after an exchange that has ended like this. It returns why the connection
+	// noticesFailure says whether the other connections to the same peer, idle ones too, notice by themselves when they
+	// have failed like this one. If so, a retry may use one of them.
+	noticesFailure(failure error) bool
+	// endLease ends the attempt's lease after an exchange that has ended like this. It returns why the connection
 	// serves no further one, or "".
-	giveBack(a *attempt, end exchange.End, o exchange.Outcome) CloseReason
+	endLease(a *attempt, end exchange.End, o exchange.Outcome) CloseReason
 	// about returns what the Observer is told.
 	about() *facts
 }

@@ -91,11 +91,11 @@ func (c *alternateConn) Close() error {
 // NetConn returns the connection below.
 func (c *alternateConn) NetConn() net.Conn { return c.nc }
 
-// telling is false: nothing is known.
-func (c *alternateConn) telling(error) bool { return false }
+// noticesFailure is false: nothing is known.
+func (c *alternateConn) noticesFailure(error) bool { return false }
 
-// giveBack discards the connection whatever has gone wrong: its owner has dealt with what could be dealt with.
-func (c *alternateConn) giveBack(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
+// endLease discards the connection whatever has gone wrong: its owner has dealt with what could be dealt with.
+func (c *alternateConn) endLease(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
 	if end == exchange.Reusable {
 		return a.lease.Release()
 	}

@@ -53,11 +53,11 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 	return resp, x.Outcome(), err
 }
 
-// telling is false: a connection that idles is not read from, and the watcher may be late.
-func (c *http1Conn) telling(error) bool { return false }
+// noticesFailure is false: a connection that idles is not read from, and the watcher may be late.
+func (c *http1Conn) noticesFailure(error) bool { return false }
 
-// giveBack discards the connection whatever has gone wrong.
-func (c *http1Conn) giveBack(a *attempt, end exchange.End, o exchange.Outcome) (reason CloseReason) {
+// endLease discards the connection whatever has gone wrong.
+func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (reason CloseReason) {
 	switch end {
 	case exchange.EndUpgrade:
 		c.unwatch()

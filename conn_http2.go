@@ -66,12 +66,12 @@ func (c *http2Conn) Share(resize func(int)) int {
 // Probe is called by the pool. What ends the connection is told by itself, so that there is nothing to look for.
 func (c *http2Conn) Probe() pool.Reason { return pool.Reason(c.Ended()) }
 
-// telling is true but where the server has fallen silent: then the others may be as silent, and nobody knows yet.
-func (c *http2Conn) telling(failure error) bool { return !errors.Is(failure, http2.ErrLost) }
+// noticesFailure is true but where the server has fallen silent: then the others may be as silent, and nobody knows yet.
+func (c *http2Conn) noticesFailure(failure error) bool { return !errors.Is(failure, http2.ErrLost) }
 
-// giveBack leaves the connection in use, unless its caller wants otherwise: what went wrong did so on one stream, and
+// endLease leaves the connection in use, unless its caller wants otherwise: what went wrong did so on one stream, and
 // what goes wrong on the connection retires it by itself.
-func (c *http2Conn) giveBack(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
+func (c *http2Conn) endLease(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
 	if end == exchange.EndDiscarded {
 		return a.discard(end)
 	}

@@ -58,7 +58,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	d := dial{route: r, report: Dialed{Identity: r.identity, Host: r.key.host}}
 	d.start(work)
 	nc, err := first, error(nil)
-	if nc == nil && r.settled() { // it has a limit, and a second one around it would cost as much
+	if nc == nil && r.dialsKnownAddress() { // it has a limit, and a second one around it would cost as much
 		nc, err = d.firstHop(ctx)
 	}
 	if err == nil && (nc == nil || r.furtherHops()) {
@@ -75,8 +75,8 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	return c, err
 }
 
-// settled says that the first hop is a connection that we make, within a time limit, to an address that we know.
-func (r *route) settled() bool {
+// dialsKnownAddress says that the first hop is a connection that we make, within a time limit, to an address that we know.
+func (r *route) dialsKnownAddress() bool {
 	return r.dialer == ourDialer && r.addr.IsValid() && r.t.limitsConnect()
 }
 

@@ -73,14 +73,14 @@ const (
 // connection after the other. A server that has refused a stream is alive, and has told what it has room for. Where
 // the connections tell by themselves that they are gone, as those of HTTP/2 do, which are always read from, the ones
 // that are left are as good as new, and have been opened for others that were sent again.
-func (v verdict) fresh(o *outcome, number int, telling bool) bool {
+func (v verdict) fresh(o *outcome, number int, noticed bool) bool {
 	switch {
 	case o.noRoom():
 		return v.alone(number)
 	case lastTry(number):
 		return true
 	case v == retryStale || v == retryUnsent:
-		return !telling
+		return !noticed
 	}
 	return v != retryRefused
 }

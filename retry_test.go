@@ -182,7 +182,7 @@ func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testi
 	for _, c := range []struct {
 		v       verdict
 		number  int
-		telling bool
+		noticed bool
 		fresh   bool
 	}{
 		{retryStale, 2, false, true},
@@ -195,8 +195,8 @@ func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testi
 		{retryRefused, 2, true, false},
 		{retryRefused, maxAttempts, true, true},
 	} {
-		if got := c.v.fresh(&outcome{}, c.number, c.telling); got != c.fresh {
-			t.Errorf("%s, attempt %d, telling %v: fresh is %v", c.v, c.number, c.telling, got)
+		if got := c.v.fresh(&outcome{}, c.number, c.noticed); got != c.fresh {
+			t.Errorf("%s, attempt %d, noticed %v: fresh is %v", c.v, c.number, c.noticed, got)
 		}
 	}
 }

@@ -112,8 +112,8 @@ func TestTheTimeLimitOfAConnectionIsTheDialersOrThatOfAWholeDial(t *testing.T) {
 		{&net.Dialer{Timeout: time.Hour}, maxDial, false},
 	} {
 		r := &route{t: &Transport{Dialer: c.dialer}, peer: &noOptions, addr: netip.MustParseAddrPort("127.0.0.1:80")}
-		if got := r.racing().timeout; got != c.want || r.settled() != c.alone {
-			t.Errorf("%+v: %v, and that is all: %v; want %v and %v", c.dialer, got, r.settled(), c.want, c.alone)
+		if got := r.racing().timeout; got != c.want || r.dialsKnownAddress() != c.alone {
+			t.Errorf("%+v: %v, and that is all: %v; want %v and %v", c.dialer, got, r.dialsKnownAddress(), c.want, c.alone)
 		}
 	}
 }

@@ -197,12 +197,12 @@ func New() *Transport {
 // CloseIdleConnections closes the connections that idle. Those in use are closed as they come back, unless
 // there was another request since.
 func (t *Transport) CloseIdleConnections() {
-	rt := t.runtime()
-	rt.pool.CloseIdle()
-	rt.quarantine.stop()
-	for _, alt := range rt.alternates() {
-		if c, ok := alt.(interface{ CloseIdleConnections() }); ok {
-			c.CloseIdleConnections()
+	c := t.runtime()
+	c.pool.CloseIdle()
+	c.quarantine.stop()
+	for _, alt := range c.alternates() {
+		if a, ok := alt.(interface{ CloseIdleConnections() }); ok {
+			a.CloseIdleConnections()
 		}
 	}
 }
@@ -214,12 +214,12 @@ func (t *Transport) CloseIdleConnections() {
 // If ctx ends first, Shutdown returns its cause. Requests that have no connection by then, or need another one, fail
 // with ErrClosed. Those that have one go on. Shutdown is safe for concurrent use, and may be called more than once.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	rt := t.runtime()
-	rt.inflight.Shut()
-	rt.pool.KeepNone()
-	rt.inflight.Emptied(ctx)
-	err := rt.pool.Shutdown(ctx)
-	rt.quarantine.stop()
+	c := t.runtime()
+	c.inflight.Shut()
+	c.pool.KeepNone()
+	c.inflight.Emptied(ctx)
+	err := c.pool.Shutdown(ctx)
+	c.quarantine.stop()
 	return err
 }
 
