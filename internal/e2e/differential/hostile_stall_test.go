@@ -1,4 +1,4 @@
-package http2_test
+package differential_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package http2_test
+package differential_test
 
 //lint:file-ignore SA1019 x/net/http2's client is what ours is held against
 

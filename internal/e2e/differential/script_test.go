@@ -1,6 +1,6 @@
 // Package http2_test holds the Transport's HTTP/2 against servers that are played frame by frame, through its public
 // API alone: beside other clients on random scripts, on arbitrary bytes, and against servers that mean harm.
-package http2_test
+package differential_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package parity
+package errors_test
 
 import (
 	"context"

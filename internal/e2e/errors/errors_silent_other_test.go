@@ -1,6 +1,6 @@
 //go:build !linux
 
-package parity
+package errors_test
 
 import "testing"
 
