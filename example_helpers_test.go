@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
-	"log"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -65,9 +64,6 @@ func withoutAddress(err error) error {
 	}
 	return err
 }
-
-// quiet throws log lines away.
-var quiet = log.New(io.Discard, "", 0)
 
 // clientCertificates keeps what clientCertificate has made.
 var clientCertificates = make(map[string]tls.Certificate)

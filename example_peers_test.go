@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"net/url"
 
+	"github.com/peerpool/peerpool/internal/testkit"
+
 	"github.com/peerpool/peerpool"
 )
 
@@ -105,7 +107,7 @@ func ExamplePeerOptions_verification() {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "hello")
 	}))
-	server.Config.ErrorLog = quiet // of the handshake that is meant to fail
+	server.Config.ErrorLog = testkit.Quiet // of the handshake that is meant to fail
 	server.StartTLS()
 	defer server.Close()
 	roots := x509.NewCertPool()

@@ -3,7 +3,6 @@ package peerpool_test
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/testkit"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -37,10 +38,10 @@ func TestOneWordSwitchesAClientOver(t *testing.T) {
 
 func TestARequestArrivesAsItWasMeant(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	s := observe(t, &peerpool.Transport{})
-	req := with(newRequest(t, "PURGE", origin.URL()+"/a%2Fb/c%20d?q=1&q=%202", nil), "X-One: 1", "X-Two: a", "X-Two: b")
+	s := testkit.Observe(t, &peerpool.Transport{})
+	req := testkit.With(testkit.NewRequest(t, "PURGE", origin.URL()+"/a%2Fb/c%20d?q=1&q=%202", nil), "X-One: 1", "X-Two: a", "X-Two: b")
 	req.Host = "elsewhere.example"
-	seen := s.seen(req)
+	seen := s.Seen(req)
 	if seen.Method != "PURGE" || seen.Target != "/a%2Fb/c%20d?q=1&q=%202" || seen.Host != "elsewhere.example" {
 		t.Errorf("arrived as %+v", seen)
 	}
@@ -58,7 +59,7 @@ func TestARequestArrivesAsItWasMeant(t *testing.T) {
 
 func TestTheNextRequestReusesTheConnection(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	s := observe(t, &peerpool.Transport{})
+	s := testkit.Observe(t, &peerpool.Transport{})
 	rec := httptestutil.NewRecorder(s)
 	client := &http.Client{Transport: rec}
 	for i := range 10 {
@@ -66,7 +67,7 @@ func TestTheNextRequestReusesTheConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		readBody(t, resp)
+		testkit.ReadBody(t, resp)
 		if i == 0 {
 			rec.WantFresh(t)
 		} else {
@@ -81,20 +82,20 @@ func TestTheNextRequestReusesTheConnection(t *testing.T) {
 func TestManyCallersGetTheirOwnAnswersOverFewConnections(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	const callers, rounds, conns = 16, 25, 4
-	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(digest)})
-	s := observe(t, &peerpool.Transport{MaxConnsPerHost: conns})
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(testkit.Digest)})
+	s := testkit.Observe(t, &peerpool.Transport{MaxConnsPerHost: conns})
 	var wg sync.WaitGroup
 	for caller := range callers {
 		wg.Go(func() {
 			for round := range rounds {
 				text := strings.Repeat(fmt.Sprintf("caller %d round %d ", caller, round), 1+caller*round)
-				req := newRequest(t, http.MethodPost, origin.URL(), strings.NewReader(text))
+				req := testkit.NewRequest(t, http.MethodPost, origin.URL(), strings.NewReader(text))
 				resp, err := s.RoundTrip(req)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if got, want := readBody(t, resp), digestOf(text, int64(len(text))); got != want {
+				if got, want := testkit.ReadBody(t, resp), testkit.DigestOf(text, int64(len(text))); got != want {
 					t.Errorf("caller %d got %s, want %s", caller, got, want)
 				}
 			}
@@ -109,24 +110,10 @@ func TestManyCallersGetTheirOwnAnswersOverFewConnections(t *testing.T) {
 	}
 }
 
-// digest answers with what it has read of a body, and how that was framed.
-func digest(w http.ResponseWriter, r *http.Request) {
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	io.WriteString(w, digestOf(string(b), r.ContentLength))
-}
-
-func digestOf(body string, declared int64) string {
-	return fmt.Sprintf("%d bytes %x, declared %d", len(body), sha256.Sum256([]byte(body)), declared)
-}
-
 func TestEveryKindOfBodyArrivesWhole(t *testing.T) {
 	httptestutil.CheckLeaks(t)
-	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(digest)})
-	s := observe(t, &peerpool.Transport{})
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(testkit.Digest)})
+	s := testkit.Observe(t, &peerpool.Transport{})
 	for _, size := range []int{1, 4095, 4097, 16 << 10, 16<<10 + 1, 32 << 10, 1 << 20} {
 		text := strings.Repeat("0123456789abcdef", size/16+1)[:size]
 		path := filepath.Join(t.TempDir(), "body")
@@ -147,11 +134,11 @@ func TestEveryKindOfBodyArrivesWhole(t *testing.T) {
 			},
 		} {
 			body, declared := open()
-			req := newRequest(t, http.MethodPost, origin.URL(), body)
+			req := testkit.NewRequest(t, http.MethodPost, origin.URL(), body)
 			if declared != 0 {
 				req.ContentLength = declared
 			}
-			if got, want := s.ok(req), digestOf(text, req.ContentLength); got != want {
+			if got, want := s.Ok(req), testkit.DigestOf(text, req.ContentLength); got != want {
 				t.Errorf("%s, %d bytes: got %s, want %s", kind, size, got, want)
 			}
 		}
@@ -166,7 +153,7 @@ func TestABodyIsFramedAsItsMethodWants(t *testing.T) {
 		fmt.Fprintf(w, "%q %q", r.Header["Content-Length"], r.TransferEncoding)
 	}
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(framing)})
-	s := observe(t, &peerpool.Transport{})
+	s := testkit.Observe(t, &peerpool.Transport{})
 	for _, c := range []struct {
 		method string
 		body   io.Reader
@@ -182,7 +169,7 @@ func TestABodyIsFramedAsItsMethodWants(t *testing.T) {
 		{"GET", io.MultiReader(strings.NewReader("abc")), `[] ["chunked"]`},
 		{"GET", io.MultiReader(strings.NewReader("")), `[] []`},
 	} {
-		if got := s.ok(newRequest(t, c.method, origin.URL(), c.body)); got != c.want {
+		if got := s.Ok(testkit.NewRequest(t, c.method, origin.URL(), c.body)); got != c.want {
 			t.Errorf("%s with %T: %s, want %s", c.method, c.body, got, c.want)
 		}
 	}
@@ -201,21 +188,21 @@ func TestGzipIsUndoneUnlessTheCallerAskedForIt(t *testing.T) {
 		zw.Close()
 	}
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(zipped)})
-	s := observe(t, &peerpool.Transport{})
+	s := testkit.Observe(t, &peerpool.Transport{})
 
-	resp, body := s.send(newRequest(t, "GET", origin.URL(), nil))
+	resp, body := s.Send(testkit.NewRequest(t, "GET", origin.URL(), nil))
 	if body != text || !resp.Uncompressed || resp.ContentLength != -1 || resp.Header.Get("Content-Encoding") != "" {
 		t.Errorf("asked for by the Transport: %q, %+v", body, resp)
 	}
-	resp, body = s.send(with(newRequest(t, "GET", origin.URL(), nil), "Accept-Encoding: gzip"))
+	resp, body = s.Send(testkit.With(testkit.NewRequest(t, "GET", origin.URL(), nil), "Accept-Encoding: gzip"))
 	if !strings.HasPrefix(body, "\x1f\x8b") || resp.Uncompressed || resp.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("asked for by the caller: %q, %+v", body, resp)
 	}
-	if _, body = s.send(with(newRequest(t, "GET", origin.URL(), nil), "Range: bytes=0-3")); body != text {
+	if _, body = s.Send(testkit.With(testkit.NewRequest(t, "GET", origin.URL(), nil), "Range: bytes=0-3")); body != text {
 		t.Errorf("of a range: %q", body)
 	}
-	plain := observe(t, &peerpool.Transport{DisableCompression: true})
-	if resp, body = plain.send(newRequest(t, "GET", origin.URL(), nil)); body != text || resp.Uncompressed {
+	plain := testkit.Observe(t, &peerpool.Transport{DisableCompression: true})
+	if resp, body = plain.Send(testkit.NewRequest(t, "GET", origin.URL(), nil)); body != text || resp.Uncompressed {
 		t.Errorf("with DisableCompression: %q", body)
 	}
 	if origin.Conns() != 2 {
@@ -225,15 +212,15 @@ func TestGzipIsUndoneUnlessTheCallerAskedForIt(t *testing.T) {
 
 func TestHeadHasTheLengthAndNoBody(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	s := observe(t, &peerpool.Transport{})
+	s := testkit.Observe(t, &peerpool.Transport{})
 	for range 2 {
-		resp, body := s.send(newRequest(t, http.MethodHead, origin.URL(), nil))
+		resp, body := s.Send(testkit.NewRequest(t, http.MethodHead, origin.URL(), nil))
 		if body != "" || resp.StatusCode != 200 {
 			t.Errorf("%s, body %q", resp.Status, body)
 		}
 	}
 	length := httptestutil.NewWire(t, httptestutil.Replies("HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n"))
-	resp, _ := s.send(newRequest(t, http.MethodHead, length.URL(), nil))
+	resp, _ := s.Send(testkit.NewRequest(t, http.MethodHead, length.URL(), nil))
 	if resp.ContentLength != 12345 || resp.Header.Get("Content-Length") != "12345" {
 		t.Errorf("length %d, %v", resp.ContentLength, resp.Header)
 	}
@@ -254,14 +241,14 @@ func TestRedirectsOfAClientKeepMethodAndBodyAsTheyMust(t *testing.T) {
 		http.Redirect(w, r, "/end", code)
 	}
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(redirect)})
-	s := observe(t, &peerpool.Transport{})
+	s := testkit.Observe(t, &peerpool.Transport{})
 	client := &http.Client{Transport: s}
 	for code, want := range map[int]string{301: "GET ", 302: "GET ", 303: "GET ", 307: "POST payload", 308: "POST payload"} {
 		resp, err := client.Post(fmt.Sprintf("%s/%d", origin.URL(), code), "text/plain", strings.NewReader("payload"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := readBody(t, resp); got != want || resp.Request.URL.Path != "/end" {
+		if got := testkit.ReadBody(t, resp); got != want || resp.Request.URL.Path != "/end" {
 			t.Errorf("%d: %q at %s, want %q", code, got, resp.Request.URL, want)
 		}
 	}
@@ -279,10 +266,10 @@ func TestTrailersTravelBothWays(t *testing.T) {
 		w.Header().Set(http.TrailerPrefix+"X-More", "unannounced")
 	}
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(trailers)})
-	s := observe(t, &peerpool.Transport{})
-	req := newRequest(t, http.MethodPost, origin.URL(), nil)
+	s := testkit.Observe(t, &peerpool.Transport{})
+	req := testkit.NewRequest(t, http.MethodPost, origin.URL(), nil)
 	req.Trailer = http.Header{"X-Up": nil}
-	req.Body = io.NopCloser(io.MultiReader(strings.NewReader("data"), atEnd(func() { req.Trailer.Set("X-Up", "42") })))
+	req.Body = io.NopCloser(io.MultiReader(strings.NewReader("data"), testkit.AtEnd(func() { req.Trailer.Set("X-Up", "42") })))
 	req.ContentLength = -1
 	resp, err := s.RoundTrip(req)
 	if err != nil {
@@ -291,20 +278,12 @@ func TestTrailersTravelBothWays(t *testing.T) {
 	if _, announced := resp.Trailer["X-Sum"]; !announced {
 		t.Errorf("before the body was read: %v", resp.Trailer)
 	}
-	readBody(t, resp)
+	testkit.ReadBody(t, resp)
 	if resp.Trailer.Get("X-Sum") != "42" || resp.Trailer.Get("X-More") != "unannounced" {
 		t.Errorf("trailer %v", resp.Trailer)
 	}
-	s.get(origin.URL())
+	s.Get(origin.URL())
 	if origin.Conns() != 1 {
 		t.Error("trailers have cost the connection")
 	}
-}
-
-// atEnd is an empty reader that does something when it is read.
-type atEnd func()
-
-func (f atEnd) Read([]byte) (int, error) {
-	f()
-	return 0, io.EOF
 }

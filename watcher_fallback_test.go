@@ -3,13 +3,13 @@ package peerpool_test
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"runtime"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/testkit"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -18,20 +18,15 @@ import (
 // The tests here force on every system what some have to do without: a watcher of idle connections, which only Linux
 // has, and a look into a socket that takes nothing away.
 
-// sealed is a socket that can neither be watched nor looked into.
-type sealed struct{ net.Conn }
-
-func (sealed) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-
 // withoutWatcher runs a test over connections that nothing watches, with TLS and without.
-func withoutWatcher(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *subject)) {
+func withoutWatcher(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *testkit.Subject)) {
 	for _, kind := range []string{"plain", "TLS 1.2", "TLS 1.3"} {
 		t.Run(kind, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
-			opts, tr := transportKinds[kind](t)
+			opts, tr := testkit.TransportKinds[kind](t)
 			peerpool.WithoutWatcher(tr)
 			tr.DisableQuarantine = true
-			test(t, httptestutil.NewWireWith(t, opts, script()), observe(t, tr))
+			test(t, httptestutil.NewWireWith(t, opts, script()), testkit.Observe(t, tr))
 		})
 	}
 }
@@ -41,13 +36,13 @@ func withoutWatcher(t *testing.T, script func() httptestutil.Script, test func(*
 func answerThen(then func(*httptestutil.WireConn), idle <-chan struct{}, did chan<- struct{}) httptestutil.Script {
 	return httptestutil.PerConn(func(c *httptestutil.WireConn) {
 		c.ReadRequest()
-		c.Write(ok)
+		c.Write(testkit.Ok)
 		if c.Await(idle) {
 			then(c)
 			did <- struct{}{}
 		}
 		c.WaitClosed()
-	}, httptestutil.Replies(ok))
+	}, httptestutil.Replies(testkit.Ok))
 }
 
 // upsets are what a server does to an idle connection, and what that is counted as.
@@ -59,10 +54,10 @@ var upsets = map[string]struct {
 	"cuts":             {(*httptestutil.WireConn).Cut, "peer_closed"},
 	"resets":           {(*httptestutil.WireConn).Reset, "peer_closed"},
 	"half-closes":      {(*httptestutil.WireConn).CloseWrite, "peer_closed"},
-	"sends a response": {func(c *httptestutil.WireConn) { c.Write(planted) }, "unexpected_data"},
+	"sends a response": {func(c *httptestutil.WireConn) { c.Write(testkit.Planted) }, "unexpected_data"},
 	"sends a byte":     {func(c *httptestutil.WireConn) { c.Write("x") }, "unexpected_data"},
 	"sends line ends":  {func(c *httptestutil.WireConn) { c.Write("\r\n\r\n") }, "unexpected_data"},
-	"sends and closes": {func(c *httptestutil.WireConn) { c.Write(planted); c.Close() }, "unexpected_data"},
+	"sends and closes": {func(c *httptestutil.WireConn) { c.Write(testkit.Planted); c.Close() }, "unexpected_data"},
 	"says 408":         {func(c *httptestutil.WireConn) { c.Write("HTTP/1.1 408 Request Timeout\r\n\r\n") }, ""},
 }
 
@@ -71,35 +66,17 @@ func TestWithoutAWatcherWhatHappensToAnIdleConnectionIsNoticedByTheNextRequest(t
 		t.Run(name, func(t *testing.T) {
 			idle, did := make(chan struct{}), make(chan struct{})
 			script := func() httptestutil.Script { return answerThen(u.upset, idle, did) }
-			withoutWatcher(t, script, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
-				s.get(wire.URL())
+			withoutWatcher(t, script, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
+				s.Get(wire.URL())
 				idle <- struct{}{}
 				<-did
-				if st := s.Stats(); st.Idle != 1 || closesOf(st) != 0 {
+				if st := s.Stats(); st.Idle != 1 || testkit.ClosesOf(st) != 0 {
 					t.Fatalf("noticed without a watcher: %+v", st)
 				}
-				s.replaced(wire.URL(), u.reason)
+				s.Replaced(wire.URL(), u.reason)
 			})
 		})
 	}
-}
-
-// replaced checks that the one connection is not used again, which the next request finds out by looking: it is not
-// sent twice.
-func (s *subject) replaced(url string, reason peerpool.CloseReason) {
-	s.t.Helper()
-	if got := s.ok(newRequest(s.t, "POST", url, nil)); got != "ok" {
-		s.t.Errorf("got %q", got)
-	}
-	st := s.Stats()
-	if reason != "" && st.Closes[reason] != 1 {
-		s.t.Errorf("closes %v, want one for %q", st.Closes, reason)
-	}
-	if st.Opened != 2 || st.Idle != 1 || st.Hits != 0 || closesOf(st) != 1 || st.UnexpectedData != st.Closes["unexpected_data"] {
-		s.t.Errorf("%+v", st)
-	}
-	s.events.wantRetries(s.t)
-	s.balanced()
 }
 
 func TestWithoutAWatcherAServersRestartIsNoticedByNobody(t *testing.T) {
@@ -108,33 +85,33 @@ func TestWithoutAWatcherAServersRestartIsNoticedByNobody(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := &peerpool.Transport{MaxIdleConnsPerHost: conns}
 	peerpool.WithoutWatcher(tr)
-	s := observe(t, tr)
-	s.idleConns(origin.URL(), conns)
+	s := testkit.Observe(t, tr)
+	s.IdleConns(origin.URL(), conns)
 	origin.Restart()
-	s.stampede(origin.URL(), conns, nil)
-	s.wantOneRetryAtMost(conns, conns)
-	s.balanced()
+	s.Stampede(origin.URL(), conns, nil)
+	s.WantOneRetryAtMost(conns, conns)
+	s.Balanced()
 	if st := s.Stats(); st.Closes["peer_closed"] == 0 && st.Retries.Stale+st.Retries.Unsent == 0 {
 		t.Errorf("%+v", st)
 	}
 }
 
 func TestWithoutAWatcherAnIdleConnectionTimesOut(t *testing.T) {
-	script := func() httptestutil.Script { return httptestutil.Replies(ok) }
-	withoutWatcher(t, script, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
+	script := func() httptestutil.Script { return httptestutil.Replies(testkit.Ok) }
+	withoutWatcher(t, script, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
 		s.IdleConnTimeout = time.Millisecond
-		s.get(wire.URL())
+		s.Get(wire.URL())
 		wire.WaitClientClosed(1)
-		s.closes("idle_timeout", 1)
+		s.Closes("idle_timeout", 1)
 	})
 }
 
 func TestWithoutAWatcherCloseIdleConnectionsClosesThem(t *testing.T) {
-	script := func() httptestutil.Script { return httptestutil.Replies(ok) }
-	withoutWatcher(t, script, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
-		s.idleConns(wire.URL(), 3)
+	script := func() httptestutil.Script { return httptestutil.Replies(testkit.Ok) }
+	withoutWatcher(t, script, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
+		s.IdleConns(wire.URL(), 3)
 		s.CloseIdleConnections()
-		s.closes("close_idle", 3)
+		s.Closes("close_idle", 3)
 		wire.WaitOpenConns(0)
 	})
 }
@@ -147,34 +124,32 @@ func TestWithoutAWatcherIdleConnectionsHoldNoGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
 			const conns = 50
-			url, _ := thrifty(t, cfg)
+			url, _ := testkit.Thrifty(t, cfg)
 			tr := &peerpool.Transport{MaxIdleConnsPerHost: conns, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 			peerpool.WithoutWatcher(tr)
-			s := observe(t, tr)
+			s := testkit.Observe(t, tr)
 			before := runtime.NumGoroutine()
-			s.idleConns(url, conns)
+			s.IdleConns(url, conns)
 			goroutines := func() int { return runtime.NumGoroutine() - before }
-			eventually(t, "no goroutine", func() bool { return goroutines() <= 0 }, func() any { return goroutines() })
+			testkit.Eventually(t, "no goroutine", func() bool { return goroutines() <= 0 }, func() any { return goroutines() })
 		})
 	}
 }
 
 // withoutPeek runs a test over connections that can be neither watched nor looked into, in a bubble: its end shows
 // any goroutine that is left.
-func withoutPeek(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *subject)) {
+func withoutPeek(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *testkit.Subject)) {
 	synctest.Test(t, func(t *testing.T) {
-		wire, tr := inMemory(t, script())
+		wire, tr := testkit.InMemory(t, script())
 		tr.DisableQuarantine = true
 		dial := tr.DialContext
 		tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			nc, err := dial(ctx, network, addr)
-			return sealed{nc}, err
+			return testkit.Sealed{Conn: nc}, err
 		}
-		test(t, wire, observe(t, tr))
+		test(t, wire, testkit.Observe(t, tr))
 	})
 }
-
-const bubbled = "http://example.test"
 
 func TestWithoutAPeekWhatHappensToAnIdleConnectionIsNoticedAtOnce(t *testing.T) {
 	for name, u := range upsets {
@@ -189,23 +164,23 @@ func TestWithoutAPeekWhatHappensToAnIdleConnectionIsNoticedAtOnce(t *testing.T) 
 					u.upset(c)
 				}, idle, did)
 			}
-			withoutPeek(t, script, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
-				s.get(bubbled)
+			withoutPeek(t, script, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
+				s.Get(testkit.Bubbled)
 				<-did
 				synctest.Wait()
-				if st := s.Stats(); st.Idle != 0 || closesOf(st) != 1 {
+				if st := s.Stats(); st.Idle != 0 || testkit.ClosesOf(st) != 1 {
 					t.Errorf("not noticed: %+v", st)
 				}
-				s.replaced(bubbled, u.reason)
+				s.Replaced(testkit.Bubbled, u.reason)
 			})
 		})
 	}
 }
 
 func TestWithoutAPeekAConnectionIsReused(t *testing.T) {
-	withoutPeek(t, func() httptestutil.Script { return numbered() }, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
+	withoutPeek(t, func() httptestutil.Script { return testkit.Numbered() }, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
 		for _, want := range []string{"1.1", "1.2", "1.3"} {
-			if got := s.get(bubbled); got != want {
+			if got := s.Get(testkit.Bubbled); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		}
@@ -213,9 +188,9 @@ func TestWithoutAPeekAConnectionIsReused(t *testing.T) {
 }
 
 func TestWithoutAPeekAnIdleConnectionTimesOut(t *testing.T) {
-	withoutPeek(t, func() httptestutil.Script { return httptestutil.Replies(ok) }, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
+	withoutPeek(t, func() httptestutil.Script { return httptestutil.Replies(testkit.Ok) }, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
 		s.IdleConnTimeout = time.Minute
-		s.get(bubbled)
+		s.Get(testkit.Bubbled)
 		time.Sleep(time.Minute - 1)
 		synctest.Wait()
 		if st := s.Stats(); st.Idle != 1 {
@@ -230,8 +205,8 @@ func TestWithoutAPeekAnIdleConnectionTimesOut(t *testing.T) {
 }
 
 func TestWithoutAPeekCloseIdleConnectionsClosesThem(t *testing.T) {
-	withoutPeek(t, func() httptestutil.Script { return httptestutil.Replies(ok) }, func(t *testing.T, wire *httptestutil.Wire, s *subject) {
-		s.idleConns(bubbled, 3)
+	withoutPeek(t, func() httptestutil.Script { return httptestutil.Replies(testkit.Ok) }, func(t *testing.T, wire *httptestutil.Wire, s *testkit.Subject) {
+		s.IdleConns(testkit.Bubbled, 3)
 		s.CloseIdleConnections()
 		synctest.Wait()
 		if st := s.Stats(); st.Closes["close_idle"] != 3 || wire.OpenConns() != 0 {

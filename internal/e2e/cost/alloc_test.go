@@ -1,0 +1,94 @@
+//go:build !race
+
+package cost_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"runtime"
+	"testing"
+
+	"github.com/peerpool/peerpool/internal/testkit"
+
+	"github.com/peerpool/peerpool"
+)
+
+// What a GET may allocate: the exchange with its response and the values of the header, the header's map and the
+// table in it, and the text of the head.
+const (
+	maxAllocs = 4
+	maxBytes  = 1100
+)
+
+// answerOfFour is a response with four fields.
+const answerOfFour = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n" +
+	"Date: Sun, 22 Nov 2026 00:00:00 GMT\r\nServer: x\r\n\r\nok"
+
+// getter sends req to its end, whenever it is called; the first time it has already been.
+func getter(t *testing.T, req *http.Request) func() {
+	t.Helper()
+	tr := &peerpool.Transport{}
+	t.Cleanup(tr.CloseIdleConnections)
+	buf := make([]byte, 512)
+	get := func() {
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = resp.Body.Read(buf)
+		}
+		if err != io.EOF {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	get() // a connection, and whatever is made once
+	return get
+}
+
+func newGet(t *testing.T) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, testkit.Frugal(t, answerOfFour), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+func TestAGetAllocatesLittle(t *testing.T) {
+	allocs := testing.AllocsPerRun(2000, getter(t, newGet(t)))
+	t.Logf("%v allocations for a GET with four fields in the response", allocs)
+	if allocs > maxAllocs {
+		t.Errorf("%v allocations, want at most %d", allocs, maxAllocs)
+	}
+}
+
+// TestAGetThatCanBeCanceledAllocatesNoMore, if it is over in a moment.
+func TestAGetThatCanBeCanceledAllocatesNoMore(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req := newGet(t).WithContext(ctx)
+	//lint:ignore SA1019 http.Client sets it
+	req.Cancel = make(chan struct{})
+	if allocs := testing.AllocsPerRun(2000, getter(t, req)); allocs > maxAllocs {
+		t.Errorf("%v allocations, want at most %d", allocs, maxAllocs)
+	}
+}
+
+func TestAGetTakesLittleMemory(t *testing.T) {
+	get := getter(t, newGet(t))
+	const runs = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		get()
+	}
+	runtime.ReadMemStats(&after)
+	got := (after.TotalAlloc - before.TotalAlloc) / runs
+	t.Logf("%d bytes for a GET", got)
+	if got > maxBytes {
+		t.Errorf("a GET takes %d bytes, want at most %d", got, maxBytes)
+	}
+}

@@ -1,0 +1,104 @@
+package http2_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/peerpool/peerpool/internal/testkit"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"golang.org/x/net/http2"
+)
+
+// readingHTTP2 counts the goroutines that read from HTTP/2 connections.
+func readingHTTP2() int {
+	buf := make([]byte, 1<<20)
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "internal/http2.(*Conn).read(")
+}
+
+// resting runs a test with a connection that has served a request and rests: nobody reads from it.
+func resting(t *testing.T, test func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn))) {
+	for name, cfg := range map[string]*tls.Config{"plain": nil, "TLS": {NextProtos: []string{"h2"}}} {
+		t.Run(name, func(t *testing.T) {
+			httptestutil.CheckLeaks(t)
+			do := make(chan func(*httptestutil.FrameConn))
+			wire := httptestutil.NewWireWith(t, httptestutil.WireOptions{TLS: cfg}, func(c *httptestutil.WireConn) {
+				f := c.Frames()
+				f.Serve(func(f *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
+					f.Respond(req.Stream, 200, req.Path)
+					if act := <-do; act != nil {
+						act(f)
+					}
+				})
+			})
+			tr := &peerpool.Transport{Protocols: testkit.PriorKnowledge()}
+			if cfg != nil {
+				tr = &peerpool.Transport{TLSClientConfig: wire.ClientTLS(), ForceAttemptHTTP2: true}
+			}
+			s := testkit.Observe(t, tr)
+			before := readingHTTP2()
+			if got := s.Get(wire.URL() + "/first"); got != "/first" {
+				t.Fatalf("got %q", got)
+			}
+			testkit.Eventually(t, "nobody reads", func() bool { return readingHTTP2() <= before }, func() any { return readingHTTP2() })
+			test(s, wire.URL(), do)
+			if n := wire.Conns(); n > 2 {
+				t.Errorf("%d connections", n)
+			}
+		})
+	}
+}
+
+func TestAnHTTP2ConnectionThatRestsServesAgain(t *testing.T) {
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
+		do <- nil
+		go func() { do <- nil }()
+		if got := s.Get(url + "/second"); got != "/second" {
+			t.Errorf("got %q", got)
+		}
+		if st := s.Stats(); st.Opened != 1 || st.Hits != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestAnHTTP2ConnectionThatRestsHearsItsServer(t *testing.T) {
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
+		do <- func(f *httptestutil.FrameConn) { f.GoAway(1, http2.ErrCodeNo) }
+		s.Closes("goaway", 1)
+	})
+}
+
+func TestAnHTTP2ConnectionThatRestsNoticesItsEnd(t *testing.T) {
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
+		do <- func(f *httptestutil.FrameConn) { f.Close() }
+		s.Closes("peer_closed", 1)
+	})
+}
+
+func TestAnHTTP2ConnectionThatRestsIsClosedWhenIdleOnesAre(t *testing.T) {
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
+		s.CloseIdleConnections()
+		s.Closes("close_idle", 1)
+		close(do)
+	})
+}
+
+func TestAnHTTP2ConnectionOfAnUnknownKindIsAlwaysReadFrom(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	o := testkit.Http2Origin(t, 100, nil)
+	s := onHTTP2(t, o, &peerpool.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return testkit.Sealed{Conn: nc}, err
+	}})
+	before := readingHTTP2()
+	s.Get(o.URL())
+	if n := readingHTTP2(); n != before+1 {
+		t.Errorf("%d goroutines read", n-before)
+	}
+}

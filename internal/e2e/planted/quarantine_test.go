@@ -1,0 +1,226 @@
+package planted_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/testkit"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// outOfStep starts a server that answers with the token of the request, and plants a second answer after a while. It says
+// how many of its connections are open.
+func outOfStep(t *testing.T, cfg *tls.Config, late time.Duration) (url string, open *atomic.Int32) {
+	ln := listen(t)
+	open = new(atomic.Int32)
+	go func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			open.Add(1)
+			go func() {
+				defer open.Add(-1)
+				defer nc.Close()
+				if cfg != nil {
+					nc = tls.Server(nc, cfg)
+				}
+				var mu sync.Mutex // guards writing
+				in := bufio.NewReader(nc)
+				for {
+					req, err := http.ReadRequest(in)
+					if err != nil {
+						return
+					}
+					mu.Lock()
+					_, err = io.WriteString(nc, httptestutil.Response(req.URL.Path))
+					mu.Unlock()
+					if err != nil {
+						return
+					}
+					time.AfterFunc(late, func() {
+						mu.Lock()
+						defer mu.Unlock()
+						io.WriteString(nc, testkit.Planted)
+					})
+				}
+			}()
+		}
+	}()
+	if cfg != nil {
+		return "https://" + ln.Addr().String(), open
+	}
+	return "http://" + ln.Addr().String(), open
+}
+
+// TestAPeerThatIsOutOfStepIsQuarantined: from the moment at which it is noticed, no more answers can be wrong than there
+// are connections; and a neighbor on the same Transport goes on reusing its own.
+func TestAPeerThatIsOutOfStepIsQuarantined(t *testing.T) {
+	const callers, requests = 16, 1000
+	for name, cfg := range map[string]*tls.Config{
+		"plain": nil,
+		"TLS":   {Certificates: []tls.Certificate{httptestutil.SelfSigned(t, httptestutil.CertOptions{})}},
+	} {
+		for _, late := range []time.Duration{200 * time.Microsecond, 2 * time.Millisecond} {
+			t.Run(fmt.Sprint(name, " ", late), func(t *testing.T) {
+				url, open := outOfStep(t, cfg, late)
+				neighbor := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+				s := testkit.Observe(t, &peerpool.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}})
+				var wrong, atFirst, number atomic.Int32
+				var all sync.WaitGroup
+				for range callers {
+					all.Go(func() {
+						for {
+							n := number.Add(1)
+							if n > requests {
+								return
+							}
+							path := fmt.Sprint("/", n)
+							body, err := s.Try(testkit.NewRequest(t, http.MethodGet, url+path, nil))
+							if err == nil && body != path {
+								atFirst.CompareAndSwap(0, open.Load())
+								wrong.Add(1)
+							}
+							if _, err := s.Try(testkit.NewRequest(t, http.MethodGet, neighbor.URL(), nil)); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				all.Wait()
+				t.Logf("%d wrong answers; %d connections open at the first", wrong.Load(), atFirst.Load())
+				if wrong.Load() > atFirst.Load() {
+					t.Errorf("%d answers are wrong, and %d connections were open at the first one", wrong.Load(), atFirst.Load())
+				}
+				st := s.Stats()
+				if len(st.Quarantined) != 1 {
+					t.Errorf("in quarantine: %v", st.Quarantined)
+				}
+				if opened := neighbor.Conns(); opened > 2*callers {
+					t.Errorf("the neighbor has seen %d connections", opened)
+				}
+			})
+		}
+	}
+}
+
+// stray is a server in a bubble that sends a byte too much behind the answers on its first connections, as many as bad.
+func stray(bad int) httptestutil.Script {
+	scripts := make([]httptestutil.Script, 0, bad+1)
+	for range bad {
+		scripts = append(scripts, httptestutil.ReplyWithExtra(testkit.Ok, "x"))
+	}
+	return httptestutil.PerConn(append(scripts, httptestutil.Replies(testkit.Ok))...)
+}
+
+// TestAQuarantineEndsWhenThePeerHasBehaved, and connections are reused again.
+func TestAQuarantineEndsWhenThePeerHasBehaved(t *testing.T) {
+	var told []peerpool.Quarantined
+	tr := &peerpool.Transport{Observer: &peerpool.Observer{Quarantined: func(q peerpool.Quarantined) { told = append(told, q) }}}
+	testkit.InBubble(t, stray(1), tr, func(t *testing.T, s *testkit.Subject) {
+		begun := time.Now()
+		s.Get(testkit.Bubbled)
+		dials := s.Stats().Dials
+		for time.Since(begun) < 10*time.Minute {
+			s.Get(testkit.Bubbled)
+			time.Sleep(time.Minute)
+			if st := s.Stats(); st.Idle != 0 {
+				t.Fatalf("a connection idles after %v", time.Since(begun))
+			}
+		}
+		if n := s.Stats().Dials - dials; n != 10 {
+			t.Errorf("%d dials for 10 requests in quarantine", n)
+		}
+		s.Get(testkit.Bubbled) // is watched for longer than the ten minutes
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if st := s.Stats(); len(st.Quarantined) != 0 {
+			t.Errorf("still in quarantine: %v", st.Quarantined)
+		}
+		s.Get(testkit.Bubbled)
+		s.Get(testkit.Bubbled)
+		if st := s.Stats(); st.Idle != 1 || st.Hits != 1 {
+			t.Errorf("nothing is reused: %+v", st)
+		}
+		if len(told) != 2 || told[0].Ended || !told[1].Ended || told[0].Why != "behind_response" || told[1].Events != 1 {
+			t.Errorf("the observer was told %+v", told)
+		}
+	})
+}
+
+// TestTimeAloneDoesNotEndAQuarantine before a day has passed.
+func TestTimeAloneDoesNotEndAQuarantine(t *testing.T) {
+	testkit.InBubble(t, stray(1), &peerpool.Transport{}, func(t *testing.T, s *testkit.Subject) {
+		s.Get(testkit.Bubbled)
+		time.Sleep(23 * time.Hour)
+		if st := s.Stats(); len(st.Quarantined) != 1 {
+			t.Errorf("in quarantine: %v", st.Quarantined)
+		}
+		time.Sleep(2 * time.Hour)
+		if st := s.Stats(); len(st.Quarantined) != 0 {
+			t.Errorf("not forgotten: %v", st.Quarantined)
+		}
+		s.Get(testkit.Bubbled)
+		s.Get(testkit.Bubbled)
+		if st := s.Stats(); st.Hits != 1 {
+			t.Errorf("nothing is reused: %+v", st)
+		}
+	})
+}
+
+// TestAWatchedConnectionShowsThatThePeerGoesOn: what comes late is not seen otherwise, as connections serve one request.
+func TestAWatchedConnectionShowsThatThePeerGoesOn(t *testing.T) {
+	late := func(c *httptestutil.WireConn) {
+		c.ReadRequest()
+		c.Write(testkit.Ok)
+		time.Sleep(500 * time.Millisecond)
+		c.Write("x")
+		c.WaitClosed()
+	}
+	script := httptestutil.PerConn(httptestutil.ReplyWithExtra(testkit.Ok, "x"), late, httptestutil.Replies(testkit.Ok))
+	testkit.InBubble(t, script, &peerpool.Transport{}, func(t *testing.T, s *testkit.Subject) {
+		s.Get(testkit.Bubbled)
+		s.Get(testkit.Bubbled)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for _, q := range s.Stats().Quarantined {
+			if q.Events != 2 || q.Silent != 0 {
+				t.Errorf("%+v", q)
+			}
+		}
+	})
+}
+
+func TestWithoutQuarantineConnectionsAreReused(t *testing.T) {
+	testkit.InBubble(t, stray(1), &peerpool.Transport{DisableQuarantine: true}, func(t *testing.T, s *testkit.Subject) {
+		s.Get(testkit.Bubbled)
+		s.Get(testkit.Bubbled)
+		s.Get(testkit.Bubbled)
+		if st := s.Stats(); st.Hits != 1 || len(st.Quarantined) != 0 || st.UnexpectedData != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestClosingIdleConnectionsEndsTheWatch: nothing of a Transport stays open then.
+func TestClosingIdleConnectionsEndsTheWatch(t *testing.T) {
+	httptestutil.CheckLeaks(t)
+	wire := httptestutil.NewWire(t, stray(1))
+	s := testkit.Observe(t, &peerpool.Transport{})
+	s.Get(wire.URL())
+	s.Get(wire.URL())
+	s.Closes("quarantine", 1)
+	s.CloseIdleConnections()
+	wire.WaitOpenConns(0)
+}

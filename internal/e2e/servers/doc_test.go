@@ -1,0 +1,3 @@
+// Package servers_test holds the Transport against real servers and proxies. A test whose server is not
+// installed skips.
+package servers_test

@@ -1,0 +1,136 @@
+package testkit
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// Http2Origin starts an origin that speaks HTTP/2 and HTTP/1.1 over TLS, and allows so many streams.
+func Http2Origin(t testing.TB, streams int, handler http.HandlerFunc) *httptestutil.Origin {
+	t.Helper()
+	opts := httptestutil.OriginOptions{
+		CA:        httptestutil.NewCA(t),
+		Protocols: Versions(OverHTTP1, OverHTTP2),
+		Configure: func(s *http.Server) { s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streams} },
+	}
+	if handler != nil {
+		opts.Handler = handler
+	}
+	return httptestutil.NewOrigin(t, opts)
+}
+
+// FetchHTTP2 sends a GET and checks what came of it; it may be called on any goroutine.
+func (s *Subject) FetchHTTP2(url string) error {
+	resp, err := s.RoundTrip(NewRequest(s.T, http.MethodGet, url, nil))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.ProtoMajor != 2 || resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s over %s", resp.Status, resp.Proto)
+	}
+	_, err = resp.Body.Read(make([]byte, 1))
+	for err == nil {
+		_, err = resp.Body.Read(make([]byte, 512))
+	}
+	if err.Error() != "EOF" {
+		return err
+	}
+	return nil
+}
+
+// Crowd has n callers do the same at once, and returns when all have. Each error fails the test.
+func Crowd(t testing.TB, n int, do func(caller int) error) {
+	t.Helper()
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for caller := range n {
+		wg.Go(func() {
+			<-start
+			if err := do(caller); err != nil {
+				t.Errorf("caller %d: %v", caller, err)
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+// PriorKnowledge is HTTP/2 without TLS.
+func PriorKnowledge() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+// CallsOverHTTP2 sends the request of a case, after those that come first, and returns which hooks it has called.
+func (c traceCase) CallsOverHTTP2(t *testing.T, rt http.RoundTripper, url string, current *atomic.Pointer[Hooks]) []string {
+	t.Helper()
+	for range c.First + 1 {
+		h := NewHooks()
+		current.Store(h)
+		method, body := c.method, io.Reader(nil)
+		if method == "" {
+			method = http.MethodGet
+		}
+		if c.body != nil {
+			body = c.body(h)
+		}
+		req := With(NewRequest(t, method, url, body), c.Fields...)
+		resp, err := rt.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), h.Trace())))
+		if err != nil {
+			t.Fatalf("%T: %v", rt, err)
+		}
+		if resp.ProtoMajor != 2 {
+			t.Errorf("%T: served over %s", rt, resp.Proto)
+		}
+		ReadBody(t, resp)
+	}
+	return fieldsSorted(current.Load().Calls)
+}
+
+// fieldsSorted puts the fields of a head, which come in the random order of a map, in one that can be compared.
+func fieldsSorted(calls []string) []string {
+	isField := func(call string) bool { return strings.HasPrefix(call, "WroteHeaderField") }
+	first := slices.IndexFunc(calls, isField)
+	if first < 0 {
+		return calls
+	}
+	n := slices.IndexFunc(calls[first:], func(call string) bool { return !isField(call) })
+	slices.Sort(calls[first : first+n])
+	return calls
+}
+
+// Busy has callers send requests as long as the events go on, and returns how many were sent.
+func (s *Subject) Busy(url string, callers int, events func()) int64 {
+	s.T.Helper()
+	var sent atomic.Int64
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		events()
+	}()
+	Crowd(s.T, callers, func(int) error {
+		for {
+			select {
+			case <-over:
+				return nil
+			default:
+			}
+			if err := s.FetchHTTP2(url); err != nil {
+				return err
+			}
+			sent.Add(1)
+		}
+	})
+	return sent.Load()
+}
