@@ -22,7 +22,7 @@ import (
 // what lies between it and the socket.
 const (
 	maxIdleBytes    = 400
-	maxIdleTLSBytes = 660
+	maxIdleTLSBytes = 680
 )
 
 // idlers is how many connections are opened: many enough for what comes in blocks to be spread.

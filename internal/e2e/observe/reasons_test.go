@@ -66,10 +66,10 @@ func TestEveryReasonIsListed(t *testing.T) {
 	ends := constantsOf(t, "../../../internal/exchange/end.go", "End")
 	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "unfit" }) // close nothing
 	inHTTP2 := constantsOf(t, "../../../internal/http2/conn.go", "Reason")
-	ours := constantsOf(t, "reasons.go", "reason")
+	ours := constantsOf(t, "../../../reasons.go", "reason")
 	wantListed(t, "closeReasons", peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, ours, constantsOf(t, "../../../pool/reason.go", "Reason")))
 
-	wantListed(t, "retryReasons", peerpool.RetryReasons(), constantsOf(t, "retry.go", "retry"))
+	wantListed(t, "retryReasons", peerpool.RetryReasons(), constantsOf(t, "../../../retry.go", "retry"))
 }
 
 func TestAListOfReasonsIsTheCallers(t *testing.T) {
