@@ -37,6 +37,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if err := checkRequest(req); err != nil {
 		closeBody(req)
+		exchange.AwaitClient(orig, err)
 		return nil, err
 	}
 	given := valuesOf(req.Context())

@@ -53,6 +53,9 @@ func TestARequestThatCannotBeSentFailsAsWithNetHTTP(t *testing.T) {
 		tr.RegisterProtocol("nothing", refusing{})
 		p.get(tr, "nothing://x")
 	}
+	table["a client whose Timeout is over"] = func(p *performance) { // as after a redirect that took long
+		p.with(&http.Client{Transport: p.use(&http.Transport{}), Timeout: 1}, p.request(http.MethodGet, "http://127.0.0.1:1", nil))
+	}
 	compare(t, table)
 }
 
