@@ -1,5 +1,7 @@
 package http2_test
 
+//lint:file-ignore SA1019 programs still use what is deprecated, so it is tested
+
 import (
 	"context"
 	"errors"
@@ -133,7 +135,6 @@ func TestARequestCanBeCanceledInTheOldWays(t *testing.T) {
 		},
 		"by Request.Cancel": func(_ *testkit.Framed, req *http.Request) func() {
 			done := make(chan struct{})
-			//lint:ignore SA1019 callers may still set it, and http.Client does
 			req.Cancel = done
 			return func() { close(done) }
 		},

@@ -1,5 +1,7 @@
 package upload_test
 
+//lint:file-ignore SA1019 programs still use what is deprecated, so it is tested
+
 import (
 	"bufio"
 	"context"
@@ -74,7 +76,7 @@ var endings = map[string]ending{
 	"its context is canceled": {serve: stall, arm: canceledAfter(time.Second)},
 	"its Cancel channel is closed": {serve: stall, arm: func(_ *peerpool.Transport, req *http.Request) any {
 		cancel := make(chan struct{})
-		req.Cancel = cancel //lint:ignore SA1019 callers may still set it
+		req.Cancel = cancel
 		time.AfterFunc(time.Second, func() { close(cancel) })
 		return req
 	}},
