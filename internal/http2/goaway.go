@@ -13,6 +13,10 @@ import (
 // and end; the others go on.
 func (c *Conn) goAway(f *xhttp2.GoAwayFrame) {
 	away := &xhttp2.GoAwayError{LastStreamID: f.LastStreamID, ErrCode: f.ErrCode, DebugData: string(f.DebugData())}
+	if before := c.away.Load(); before != nil {
+		// A server must not raise the number: what it has said of the streams beyond the first one holds.
+		away.LastStreamID = min(away.LastStreamID, before.LastStreamID)
+	}
 	c.away.Store(away)
 	if away.ErrCode != xhttp2.ErrCodeNo {
 		c.engine.count("recv_goaway_" + codeName(away.ErrCode))

@@ -116,6 +116,24 @@ func TestASecondGoAwayLowersTheFirst(t *testing.T) {
 	})
 }
 
+// A server must not raise the number of the last stream (RFC 9113 section 6.8). If one does, what it has said first holds.
+func TestASecondGoAwayDoesNotRaiseTheFirst(t *testing.T) {
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+		calls := h.Starts("POST", "1", "3")
+		old := h.Welcome()
+		old.Requests(2)
+		old.GoAway(1, http2.ErrCodeNo)
+		old.GoAway(3, http2.ErrCodeNo)
+		fresh := h.Welcome()
+		fresh.Answer()
+		calls[1].Gets("/3")
+		old.Respond(1, 200, "first")
+		calls[0].Gets("first")
+		old.HungUp()
+		h.Events.WantRetries(t, "refused")
+	})
+}
+
 func TestAnErrorForTheFirstStreamIsNotAskedForAgain(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		calls := h.Starts("GET", "1", "3")
