@@ -18,151 +18,180 @@ const (
 	defaultDNSRefresh          = 30 * time.Second
 )
 
-// Resolver looks up the addresses of a host; network is "ip", "ip4" or "ip6". *[net.Resolver] is one. It must
-// be safe for concurrent use.
+// Resolver looks up the IP addresses of a host. The network is "ip", "ip4" or "ip6". A *[net.Resolver] is a Resolver.
+// A Resolver must be safe for concurrent use.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Transport is an [http.RoundTripper] over pooled connections. Its zero value is ready for use, and it is safe
-// for concurrent use by any number of goroutines. Make few and keep them. It must not be copied after its
-// first use, nor should its fields be changed then.
+// Transport is an [http.RoundTripper] that sends requests over pooled connections. The zero value is ready for use. A
+// Transport is safe for concurrent use by multiple goroutines. Create few Transports and reuse them. Do not copy a
+// Transport, and do not change its fields, after its first use.
 //
-// The fields that net/http's Transport has too mean the same here; the comments below tell what differs. The
-// others, from MaxConnReuse on, are ours.
+// Fields that net/http's Transport also has mean the same here. Their comments describe the differences. net/http's
+// Transport does not have the fields from MaxConnReuse on.
 type Transport struct {
-	// Proxy returns the proxy for a request; nil: none. Besides http and https it may be a socks5 or
-	// socks5h proxy, both of which resolve names themselves.
+	// Proxy returns the proxy for a request. If Proxy is nil, or returns a nil URL, no proxy is used. The URL's
+	// scheme may be http, https, socks5 or socks5h. Both kinds of SOCKS proxy resolve names themselves.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	// OnProxyConnectResponse sees the response of a proxy to CONNECT; its error fails the dial.
+	// OnProxyConnectResponse is called with the proxy's response to a CONNECT request. If it returns an error, the
+	// dial fails with that error.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 
-	// DialContext, DialTLSContext and their older forms Dial and DialTLS open connections in our place.
-	// Names are then theirs to resolve, and the identity holds the name instead of an address: Resolver, DNSRefresh and
-	// PeerOptions.LocalAddr have no effect. For settings of sockets alone there is Dialer, which costs nothing of that. The
-	// context carries the values of the request that asked for the dial, but does not end with it. A read
-	// deadline set on the connection does not outlive the first request over TLS: the probe uses it.
+	// DialContext, DialTLSContext, and their older forms Dial and DialTLS, open connections in place of the
+	// Transport. The function then resolves names itself, and the identity holds the name instead of an address:
+	// Resolver, DNSRefresh and PeerOptions.LocalAddr have no effect. To change only the settings of sockets, set
+	// Dialer instead, which has none of these effects. The context carries the values of the request that asked for
+	// the dial, but is not canceled when that request ends. The probe of a TLS connection sets its read deadline, so
+	// a read deadline that the function has set lasts only until the end of the first request.
 	//
-	// A connection of DialTLSContext or DialTLS speaks the protocol that its method ConnectionState names, if it has
-	// that method of [tls.Conn]. If it has the method HandshakeContext, too, that is called first.
+	// If a connection from DialTLSContext or DialTLS has the ConnectionState method of [tls.Conn], the connection
+	// speaks the protocol that this method names. If it also has the HandshakeContext method, that method is called
+	// first.
 	DialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
 	Dial           func(network, addr string) (net.Conn, error)
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	DialTLS        func(network, addr string) (net.Conn, error)
 
-	// TLSClientConfig is the TLS configuration; nil: the default one. A copy is taken when a peer is
-	// first dialed. If DialTLSContext or DialTLS is set and HTTP/2 is to be spoken, the first request enters that into
-	// its NextProtos; otherwise it is never written to. Each identity has TLS sessions of its own, kept in ClientSessionCache if that is set.
+	// TLSClientConfig is the TLS configuration. If it is nil, the default configuration is used. The Transport copies
+	// it when it first dials a peer. If DialTLSContext or DialTLS is set and the Transport is to speak HTTP/2, the
+	// first request adds the protocol to its NextProtos; otherwise the Transport never writes to it. Each identity
+	// has TLS sessions of its own. They are kept in ClientSessionCache if that is set.
 	TLSClientConfig *tls.Config
 
-	// TLSHandshakeTimeout bounds a TLS handshake; 0: only the two minutes that a whole dial may take.
+	// TLSHandshakeTimeout limits the duration of a TLS handshake. Zero means that only the limit of two minutes on a
+	// whole dial applies.
 	TLSHandshakeTimeout time.Duration
 
-	// DisableKeepAlives closes every connection after one request, and tells the server so.
+	// DisableKeepAlives, if true, closes every connection after one request and tells the server so.
 	DisableKeepAlives bool
 
-	// DisableCompression does not ask for gzip. Otherwise a response is decoded if the request did not
-	// ask for gzip itself.
+	// DisableCompression, if true, keeps the Transport from asking for gzip. Otherwise the Transport asks for gzip
+	// and decodes the response, unless the request asks for gzip itself.
 	DisableCompression bool
 
-	// MaxIdleConns bounds the idle connections of the whole pool: the one that idled longest goes first;
-	// 0: no limit.
+	// MaxIdleConns limits the number of idle connections in the whole pool. When the limit is exceeded, the pool
+	// closes the connection that has been idle longest. Zero means no limit.
 	MaxIdleConns int
 
-	// MaxIdleConnsPerHost bounds those of one identity, or of a host with several addresses; 0: 64 (net/http: 2); negative: none is kept.
+	// MaxIdleConnsPerHost limits the number of idle connections of one identity, or of one host if the host has
+	// several addresses. Zero means 64 (in net/http: 2). If it is negative, no idle connection is kept.
 	MaxIdleConnsPerHost int
 
-	// MaxConnsPerHost bounds the connections of one identity, or of a host with several addresses, those being dialed
-	// included; more requests wait in the order they came; 0: no limit.
+	// MaxConnsPerHost limits the number of connections of one identity, or of one host if the host has several
+	// addresses. Connections that are being dialed count. Requests beyond the limit wait in the order in which they
+	// came. Zero means no limit.
 	MaxConnsPerHost int
 
-	// IdleConnTimeout is how long a connection may idle; 0: for ever. What the server says about that in
-	// a Keep-Alive field is heeded if it is less.
+	// IdleConnTimeout is how long a connection may stay idle before the pool closes it. Zero means no limit. If the
+	// server sends a shorter time in a Keep-Alive header, that time applies.
 	IdleConnTimeout time.Duration
 
-	// ResponseHeaderTimeout bounds the time from the end of the request to the head of its response; 0: none.
+	// ResponseHeaderTimeout limits the time from the end of the request to the head of its response. Zero means no
+	// limit.
 	ResponseHeaderTimeout time.Duration
 
-	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits before it sends its
-	// body unasked; 0: it does not wait.
+	// ExpectContinueTimeout is how long a request with "Expect: 100-continue" waits for the server's answer before it
+	// sends its body anyway. Zero means that it does not wait.
 	ExpectContinueTimeout time.Duration
 
-	// TLSNextProto has connections on which TLS has agreed upon a protocol (ALPN) served by what the function
-	// returns, which owns them then. A map that is not nil turns our HTTP/2 off, unless Protocols ask for it.
+	// TLSNextProto holds a function for each protocol that TLS may negotiate (ALPN). When TLS has negotiated such a
+	// protocol, the [http.RoundTripper] that the function returns owns the connection and serves the requests on it.
+	// A map that is not nil turns the Transport's own HTTP/2 off, unless Protocols enables it.
 	TLSNextProto map[string]func(authority string, c *tls.Conn) http.RoundTripper
 
-	// ProxyConnectHeader is sent with CONNECT; GetProxyConnectHeader, if set, is asked for it instead,
-	// for every request, as its answer is part of the identity.
+	// ProxyConnectHeader is sent with CONNECT requests. If GetProxyConnectHeader is set, the Transport uses the
+	// header that it returns instead. The Transport calls it for every request, because the header is part of the
+	// identity.
 	ProxyConnectHeader    http.Header
 	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
 
-	// MaxResponseHeaderBytes bounds the heads of a response, and its trailer; 0: 10 MiB.
+	// MaxResponseHeaderBytes limits the size in bytes of the heads of a response, and of its trailer. Zero means 10
+	// MiB.
 	MaxResponseHeaderBytes int64
 
-	// WriteBufferSize and ReadBufferSize are the sizes in bytes of the buffers of a request under way; 0: 4 KiB.
+	// WriteBufferSize and ReadBufferSize are the sizes in bytes of the buffers that a request uses while it is under
+	// way. Zero means 4 KiB.
 	WriteBufferSize int
 	ReadBufferSize  int
 
-	// ForceAttemptHTTP2 offers HTTP/2 to servers with TLS although there is a TLSClientConfig or a dial function, in
-	// whose presence it is otherwise not offered. Protocols goes before it.
+	// ForceAttemptHTTP2, if true, offers HTTP/2 to servers with TLS even if TLSClientConfig or a dial function is
+	// set. Otherwise the Transport does not offer HTTP/2 if one of these is set. Protocols takes precedence over
+	// ForceAttemptHTTP2.
 	ForceAttemptHTTP2 bool
 
-	// HTTP2 are the settings for HTTP/2. Two differ from net/http's in what zero means: SendPingTimeout is how long
-	// nothing may come on a connection with requests under way before it is pinged, and how long a connection may be
-	// quiet before it is pinged ahead of a reuse (for which a request waits up to 2 seconds); zero: 15 seconds,
-	// negative: it is never pinged. PingTimeout is how long the answer may take before the connection is given up;
-	// zero: 15 seconds. What of that would be more PINGs than servers of gRPC bear by default is an empty SETTINGS,
-	// which a server must answer, too.
+	// HTTP2 holds the settings for HTTP/2. Zero means something else than in net/http for two of them.
+	//
+	// SendPingTimeout is the time after which the Transport pings a connection that has requests under way and on
+	// which nothing has arrived. It is also the time after which the Transport pings a quiet connection before it
+	// reuses it; the request waits up to 2 seconds for the answer. Zero means 15 seconds. If it is negative, the
+	// Transport never sends a ping.
+	//
+	// PingTimeout is how long the answer to a ping may take. After that, the Transport gives the connection up. Zero
+	// means 15 seconds.
+	//
+	// By default, gRPC servers tolerate only so many PING frames. The Transport sends an empty SETTINGS frame, which
+	// a server must acknowledge as well (RFC 9113, section 6.5), in place of a PING that would exceed that number.
 	HTTP2 *http.HTTP2Config
 
-	// Protocols are the HTTP versions to speak; nil: HTTP/1, and HTTP/2 with TLS unless one of the fields above rules
-	// it out. HTTP/2 without TLS, which a server must be known to speak, is used if UnencryptedHTTP2 is set and HTTP1
-	// is not.
+	// Protocols is the set of HTTP versions that the Transport speaks. Nil means HTTP/1, and also HTTP/2 with TLS
+	// unless one of the fields above rules it out. The Transport speaks HTTP/2 without TLS if UnencryptedHTTP2 is set
+	// and HTTP1 is not. The caller must then know that the server speaks it.
 	Protocols *http.Protocols
 
-	// MaxConnReuse is how many times a connection may be reused: it carries at most MaxConnReuse+1
-	// requests. 0: no cap.
+	// MaxConnReuse is how many times a connection may be reused: a connection carries at most MaxConnReuse+1
+	// requests. Zero means no limit.
 	MaxConnReuse int
 
-	// MaxConnStreams is how many requests an HTTP/2 connection serves at a time before another one is opened, if the
-	// server does not allow less: a lost packet stops all that share a connection. 0: as many as the server allows.
+	// MaxConnStreams is how many requests an HTTP/2 connection serves at the same time before the Transport opens
+	// another one. If the server allows fewer, the server's limit applies. A lost packet delays all requests that
+	// share a connection, so a lower value confines the delay to fewer requests. Zero means as many as the server
+	// allows.
 	MaxConnStreams int
 
-	// MaxConnLifetime is the age after which a connection takes no new request, give or take 10 %, so
-	// that connections made together do not end together. One in use is never cut. 0: no cap.
+	// MaxConnLifetime is the age after which a connection takes no new request. The Transport varies it by up to 10 %
+	// in either direction, so that connections opened together do not end together. A connection in use is never cut.
+	// Zero means no limit.
 	MaxConnLifetime time.Duration
 
-	// PeerFor says how the peer of a request differs from what the Transport would do; nil, or a nil
-	// *Peer: not at all. An error fails the request.
+	// PeerFor returns how the peer of a request differs from the Transport's own settings. If PeerFor is nil, or
+	// returns a nil *Peer, the Transport's settings apply unchanged. If it returns an error, the request fails.
 	PeerFor func(*http.Request) (*Peer, error)
 
-	// Dialer has the settings of the sockets that the Transport opens itself, be it to servers or to proxies: Timeout (zero:
-	// only the two minutes that a whole dial may take), KeepAlive and KeepAliveConfig, Control and ControlContext,
-	// FallbackDelay (zero: 250 ms), LocalAddr, and what its SetMultipathTCP says. Its Resolver counts if the field below is
-	// nil. A TCP address as LocalAddr is in the identity, and is not used for Unix sockets; PeerOptions.LocalAddr goes
-	// before it. Nil: 30 seconds to connect, and keep-alive probes every 30 seconds. The dial functions above go before
-	// the Dialer. It must not be changed after the first use of the Transport.
+	// Dialer holds the settings of the sockets that the Transport opens itself, to servers and to proxies. The
+	// Transport uses Timeout (zero means that only the limit of two minutes on a whole dial applies), KeepAlive and
+	// KeepAliveConfig, Control and ControlContext, FallbackDelay (zero means 250 ms), LocalAddr, and what
+	// SetMultipathTCP has set. It uses the Dialer's Resolver if the Resolver field below is nil.
+	//
+	// If LocalAddr is a TCP address, it is part of the identity, and it is not used for Unix sockets.
+	// PeerOptions.LocalAddr takes precedence over it.
+	//
+	// If Dialer is nil, a connect may take 30 seconds, and keep-alive probes are sent every 30 seconds. The dial
+	// functions above take precedence over Dialer. Do not change the Dialer after the first use of the Transport.
 	Dialer *net.Dialer
 
-	// Observer is told what happens; nil: nobody is. Observers makes one of several.
+	// Observer is told what happens in the Transport. If it is nil, nothing is reported. To use several Observers,
+	// combine them with [Observers].
 	Observer *Observer
 
-	// Resolver resolves names; nil: that of the Dialer, or else [net.DefaultResolver].
+	// Resolver resolves names. If it is nil, the Transport uses the Dialer's Resolver, or [net.DefaultResolver] if
+	// that is nil too.
 	Resolver Resolver
 
-	// DNSRefresh is how long an answer of the Resolver is used before it is looked up again, in the
-	// background; 0: 30 seconds. Connections to an address that is no longer listed get no new requests; they are
-	// closed after they have idled for three times DNSRefresh. While the Resolver fails, the last answer is used for
-	// up to 24 hours.
+	// DNSRefresh is how long the Transport uses an answer of the Resolver before it looks the name up again in the
+	// background. Zero means 30 seconds. Connections to an address that is no longer listed get no new requests, and
+	// are closed after they have been idle for three times DNSRefresh. While the Resolver fails, the Transport uses
+	// the last answer for up to 24 hours.
 	DNSRefresh time.Duration
 
-	// Balance says how the requests to a host with several addresses are spread over them; zero: not at all, see
-	// [BalanceNone].
+	// Balance says how the Transport spreads the requests to a host with several addresses over these addresses. The
+	// zero value is [BalanceNone], which does not spread them.
 	Balance Balance
 
-	// DisableQuarantine lets the connections of a peer that has sent unexpected data be reused like any other. Otherwise
-	// they serve one request each, until the peer has behaved for long enough: see [Quarantine].
+	// DisableQuarantine, if true, reuses the connections of a peer that has sent unexpected data like any others.
+	// Otherwise each of these connections serves only one request until the peer has behaved for long enough: see
+	// [Quarantine].
 	DisableQuarantine bool
 
 	once     sync.Once
@@ -177,11 +206,17 @@ type Transport struct {
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-// New returns a Transport for programs that have no settings of their own. It has what [http.DefaultTransport] has: the
-// proxy that the environment names, HTTP/2 where a server offers it, 30 seconds to connect, 10 for a TLS handshake, and one
-// for the answer to "Expect: 100-continue". Its limits are ours: at most 1000 idle connections, of which 64 to one
-// identity; 50 seconds to idle, which is less than load balancers commonly allow; and an age of 10 minutes, so that
-// connections follow a service whose servers change. The fields may be changed before the first use.
+// New returns a Transport for programs that have no settings of their own. It has these settings of
+// [http.DefaultTransport]: it uses the proxy that the environment names, speaks HTTP/2 if a server offers it, and
+// allows 30 seconds for a connect, 10 seconds for a TLS handshake, and one second for the answer to "Expect:
+// 100-continue".
+//
+// New chooses the limits differently from [http.DefaultTransport]. The pool keeps at most 1000 idle connections, and
+// at most 64 of one identity. A connection may be idle for 50 seconds, which is less than load balancers commonly
+// allow. A connection takes new requests for 10 minutes, so that the Transport follows a service when its servers
+// change.
+//
+// The caller may change the fields before the first use.
 func New() *Transport {
 	return &Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -194,8 +229,8 @@ func New() *Transport {
 	}
 }
 
-// CloseIdleConnections closes the connections that idle. Those in use are closed as they come back, unless
-// there was another request since.
+// CloseIdleConnections closes the connections that are idle. It does not interrupt connections in use: each of them
+// is closed when its request ends, unless another request has been made since.
 func (t *Transport) CloseIdleConnections() {
 	c := t.runtime()
 	c.pool.CloseIdle()
@@ -207,12 +242,14 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// Shutdown refuses new requests with [ErrClosed], closes idle connections, and waits until the requests under way have
-// ended and their connections are closed. A request is under way if RoundTrip was called for it before Shutdown was:
-// also if it still waits for an address or a connection, or is sent again.
+// Shutdown shuts the Transport down without interrupting requests that have a connection. It makes new requests fail
+// with [ErrClosed], closes idle connections, and then waits until the requests under way have ended and their
+// connections are closed. A request is under way if RoundTrip was called for it before Shutdown was called. This
+// includes a request that still waits for an address or a connection, and one that is being sent again.
 //
-// If ctx ends first, Shutdown returns its cause. Requests that have no connection by then, or need another one, fail
-// with ErrClosed. Those that have one go on. Shutdown is safe for concurrent use, and may be called more than once.
+// If ctx ends first, Shutdown returns the cause of that. Requests that have no connection at that time, or that need
+// another one, then fail with ErrClosed. Requests that have a connection go on. Shutdown is safe for concurrent use
+// and may be called more than once.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	c := t.runtime()
 	c.inflight.Shut()
@@ -223,9 +260,9 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Discard sees to it that the connection of resp is not used again. Call it before the body is closed or read
-// to its end; a response without a body has given its connection back already. It does nothing to the
-// response of another RoundTripper.
+// Discard prevents the connection of resp from being used again. Call it before the body is closed or read to its
+// end. A response without a body has already given its connection back. Discard does nothing to a response of another
+// RoundTripper.
 func Discard(resp *http.Response) {
 	if resp != nil && resp.Body != nil {
 		exchange.Discard(resp.Body)
