@@ -11,10 +11,10 @@ import (
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
 
-// Identity is everything that two requests must have in common to share a connection. It is comparable,
-// and compared in full: a connection serves a request if and only if their Identities are equal.
+// Identity holds everything that two requests must have in common to share a connection. A connection serves a
+// request if and only if their Identities are equal. An Identity is comparable with ==, which compares it in full.
 //
-//	in it                                  as
+//	part of it                             held as
 //	network, IP:port (with zone) or path   what is connected to; a name where a dialer or a proxy resolves it
 //	scheme                                 http or https
 //	SNI                                    the name sent, and the name verified unless the next says otherwise
@@ -27,9 +27,10 @@ import (
 //	local address                          PeerOptions.LocalAddr, or the LocalAddr of Transport.Dialer
 //	Group                                  PeerOptions.Group
 //
-// Not in it, because they end with the request or the connection rather than say who is at its other end:
-// time limits, caps on reuse and age, buffer sizes, headers, the Host field. The dial functions of a
-// Transport and the rest of its Dialer are not in it either: a Transport has one of each, and its pool is its own.
+// Time limits, limits on reuse and age, buffer sizes, headers and the Host header are not part of an Identity. They
+// concern one request or one connection, and do not say who is at the other end. The dial functions of a Transport and
+// the other settings of its Dialer are not part of it either, because each Transport has one set of them and its own
+// pool.
 type Identity struct {
 	network         string // "tcp" or "unix"
 	address         string // "192.0.2.1:443", "/path", or host:port
@@ -51,28 +52,29 @@ type Identity struct {
 // Network returns "tcp" or "unix".
 func (id Identity) Network() string { return id.network }
 
-// Address returns the IP:port or path that is connected to. It is host:port where a custom dialer or a
-// proxy resolves names, and a proxy's address if there is one.
+// Address returns the IP:port or the path that the connection is opened to. If a custom dialer or a proxy resolves
+// names, it is host:port. If there is a proxy, it is the address of the proxy.
 func (id Identity) Address() string { return id.address }
 
 // Scheme returns "http" or "https".
 func (id Identity) Scheme() string { return id.scheme }
 
-// ServerName returns the name sent to the server with TLS (SNI), or "".
+// ServerName returns the name that is sent to the server with TLS (SNI), or "" if there is none.
 func (id Identity) ServerName() string { return id.serverName }
 
-// Proxy returns the proxy's URL without its credentials, or "".
+// Proxy returns the URL of the proxy without its credentials, or "" if there is no proxy.
 func (id Identity) Proxy() string { return id.proxy }
 
-// Target returns the host:port that a tunnel through the proxy leads to, or "".
+// Target returns the host:port that a tunnel through the proxy leads to, or "" if there is no tunnel.
 func (id Identity) Target() string { return id.target }
 
-// Group returns the PeerOptions.Group of the connection.
+// Group returns the value of PeerOptions.Group for the connection.
 func (id Identity) Group() string { return id.group }
 
-// String describes the identity in short, for logs. It shows no secret. Identities that differ only in what
-// is not shown have equal strings. A value that could be mistaken for something else is quoted as in Go: one with a
-// space, an equals sign, a quotation mark, a backslash, or a character that is not printed.
+// String returns a short description of the identity for logs. It shows no secret. Two Identities that differ only in
+// parts that String does not show have equal strings. String quotes a value as Go does if it contains a space, an
+// equals sign, a quotation mark, a backslash, or a character that cannot be printed, so that the value cannot be
+// mistaken for something else.
 func (id Identity) String() string {
 	var b strings.Builder
 	if id.network == "unix" {
@@ -112,11 +114,11 @@ func quoted(value string) string {
 	return value
 }
 
-// GoString returns what String returns, so that no way of printing shows the digests of secrets.
+// GoString returns the same text as String, so that no way of printing an Identity shows the digests of secrets.
 func (id Identity) GoString() string { return id.String() }
 
-// MarshalText returns what String returns, so that [Stats.Peers] goes through JSON. Identities that differ only
-// in what String does not show come out under the same name there.
+// MarshalText returns the same text as String, so that [Stats.Peers] can be encoded as JSON. Identities that differ
+// only in parts that String does not show then have the same name.
 func (id Identity) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // short returns the first digits of a digest, or nothing for none.

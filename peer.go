@@ -23,73 +23,79 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// PeerOptions say how the peer of some requests differs from what the Transport would do on its own. The
-// zero value changes nothing. See [NewPeer].
+// PeerOptions describes how the peer of some requests differs from the Transport's own settings. The zero value
+// changes nothing. Pass PeerOptions to [NewPeer].
 type PeerOptions struct {
-	// Addr is where to connect to: "ip:port", "host:port", or "unix:/path". Empty: where the request's
-	// URL says. The Host field and the names used with TLS still come from the request.
+	// Addr is the address to connect to: "ip:port", "host:port", or "unix:/path". If it is empty, the request's URL
+	// gives the address. The Host header and the names used with TLS still come from the request.
 	Addr string
 
-	// ServerName is sent with TLS (SNI) and verified. Empty: the host of the request's URL, or
-	// TLSClientConfig.ServerName.
+	// ServerName is the name that is sent to the server with TLS (SNI) and verified in its certificate. If it is
+	// empty, the host of the request's URL is used, or TLSClientConfig.ServerName.
 	ServerName string
 
-	// AlternativeName is accepted in the server's certificate in place of the ServerName.
+	// AlternativeName is a name that is accepted in the server's certificate in place of ServerName.
 	AlternativeName string
 
-	// SkipVerify accepts any certificate. SkipHostnameVerify verifies the chain, but not the name.
+	// SkipVerify, if true, accepts any certificate of the server. SkipHostnameVerify, if true, verifies the
+	// certificate's chain but not its name.
 	SkipVerify         bool
 	SkipHostnameVerify bool
 
-	// RootCAs replace the Transport's trust roots. Nil: those stay.
+	// RootCAs replaces the Transport's trust roots. If it is nil, the Transport's roots are used.
 	RootCAs *x509.CertPool
 
-	// ClientCertificate is presented when the server asks for one. Nil: what the Transport presents.
+	// ClientCertificate is presented when the server asks for a client certificate. If it is nil, the Transport
+	// presents its own.
 	ClientCertificate *tls.Certificate
 
-	// Proxy is the proxy to go through: http, https, socks5 or socks5h. Nil: what Transport.Proxy says. A proxy, whoever
-	// names it, and a TCP Addr go together: an HTTP proxy is asked for a tunnel to Addr (CONNECT) for http URLs too, a
-	// SOCKS proxy for a connection to it. Transport.Proxy is not asked for a peer whose Addr is a Unix socket, and Proxy is
-	// an error beside one.
+	// Proxy is the URL of the proxy to use. Its scheme is http, https, socks5 or socks5h. If it is nil,
+	// Transport.Proxy chooses the proxy.
+	//
+	// If Addr is a TCP address, the proxy connects to Addr. This holds for a proxy that Transport.Proxy chooses as
+	// well. The Transport asks an HTTP proxy for a tunnel to Addr (CONNECT), even for http URLs, and a SOCKS proxy
+	// for a connection to Addr. If Addr is a Unix socket, Transport.Proxy is not called, and NewPeer returns an error
+	// if Proxy is set.
 	Proxy *url.URL
 
-	// NoProxy goes to the peer without a proxy, whatever Transport.Proxy says, which is not asked.
+	// NoProxy, if true, connects to the peer without a proxy. Transport.Proxy is then not called.
 	NoProxy bool
 
-	// LocalAddr is the local IP address to connect from. The zero Addr: the system chooses. Dial functions of the
-	// Transport would not know of it, so a request with both fails.
+	// LocalAddr is the local IP address to connect from. If it is the zero Addr, the operating system chooses the
+	// address. The Transport's dial functions do not receive LocalAddr, so a request fails if both are set.
 	LocalAddr netip.Addr
 
-	// Group sets the connections of some requests apart from all others that are equal to them, for
-	// example those of a tenant or of a user. It appears in logs: do not put a secret into it. Control characters, line
-	// ends among them, and bytes that are not UTF-8 are refused.
+	// Group separates the connections of some requests, for example those of one tenant or user, from the connections
+	// of all other requests that are otherwise equal. Group appears in logs: do not put a secret into it. NewPeer
+	// returns an error if it contains control characters, line ends included, or invalid UTF-8.
 	Group string
 
-	// Protocols are the HTTP versions to speak, see Transport.Protocols. Nil: the Transport's. They must not be empty.
+	// Protocols is the set of HTTP versions to speak: see Transport.Protocols. If it is nil, the Transport's setting
+	// applies. The set must not be empty.
 	Protocols *http.Protocols
 
-	// IdleTimeout is how long a connection may idle in the pool. Nil: Transport.IdleConnTimeout. Zero:
-	// connections of this peer are never pooled, but closed as their response ends.
+	// IdleTimeout is how long a connection may stay idle in the pool. If it is nil, Transport.IdleConnTimeout
+	// applies. If it is zero, connections to this peer are never pooled: each is closed when its response ends.
 	IdleTimeout *time.Duration
 
-	// MaxConnReuse, MaxConnLifetime and MaxConns replace Transport.MaxConnReuse, MaxConnLifetime and
-	// MaxConnsPerHost. Zero: those stay.
+	// MaxConnReuse, MaxConnLifetime and MaxConns replace Transport.MaxConnReuse, Transport.MaxConnLifetime and
+	// Transport.MaxConnsPerHost. If one is zero, the Transport's value applies.
 	MaxConnReuse    int
 	MaxConnLifetime time.Duration
 	MaxConns        int
 }
 
-// Peer is a checked, immutable set of [PeerOptions], safe for concurrent use by any number of requests and
-// Transports. Make one per peer and keep it: requests with two Peers made of the same options share connections, but
-// each Peer costs the finding of a route.
+// Peer is a checked, immutable set of [PeerOptions]. Any number of requests and Transports may use it concurrently.
+// Create one Peer for each peer and reuse it. Requests whose Peers were made from the same options share connections,
+// but the Transport has to find a route for each Peer separately.
 type Peer struct {
 	opts    PeerOptions
 	network string // of opts.Addr: "", "tcp" or "unix"
 	addr    string // of opts.Addr, without "unix:"
 }
 
-// NewPeer checks opts and returns a Peer. The error names the field that is wrong. What opts point to is
-// copied, as far as it can be.
+// NewPeer checks opts and returns a Peer with these options. If an option is wrong, the error names its field.
+// NewPeer copies the values that opts points to, as far as they can be copied.
 func NewPeer(opts PeerOptions) (*Peer, error) {
 	p := &Peer{opts: opts}
 	if err := errors.Join(
@@ -263,8 +269,8 @@ func (o *PeerOptions) checkLimits() error {
 	return nil
 }
 
-// WithPeer returns a context whose requests go to p. It wins over [Transport.PeerFor]; a nil p undoes a
-// WithPeer further out.
+// WithPeer returns a copy of ctx whose requests go to p. It takes precedence over [Transport.PeerFor]. If p is nil,
+// it undoes an earlier WithPeer.
 func WithPeer(ctx context.Context, p *Peer) context.Context {
 	v := valuesOf(ctx)
 	v.peer = p

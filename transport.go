@@ -132,7 +132,7 @@ type Transport struct {
 	// means 15 seconds.
 	//
 	// By default, gRPC servers tolerate only so many PING frames. The Transport sends an empty SETTINGS frame, which
-	// a server must acknowledge as well (RFC 9113, section 6.5), in place of a PING that would exceed that number.
+	// a server must acknowledge as well (RFC 9113, section 6.5.3), in place of a PING that would exceed that number.
 	HTTP2 *http.HTTP2Config
 
 	// Protocols is the set of HTTP versions that the Transport speaks. Nil means HTTP/1, and also HTTP/2 with TLS
