@@ -10,136 +10,141 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// Observer watches what a Transport does. Its hooks stand in the order of the walk of a request:
+// Observer holds functions, called hooks, that a Transport calls to report what it does. The hooks are listed in the
+// order in which a request meets them:
 //
 //	Started                   RoundTrip begins with a request
-//	  Resolved                a host was looked up, if no answer was known
-//	  Dialed                  a connection was opened, or not
-//	  Acquired                an attempt has a connection, or none
+//	  Resolved                a host was looked up, because no answer was known
+//	  Dialed                  a dial has ended, in success or failure
+//	  Acquired                an attempt has got a connection, or has failed to get one
 //	  Done                    the attempt is over: its response has been read or given up
 //	  Retried                 the request is sent again: back to Acquired
 //	Ended                     the request is over
 //	Closed                    the pool has closed a connection
-//	Quarantined               connections of a peer serve one request each, or no longer
+//	Quarantined               a peer's connections now serve one request each, or no longer do
 //
-// Started, Acquired, Retried and Ended come one after the other for one request, and Done before Ended. Dialed
-// comes before the first Acquired and before the Closed of its connection. Nothing else is ordered: a dial goes on
-// without the request that asked for it, and the Closed of a connection that an attempt has spoiled comes before
-// that attempt's Done.
+// For one request, Started, Acquired, Retried and Ended are called one after the other, and Done is called before
+// Ended. For one connection, Dialed is called before the first Acquired and before Closed. No other order is
+// guaranteed: a dial goes on without the request that asked for it. If an attempt has made its connection unusable, the
+// connection's Closed is called before the attempt's Done.
 //
-// Any hook may be nil, which costs nothing, and a nil Observer costs nothing at all. A hook is called on the
-// goroutine that does the thing, which waits for it: it must not block, and it must be safe for concurrent use. It
-// is called without a lock and may use the Transport, but must neither wait for one of its requests nor call
-// Shutdown. It must not panic.
+// Any hook may be nil, and a nil hook costs nothing. A nil Observer costs nothing at all. The Transport calls a hook on
+// the goroutine that does the work, and that goroutine waits for the hook. A hook must therefore not block, and it must
+// be safe for concurrent use. The Transport holds no lock during the call. A hook may use the Transport, but it must not
+// wait for one of the Transport's requests and must not call Shutdown. A hook must not panic.
 //
-// ctx is that of the request. In Resolved and Dialed it carries only the values of the one that asked first, and
-// none in the Resolved of an answer that is refreshed. A hook may add to what it finds there, as to a span, but
-// must not keep it beyond the call.
+// The argument ctx is the context of the request. In Resolved and Dialed, ctx carries only the values of the request
+// that asked first. When an answer is refreshed, ctx in Resolved carries no values. A hook may use the values in ctx, for
+// example to add to a span, but must not keep them after it returns.
 //
-// The events are values and may be kept. They show no secret: an [Identity] hides its own, and a Host comes
-// without user and password; the errors are those that RoundTrip returns.
+// Events are values, and a hook may keep them. They show no secret: an [Identity] hides its secrets, and a Host holds no
+// user name and no password. The errors are those that RoundTrip returns.
 //
-// [Observers] makes one Observer of several. The same Observer may serve several Transports.
+// [Observers] combines several Observers into one. Several Transports may use the same Observer.
 type Observer struct {
-	// Started is called for each request that RoundTrip takes on. Requests that are refused before, for being
-	// malformed, are not heard of; for all others Ended follows.
+	// Started is called for each request that RoundTrip accepts. It is not called for a malformed request that
+	// RoundTrip refuses before that. Ended is called later for each request for which Started was called.
 	Started func(ctx context.Context, s Started)
 
-	// Resolved is called when a resolver has answered: not for answers that were still known. Only the names
-	// that the Transport resolves itself are reported, not those left to a proxy or a dial function.
+	// Resolved is called when a resolver has answered. It is not called when the Transport uses an answer that it
+	// still knows. Resolved reports only names that the Transport resolves itself. It does not report names that a
+	// proxy or a dial function resolves.
 	Resolved func(ctx context.Context, r Resolved)
 
-	// Dialed is called when a dial has ended, in success or not, or could not begin for want of an address.
+	// Dialed is called when a dial has ended, in success or failure. It is also called when a dial could not begin
+	// because there was no address.
 	Dialed func(ctx context.Context, d Dialed)
 
-	// Acquired is called for each attempt of a request that has got a connection, or has not; also for each
-	// address that is given up for the next.
+	// Acquired is called for each attempt of a request, when the attempt has got a connection or has failed to get
+	// one. It is also called for each address that the Transport gives up to try the next one.
 	Acquired func(ctx context.Context, a Acquired)
 
-	// Done is called when an attempt that had a connection has ended: its response has been read or given up,
-	// or there is none.
+	// Done is called when an attempt that had a connection has ended: its response has been read or given up, or
+	// there is no response.
 	Done func(ctx context.Context, d Done)
 
 	// Retried is called when a request is about to be sent again.
 	Retried func(ctx context.Context, r Retried)
 
-	// Ended is called when a request has ended: it has failed, or its response's body has been read or closed.
+	// Ended is called when a request has ended: the request has failed, or the body of its response has been read or
+	// closed.
 	Ended func(ctx context.Context, e Ended)
 
-	// Closed is called when the pool has closed a connection. One that an upgrade has taken over is not the
-	// pool's to close: a Done with Close "upgrade" is the last that is heard of it.
+	// Closed is called when the pool has closed a connection. The pool does not close a connection that an upgrade
+	// has taken over. For such a connection, the last call is Done with the Close "upgrade".
 	Closed func(c Closed)
 
-	// Quarantined is called when a peer is put into quarantine, and when it is let out of it.
+	// Quarantined is called when a peer is put into quarantine, and when its quarantine ends.
 	Quarantined func(q Quarantined)
 }
 
-// MissReason says why a request did not find an idle connection; "" is a hit. [MissReasons] lists them.
+// MissReason says why a request did not find an idle connection. The value "" means that it found one. [MissReasons]
+// lists the others.
 type MissReason = pool.Miss
 
-// CloseReason says why a connection was closed. Its values are few and fit for a metric's label: [CloseReasons]
-// lists them.
+// CloseReason says why a connection was closed. There are few values, so a metric can use them as labels.
+// [CloseReasons] lists them.
 type CloseReason = pool.Reason
 
 // Started describes a request.
 type Started struct {
-	Host   string // of its URL, with the port that stands there
+	Host   string // host of the URL, with the port if the URL has one
 	Scheme string // "http" or "https"
 	Method string // never ""
 }
 
-// Resolved describes a look-up.
+// Resolved describes a look-up of a host.
 type Resolved struct {
 	Host     string // in ASCII, without a port
 	Start    time.Time
 	Duration time.Duration
-	Addrs    []netip.Addr // of every family, as the resolver gave them; must not be changed
+	Addrs    []netip.Addr // of all families, in the resolver's order; must not be changed
 	Err      error
 }
 
-// Dialed describes a dial. Its hops follow one another in the order of the fields; those that there were none of
-// take no time.
+// Dialed describes a dial. The steps of a dial are called hops. They take place in the order of the fields Resolve,
+// Connect, Proxy and TLS. The duration of a hop that the dial did not need is zero.
 type Dialed struct {
 	Identity Identity // as far as it was known
-	Host     string   // see Started: of the request that asked for the dial
-	Conn     uint64   // the connection's number, unique in the process; 0: none, it failed
-	Protocol string   // "HTTP/1.1", "HTTP/2", or what TLSNextProto has a function for; "" if it failed
+	Host     string   // host of the request that asked for the dial: see Started
+	Conn     uint64   // number of the connection, unique in the process; 0 if the dial failed
+	Protocol string   // "HTTP/1.1", "HTTP/2", or a protocol in TLSNextProto; "" if the dial failed
 	Start    time.Time
-	Resolve  time.Duration // the look-up that the request has waited for
-	Connect  time.Duration // TCP or Unix socket, to the proxy if there is one; a race of addresses included
-	Proxy    time.Duration // CONNECT or SOCKS, TLS to the proxy included
+	Resolve  time.Duration // time that the request waited for the look-up
+	Connect  time.Duration // time to connect the socket, to the proxy if there is one; includes the race of several addresses
+	Proxy    time.Duration // time for CONNECT or SOCKS, including TLS to the proxy
 	TLS      time.Duration
 	Total    time.Duration
-	Version  uint16 // of TLS, see [crypto/tls.VersionName]; 0 without
+	Version  uint16 // TLS version, see [crypto/tls.VersionName]; 0 without TLS
 	Resumed  bool   // the TLS session was resumed
-	Hop      string // that failed: "resolve", "connect", "proxy", "tls" or "http2"; "" if none did
-	Err      error  // nil, or why the dial failed; if several addresses were tried, what each of them said
+	Hop      string // hop that failed: "resolve", "connect", "proxy", "tls" or "http2"; "" if none failed
+	Err      error  // why the dial failed, with the error of each address if several were tried; nil if it succeeded
 
-	// ErrorType names the failure in the words of OpenTelemetry's error.type: "name_resolution_error",
-	// "connection_error", "proxy_tunnel_error" or "secure_connection_error", by the hop; "timeout" for any of them;
-	// "_OTHER"; or "" for a dial that did not fail.
+	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. A failed hop gives
+	// "name_resolution_error", "connection_error", "proxy_tunnel_error" or "secure_connection_error". A time-out in
+	// any hop gives "timeout". Other errors give "_OTHER". If the dial did not fail, ErrorType is "".
 	ErrorType string
 }
 
-// Acquired describes how an attempt came to its connection.
+// Acquired describes how an attempt got its connection, or why it failed to get one.
 type Acquired struct {
 	Identity Identity // as far as it was known
 	Host     string   // see Started
-	Attempt  int      // 1 for the first
-	Conn     uint64   // the connection's number, see Dialed; 0: none
-	ConnHost string   // the Host of its Dialed: mostly this one's
+	Attempt  int      // number of the attempt, from 1
+	Conn     uint64   // number of the connection: see Dialed; 0 if there is none
+	ConnHost string   // Host in the Dialed of the connection: usually the same as Host
 	Protocol string   // see Dialed
-	Requests int      // on the connection now, this one included; more than 1 with HTTP/2 alone
+	Requests int      // requests on the connection now, including this one; more than 1 only with HTTP/2
 	Miss     MissReason
 	Reused   bool          // the connection has served a request before, or was idle in the pool
-	Uses     int           // how many requests it has served before
-	Idle     time.Duration // how long it has idled since; 0 for a miss
-	Age      time.Duration // since it was dialed
-	Waited   time.Duration // how long the request waited: look-up, dial, or for another's connection; 0 for a hit
-	Hop      string        // see Dialed: of the dial that failed
-	Err      error         // why there is no connection
+	Uses     int           // number of requests that the connection served before
+	Idle     time.Duration // how long the connection has been idle since then; 0 for a miss
+	Age      time.Duration // time since the connection was dialed
+	Waited   time.Duration // how long the request waited for a look-up, a dial, or another request's connection; 0 for a hit
+	Hop      string        // hop of the dial that failed: see Dialed
+	Err      error         // why there is no connection; nil if there is one
 
-	// ErrorType is as in Dialed. It is "" too for a request that its caller has canceled.
+	// ErrorType classifies Err as in Dialed. It is also "" if the caller canceled the request.
 	ErrorType string
 }
 
@@ -151,61 +156,62 @@ type Done struct {
 	Conn     uint64      // see Dialed
 	ConnHost string      // see Acquired
 	Protocol string      // see Dialed
-	Requests int         // that are left on the connection
+	Requests int         // requests that are left on the connection
 	Reused   bool        // see Acquired
 	Wrote    bool        // a byte of the request was written, or may have been
 	Started  bool        // a byte of the response arrived
-	Status   int         // 0: there was no response
-	Close    CloseReason // "": the connection went back to the pool, or to the next request
+	Status   int         // status code of the response; 0 if there was none
+	Close    CloseReason // why the connection was closed; "" if it went back to the pool, or to the next request
 	Duration time.Duration
 }
 
-// Retried describes a request that is sent once more.
+// Retried describes a request that is sent again.
 type Retried struct {
 	Identity Identity
 	Host     string // see Started
-	Conn     uint64 // of the attempt that failed
-	Attempt  int    // the one that failed
+	Conn     uint64 // connection of the attempt that failed
+	Attempt  int    // number of the attempt that failed
 	Reused   bool   // see Acquired
 	Wrote    bool   // see Done
 	Reason   string // one of RetryReasons; see also Stats.Retries
-	Err      error  // what the attempt failed with; nil for a status
+	Err      error  // error of the attempt; nil if a status is the reason
 
 	ErrorType string // see Ended
 }
 
 // Ended describes the end of a request.
 type Ended struct {
-	Host     string // these three as in Started
+	Host     string // for Host, Scheme and Method see Started
 	Scheme   string
 	Method   string
-	Attempts int
-	Status   int    // 0: there was no response
-	Hop      string // see Dialed: of the dial that failed, and so the request
-	Err      error  // what RoundTrip returned; nil if it returned a response, whatever became of its body
+	Attempts int    // number of attempts
+	Status   int    // status code of the response; 0 if there was none
+	Hop      string // hop of the dial that failed and made the request fail: see Dialed
+	Err      error  // error that RoundTrip returned; nil if it returned a response, even if reading the body failed later
 	Duration time.Duration
-	Head     time.Duration // until RoundTrip returned a response; 0: it did not
-	Close    CloseReason   // of the last connection, see Done; it says what became of the body
+	Head     time.Duration // time until RoundTrip returned a response; 0 if it returned none
+	Close    CloseReason   // for the last connection: see Done; shows how the body ended
 
-	// ErrorType names Err in the words of OpenTelemetry's error.type: those of Dialed; "timeout"; "invalid_response" for a
-	// malformed one; "response_ended" if the server ended the connection; "connection_error"; "_OTHER". It is "" for no
-	// error, and for a request that its caller has canceled.
+	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. An error of a dial has the
+	// values that Dialed describes. "timeout" means a time-out, "invalid_response" a malformed response,
+	// "response_ended" that the server ended the connection, "connection_error" another error of the connection, and
+	// "_OTHER" any other error. If there was no error, or if the caller canceled the request, ErrorType is "".
 	ErrorType string
 }
 
-// RequestOutcome says in a word how a request ended. Its values are few and fit for a metric's label: [RequestOutcomes] lists
-// them.
+// RequestOutcome says how a request ended. There are few values, so a metric can use them as labels.
+// [RequestOutcomes] lists them.
 type RequestOutcome string
 
-// The outcomes of requests.
+// These are the outcomes of requests.
 const (
-	OutcomeResponse  RequestOutcome = "response"  // there is one, and its body was read to its end or closed by the caller
-	OutcomeTruncated RequestOutcome = "truncated" // there is one, and its body ended early or was malformed, or time ran out
-	OutcomeCanceled  RequestOutcome = "canceled"  // by the caller, before there was a response or under way
-	OutcomeError     RequestOutcome = "error"     // RoundTrip returned one, which ErrorType names
+	OutcomeResponse  RequestOutcome = "response"  // there is a response, and its body was read to its end or closed by the caller
+	OutcomeTruncated RequestOutcome = "truncated" // there is a response, but its body ended early, was malformed, or timed out
+	OutcomeCanceled  RequestOutcome = "canceled"  // the caller canceled the request, before there was a response or while its body was read
+	OutcomeError     RequestOutcome = "error"     // RoundTrip returned an error, which ErrorType classifies
 )
 
-// Outcome says how the request ended.
+// Outcome returns how the request ended.
 func (e Ended) Outcome() RequestOutcome {
 	switch {
 	case e.Err != nil && e.ErrorType == "":
@@ -223,21 +229,21 @@ func (e Ended) Outcome() RequestOutcome {
 	return OutcomeResponse
 }
 
-// Closed describes the end of a connection.
+// Closed describes a connection that the pool has closed.
 type Closed struct {
 	Identity Identity
 	Host     string // see Dialed
 	Conn     uint64 // see Dialed
 	Protocol string // see Dialed
 	Reason   CloseReason
-	Age      time.Duration // since it was dialed
-	Uses     int           // requests that it was given
-	InUse    bool          // a request was on it
+	Age      time.Duration // time since the connection was dialed
+	Uses     int           // number of requests that the connection was given
+	InUse    bool          // a request was on the connection
 }
 
-// Quarantined describes the begin or the end of a quarantine.
+// Quarantined describes the beginning or the end of a quarantine.
 type Quarantined struct {
 	Identity Identity
 	Quarantine
-	Ended bool // else it begins
+	Ended bool // true if the quarantine ends, false if it begins
 }

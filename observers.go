@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// Observers returns an Observer that tells all of observers, in their order, what it is told. Nil ones are left
-// out: for none that is not nil it returns nil, and for a single one that one itself. What it returns has only
-// the hooks that one of them has. It copies the hooks: later changes to observers have no effect.
+// Observers returns an Observer that calls the hooks of all observers, in their order. It leaves out observers that
+// are nil. If no observer is left, it returns nil; if one is left, it returns that one. The returned Observer has a
+// hook only if at least one of the observers has it. Observers copies the hooks, so later changes to the observers
+// have no effect.
 func Observers(observers ...*Observer) *Observer {
 	observers = slices.DeleteFunc(slices.Clone(observers), func(o *Observer) bool { return o == nil })
 	switch len(observers) {

@@ -6,57 +6,58 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// Stats is a snapshot of a Transport's pool and of what it has done since it was made. The maps belong to
-// the caller.
+// Stats is a snapshot of a Transport's pool and of what the Transport has done since it was made. The caller owns the
+// maps.
 //
-// Opened == Idle + Active + Hijacked + the sum of Closes, at every moment.
+// At every moment, Opened equals the sum of Idle, Active, Hijacked and all values of Closes.
 type Stats struct {
-	Idle    int // connections that wait for a request
-	Active  int // connections that serve one
+	Idle    int // idle connections
+	Active  int // connections that serve a request
 	Dialing int // dials under way
 	Waiting int // requests that wait for a connection
 
-	Opened       uint64 // connections
-	Hijacked     uint64 // connections that an upgrade handed over to its caller
-	Hits         uint64 // attempts that found an idle connection
-	Misses       map[MissReason]uint64
-	Dials        uint64
-	DialFailures uint64
-	Closes       map[CloseReason]uint64
+	Opened       uint64                 // connections that were opened
+	Hijacked     uint64                 // connections that an upgrade handed over to its caller
+	Hits         uint64                 // attempts that found an idle connection
+	Misses       map[MissReason]uint64  // attempts that found none, by reason
+	Dials        uint64                 // dials that were begun
+	DialFailures uint64                 // dials that failed
+	Closes       map[CloseReason]uint64 // connections that were closed, by reason
 	Retries      Retries
 
-	// UnexpectedData counts connections closed because the peer sent bytes that answer no request: a
-	// broken or a hostile peer.
+	// UnexpectedData counts the connections that were closed because the peer sent bytes that do not answer any
+	// request. Such a peer is broken or hostile.
 	UnexpectedData uint64
 
-	// Quarantined holds the peers in quarantine, whether or not they have a connection.
+	// Quarantined holds the peers that are in quarantine, including those without a connection.
 	Quarantined map[Identity]Quarantine
 
-	// Peers holds the share of every identity that has a connection, a dial or a waiting request.
+	// Peers holds the statistics of every identity that has a connection, a dial or a waiting request.
 	Peers map[Identity]PeerStats
 }
 
-// PeerStats is the share that one identity has in [Stats], since it was last unknown.
+// PeerStats holds the part of [Stats] that concerns one identity. The counters start when the pool begins to know the
+// identity. The pool forgets an identity when it has no connection, no dial and no waiting request.
 type PeerStats struct {
 	Idle, Active, Dialing, Waiting int
 	Hits, Misses                   uint64
 	Dials, DialFailures            uint64
 }
 
-// Retries counts requests that were sent again.
+// Retries counts the requests that were sent again, by reason.
 type Retries struct {
-	Stale       uint64 // a reused connection was gone
-	Unsent      uint64 // nothing had been written
-	Misdirected uint64 // 421
-	Refused     uint64 // an HTTP/2 server said that it did not process it
+	Stale       uint64 // a reused connection turned out to be dead
+	Unsent      uint64 // nothing of the request had been written
+	Misdirected uint64 // the server answered 421 Misdirected Request
+	Refused     uint64 // an HTTP/2 server said that it did not process the request
 	Lost        uint64 // an HTTP/2 connection did not answer a ping
-	HTTP1       uint64 // an HTTP/2 server wanted HTTP/1.1
-	Saved       uint64 // retried requests that got their response in the end
-	Failed      uint64 // retried requests that did not
+	HTTP1       uint64 // an HTTP/2 server asked for HTTP/1.1
+	Saved       uint64 // requests that were sent again and got a response in the end
+	Failed      uint64 // requests that were sent again and got no response
 }
 
-// ByReason returns the requests that were sent again by the reasons of [RetryReasons], each of which is there. The map
-// belongs to the caller.
+// ByReason returns the number of requests that were sent again for each reason. The map has an entry for every reason
+// in [RetryReasons]. The caller owns the map.
 func (r Retries) ByReason() map[string]uint64 {
 	return map[string]uint64{
 		string(retryStale): r.Stale, string(retryUnsent): r.Unsent, string(retryMisdirected): r.Misdirected,
@@ -86,7 +87,7 @@ func (c *counters) retried(v verdict) {
 	}
 }
 
-// Stats returns a snapshot. The gauges and the pool's counters are taken at one moment.
+// Stats returns a snapshot of the pool. The gauges and the pool's counters in it are from the same moment.
 func (t *Transport) Stats() Stats {
 	s := t.runtime().pool.Stats()
 	c := &t.runtime().counters
