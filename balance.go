@@ -2,21 +2,22 @@ package peerpool
 
 import "github.com/peerpool/peerpool/pool"
 
-// Balance says how the requests to a host with several addresses are spread over them. It has no effect where a dial
-// function or a proxy resolves the host.
+// Balance says how a Transport spreads the requests to a host with several addresses over these addresses. It has no
+// effect if a dial function or a proxy resolves the host.
 type Balance uint8
 
 const (
-	// BalanceNone does as net/http does: a request takes the idle connection that was released last, to whatever address,
-	// and a dial follows the order of the resolver. An address that is new gets requests as connections are replaced:
-	// within one MaxConnLifetime.
+	// BalanceNone does not spread the requests, as in net/http. A request takes the idle connection that was released
+	// last, no matter to which address, and a dial tries the addresses in the resolver's order. A new address gets
+	// requests as connections are replaced, which takes at most one MaxConnLifetime.
 	BalanceNone Balance = iota
 
-	// BalanceRoundRobin gives each address as many requests as any other. An address that is new gets its share as soon
-	// as it is listed.
+	// BalanceRoundRobin sends the same number of requests to each address. A new address gets its share as soon as
+	// the resolver lists it.
 	BalanceRoundRobin
 
-	// BalanceLeastRequests takes the address with the fewest requests under way. It suits servers that differ in speed.
+	// BalanceLeastRequests sends a request to the address that has the fewest requests under way. It suits servers
+	// that differ in speed.
 	BalanceLeastRequests
 )
 

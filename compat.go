@@ -9,14 +9,15 @@ import (
 	"reflect"
 )
 
-// FromHTTP returns a Transport with the configuration of t: every field that both have. What they point to
-// is shared or copied as [Transport.Clone] does. Connections, and protocols registered with t, stay with t.
-// If t speaks HTTP/2 because nothing else has been said, ForceAttemptHTTP2 is set: so does the Transport. If t
-// does not, because it has a DialContext, Protocols says so.
+// FromHTTP returns a Transport with the configuration of t: all fields that both types have. It shares or copies what
+// these fields point to, as [Transport.Clone] does. Connections of t, and protocols registered with t, stay with t.
+// If t speaks HTTP/2 by default, FromHTTP sets ForceAttemptHTTP2, so that the Transport speaks it too. If t does not
+// speak HTTP/2 because it has a DialContext, FromHTTP sets Protocols accordingly.
 //
-// A DialContext, or Dial, that is the method of a [net.Dialer], as that of [http.DefaultTransport] is, becomes
-// [Transport.Dialer]: the sockets are the same, and identities hold addresses. Any other function stays what it is, and
-// means what [Transport.DialContext] says: names are for the function to resolve, and identities hold names.
+// If DialContext or Dial is the method of a [net.Dialer], as in [http.DefaultTransport], FromHTTP sets
+// [Transport.Dialer] to that net.Dialer instead. The Transport then opens the same sockets, and identities hold
+// addresses. FromHTTP keeps any other function, which then works as described at [Transport.DialContext]: the
+// function resolves names, and identities hold names.
 func FromHTTP(t *http.Transport) *Transport {
 	clone := t.Clone()
 	c := fromHTTP(clone)
@@ -105,8 +106,8 @@ func (t *Transport) http() *http.Transport {
 	}
 }
 
-// Clone returns a Transport with the same configuration and no connections. What net/http's Clone copies deeply
-// is copied deeply.
+// Clone returns a Transport with the same configuration as t and no connections. It copies deeply what net/http's
+// Clone copies deeply.
 func (t *Transport) Clone() *Transport {
 	t.announce.Do(t.announceHTTP2) // which may be under way for a first request
 	t.settings.Lock()
@@ -136,8 +137,9 @@ func (t *Transport) Clone() *Transport {
 	return c
 }
 
-// NewClientConn opens a connection of its own to an address, outside the pool and its limits, for whoever
-// brings a pool of their own. It is net/http's, with the configuration that both Transports have.
+// NewClientConn opens a new connection to an address for callers that have a pool of their own. The connection is
+// outside the Transport's pool and its limits. NewClientConn calls the method of net/http's Transport of the same
+// name, with the configuration that both types have.
 func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
 	theirs := t.Clone().http()
 	theirs.MaxConnsPerHost = 0 // it does not count there either, and is said to have been counted when it closes: a panic

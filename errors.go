@@ -11,7 +11,7 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// ErrClosed is what RoundTrip returns after [Transport.Shutdown] has been called.
+// ErrClosed is returned by RoundTrip after [Transport.Shutdown] has been called.
 var ErrClosed = errors.New("peerpool: transport is shut down")
 
 // dialError is a dial that failed, with what is known of it, on its way from the dial through the pool to the attempt. It
@@ -128,10 +128,10 @@ func (o *outcome) errorType() string {
 	return errorConnection
 }
 
-// DialError was what RoundTrip returned when no connection could be opened.
+// DialError was the error that RoundTrip returned if it could not open a connection.
 //
-// Deprecated: RoundTrip returns the cause itself, as net/http's Transport does, and nothing returns a DialError any more. A
-// [Report] tells the hop and the identity.
+// Deprecated: RoundTrip returns the cause itself, as net/http's Transport does. No function returns a DialError any
+// more. A [Report] shows the hop and the identity.
 type DialError struct {
 	Identity Identity
 	Op       string
@@ -141,10 +141,10 @@ type DialError struct {
 func (e *DialError) Error() string { return e.Err.Error() }
 func (e *DialError) Unwrap() error { return e.Err }
 
-// ExchangeError was what RoundTrip returned when there was a connection, but no response.
+// ExchangeError was the error that RoundTrip returned if it had a connection but got no response.
 //
-// Deprecated: RoundTrip returns the cause itself, as net/http's Transport does, and nothing returns an ExchangeError any more.
-// A [Report] tells how far the exchange got.
+// Deprecated: RoundTrip returns the cause itself, as net/http's Transport does. No function returns an ExchangeError
+// any more. A [Report] shows how far the exchange got.
 type ExchangeError struct {
 	Identity Identity
 	Reused   bool

@@ -18,22 +18,26 @@ import (
 	known "github.com/peerpool/peerpool/internal/known/http2"
 )
 
-// HTTPTransport returns a front of t for programs that insist on an [http.Transport]: one whose requests for http and
-// https URLs are t's, over HTTP/2 as well, and whose CloseIdleConnections is t's. Each call returns another front.
+// HTTPTransport returns an [http.Transport], called a front, for programs that accept nothing else. The front passes
+// requests for http and https URLs on to t, which may serve them over HTTP/2 as well. Its CloseIdleConnections calls
+// that of t. Each call of HTTPTransport returns a new front.
 //
-// A front begins with the settings of t. What a program changes of them before the first request counts: with that request
-// it is set on t, for all of its users. If t has served a request before, that is so for MaxIdleConns and
-// MaxIdleConnsPerHost; with another field the requests through that front fail, and the error names it. Give a program with
-// such settings, and any that may turn verification off, the front of a Transport of its own, t.Clone().HTTPTransport().
-// Changes after the first request have no effect.
+// A front starts with the settings of t. A program may change the settings of the front before the front's first
+// request. With that request, the changes are made on t, for all users of t. If t has already served a request, this
+// is possible only for MaxIdleConns and MaxIdleConnsPerHost. If another field has been changed by then, all requests
+// through that front fail, with an error that names the field. If a program changes such settings, or may turn
+// verification off, give it the front of a Transport of its own: t.Clone().HTTPTransport(). Changes after the front's
+// first request have no effect.
 //
-// Two kinds of requests would go past t, as net/http does not hand them over: those through a Clone of the front, and
-// upgrades to WebSocket for https URLs. They fail, with an error that says so. [FromHTTP] of a Clone makes a Transport with
-// its settings. For that, a front shows other Protocols, TLSNextProto, Proxy and dial functions than t has; a Clone in which all
-// of these have been replaced is net/http's own.
+// net/http does not hand two kinds of requests over to t: requests through a Clone of the front, and upgrades to
+// WebSocket for https URLs. These requests would bypass t, so they fail, with an error that says so. To make a
+// Transport with the settings of a Clone, call [FromHTTP] with the Clone. To make these requests fail, a front has
+// values of its own in Protocols, TLSNextProto, Proxy and the dial functions, which differ from those of t. If a
+// program replaces all of these in a Clone, the Clone is an ordinary http.Transport of net/http.
 //
-// RegisterProtocol of a front panics for http and https, which are taken, and golang.org/x/net/http2.ConfigureTransport
-// returns an error for it or has no effect. With GODEBUG=http2client=0, net/http does not pass CloseIdleConnections on.
+// RegisterProtocol of a front panics for http and https, because these are already registered. If
+// golang.org/x/net/http2.ConfigureTransport is called with a front, it returns an error or has no effect. With
+// GODEBUG=http2client=0, net/http does not pass CloseIdleConnections on to t.
 func (t *Transport) HTTPTransport() *http.Transport {
 	t.settings.Lock()
 	f := &front{t: t, theirs: t.http(), given: t.http()}

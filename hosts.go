@@ -9,26 +9,27 @@ import (
 
 // HostStats describes a host with several addresses at one moment.
 type HostStats struct {
-	Identity  Identity // what its addresses have in common; its Address is the host's name
-	Waiting   int      // requests that wait for a connection to any of the addresses
-	Dialing   int      // dials under way to any of them
+	Identity  Identity // what the identities of the addresses have in common; its Address is the name of the host
+	Waiting   int      // requests that wait for a connection to one of the addresses
+	Dialing   int      // dials under way to one of the addresses
 	Addresses []AddressStats
 }
 
-// AddressStats describes an address of a host. Its connections are in [Stats.Peers], by its Identity.
+// AddressStats describes one address of a host. [Stats.Peers] describes its connections, under its Identity.
 type AddressStats struct {
 	Identity Identity
 	Addr     netip.AddrPort
-	Failures int       // connects in a row that have failed
-	LeftOut  bool      // it is dialed after all others, as it has failed
-	Since    time.Time // when it was left out; the zero Time if it is not
-	Until    time.Time // when it is tried again
-	Reason   error     // the failure that it was left out for
+	Failures int       // number of connects that have failed in a row
+	LeftOut  bool      // the address has failed and is dialed only after all others
+	Since    time.Time // when the address was left out; the zero Time if it is not left out
+	Until    time.Time // when the address is tried again
+	Reason   error     // the failure because of which the address was left out
 }
 
-// Hosts describes the hosts that have, or have had, several addresses and that the Transport has connections to. The
-// addresses are those that the resolver listed last, in its order. A host is there once for each kind of peer that it is
-// dialed as. Hosts is safe for concurrent use; the slice belongs to the caller.
+// Hosts returns a description of each host that has, or has had, several addresses and to which the Transport has
+// connections. The addresses are those that the resolver listed last, in the resolver's order. If a host is dialed as
+// several kinds of peer, Hosts describes it once for each kind. Hosts is safe for concurrent use. The caller owns the
+// returned slice.
 func (t *Transport) Hosts() []HostStats {
 	var all []HostStats
 	for _, h := range t.runtime().routes.hosts() {

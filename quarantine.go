@@ -37,15 +37,16 @@ const (
 	beforeRequest  = "before_request"
 )
 
-// Quarantine is what is known of a peer whose connections serve one request each: it has sent bytes that answer no
-// request. It ends when nothing of that kind has come for 10 minutes and at least 10 connections in a row have been silent
-// for a second behind their response. A peer that is not asked for anything is forgotten after 24 hours.
+// Quarantine describes a peer whose HTTP/1.1 connections serve only one request each, because the peer has sent bytes
+// that do not answer any request. The quarantine ends when the peer has sent no such bytes for 10 minutes and at
+// least 10 of its connections in a row have been silent for one second after their response. A peer to which no
+// requests are made is forgotten after 24 hours.
 type Quarantine struct {
-	Since  time.Time // when it began
+	Since  time.Time // when the quarantine began
 	Last   time.Time // when the peer last sent such bytes
-	Why    string    // where they were seen then: "behind_response", "while_idle" or "before_request"
-	Events uint64    // how often it did
-	Silent int       // connections that have been silent since
+	Why    string    // where the bytes were seen that time: "behind_response", "while_idle" or "before_request"
+	Events uint64    // how many times the peer has sent such bytes
+	Silent int       // connections that have been silent in a row since Last
 }
 
 // quarantine holds the peers of a Transport that are in it.

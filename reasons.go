@@ -8,15 +8,15 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// MissReasons returns every [MissReason] that a Transport gives, in the caller's slice.
+// MissReasons returns every [MissReason] that a Transport gives. The caller owns the slice.
 func MissReasons() []MissReason { return slices.Clone(missReasons) }
 
 var missReasons = []MissReason{
 	pool.MissCold, pool.MissBusy, pool.MissExpired, pool.MissStale, pool.MissFresh, pool.MissUnpooled,
 }
 
-// CloseReasons returns every [CloseReason] that a Transport gives, in the caller's slice. The Close of a [Done] may
-// also be "upgrade", which closes nothing.
+// CloseReasons returns every [CloseReason] that a Transport gives. The caller owns the slice. The Close of a [Done]
+// can also be "upgrade", in which case no connection was closed.
 func CloseReasons() []CloseReason { return slices.Clone(closeReasons) }
 
 // reasonDrain is the [CloseReason] of connections that [Transport.Drain] has closed.
@@ -47,19 +47,19 @@ var closeReasons = []CloseReason{
 	CloseReason(http2.ReasonStreamIDs),
 }
 
-// RequestOutcomes returns every [RequestOutcome], in the caller's slice.
+// RequestOutcomes returns every [RequestOutcome]. The caller owns the slice.
 func RequestOutcomes() []RequestOutcome {
 	return []RequestOutcome{OutcomeResponse, OutcomeTruncated, OutcomeCanceled, OutcomeError}
 }
 
-// ErrorTypes returns every ErrorType that events have, but "", in the caller's slice.
+// ErrorTypes returns every value that ErrorType has in events, except "". The caller owns the slice.
 func ErrorTypes() []string {
 	return []string{
 		errorTimeout, errorResolve, errorConnection, errorProxy, errorTLS, errorResponse, errorEnded, errorOther,
 	}
 }
 
-// RetryReasons returns every reason that a [Retried] gives, in the caller's slice.
+// RetryReasons returns every reason that a [Retried] gives. The caller owns the slice.
 func RetryReasons() []string { return slices.Clone(retryReasons) }
 
 var retryReasons = []string{string(retryStale), string(retryUnsent), string(retryMisdirected), string(retryRefused), string(retryLost), string(retryHTTP1)}

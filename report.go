@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Report tells what became of the requests that were made with one context: see [WithReport]. It may be asked at any time,
-// also while requests are under way, and is safe for concurrent use. It shows no secret: see [Identity].
+// Report describes what happened to the requests that were made with one context: see [WithReport]. It can be read at
+// any time, also while requests are under way, and is safe for concurrent use. It shows no secret: see [Identity].
 //
-// A Report grows with every attempt at a request. Make one for each request, or for the few that belong together.
+// A Report grows with every attempt at a request. Create one for each request, or for a few requests that belong
+// together.
 type Report struct {
 	// mu guards the attempts, and what each of them points to. Nothing else is done under it.
 	mu       sync.Mutex
@@ -20,8 +21,9 @@ type Report struct {
 	attempts []*Attempt
 }
 
-// WithReport returns a context, and the Report on all requests that are made with it or with a context derived from it. A
-// request is reported on once: in the Report that is innermost in its context. Requests without a Report cost nothing more.
+// WithReport returns a copy of ctx and a Report. The Report describes all requests that are made with the returned
+// context or with a context derived from it. If the context of a request has several Reports, only the innermost one
+// describes the request. A request without a Report costs nothing more.
 func WithReport(ctx context.Context) (context.Context, *Report) {
 	r := &Report{}
 	v := valuesOf(ctx)
@@ -29,8 +31,8 @@ func WithReport(ctx context.Context) (context.Context, *Report) {
 	return context.WithValue(ctx, contextKey{}, v), r
 }
 
-// Attempts returns what is known now of every attempt, in the order in which they began. A request that is sent again, or
-// that follows a redirect, makes further ones.
+// Attempts returns what is known at this moment about every attempt, in the order in which the attempts began. A
+// request that is sent again, or that follows a redirect, makes further attempts.
 func (r *Report) Attempts() []Attempt {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,15 +44,15 @@ func (r *Report) Attempts() []Attempt {
 	return all
 }
 
-// Wrote reports whether a byte of any of the requests was written, or may have been. If it was not, no server has seen
-// anything of them, and to make them again does no harm.
+// Wrote reports whether any byte of the requests was written, or may have been written. If it returns false, no
+// server has seen any part of them, and it is safe to make them again.
 func (r *Report) Wrote() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.ContainsFunc(r.attempts, func(a *Attempt) bool { return a.Wrote })
 }
 
-// String describes every attempt on a line of its own.
+// String returns a description with one line for each attempt.
 func (r *Report) String() string {
 	var lines []string
 	for _, a := range r.Attempts() {
@@ -59,44 +61,47 @@ func (r *Report) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// Attempt is what a [Report] tells of one attempt at a request. Times that have not come yet are zero.
+// Attempt describes one attempt at a request, as part of a [Report]. A time that is not known yet is zero.
 type Attempt struct {
 	Request int // number of the request in the Report, from 1
-	Number  int // of the attempt at that request, from 1
+	Number  int // number of the attempt at that request, from 1
 
 	Method string // never ""
 	Scheme string // "http" or "https"
-	Host   string // of the URL, with the port that stands there
+	Host   string // host of the URL, with the port if the URL has one
 
-	Identity Identity // of the connection, as far as it was known
-	Protocol string   // of the connection: "HTTP/1.1", "HTTP/2", or what TLSNextProto has a function for; "": there was none
+	Identity Identity // identity of the connection, as far as it is known
+	Protocol string   // protocol of the connection: "HTTP/1.1", "HTTP/2", or a protocol in TLSNextProto; "" if there is no connection
 	Reused   bool     // the connection had served a request before, or had been idle in the pool
 	Wrote    bool     // a byte of the request was written, or may have been; known when Head is set
 	Started  bool     // a byte of the response arrived
-	Status   int      // of the response; 0: there is none
+	Status   int      // status code of the response; 0 if there is none
 
-	// Retry says why the request was sent again after this attempt; "" if it was not. RetryReasons lists the reasons.
+	// Retry is the reason why the request was sent again after this attempt, or "" if it was not. RetryReasons lists
+	// the reasons.
 	Retry string
-	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy", "tls" or "http2"; "" if none did.
+	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy", "tls" or "http2". It is "" if none
+	// failed.
 	Hop string
-	// Err is what the attempt failed with; nil if it brought a response, whatever became of its body.
+	// Err is the error of the attempt. It is nil if the attempt got a response, even if reading its body failed
+	// later.
 	Err error
-	// ErrorType names Err as [Ended] does.
+	// ErrorType classifies Err as in [Ended].
 	ErrorType string
 
 	Start time.Time
-	Wait  time.Duration // for a connection: look-up, dial, or for another request's connection
-	Head  time.Duration // from then to the head of the response, or to the failure
-	Body  time.Duration // from then to the end of the response's body
+	Wait  time.Duration // time spent waiting for a connection: look-up, dial, or wait for another request's connection
+	Head  time.Duration // time after Wait until the head of the response arrived, or until the attempt failed
+	Body  time.Duration // time after Head until the end of the response's body
 	Done  bool          // the attempt is over
 
-	// Dials are those that the attempt has begun and that have ended, with the time of each hop. The connection may come
-	// from elsewhere all the same: the attempt takes what is there first. Their Conn is 0 for a Transport without an
-	// Observer.
+	// Dials are the dials that this attempt began and that have ended, with the duration of each hop. The attempt may
+	// still have got its connection elsewhere, because it takes the first connection that is available. If the
+	// Transport has no Observer, the Conn of each of them is 0.
 	Dials []Dialed
 }
 
-// String describes the attempt on one line.
+// String returns a description of the attempt on one line.
 func (a Attempt) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s://%s request=%d attempt=%d identity=%v", a.Method, a.Scheme, a.Host, a.Request, a.Number, a.Identity)
