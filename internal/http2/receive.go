@@ -37,14 +37,12 @@ var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBu
 // read is the reading goroutine. It ends when the connection rests or has failed.
 func (c *Conn) read() {
 	c.mu.Lock()
-	alarm, writeErr := c.alarm, c.out.err
+	alarm := c.alarm
 	c.mu.Unlock()
 	if alarm != nil {
 		alarm.Clear()
 	}
-	if writeErr == nil {
-		c.nc.SetReadDeadline(time.Time{})
-	}
+	c.readOn()
 	c.in.begin(c)
 	for {
 		err := c.readBatch()
@@ -113,7 +111,19 @@ func (in *input) Read(p []byte) (int, error) {
 		if in.between && in.br.Buffered() == 0 {
 			return 0, errRest
 		}
-		c.nc.SetReadDeadline(time.Time{})
+		c.readOn()
+	}
+}
+
+// readOn has reading wait for as long as it takes, or for drainWait where the connection can no longer be written to: that
+// limit must outlive the others.
+func (c *Conn) readOn() {
+	c.nc.SetReadDeadline(time.Time{})
+	c.mu.Lock()
+	failed := c.out.err != nil
+	c.mu.Unlock()
+	if failed {
+		c.nc.SetReadDeadline(time.Now().Add(drainWait))
 	}
 }
 

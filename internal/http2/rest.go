@@ -66,7 +66,7 @@ func (c *Conn) rest() bool {
 	alarm := c.alarm
 	if alarm == nil || !c.quietLocked() {
 		c.mu.Unlock()
-		c.nc.SetReadDeadline(time.Time{})
+		c.readOn()
 		return false
 	}
 	c.reading = settling
@@ -87,7 +87,7 @@ func (c *Conn) rest() bool {
 	if ok {
 		alarm.Clear()
 	}
-	c.nc.SetReadDeadline(time.Time{})
+	c.readOn()
 	c.in.begin(c)
 	return false
 }

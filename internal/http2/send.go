@@ -38,6 +38,9 @@ const (
 
 var (
 	errNotRead = errors.New("peerpool: the server does not read what it is sent")
+
+	// errUnwritten stands for the error that writing to the connection has failed with.
+	errUnwritten = errors.New("peerpool: the connection cannot be written to")
 )
 
 // output is what is to be written. Conn.mu guards it.
@@ -165,7 +168,8 @@ func (c *Conn) writePendingLocked() {
 }
 
 // writeData writes one DATA frame of an upload: frame has its head too, which is filled in here. It waits for its turn
-// to write, and may block in that. Nothing is written of an exchange that is over.
+// to write, and may block in that. Nothing is written of an exchange that is over. errUnwritten says that the connection can
+// no longer be written to, which ends its exchanges a little later.
 func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,7 +180,7 @@ func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 	}
 	if err := x.over; err != nil || c.out.err != nil {
 		if err == nil {
-			err = c.out.err
+			err = errUnwritten
 		}
 		c.window += sendWindow(len(frame) - frameHead)
 		c.wakeUploadsLocked() // one of them may wait for just that
@@ -201,10 +205,13 @@ func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 		c.wroteLocked(err)
 	}
 	c.passOnLocked()
-	if x.over != nil {
+	switch {
+	case x.over != nil:
 		return x.over
+	case c.out.err != nil:
+		return errUnwritten
 	}
-	return c.out.err
+	return nil
 }
 
 // wroteLocked notes how writing has gone.

@@ -147,7 +147,13 @@ func (u *upload) sent(err error) {
 		return
 	}
 	x.c.mu.Lock()
-	x.abortLocked(err, xhttp2.ErrCodeCancel)
+	if err == errUnwritten {
+		// What the server has said before may still be on its way, and be a response or a refusal. The exchange ends
+		// with that, or with the reading.
+		err = x.c.out.err
+	} else {
+		x.abortLocked(err, xhttp2.ErrCodeCancel)
+	}
 	x.c.unlockAndFlush()
 	x.requestSent(err)
 }
@@ -252,7 +258,7 @@ func (x *Exchange) takeWindow(n int) (int, error) {
 		case x.unwanted:
 			return 0, errUnwanted
 		case c.out.err != nil:
-			return 0, c.out.err
+			return 0, errUnwritten
 		case n == 0:
 			return 0, nil
 		}
