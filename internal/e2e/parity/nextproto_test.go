@@ -2,6 +2,8 @@ package parity_test
 
 //lint:file-ignore SA1019 programs still use what is deprecated, so it is tested
 
+//lint:file-ignore SA1019 ConfigureTransport is deprecated, and programs call it
+
 import (
 	"bufio"
 	"crypto/tls"
