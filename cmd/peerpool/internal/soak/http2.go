@@ -43,20 +43,26 @@ func (s *http2Server) serve() {
 				s.mu.Unlock()
 			}()
 			tc := tls.Server(nc, s.tls)
-			c := &http2Conn{server: s, nc: tc, streams: make(map[uint32]*stream), window: 65535, random: rand.New(rand.NewPCG(rand.Uint64(), 2))}
+			c := &http2Conn{
+				server: s, raw: nc.(*net.TCPConn), nc: tc, streams: make(map[uint32]*stream), window: 65535,
+				random: rand.New(rand.NewPCG(rand.Uint64(), 2)),
+			}
 			c.run()
 			tc.Close()
 		})
 	}
 }
 
+// close ends the server, whose clients have ended. It is given a while to read what they have sent.
 func (s *http2Server) close() {
 	s.ln.Close()
-	s.mu.Lock()
-	for nc := range s.conns {
-		nc.Close()
-	}
-	s.mu.Unlock()
+	defer time.AfterFunc(time.Second, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for nc := range s.conns {
+			nc.Close()
+		}
+	}).Stop()
 	s.wg.Wait()
 }
 
@@ -67,15 +73,16 @@ const surelyUsed = 16
 // http2Conn is a connection of it. All of it belongs to one goroutine, which ends with the connection.
 type http2Conn struct {
 	server  *http2Server
-	nc      *tls.Conn
+	raw     *net.TCPConn
+	nc      *tls.Conn // over raw
 	fr      *http2.Framer
 	random  *rand.Rand
 	tenant  string
-	served  int  // requests
-	said    bool // that a stream is refused, which a reset of the connection could keep from the client
+	served  int // requests
 	streams map[uint32]*stream
 	last    uint32   // the highest stream that has been accepted
 	leaving bool     // GOAWAY has been sent: nothing above last is accepted
+	broken  bool     // the client gets nothing more
 	window  int      // bytes of DATA that may be sent
 	waiting []func() // answers that wait for it
 }
@@ -124,16 +131,26 @@ func (c *http2Conn) run() {
 		case *http2.RSTStreamFrame:
 			delete(c.streams, f.StreamID)
 		}
-		if c.leaving && len(c.streams) == 0 && len(c.waiting) == 0 {
+		if c.broken || c.leaving && len(c.streams) == 0 && len(c.waiting) == 0 {
 			c.linger()
 			return
 		}
 	}
 }
 
-// linger ends the connection as servers do that mean what they have said: the client reads it all, although it writes on.
+// breakOff ends the connection without a word, and without an answer to the requests under way.
+func (c *http2Conn) breakOff() {
+	c.lose()
+	c.broken = true
+	c.raw.CloseWrite()
+}
+
+// linger ends the connection, and reads on: the client gets all that it has been told although it writes on, and the ledger
+// knows of all that the client has sent. A request that arrives now may have been executed for all that its client knows.
 func (c *http2Conn) linger() {
-	c.nc.CloseWrite()
+	if !c.broken {
+		c.nc.CloseWrite()
+	}
 	c.nc.SetReadDeadline(time.Now().Add(time.Second))
 	for {
 		f, err := c.fr.ReadFrame()
@@ -161,8 +178,8 @@ func (c *http2Conn) open(f *http2.MetaHeadersFrame) {
 		c.fr.WriteRSTStream(id, http2.ErrCodeProtocol)
 		return
 	}
-	if c.leaving {
-		l.drop(r.token, true) // GOAWAY has said so
+	if c.leaving || c.broken {
+		l.drop(r.token, c.leaving) // GOAWAY has said so
 		return
 	}
 	s := &stream{request: r, head: f.PseudoValue("method") == "HEAD", what: "none"}
@@ -178,7 +195,6 @@ func (c *http2Conn) open(f *http2.MetaHeadersFrame) {
 	case "refuse the stream":
 		l.fault(s.what)
 		l.drop(r.token, true)
-		c.said = true
 		c.fr.WriteRSTStream(id, http2.ErrCodeRefusedStream)
 		return
 	case "GOAWAY below the stream":
@@ -235,9 +251,9 @@ func (c *http2Conn) data(f *http2.DataFrame) {
 func (c *http2Conn) complete(id uint32, s *stream) {
 	l := c.server.ledger
 	l.execute(s.token, bytes.Equal(s.body.Bytes(), content(s.token, saltRequest, s.upload)))
-	if s.what == "close without an answer" && len(c.streams) == 1 && len(c.waiting) == 0 && !c.said {
+	if s.what == "close without an answer" && len(c.streams) == 1 && len(c.waiting) == 0 {
 		l.fault(s.what)
-		c.nc.Close() // the next frame is not read, and the request lost
+		c.breakOff()
 		return
 	}
 	delete(c.streams, id)

@@ -29,6 +29,7 @@ type entry struct {
 	unanswered int // of these, how often without a byte of an answer
 	refused    int // of these, how often the server has said that it did nothing
 	begun      bool
+	failure    error // what it has failed with, although it seems that it must not; judged again when it is forgotten
 }
 
 // A Violation is a kind of thing that must not happen.
@@ -155,12 +156,16 @@ func (l *ledger) execute(t token, whole bool) {
 }
 
 // answering enters that a byte of an answer may be on its way, which the rules allow to be the end.
-func (l *ledger) answering(t token) { l.update(t, func(e *entry) { e.begun = true }) }
+func (l *ledger) answering(t token) {
+	l.update(t, func(e *entry) { e.begun = e.begun || !e.ended })
+}
 
 // drop enters that a server gives no answer to a request. refused: and has said that it did nothing.
 func (l *ledger) drop(t token, refused bool) {
 	l.update(t, func(e *entry) {
-		e.unanswered++
+		if !e.ended {
+			e.unanswered++
+		}
 		if refused {
 			e.refused++
 		}
@@ -202,7 +207,7 @@ func (l *ledger) end(t token, o outcome) {
 	case o.err == nil && !o.late:
 		l.report.Answered++
 	case o.err != nil && e.mustBeSaved():
-		l.violateLocked(Lost, "request %v (%+v): %v", t, *e, o.err)
+		e.failure = o.err // unless it arrives once more, see judgeLocked
 	default:
 		l.report.Failed++
 	}
@@ -224,21 +229,39 @@ func (e *entry) mustBeSaved() bool {
 	return e.arrivals > 0 && e.refused == e.arrivals
 }
 
+// judgeLocked says whether a request that has failed is lost. A server may read only now what the client sent before the
+// connection ended, and then the client could not know that it was not executed.
+func (l *ledger) judgeLocked(t token) {
+	e := l.entries[t]
+	switch {
+	case e.failure == nil:
+	case e.mustBeSaved():
+		l.violateLocked(Lost, "request %v (%+v): %v", t, *e, e.failure)
+	default:
+		l.report.Failed++
+	}
+	e.failure = nil
+}
+
 // forgetLocked remembers t as one that has ended, in place of one that has long ago.
 func (l *ledger) forgetLocked(t token) {
 	if len(l.ended) < remembered {
 		l.ended = append(l.ended, t)
 		return
 	}
+	l.judgeLocked(l.ended[l.at])
 	delete(l.entries, l.ended[l.at])
 	l.ended[l.at] = t
 	l.at = (l.at + 1) % remembered
 }
 
-// sum returns the report, to which nothing is added any more.
+// sum returns the report, to which nothing is added any more: callers and servers have ended.
 func (l *ledger) sum() *Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, t := range l.ended {
+		l.judgeLocked(t)
+	}
 	r := l.report
 	r.Faults, r.Counts, r.Examples = maps.Clone(r.Faults), maps.Clone(r.Counts), slices.Clone(r.Examples)
 	return &r

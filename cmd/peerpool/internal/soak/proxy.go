@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // proxy is one for CONNECT.
@@ -41,7 +42,7 @@ func (p *proxy) drop(c net.Conn) {
 	delete(p.conns, c)
 }
 
-// tunnel carries bytes both ways until either side ends.
+// tunnel carries bytes both ways until both sides have ended, or the server has and the client takes its time.
 func (p *proxy) tunnel(c net.Conn) {
 	p.keep(c)
 	defer p.drop(c)
@@ -61,13 +62,19 @@ func (p *proxy) tunnel(c net.Conn) {
 	up := make(chan struct{})
 	go func() { // ends when either side does
 		defer close(up)
-		io.Copy(target, in)
+		carry(target, in)
 		target.(*net.TCPConn).CloseWrite()
 	}()
-	io.Copy(c, target)
+	carry(c, target)
 	c.(*net.TCPConn).CloseWrite()
-	c.Close()
+	c.SetReadDeadline(time.Now().Add(time.Second)) // what the client has sent arrives
 	<-up
+}
+
+// carry copies in user space. [io.Copy] of one socket to another has the kernel splice them through pipes, which the net
+// package keeps until the garbage collector has run: they are open when a run has ended, and look like a leak.
+func carry(to io.Writer, from io.Reader) {
+	io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
 }
 
 func (p *proxy) close() {

@@ -46,6 +46,7 @@ type field struct {
 	http2      *http2Server
 	proxy      *proxy
 	transports []*peerpool.Transport
+	dials      *dials // of the Transports
 	lanes      []lane
 }
 
@@ -71,7 +72,9 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return nil, err
 	}
 	if left := before.waitForReturn(opts.Settle); left != "" {
-		f.ledger.violate(Leaked, "%s", left)
+		f.ledger.violate(Leaked, "%s; %d of the sockets were dialed", left, f.dials.open())
+	} else if n := f.dials.open(); n > 0 {
+		f.ledger.violate(Leaked, "%d sockets that were dialed", n)
 	}
 	return f.ledger.sum(), nil
 }
@@ -81,7 +84,7 @@ func newField() (*field, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &field{ledger: newLedger()}
+	f := &field{ledger: newLedger(), dials: new(dials)}
 	over1 := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"http/1.1"}}
 	over2 := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}
 	var urls []string
@@ -142,8 +145,11 @@ func newField() (*field, error) {
 	}
 	trust := func() *tls.Config { return &tls.Config{RootCAs: roots} }
 	f.transports = []*peerpool.Transport{
-		{TLSClientConfig: trust(), ForceAttemptHTTP2: true},
-		{TLSClientConfig: trust(), ForceAttemptHTTP2: true, MaxConnsPerHost: 2, MaxConnReuse: 20, MaxConnLifetime: 500 * time.Millisecond},
+		{TLSClientConfig: trust(), ForceAttemptHTTP2: true, Dialer: f.dials.dialer()},
+		{
+			TLSClientConfig: trust(), ForceAttemptHTTP2: true, Dialer: f.dials.dialer(),
+			MaxConnsPerHost: 2, MaxConnReuse: 20, MaxConnLifetime: 500 * time.Millisecond,
+		},
 	}
 	return f, nil
 }

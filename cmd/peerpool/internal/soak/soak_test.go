@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -99,14 +102,18 @@ var worse = map[Violation]func(http.RoundTripper) http.RoundTripper{
 	},
 	Leaked: func(rt http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
-			resp, err := rt.RoundTrip(req)
-			if err == nil && resp.ContentLength > 0 && resp.ProtoMajor == 1 && req.Method == http.MethodGet {
-				resp.Body = io.NopCloser(io.LimitReader(resp.Body, resp.ContentLength-1)) // whose Close does nothing
+			if c, err := net.Dial("tcp", req.URL.Host); err == nil && req.Method == http.MethodDelete {
+				unclosed.Store(c, true) // the garbage collector would close it
+			} else if err == nil {
+				c.Close()
 			}
-			return resp, err
+			return rt.RoundTrip(req)
 		})
 	},
 }
+
+// unclosed holds the connections that nobody closes.
+var unclosed sync.Map
 
 func TestTheLedgerSeesWhatIsWrong(t *testing.T) {
 	for violation, wrap := range worse {
@@ -130,6 +137,48 @@ func TestTheLedgerSeesWhatIsWrong(t *testing.T) {
 				t.Error(r)
 			}
 		})
+	}
+}
+
+func TestARefusedPostThatArrivesAgainAfterItFailedIsNotLost(t *testing.T) {
+	for again, want := range map[bool]int{false: 1, true: 0} {
+		l := newLedger()
+		l.begin(1, entry{replayable: true})
+		l.arrive(1, true)
+		l.drop(1, true)
+		l.end(1, outcome{err: io.ErrUnexpectedEOF})
+		if again { // on a connection that has ended
+			l.arrive(1, true)
+			l.drop(1, false)
+		}
+		if r := l.sum(); r.Counts[Lost] != want || r.Failed != 1-want {
+			t.Errorf("it arrives again: %v\n%v", again, r)
+		}
+	}
+}
+
+func TestASocketThatNobodyClosesIsHeldOpen(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var d dials
+	for range 2 { // nobody refers to the connection any more
+		if _, err := d.dialer().Dial("tcp", ln.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := d.dialer().Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	for range 3 {
+		runtime.GC()
+	}
+	if n := d.open(); n != 2 {
+		t.Errorf("%d sockets are open, want 2", n)
 	}
 }
 
