@@ -26,14 +26,14 @@ var cited = []struct{ document, text, source, constant string }{
 	{"README.md", "256 KiB and 50 ms at most", "internal/http1/drain.go", "drainWait = 50 * time.Millisecond"},
 	{"README.md", "`Close` waits for that 10 ms at most", "internal/http1/drain.go", "closeWait = 10 * time.Millisecond"},
 	{"docs/settings.md", "a `DNSRefresh` of zero 30 seconds", "transport.go", "defaultDNSRefresh          = 30 * time.Second"},
-	{"docs/settings.md", "nine\ntenths", "conn_http1.go", "*time.Second*9/10"},
+	{"docs/settings.md", "nine tenths", "conn_http1.go", "*time.Second*9/10"},
 	{"docs/settings.md", "at most 2 minutes", "dialer.go", "maxDial     = 2 * time.Minute"},
 	{"docs/settings.md", "30 s to connect", "dialer.go", "dialTimeout = 30 * time.Second"},
 	{"docs/settings.md", "a minute for a proxy", "proxy.go", "proxyTimeout = time.Minute"},
 	{"docs/settings.md", "`HTTP2.SendPingTimeout` (zero: 15 s)", "internal/http2/engine.go", "defaultPingAfter   = 15 * time.Second"},
 	{"docs/settings.md", "`HTTP2.PingTimeout` (zero: 15 s)", "internal/http2/engine.go", "defaultPingTimeout = 15 * time.Second"},
 	{"docs/retries.md", "for 100 milliseconds. Then the body is closed", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
-	{"docs/differences.md", "waiting for 100\nmilliseconds at most", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
+	{"docs/differences.md", "waiting for 100 milliseconds at most", "internal/exchange/body.go", "ReadWait = 100 * time.Millisecond"},
 	{"docs/retries.md", "could be made on them | 3 together", "retry.go", "maxAttempts = 3"},
 	{"docs/retries.md", "(NO_ERROR) | 8 together", "retry.go", "maxTurns = 8"},
 	{"docs/retries.md", "before the third for 50 ms", "retry.go", "firstPause = 50 * time.Millisecond"},
@@ -47,7 +47,7 @@ var cited = []struct{ document, text, source, constant string }{
 
 func TestFiguresAreThoseOfTheCode(t *testing.T) {
 	for _, c := range cited {
-		if !strings.Contains(documentAt(t, c.document).text, c.text) {
+		if !strings.Contains(unwrapped(documentAt(t, c.document).text), c.text) {
 			t.Errorf("%s does not say %q any more", c.document, c.text)
 		}
 		source, err := os.ReadFile(filepath.Join("..", c.source))
@@ -58,6 +58,9 @@ func TestFiguresAreThoseOfTheCode(t *testing.T) {
 		}
 	}
 }
+
+// unwrapped returns a text without its line ends, which move as it is edited.
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 var snake = regexp.MustCompile("`([a-z]+(?:_[a-z0-9]+)+)`")
 
