@@ -5,14 +5,14 @@ import "time"
 // ConnStats describes one connection at one moment.
 type ConnStats struct {
 	Idle     time.Duration // how long it has been idle; zero while it is in use
-	Age      time.Duration // since its dial ended
-	Uses     uint64        // leases so far, those under way included
-	Leases   int           // under way: 0 or 1, more on one that is shared
-	Capacity int           // leases that it serves at once: 1 unless it is shared
-	Retired  Reason        // why it takes no new lease, although it still serves; "" if it does
+	Age      time.Duration // time since its dial ended
+	Uses     uint64        // number of leases so far, including those under way
+	Leases   int           // number of leases under way: 0 or 1; may be more on a shared connection
+	Capacity int           // number of leases that it can serve at once: 1 unless it is shared
+	Retired  Reason        // why it takes no new lease, although it still serves one; "" if it takes new leases
 }
 
-// Conns describes the connections of a key, the oldest first.
+// Conns returns a description of each connection of the key, with the oldest connection first.
 func (p *Pool[K, C]) Conns(key K) []ConnStats {
 	now := p.now()
 	p.mu.Lock()
@@ -45,9 +45,9 @@ func (e *entry[K, C]) stats(now time.Duration) ConnStats {
 	return s
 }
 
-// Drain retires every connection that the key has now: the idle ones are closed at once, the others when their leases
-// end. Dials under way are not affected. It returns how many connections it has retired. An empty reason is counted as
-// ReasonUnspecified.
+// Drain retires every connection that the key has now. It closes idle connections at once, and the others when their
+// leases end. It does not affect dials under way. Drain returns how many connections it has retired. An empty reason
+// is counted as ReasonUnspecified.
 func (p *Pool[K, C]) Drain(key K, reason Reason) int {
 	reason = reason.orUnspecified()
 	p.mu.Lock()

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Lease is the right to use one connection, from an Acquire until Release, Discard or Hijack ends it. Every
-// lease is ended exactly once; ending one twice panics, even when its connection has been leased again since.
-// It is a small value and may be copied: the copies are the same lease. Once it has ended, the holder must not
-// touch the connection any more, Hijack excepted.
+// Lease is the right to use one connection. It begins with an Acquire and ends with a call of Release, Discard or
+// Hijack. Each lease must be ended exactly once. Ending a lease twice panics, even if its connection has been leased
+// again since. A Lease is a small value and may be copied; all copies are the same lease. After the lease has ended,
+// its holder must not use the connection, unless it ended the lease with Hijack.
 //
-// The methods that report are safe for concurrent use and keep their answers after the end. The zero Lease
-// leases nothing: they return zero values for it, and ending it panics. So does the one that a failed TryAcquire
-// returns, only that its Miss says why.
+// The methods that report about the lease are safe for concurrent use, and return the same answers after the lease
+// has ended. The zero Lease leases nothing: these methods return zero values for it, and ending it panics. The Lease
+// that a failed TryAcquire returns behaves like the zero Lease, except that its Miss method says why the call failed.
 type Lease[K comparable, C Conn] struct {
 	entry  *entry[K, C]
 	number uint64        // of this lease among those of its connection, from 1
@@ -20,8 +20,8 @@ type Lease[K comparable, C Conn] struct {
 	found  finding       // with four words a Lease stays in registers
 }
 
-// Valid reports whether the lease came from an Acquire; it is false for the zero Lease. It does not say whether
-// the lease has ended.
+// Valid reports whether the lease came from an Acquire. It returns false for the zero Lease. It does not report
+// whether the lease has ended.
 func (l Lease[K, C]) Valid() bool { return l.entry != nil }
 
 // Conn returns the connection.
@@ -33,7 +33,7 @@ func (l Lease[K, C]) Conn() C {
 	return l.entry.conn
 }
 
-// Key returns the key that the connection was acquired by.
+// Key returns the key for which the connection was acquired.
 func (l Lease[K, C]) Key() K {
 	if l.entry == nil {
 		var none K
@@ -43,7 +43,7 @@ func (l Lease[K, C]) Key() K {
 }
 
 // Reused reports whether the connection was leased before, or was idle in the pool before this lease. A connection
-// that idled can be stale even if nobody has used it.
+// that was idle can be stale even if no caller has used it.
 func (l Lease[K, C]) Reused() bool {
 	return l.number > 1 || l.entry != nil && l.found == hit
 }
@@ -69,11 +69,12 @@ func (l Lease[K, C]) Age() time.Duration {
 	return max(0, l.entry.group.own.pool.now()-l.entry.born)
 }
 
-// Miss returns why no idle connection was there to take, or "" if one was. For the Lease of a failed TryAcquire it
-// is what that one found; "" if no connection was idle.
+// Miss returns why there was no idle connection to lease, or "" if there was one. For the Lease of a failed
+// TryAcquire, Miss returns what TryAcquire found, or "" if no connection was idle.
 func (l Lease[K, C]) Miss() Miss { return l.found.miss() }
 
-// Waited returns how long the Acquire waited for a dial or for somebody else's release; zero for a hit.
+// Waited returns how long the Acquire waited for a dial or for the release of another lease. It returns zero for a
+// hit.
 func (l Lease[K, C]) Waited() time.Duration {
 	if l.found == hit {
 		return 0
@@ -81,10 +82,10 @@ func (l Lease[K, C]) Waited() time.Duration {
 	return l.span
 }
 
-// Limit tells the pool what the peer said of its own limits, as in the Keep-Alive field of RFC 2068, section
-// 19.7.1.1: how long it keeps the connection while it is idle, and how many more leases it will serve on it
-// after this one. An idle of zero or less and a reuse below zero say nothing. Limits only ever get lower. Limit
-// does nothing on a lease that has ended.
+// Limit tells the pool which limits the peer has announced for the connection, as in the Keep-Alive header of RFC
+// 2068, section 19.7.1.1. The peer keeps the connection open for idle while it is idle, and serves reuse more leases
+// on it after this one. If idle is zero or less, or reuse is negative, the peer has announced no such limit. Later
+// calls can only lower the limits. Limit does nothing if the lease has ended.
 func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	e := l.entry
 	if e == nil {
@@ -103,9 +104,10 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	}
 }
 
-// Release ends the lease and gives the connection back. It probes the connection first, or has a Rester rest. It
-// returns "" when the connection was kept or handed to a want, else why it was closed, or will be when the last of
-// those who share it has ended its lease.
+// Release ends the lease and gives the connection back to the pool. It first calls the connection's Probe method, or
+// its Rest method if it is a Rester. Release returns "" if the pool kept the connection or handed it to a want.
+// Otherwise Release returns the reason why the connection was closed, or why it will be closed when the last of the
+// leases that share it ends.
 func (l Lease[K, C]) Release() Reason {
 	e := l.end("Release")
 	var reason Reason
@@ -120,8 +122,9 @@ func (l Lease[K, C]) Release() Reason {
 	return reason
 }
 
-// Discard ends the lease and closes the connection. One that is shared is retired: it takes no new lease, and is
-// closed when those under way have ended. An empty reason is counted as ReasonUnspecified.
+// Discard ends the lease and closes the connection. If the connection is shared, Discard retires it instead: it takes
+// no new lease, and the pool closes it when the leases under way have ended. An empty reason is counted as
+// ReasonUnspecified.
 func (l Lease[K, C]) Discard(reason Reason) {
 	e := l.end("Discard")
 	p := e.group.own.pool
@@ -135,8 +138,8 @@ func (l Lease[K, C]) Discard(reason Reason) {
 	p.unlock()
 }
 
-// Hijack ends the lease and takes the connection out of the pool for good: it is the caller's, who closes it.
-// It no longer counts for any limit. A shared connection cannot be taken: Hijack panics.
+// Hijack ends the lease and takes the connection out of the pool for good. The caller then owns the connection and
+// must close it. The connection no longer counts toward any limit. Hijack panics if the connection is shared.
 func (l Lease[K, C]) Hijack() {
 	if l.entry != nil && l.entry.shared() {
 		panic("pool: Hijack was called on a lease of a shared connection")

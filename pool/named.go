@@ -5,46 +5,48 @@ import (
 	"slices"
 )
 
-// Host is a set of keys that a request may use alternately, such as those of the addresses of one service. To its users
-// it is one thing: an idle connection of any of its keys will do, and a limit for a key, Terms.MaxConns or
-// Config.MaxIdlePerKey, holds for all of them together. Connections are still those of their keys: they are shared with
-// whoever asks for the key, or for another Host that has it.
+// Host is a set of keys that a request may use interchangeably, such as the keys of the addresses of one service. A
+// caller of a Host can get an idle connection of any of its keys. A limit for one key, Terms.MaxConns or
+// Config.MaxIdlePerKey, applies to all keys of the Host together. Each connection still belongs to one key: callers
+// that ask for the key itself, or for another Host that has the key, share it.
 //
-// A Host that nobody uses costs the pool nothing. It is safe for concurrent use. Make one with NewHost.
+// A Host that is not in use costs the pool nothing. A Host is safe for concurrent use. Use NewHost to create a Host.
 type Host[K comparable, C Conn] struct{ host[K, C] }
 
-// HostDialer makes connections of a Host.
+// HostDialer opens connections for a Host.
 type HostDialer[K comparable, C Conn] interface {
-	// DialHost is Dialer.Dial, and also returns the key of the connection, of which it has the choice. The host would
-	// like it to be first, unless that is the zero K.
+	// DialHost opens a connection like Dialer.Dial and also returns the key of the connection. DialHost may choose
+	// any key of the host. The host would like it to choose first, unless first is the zero K.
 	DialHost(ctx context.Context, first K) (K, C, error)
 }
 
-// Balance says how a Host chooses among the connections of its keys.
+// Balance says how a Host chooses between the connections of its keys.
 type Balance uint8
 
 const (
-	// BalanceNone takes the idle connection that was released last, whatever its key, and of shared ones the one with
-	// the fewest leases. A quiet pool shrinks.
+	// BalanceNone takes the idle connection that was released last, whatever its key. Of shared connections, it takes
+	// the one with the fewest leases. A quiet pool then shrinks.
 	BalanceNone Balance = iota
 
-	// BalanceRoundRobin has each key serve as many leases as any other. A key that is new begins as if it had served as
-	// many as the others.
+	// BalanceRoundRobin gives each key the same number of leases. A new key starts as if it had served as many leases
+	// as the others.
 	BalanceRoundRobin
 
-	// BalanceLeastLeases takes a connection of the key with the fewest leases under way.
+	// BalanceLeastLeases takes a connection of the key that has the fewest leases under way.
 	BalanceLeastLeases
 )
 
-// SetBalance is called before the host is used. With any other Balance than BalanceNone, a request whose turn it is to
-// be served by a key that has no connection for it is served by the next one that has, and the dialer is called
-// meanwhile, within maxConns connections of the host (zero: any number), so that the key has one the next time.
+// SetBalance sets how the host chooses between its keys. It must be called before the host is used. If balance is not
+// BalanceNone, it can be the turn of a key that has no connection for a request. The next key that has one then
+// serves the request. Meanwhile the host calls dialer, so that the first key has a connection the next time. For
+// these dials, the host has at most maxConns connections. If maxConns is zero, the number is not limited.
 func (h *Host[K, C]) SetBalance(balance Balance, dialer HostDialer[K, C], maxConns int) {
 	h.set.balance, h.set.dialer, h.set.maxConns = balance, dialer, Terms{MaxConns: maxConns}.limit()
 }
 
-// NewHost returns a host of these keys, of which there must be one at least. forget is called, without the lock, when none of its keys has a connection any
-// more, and no dial is under way and nobody waits for it. It may be nil.
+// NewHost returns a Host with the given keys. It panics if there are no keys. The pool calls forget, without holding
+// its lock, when no key of the host has a connection any more, no dial is under way, and no caller waits for the
+// host. forget may be nil.
 func (p *Pool[K, C]) NewHost(keys []K, forget func()) *Host[K, C] {
 	if len(keys) == 0 {
 		panic("pool: NewHost was called without keys")
@@ -63,8 +65,9 @@ func distinct[K comparable](keys []K) []K {
 	return once
 }
 
-// SetKeys says what the keys of the host are from now on; none at all changes nothing. Requests use no connection of a key that is not among them.
-// Such connections stay as they are and count for the limits of the host as long as they are there: see DrainUnlisted.
+// SetKeys replaces the keys of the host. If keys is empty, SetKeys does nothing. Requests then use no connection of a
+// key that is not in keys. Such connections stay open, and count toward the limits of the host as long as they exist:
+// see DrainUnlisted.
 func (h *Host[K, C]) SetKeys(keys []K) {
 	p := h.pool
 	if len(keys) == 0 {
@@ -124,9 +127,9 @@ func (h *Host[K, C]) offer() {
 	}
 }
 
-// DrainUnlisted retires the connections of a key that has been taken off the list: the idle ones are closed at once, the
-// others when their leases end. It does nothing where the key is on the list again, or on that of another Host, or
-// somebody waits for the key itself. It returns how many connections it has retired.
+// DrainUnlisted retires the connections of a key that SetKeys has removed from the host. It closes idle connections
+// at once, and the others when their leases end. It does nothing if the host has the key again, if another Host has
+// the key, or if a caller waits for the key itself. DrainUnlisted returns how many connections it has retired.
 func (h *Host[K, C]) DrainUnlisted(key K, reason Reason) int {
 	p := h.pool
 	p.mu.Lock()
@@ -139,31 +142,31 @@ func (h *Host[K, C]) DrainUnlisted(key K, reason Reason) int {
 	return p.drain(g, reason.orUnspecified())
 }
 
-// TryAcquire is Pool.TryAcquire for any key of the host. Of the idle connections it takes the one that was released
-// last, whatever its key.
+// TryAcquire does what Pool.TryAcquire does, for any key of the host. Of the idle connections, it takes the one that
+// was released last, whatever its key.
 func (h *Host[K, C]) TryAcquire(terms Terms) (Lease[K, C], bool) {
 	return h.pool.tryAcquire(asked[K, C]{host: h}, &terms)
 }
 
-// Acquire is Pool.Acquire for any key of the host.
+// Acquire does what Pool.Acquire does, for any key of the host.
 func (h *Host[K, C]) Acquire(ctx context.Context, dialer HostDialer[K, C], terms Terms) (Lease[K, C], error) {
 	return h.pool.acquire(asked[K, C]{host: h}, &caller[K, C]{ctx: ctx, hostDialer: dialer}, &terms)
 }
 
-// Known says whether the host has a connection, a dial or a want.
+// Known reports whether the host has a connection, a dial or a want.
 func (h *Host[K, C]) Known() bool {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
 	return h.set.known
 }
 
-// HostStats describes a host at one moment, beside the KeyStats of its keys.
+// HostStats describes a Host at one moment. The KeyStats of its keys describe the rest.
 type HostStats struct {
 	Dialing, Waiting            int
 	Misses, Dials, DialFailures uint64 // since the host was made
 }
 
-// Stats describes the host.
+// Stats returns a snapshot of the host.
 func (h *Host[K, C]) Stats() HostStats {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()

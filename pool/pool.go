@@ -8,71 +8,79 @@ import (
 	"time"
 )
 
-// ErrClosed is what Acquire returns after Shutdown has been called.
+// ErrClosed is returned by Acquire after Shutdown has been called.
 var ErrClosed = errors.New("pool: closed")
 
-// ErrRetired is wrapped by the error of an Acquire whose connection retired before anybody could lease it.
+// ErrRetired is wrapped by the error of an Acquire whose connection retired before any caller could lease it.
 var ErrRetired = errors.New("pool: connection retired before its first lease")
 
-// Conn is a connection as the pool sees it.
+// Conn is a connection that a Pool keeps.
 type Conn interface {
-	// Probe says whether the connection can serve another use: "" or the reason why not. The pool calls it at
-	// release and at checkout, without its lock and, unless the connection is a Sharer, never while somebody
-	// else leases it. It must not block. See Rester for one that is dear.
+	// Probe returns "" if the connection can serve another lease, or the reason why it cannot. The pool calls Probe
+	// at release and at checkout, without holding its lock. Unless the connection is a Sharer, the pool never calls
+	// Probe while another caller leases the connection. Probe must not block. If Probe is expensive, implement
+	// Rester.
 	Probe() Reason
-	// Close is called by the pool exactly once, without its lock, and never after a Hijack. Its error is ignored.
+	// Close closes the connection. The pool calls it exactly once, without holding its lock, and never after a
+	// Hijack. The pool ignores the error.
 	Close() error
 }
 
-// Retirer is implemented by a Conn that wants to take itself out of the pool.
+// Retirer is implemented by a Conn that can take itself out of the pool.
 type Retirer interface {
-	// Attach is called once, before the first lease and without the lock. A call of retire closes the
-	// connection with that reason: at once if it is idle, when its lease ends if it is in use. retire may be
-	// called at any time, from any goroutine and more than once; the first reason counts.
+	// Attach gives the connection a function that retires it. The pool calls Attach once, before the first lease,
+	// without holding its lock. A call of retire closes the connection with the given reason: at once if the
+	// connection is idle, or when its lease ends if it is in use. The connection may call retire at any time, from
+	// any goroutine and more than once. The first reason counts.
 	Attach(retire func(Reason))
 }
 
-// Sharer is implemented by a Conn that may serve several leases at once. It must then be safe for concurrent use.
+// Sharer is implemented by a Conn that can serve several leases at once. Such a Conn must be safe for concurrent use.
 type Sharer interface {
-	// Share is called once, before the first lease and without the lock, and returns how many leases the
-	// connection serves at once from the start. A call of resize changes that number; it may be called at any
-	// time, from any goroutine. Leases beyond a number that has fallen end as they would have, and a connection
-	// whose number is zero or less gets no new ones and is closed when its last one ends.
+	// Share returns how many leases the connection serves at once from the start. The pool calls Share once, before
+	// the first lease, without holding its lock. A call of resize changes that number. The connection may call resize
+	// at any time, from any goroutine. If the number falls below the number of current leases, these leases go on
+	// undisturbed. A connection whose number is zero or less gets no new lease and is closed when its last lease
+	// ends.
 	Share(resize func(capacity int)) (capacity int)
 }
 
-// Private is implemented by a Conn that may turn out to be meant for nobody but the Acquire that asked for it: its Dialer
-// has made it from what the context of that one holds.
+// Private is implemented by a Conn that may be usable only by the Acquire that asked for its dial, because the Dialer
+// made it from values in the context of that Acquire.
 type Private interface {
-	// Private is asked once, when the connection has been dialed, without the lock. A private connection serves one
-	// lease, that of the Acquire that asked for its dial, and is then closed, as if Terms.Unpooled had been set. If
-	// that Acquire does not wait any more it serves none. The reason of these closes is ReasonUnpooled.
+	// Private reports whether the connection is private. The pool calls Private once, when the connection has been
+	// dialed, without holding its lock. A private connection serves one lease, that of the Acquire that asked for its
+	// dial, and is then closed, as if Terms.Unpooled had been set. If that Acquire no longer waits, the connection
+	// serves no lease and is closed. The reason of these closes is ReasonUnpooled.
 	Private() bool
 }
 
-// Dialer makes connections. Its context is not canceled with the Acquire that asked for the dial, although it
-// carries that one's values: the Dialer brings its own timeout. Only Shutdown cancels it.
+// Dialer opens connections. The context of a dial carries the values of the context of the Acquire that asked for the
+// dial, but is not canceled when that Acquire's context is canceled. Only Shutdown cancels it. The Dialer therefore
+// needs a time-out of its own.
 type Dialer[C Conn] interface {
 	Dial(ctx context.Context) (C, error)
 }
 
-// Config is what holds for a whole pool. The zero Config sets no limit.
+// Config holds the settings of a whole pool. The zero Config sets no limit.
 type Config[K comparable, C Conn] struct {
-	// MaxIdle and MaxIdlePerKey bound the idle connections, in total and of each key. Beyond MaxIdle the one that
-	// was idle for longest is closed, of whatever key; beyond MaxIdlePerKey the one that comes back. Zero: no
-	// limit. Negative: keep none.
+	// MaxIdle limits the number of idle connections in the pool, and MaxIdlePerKey the number of idle connections of
+	// each key. If MaxIdle is exceeded, the pool closes the connection that has been idle longest, whatever its key.
+	// If MaxIdlePerKey would be exceeded, the pool closes the connection that was to become idle. Zero means no
+	// limit. A negative value means that no idle connection is kept.
 	MaxIdle, MaxIdlePerKey int
-	// MaxDialsPerKey bounds the dials under way at once for each key. Zero or less: no limit.
+	// MaxDialsPerKey limits the number of dials under way at once for each key. Zero or less means no limit.
 	MaxDialsPerKey int
-	// OnClose is called after every close that the pool made, so not after a Hijack. Both hooks may use the pool
-	// and run on the goroutine whose call led to them, without the lock: they should not take long. May be nil.
+	// OnClose is called each time the pool has closed a connection. It is not called after a Hijack. OnClose and
+	// OnForget are called on the goroutine whose call led to them, without the pool's lock, and may use the pool.
+	// They should return quickly. OnClose may be nil.
 	OnClose func(key K, conn C, reason Reason)
-	// OnForget is called when a key had no connection, dial or want any more and the pool has forgotten it; by
-	// the time of the call another Acquire may have made it known again. May be nil.
+	// OnForget is called when the pool has forgotten a key, because the key had no connection, dial or want any more.
+	// Before OnForget is called, another Acquire may already have made the key known again. OnForget may be nil.
 	OnForget func(key K)
 }
 
-// Pool keeps connections by key. It is safe for concurrent use. Make one with New.
+// Pool keeps connections by key. It is safe for concurrent use. Use New to create a Pool.
 type Pool[K comparable, C Conn] struct {
 	config Config[K, C]
 	epoch  time.Time            // moments are Durations since then: cheaper to read and to compare than a Time
@@ -104,7 +112,7 @@ type Pool[K comparable, C Conn] struct {
 	todo      after[K, C]  // what whoever holds mu has decided; empty while nobody does
 }
 
-// New returns an empty pool. It starts no goroutine; a pool needs no closing if its connections may just time
+// New returns an empty pool. It starts no goroutine. A pool need not be shut down if its connections may simply time
 // out.
 func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 	p := &Pool[K, C]{
@@ -121,8 +129,8 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 	return p
 }
 
-// SetIdleLimits replaces Config.MaxIdle and Config.MaxIdlePerKey. Connections that idle already are not closed for it: the
-// limits hold from the next one on that comes back.
+// SetIdleLimits replaces Config.MaxIdle and Config.MaxIdlePerKey. It does not close connections that are already
+// idle. The new limits apply when a connection is next given back.
 func (p *Pool[K, C]) SetIdleLimits(maxIdle, maxIdlePerKey int) {
 	p.mu.Lock()
 	defer p.unlock()
@@ -131,10 +139,11 @@ func (p *Pool[K, C]) SetIdleLimits(maxIdle, maxIdlePerKey int) {
 
 func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 
-// TryAcquire leases an idle connection or a place on a shared one, or returns false if there is none that will do. It
-// does not dial, wait or allocate, beyond what it takes to note the lease of a shared connection, and counts no miss:
-// an Acquire that follows does. The Lease that it returns with false leases nothing, but its Miss tells what was
-// found: MissStale or MissExpired, or "" where no connection could be tried. Terms has a field to pass that on in.
+// TryAcquire leases an idle connection, or a place on a shared one. It returns false if no suitable connection is
+// available. TryAcquire does not dial and does not wait. It does not allocate, except to record the lease of a shared
+// connection. It counts no miss, because an Acquire that follows counts it. If TryAcquire returns false, the Lease
+// leases nothing, but its Miss method returns what TryAcquire found: MissStale or MissExpired, or "" if there was no
+// connection to try. Pass this value on to Acquire in Terms.Missed.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
 	return p.tryAcquire(asked[K, C]{key: key}, &terms)
 }
@@ -148,13 +157,15 @@ func (p *Pool[K, C]) tryAcquire(at asked[K, C], terms *Terms) (Lease[K, C], bool
 	return c.begin(terms, hit, r.rested), true
 }
 
-// Acquire leases a connection: an idle one or a place on a shared one if there is one, else the first of two to come:
-// one that another lease releases, or one that is dialed for this call or for several. A dial goes on without its
-// Acquire, and its connection then serves whoever waits longest.
+// Acquire leases a connection. If there is an idle connection or a place on a shared one, Acquire leases it.
+// Otherwise Acquire waits and takes the first connection that becomes available: one that another lease releases, or
+// one that is dialed for this call or for several calls. If Acquire returns before its dial ends, the dial goes on,
+// and its connection serves the caller that has waited longest.
 //
-// It returns context.Cause(ctx) when ctx ends first, ErrClosed after Shutdown, the dialer's own error for the
-// dial that this call asked for, and an error that wraps ErrRetired when that dial's connection retired at once.
-// A Dialer that panics makes an error that names the panic's value, and wraps it if it is an error.
+// Acquire returns context.Cause(ctx) if ctx ends first, and ErrClosed after Shutdown. If the dial that this call
+// asked for fails, Acquire returns the dialer's error. If the connection of that dial retired at once, Acquire
+// returns an error that wraps ErrRetired. If a Dialer panics, Acquire returns an error that names the panic's value,
+// and that wraps the value if it is an error.
 func (p *Pool[K, C]) Acquire(ctx context.Context, key K, dialer Dialer[C], terms Terms) (Lease[K, C], error) {
 	return p.acquire(asked[K, C]{key: key}, &caller[K, C]{ctx: ctx, dialer: dialer}, &terms)
 }
@@ -319,8 +330,8 @@ func (p *Pool[K, C]) place(h *host[K, C], r *request[K, C]) claim[K, C] {
 	return claim[K, C]{}
 }
 
-// CloseIdle closes every idle connection. Until something is acquired again, those that come back from a lease
-// or a dial are closed too, unless a want is there to take them.
+// CloseIdle closes every idle connection. Until the next acquisition, it also makes the pool close connections that
+// come from a lease or a dial, unless a want is waiting for them.
 func (p *Pool[K, C]) CloseIdle() {
 	p.mu.Lock()
 	p.closeIdle = true
@@ -331,9 +342,9 @@ func (p *Pool[K, C]) CloseIdle() {
 	p.unlock()
 }
 
-// KeepNone prepares a Shutdown whose callers still have requests to serve: idle connections are closed now, and those
-// that come back later are closed too, unless a want is there to take them. Acquire still works. The reason of these
-// closes is ReasonShutdown. It cannot be undone.
+// KeepNone prepares the pool for a Shutdown while callers still have requests to serve. It closes idle connections
+// now. From then on, the pool also closes connections that come from a lease or a dial, unless a want is waiting for
+// them. Acquire still works. The reason of these closes is ReasonShutdown. KeepNone cannot be undone.
 func (p *Pool[K, C]) KeepNone() {
 	p.mu.Lock()
 	p.keepNone = true
@@ -344,10 +355,11 @@ func (p *Pool[K, C]) KeepNone() {
 	p.unlock()
 }
 
-// Shutdown ends the pool: nothing new is leased, waiting Acquires return ErrClosed, idle connections are closed
-// and dials canceled. It waits until the leases and dials under way have ended and their connections are
-// closed. If ctx ends before, it returns context.Cause(ctx), and the rest is closed as its leases end. It may be
-// called more than once, but not from within a Close or a hook, which it would wait for.
+// Shutdown ends the pool. From then on the pool leases nothing new, and Acquires that are waiting return ErrClosed.
+// Shutdown closes idle connections and cancels dials. It then waits until the leases and dials under way have ended
+// and their connections are closed. If ctx ends first, Shutdown returns context.Cause(ctx), and the pool closes the
+// remaining connections as their leases end. Shutdown may be called more than once. It must not be called from a
+// Close method or a hook, because it would wait for that call.
 func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	var cancels []context.CancelCauseFunc
 	p.mu.Lock()

@@ -1,25 +1,27 @@
 package pool
 
-// Reason says why a connection was closed. It is a label value in snake_case, counted by value in [Stats], so a
-// program that adds its own reasons keeps them few. The empty Reason means that nothing was closed.
+// Reason says why a connection was closed. It is a metric label in snake_case, and [Stats] counts closes by Reason. A
+// program that adds reasons of its own should therefore add only a few. The empty Reason means that no connection was
+// closed.
 type Reason string
 
-// The reasons that the pool gives itself. ReasonPeerClosed and ReasonUnexpectedData are for a [Conn] to return
-// from Probe: they stand here so that every kind of connection counts them under the same name.
+// These are the reasons that the pool itself gives. It does not give ReasonPeerClosed and ReasonUnexpectedData on its
+// own: they are for the Probe method of a [Conn] to return, and are defined here so that all kinds of connections are
+// counted under the same names.
 const (
-	ReasonIdleTimeout    Reason = "idle_timeout"    // idle for too long: Terms.IdleTimeout, or the peer's own limit
-	ReasonIdleLimit      Reason = "idle_limit"      // the least recently used idle one, beyond Config.MaxIdle
-	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // came back to Config.MaxIdlePerKey idle ones of its key
-	ReasonMaxReuse       Reason = "max_reuse"       // reused as often as it may be
-	ReasonMaxLifetime    Reason = "max_lifetime"    // as old as it may get
-	ReasonUnpooled       Reason = "unpooled"        // its lease asked for Terms.Unpooled
+	ReasonIdleTimeout    Reason = "idle_timeout"    // idle longer than Terms.IdleTimeout or the peer's own limit allows
+	ReasonIdleLimit      Reason = "idle_limit"      // the least recently used idle connection when Config.MaxIdle was exceeded
+	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // given back when its key already had Config.MaxIdlePerKey idle connections
+	ReasonMaxReuse       Reason = "max_reuse"       // reused as often as Terms.MaxReuse or the peer allows
+	ReasonMaxLifetime    Reason = "max_lifetime"    // older than Terms.MaxLifetime allows
+	ReasonUnpooled       Reason = "unpooled"        // its lease had Terms.Unpooled set, or the connection is private
 	ReasonPeerClosed     Reason = "peer_closed"     // the peer closed it
-	ReasonUnexpectedData Reason = "unexpected_data" // the peer sent bytes that nobody asked for
-	ReasonMakeRoom       Reason = "make_room"       // idle, and in the way of a want that MaxConns held back and that may not use it
-	ReasonSurplus        Reason = "surplus"         // dialed for nobody who still waits, with room left on another one that is shared
+	ReasonUnexpectedData Reason = "unexpected_data" // the peer sent bytes that no request asked for
+	ReasonMakeRoom       Reason = "make_room"       // idle, and closed to make room for a want that may not use it and that MaxConns held back
+	ReasonSurplus        Reason = "surplus"         // dialed for a want that no longer waits, while another shared connection has room
 	ReasonNoCapacity     Reason = "no_capacity"     // a Sharer whose capacity fell to zero
-	ReasonCloseIdle      Reason = "close_idle"      // CloseIdle
-	ReasonShutdown       Reason = "shutdown"        // Shutdown, KeepNone
+	ReasonCloseIdle      Reason = "close_idle"      // CloseIdle was called
+	ReasonShutdown       Reason = "shutdown"        // Shutdown or KeepNone was called
 	ReasonUnspecified    Reason = "unspecified"     // discarded or retired with an empty Reason
 )
 
@@ -31,18 +33,18 @@ func (r Reason) orUnspecified() Reason {
 	return r
 }
 
-// Miss says why an Acquire found no idle connection to take at once. It is a label value in snake_case; the
-// empty Miss is a hit. Where several would do the most telling one is given: stale, then expired, then busy,
-// then cold.
+// Miss says why an Acquire found no idle connection to lease at once. It is a metric label in snake_case. The empty
+// Miss means that the Acquire found one. If several values apply, the most telling one is used: stale, then expired,
+// then busy, then cold.
 type Miss string
 
 const (
-	MissCold     Miss = "cold"     // there was no connection of the key
+	MissCold     Miss = "cold"     // the key had no connection
 	MissBusy     Miss = "busy"     // every connection of the key was in use
-	MissExpired  Miss = "expired"  // an idle one had reached a limit of its own or of the asker
-	MissStale    Miss = "stale"    // an idle one failed its probe
-	MissFresh    Miss = "fresh"    // Terms.Fresh: none was looked for
-	MissUnpooled Miss = "unpooled" // Terms.Unpooled: none was looked for
+	MissExpired  Miss = "expired"  // an idle connection had reached a limit of its own or of the Acquire
+	MissStale    Miss = "stale"    // an idle connection failed its probe
+	MissFresh    Miss = "fresh"    // Terms.Fresh was set, so the pool did not look for an idle connection
+	MissUnpooled Miss = "unpooled" // Terms.Unpooled was set, so the pool did not look for an idle connection
 )
 
 // finding is a Miss as a number: of two findings the higher is the more telling.

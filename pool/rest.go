@@ -1,11 +1,11 @@
 package pool
 
-// Rester is implemented by a Conn whose Probe is dear. Between two leases that meet in the idle list one Probe is
-// enough, and the one that counts is the later.
+// Rester is implemented by a Conn whose Probe is expensive. The pool then calls Probe only once between two leases,
+// before the second of them. At release, it calls Rest instead.
 type Rester interface {
-	// Rest is called at release in place of Probe, and on the same conditions. It says whether the connection can
-	// become idle, "" or the reason why not, and may leave the rest to Probe: that is called before the connection
-	// is leased again, also where it goes to a waiting Acquire and is never idle.
+	// Rest returns "" if the connection can become idle, or the reason why it cannot. The pool calls Rest at release
+	// in place of Probe, under the same conditions. Rest may leave part of the checks to Probe: the pool calls Probe
+	// before the connection is leased again, even if the connection goes to a waiting Acquire and is never idle.
 	Rest() Reason
 }
 

@@ -2,28 +2,28 @@ package pool
 
 import "maps"
 
-// Stats is a pool at one moment, taken under its lock: Opened is always the sum of Idle, Active, Hijacked and
-// all Closes. A connection that was handed to a waiting Acquire counts as active, and so does one that is being
-// probed. Counters start with the pool, and never go down.
+// Stats describes a pool at one moment. The pool takes it under its lock, so Opened always equals the sum of Idle,
+// Active, Hijacked and all values of Closes. A connection that was handed to a waiting Acquire counts as active, and
+// so does a connection that is being probed. The counters start when the pool is created, and never go down.
 type Stats[K comparable] struct {
-	Idle    int // connections
-	Active  int // connections
+	Idle    int // idle connections
+	Active  int // active connections
 	Dialing int // dials under way
 	Waiting int // Acquires that wait for a connection
 
-	Opened       uint64 // connections that dials have brought
-	Hijacked     uint64
-	Hits         uint64 // leases at once, of an idle connection or of a place on a shared one
-	Dials        uint64 // begun
-	DialFailures uint64
-	Misses       map[Miss]uint64   // Acquires that found no connection to lease at once, by why not
-	Closes       map[Reason]uint64 // connections closed by the pool, by why
+	Opened       uint64            // connections that dials have opened
+	Hijacked     uint64            // connections that Hijack has taken out of the pool
+	Hits         uint64            // Acquires that leased an idle connection, or a place on a shared one, at once
+	Dials        uint64            // dials that were begun
+	DialFailures uint64            // dials that failed
+	Misses       map[Miss]uint64   // Acquires that found no connection to lease at once, by reason
+	Closes       map[Reason]uint64 // connections that the pool closed, by reason
 
 	Keys map[K]KeyStats
 }
 
-// KeyStats are the Stats of one key. Its counters start when the key becomes known, and are dropped with the
-// key: see Config.OnForget.
+// KeyStats holds the Stats of one key. Its counters start when the pool begins to know the key, and are lost when the
+// pool forgets the key: see Config.OnForget.
 type KeyStats struct {
 	Idle, Active, Dialing, Waiting    int
 	Hits, Misses, Dials, DialFailures uint64
@@ -41,14 +41,16 @@ func newTally() tally {
 	return tally{misses: make(map[Miss]uint64), closes: make(map[Reason]uint64)}
 }
 
-// Knows says whether the key has a connection, a dial or a want: whether an OnForget is still to come for it.
+// Knows reports whether the key has a connection, a dial or a want. If it returns true, OnForget is still to be
+// called for the key.
 func (p *Pool[K, C]) Knows(key K) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.groups[key] != nil
 }
 
-// Stats returns a snapshot, which is the caller's. It takes time and memory for every key that is known.
+// Stats returns a snapshot of the pool. The caller owns it. Stats takes time and memory in proportion to the number
+// of keys that the pool knows.
 func (p *Pool[K, C]) Stats() Stats[K] {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ExpectUnknown is the Terms.Expect of a key whose connections may be shared or not.
+// ExpectUnknown is the value of Terms.Expect for a key whose connections may or may not be shared.
 const ExpectUnknown = -1
 
 // unknownDials bounds the dials that wants of an unknown key begin for themselves. One would do if none ever failed
@@ -15,46 +15,47 @@ const unknownDials = 3
 // forever is the deadline of what has none.
 const forever time.Duration = math.MaxInt64
 
-// Terms are what one Acquire asks for. The lease keeps them, and so does a connection dialed for it. Zero and
-// negative numbers set no limit.
+// Terms holds what one Acquire asks for. The lease keeps its Terms, and so does a connection that is dialed for it.
+// Zero and negative numbers set no limit.
 //
-// Callers that share a key usually agree on their Terms. Where they do not, the strictest word counts: a
-// connection is bound by the lowest MaxReuse and MaxLifetime of all that it was dialed for or leased under, and
-// one that is beyond what the next caller allows is closed rather than leased to it.
+// Callers that share a key usually use the same Terms. If they do not, the strictest limit applies. A connection is
+// bound by the lowest MaxReuse and MaxLifetime of all Terms for which it was dialed or leased. If a connection
+// exceeds a limit of the next caller, the pool closes it and does not lease it to that caller.
 type Terms struct {
-	// IdleTimeout is the longest time that the connection may stay idle after this lease.
+	// IdleTimeout is how long the connection may stay idle after this lease.
 	IdleTimeout time.Duration
 
-	// Unpooled opts out of pooling: the lease neither takes an idle connection nor leaves one. Its connection
-	// is closed when the lease ends (ReasonUnpooled) and is not in the pool even for a moment.
+	// Unpooled, if true, opts out of pooling. The lease does not take an idle connection and does not leave one: its
+	// connection is closed when the lease ends (ReasonUnpooled), and is never in the pool, not even for a moment.
 	Unpooled bool
 
-	// Fresh accepts only a connection that is dialed after this call and was never leased before: what a retry
-	// asks for after a stale connection. Of shared connections it accepts those whose dial ends after this call.
+	// Fresh, if true, accepts only a connection that is dialed after this call and was never leased before. A retry
+	// sets it after a stale connection. Of shared connections, it accepts those whose dial ends after this call.
 	Fresh bool
 
-	// MaxReuse is how many times a connection may be reused: it carries at most MaxReuse+1 leases.
+	// MaxReuse is how many times a connection may be reused: a connection carries at most MaxReuse+1 leases.
 	MaxReuse int
 
-	// MaxLifetime is the age after which a connection takes no new lease; one in use is never cut for it. So
-	// that connections dialed together do not end together, the pool draws a factor between 0.9 and 1.1 for
-	// each of them, once, at its dial.
+	// MaxLifetime is the age after which a connection takes no new lease. A connection in use is never cut because of
+	// its age. At the dial, the pool multiplies MaxLifetime by a random factor between 0.9 and 1.1 for each
+	// connection, so that connections dialed together do not end together.
 	MaxLifetime time.Duration
 
-	// MaxConns bounds the connections of the key: those being dialed, in use and idle together. An Acquire
-	// that finds no room waits for it; it looks at its own MaxConns only.
+	// MaxConns limits the number of connections of the key. Connections that are being dialed, in use or idle all
+	// count. If there is no room, the Acquire waits. Each Acquire considers only its own MaxConns.
 	MaxConns int
 
-	// Expect is how many leases at once a new connection is expected to serve, see Sharer. Zero or one: a single
-	// one, so that every want dials for itself. Above one, a dial is begun for so many wants. ExpectUnknown: a few
-	// dials are begun, and the other wants wait for what the first of them brings. What the latest connection of
-	// the key has shown goes before it. An Unpooled want dials for itself in any case.
+	// Expect is how many leases a new connection is expected to serve at once: see Sharer. If it is zero or one, each
+	// want dials for itself. If it is greater than one, the pool begins one dial for that many wants. If it is
+	// ExpectUnknown, the pool begins a few dials, and the other wants wait for the connection that the first of these
+	// dials brings. What the latest connection of the key has shown takes precedence over Expect. An Unpooled want
+	// always dials for itself.
 	Expect int
 
-	// Missed is for an Acquire that follows a failed TryAcquire for the same request: the Miss of the Lease that
-	// this one returned. Where the Acquire finds no idle connection either, it reports and counts the more
-	// telling of the two: stale, then expired, then busy, then cold. Fresh and Unpooled come before them. Empty,
-	// and any Miss that is none of these four: nothing is known.
+	// Missed is the Miss of the Lease that a failed TryAcquire returned for the same request, if the Acquire follows
+	// one. If the Acquire finds no idle connection either, it reports and counts the more telling of the two values:
+	// stale, then expired, then busy, then cold. MissFresh and MissUnpooled take precedence over these. If Missed is
+	// empty, or any other Miss than these four, nothing is known from before.
 	Missed Miss
 }
 
