@@ -1,16 +1,18 @@
-// Package otelpool watches a [peerpool.Transport] with OpenTelemetry:
+// Package otelpool reports what a [peerpool.Transport] does to OpenTelemetry:
 //
 //	transport := peerpool.New()
 //	transport.Observer = otelpool.New().Observer()
 //	client := &http.Client{Transport: otelhttp.NewTransport(transport)}
 //
-// A span of the request, be it otelhttp's or the caller's own, gets an event "peerpool.acquire" for each attempt, a
-// child "HTTP wait_for_connection" where it had to wait, and a link to the "HTTP connection_setup" of the connection
-// that served it, which is the root of a trace of its own. A retry is an event, and no error. Requests that are not
-// recorded get nothing of all that. The metrics follow the conventions for HTTP clients and for DNS where these have
-// a name, and stand under "peerpool." where they have none. docs/observability.md lists everything.
+// The span of a request may be otelhttp's or the caller's own. It gets an event "peerpool.acquire" for each attempt, and
+// a child span "HTTP wait_for_connection" if the request had to wait. It also gets a link to the span "HTTP
+// connection_setup" of the connection that served the request. That span is the root of a trace of its own. A retry is
+// recorded as an event, not as an error. If the span of a request is not recorded, the package adds nothing to it.
 //
-// No metric holds the address of a peer. They tell servers apart only on request, see [WithHosts].
+// Metrics have the names of the OpenTelemetry conventions for HTTP clients and for DNS. Metrics for which the conventions
+// have no name begin with "peerpool.". docs/observability.md lists all spans and metrics.
+//
+// No metric holds the address of a peer. To distinguish servers in metrics, use [WithHosts].
 package otelpool
 
 import (
@@ -43,7 +45,7 @@ var version = sync.OnceValue(func() string {
 	return ""
 })
 
-// Option changes what [New] returns.
+// An Option changes the Telemetry that [New] returns.
 type Option func(*config)
 
 type config struct {
@@ -53,7 +55,8 @@ type config struct {
 	name    string
 }
 
-// WithTracerProvider has spans made by p. Without it, or with nil, the global provider makes them.
+// WithTracerProvider sets the provider that makes the spans. Without it, or if p is nil, the global provider makes
+// them.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return func(c *config) {
 		if p != nil {
@@ -62,7 +65,8 @@ func WithTracerProvider(p trace.TracerProvider) Option {
 	}
 }
 
-// WithMeterProvider has metrics kept by p. Without it, or with nil, the global provider keeps them.
+// WithMeterProvider sets the provider that keeps the metrics. Without it, or if p is nil, the global provider keeps
+// them.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return func(c *config) {
 		if p != nil {
@@ -71,20 +75,22 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	}
 }
 
-// WithHosts adds server.address and server.port to the metrics, and dns.question.name to that of look-ups, as the
-// conventions require it, for the first n servers and hosts; all others are one server.address "other" without a
-// port. With n of zero or less, which is the default, servers are not told apart.
+// WithHosts distinguishes the first n servers and hosts in the metrics. It adds the attributes server.address and
+// server.port to the metrics, and dns.question.name to the metric of look-ups, for which the conventions require it.
+// All other servers share the server.address "other" and have no port. If n is zero or less, which is the default,
+// the metrics do not distinguish servers.
 func WithHosts(n int) Option { return func(c *config) { c.hosts = n } }
 
-// WithName adds an attribute peerpool.name to the metrics, so that Transports with an Observer each can be told
-// apart. Without it, or with "", their numbers add up.
+// WithName adds the attribute peerpool.name to the metrics, to distinguish Transports that have an Observer each.
+// Without it, or if name is "", the numbers of all these Transports are added up.
 func WithName(name string) Option { return func(c *config) { c.name = name } }
 
-// Telemetry makes spans and keeps metrics of what its Observer is told.
+// Telemetry makes spans and records metrics from the events that its Observer receives.
 type Telemetry struct{ observer *peerpool.Observer }
 
-// New returns a Telemetry. The provider of the meters keeps hold of it: make one per Transport, not one per request. An
-// instrument that the provider refuses is reported to otel.Handle, and does nothing.
+// New returns a Telemetry. Its meter provider keeps a reference to it, so create one for each Transport, not one for
+// each request. If the provider refuses an instrument, New reports this to otel.Handle, and the instrument records
+// nothing.
 func New(opts ...Option) *Telemetry {
 	c := config{tracers: otel.GetTracerProvider(), meters: otel.GetMeterProvider()}
 	for _, opt := range opts {
@@ -100,6 +106,6 @@ func New(opts ...Option) *Telemetry {
 	return &Telemetry{peerpool.Observers(t.observer(), m.observer())}
 }
 
-// Observer returns the hooks by which t learns of what happens, always the same. They may serve several Transports, whose
-// numbers add up.
+// Observer returns the Observer through which t receives events. It returns the same Observer each time. Several
+// Transports may use it; their numbers are added up.
 func (t *Telemetry) Observer() *peerpool.Observer { return t.observer }

@@ -1,17 +1,16 @@
-// Package prompool exports a [peerpool.Transport] to Prometheus:
+// Package prompool exports metrics of a [peerpool.Transport] to Prometheus:
 //
 //	transport := peerpool.New()
 //	collector := prompool.New(transport, prompool.WithName("billing"))
 //	transport.Observer = collector.Observer() // before the first request
 //	registry.MustRegister(collector)
 //
-// Nothing happens on import and nothing is registered by itself. Gauges, and counters with their reasons, are read
-// from [peerpool.Transport.Stats] at each scrape; what is counted for hosts, and histograms, classic and native at once,
-// come from the Observer.
-// Those that belong to a request carry its trace ID as an exemplar, if it has a sampled span of OpenTelemetry.
-// docs/observability.md lists every metric.
+// Importing the package has no effect, and the package registers nothing by itself. At each scrape, the Collector reads
+// gauges, and counters with their reasons, from [peerpool.Transport.Stats]. Counts for hosts, and histograms, come from the
+// Observer. Histograms are classic and native at once. The metrics of a request carry its trace ID as an exemplar if the
+// request has a sampled OpenTelemetry span. docs/observability.md lists every metric.
 //
-// No label holds the address of a peer; the host is one only on request, see [WithHosts].
+// No label holds the address of a peer. To add a label for the host, use [WithHosts].
 package prompool
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Option changes what [New] returns.
+// An Option changes the Collector that [New] returns.
 type Option func(*config)
 
 type config struct {
@@ -30,12 +29,14 @@ type config struct {
 	hosts int
 }
 
-// WithName sets the label pool, which all metrics of a Collector have. Without it, or with "", it is the Collector's
-// number in the process, which depends on the order in which they are made: name those that you have more than one of.
+// WithName sets the value of the label pool, which all metrics of a Collector have. Without it, or if name is "", the
+// value is the number of the Collector in the process, which depends on the order in which Collectors are made. Name
+// your Collectors if there are several.
 func WithName(name string) Option { return func(c *config) { c.name = name } }
 
-// WithHosts adds the label host, "example.com:443", to the metrics that events are counted for, for the first n
-// hosts; all others are the host "other". With n of zero or less, which is the default, hosts are not told apart.
+// WithHosts adds the label host, for example "example.com:443", to the metrics that count events, for the first n
+// hosts. All other hosts share the value "other". If n is zero or less, which is the default, the metrics do not
+// distinguish hosts.
 func WithHosts(n int) Option { return func(c *config) { c.hosts = n } }
 
 // collectors numbers those without a name, so that they can be registered side by side.
@@ -50,8 +51,9 @@ type Collector struct {
 
 var _ prometheus.Collector = (*Collector)(nil)
 
-// New returns a Collector for t, to be registered by the caller, which is to set its Observer on t as well. It does not use t
-// before it is asked for metrics: the fields of t may still be set. The registry keeps hold of the Transport.
+// New returns a Collector for t. The caller must register the Collector, and should set the Collector's Observer on t
+// as well. The Collector does not use t before metrics are collected, so the fields of t may still be set. A registry
+// that holds the Collector keeps a reference to t.
 func New(t *peerpool.Transport, opts ...Option) *Collector {
 	var c config
 	for _, opt := range opts {
@@ -64,12 +66,12 @@ func New(t *peerpool.Transport, opts ...Option) *Collector {
 	return &Collector{transport: t, stats: newStatsDescs(pool), events: newEvents(pool, c.hosts)}
 }
 
-// Observer returns the hooks by which c learns of events. They are for the Transport of this Collector, which must have
-// them from its first request on, and for Clones of it: their events are counted with those of the Transport. Without them
-// the metrics that come from events stay at zero.
+// Observer returns the Observer through which c receives events. Set it on the Collector's Transport before the first
+// request. Clones of that Transport may use it too; their events are counted with those of the Transport. Without the
+// Observer, the metrics that come from events stay at zero.
 func (c *Collector) Observer() *peerpool.Observer { return c.events.observer() }
 
-// Describe is the registry's.
+// Describe implements [prometheus.Collector].
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	c.stats.describe(ch)
 	for _, vec := range c.events.all() {
@@ -77,7 +79,7 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect is the registry's. It takes one snapshot of the Transport.
+// Collect implements [prometheus.Collector]. It takes one snapshot of the Transport.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	c.stats.collect(ch, c.transport.Stats())
 	for _, vec := range c.events.all() {
