@@ -1,13 +1,13 @@
-// Package allpool attaches all that watches a [peerpool.Transport] in one call: OpenTelemetry, Prometheus, log/slog and the
-// page.
+// Package allpool attaches OpenTelemetry, Prometheus, log/slog and the page of package poolz to a [peerpool.Transport] in
+// one call:
 //
 //	transport := peerpool.New()
 //	page, err := allpool.Attach(transport, allpool.Options{Name: "billing"})
 //	...
 //	mux.Handle("/debug/peerpool", page)
 //
-// A program that wants some of it, or has registries of its own for each, uses otelpool, prompool, logpool and poolz: each
-// has a New, and what that returns an Observer.
+// If a program needs only some of these, or settings that Options does not have, it uses the packages otelpool, prompool,
+// logpool and poolz directly. Each has a function New, whose result has a method Observer.
 package allpool
 
 import (
@@ -23,27 +23,29 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options say how a Transport is watched. The zero value has what is global tell of it: the providers of OpenTelemetry,
-// [prometheus.DefaultRegisterer] and [slog.Default], all as they are when Attach is called.
+// Options say how a Transport is observed. The zero value uses what is global when Attach is called: OpenTelemetry's
+// providers, [prometheus.DefaultRegisterer] and [slog.Default].
 type Options struct {
-	// Name tells the metrics of several Transports apart. See [prompool.WithName] and [otelpool.WithName].
+	// Name distinguishes the metrics of several Transports. See [prompool.WithName] and [otelpool.WithName].
 	Name string
 
-	// Hosts is how many hosts metrics tell apart; 0: none. See [prompool.WithHosts].
+	// Hosts is the number of hosts that the metrics distinguish. Zero means that they distinguish none. See
+	// [prompool.WithHosts] and [otelpool.WithHosts].
 	Hosts int
 
+	// Tracers, Meters, Registerer and Logger replace the global ones. If one is nil, the global one is used.
 	Tracers    trace.TracerProvider
 	Meters     metric.MeterProvider
 	Registerer prometheus.Registerer
 	Logger     *slog.Logger
 
-	// AllowDrain puts a button on the page: see [poolz.AllowDrain].
+	// AllowDrain, if true, adds the button of [poolz.AllowDrain] to the page.
 	AllowDrain bool
 }
 
-// Attach sets t.Observer to one that tells OpenTelemetry, Prometheus, the log and a page, besides whoever it was before, and
-// returns the page. It must be called before the first request, and the Observer must not be replaced afterwards. The error is
-// that of the Registerer; t is as it was then.
+// Attach adds OpenTelemetry, Prometheus, a log and a page to t, and returns the page. It sets t.Observer to an
+// Observer that also calls the previous one. Call Attach before the first request, and do not replace the Observer
+// afterwards. If the Registerer returns an error, Attach returns that error and leaves t unchanged.
 func Attach(t *peerpool.Transport, o Options) (*poolz.Page, error) {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.DefaultRegisterer

@@ -1,18 +1,18 @@
-// Package logpool writes what an operator wants to know of a [peerpool.Transport] to a [log/slog.Logger]:
+// Package logpool logs what an operator needs to know about a [peerpool.Transport] to a [log/slog.Logger]:
 //
 //	transport := peerpool.New()
 //	transport.Observer = logpool.New(slog.Default()).Observer()
 //
 //	level  message
-//	warn   a server sent what nobody asked for, or what two readers could read differently
+//	warn   a server sent bytes that no request asked for, or bytes that two readers could read differently
 //	info   look-ups, dials and requests that failed, and responses that were truncated; connections that were drained
 //	       a request is sent again; a connection was closed because something went wrong on it
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
-// What has failed is written once in ten seconds for each kind of failure (refused, timed out, a wrong certificate and so
-// on), and says how often it has happened since it was written last. Of any other message only the first few of a second are
-// written; the next one that is says how many were not. No message holds a secret: a [peerpool.Identity] hides its own, and
-// the URL of a request is never written.
+// The package logs each kind of failure, such as a refused connection, a time-out or a wrong certificate, once in ten
+// seconds. The record says how many times the failure has happened since it was last logged. Of any other message, the
+// package logs only the first few in a second. The next record of that message says how many were not logged. No record
+// holds a secret: a [peerpool.Identity] hides its secrets, and the URL of a request is never logged.
 package logpool
 
 import (
@@ -30,10 +30,11 @@ const (
 	defaultInterval = 10 * time.Second
 )
 
-// Option changes what [New] returns.
+// An Option changes the Log that [New] returns.
 type Option func(*Log)
 
-// WithRate writes at most n of each message in a second; 0: 10; negative: all.
+// WithRate limits how many records of each message are written in a second. If n is zero, the limit is 10. If n is
+// negative, there is no limit.
 func WithRate(n int) Option {
 	return func(l *Log) {
 		if n != 0 {
@@ -42,7 +43,8 @@ func WithRate(n int) Option {
 	}
 }
 
-// WithInterval writes each kind of failure at most once in d; 0: 10 s; negative: every time.
+// WithInterval sets how often each kind of failure is written: at most once in d. If d is zero, the interval is 10
+// seconds. If d is negative, every failure is written.
 func WithInterval(d time.Duration) Option {
 	return func(l *Log) {
 		if d != 0 {
@@ -51,7 +53,8 @@ func WithInterval(d time.Duration) Option {
 	}
 }
 
-// New returns a Log that writes to logger; nil: to slog.Default() as it is then.
+// New returns a Log that writes to logger. If logger is nil, the Log writes to the logger that slog.Default returns
+// when New is called.
 func New(logger *slog.Logger, opts ...Option) *Log {
 	if logger == nil {
 		logger = slog.Default()
@@ -63,8 +66,9 @@ func New(logger *slog.Logger, opts ...Option) *Log {
 	return l
 }
 
-// Observer returns the hooks by which l learns of what happens. They may serve several Transports, which share its rate. A
-// level that the logger has not enabled costs no more than asking for it.
+// Observer returns the Observer through which l receives events. Several Transports may use it and then share the
+// limits of l. If the logger has a level disabled, an event of that level costs only the call of the logger that
+// finds this out.
 func (l *Log) Observer() *peerpool.Observer {
 	return &peerpool.Observer{
 		Started:  l.started,
@@ -80,7 +84,7 @@ func (l *Log) Observer() *peerpool.Observer {
 	}
 }
 
-// Log writes what its Observer is told to a logger.
+// Log writes the events that its Observer receives to a logger.
 type Log struct {
 	logger *slog.Logger
 	rate   int

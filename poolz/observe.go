@@ -21,9 +21,9 @@ type watching struct {
 
 func (w *watching) counts() (hits, misses uint64) { return w.hits.Load(), w.misses.Load() }
 
-// Observer returns the hooks by which the page learns of every close and miss, and of the hit ratio while nobody
-// looks. They are for the Transport of this page alone, which must have them from its first request on. A hit
-// costs two atomic operations and a look at the clock.
+// Observer returns the Observer through which the page receives every close and every miss, and the hit ratio between
+// requests for the page. Set it only on the Transport of this page, before the first request. A hit costs two atomic
+// operations and one reading of the clock.
 func (p *Page) Observer() *peerpool.Observer {
 	if !p.watching.on.Swap(true) {
 		p.history.tick(time.Now(), p.watching.counts)

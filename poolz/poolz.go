@@ -1,18 +1,19 @@
-// Package poolz shows the pool of a [peerpool.Transport] on a page: what it holds and has done in total, how
-// often requests have found an idle connection lately, every identity with its connections, and the last closes
-// and misses with their reasons. The page is one document without external assets, works without JavaScript,
-// and refreshes itself.
+// Package poolz shows the pool of a [peerpool.Transport] on a web page. The page shows what the pool holds and what it has
+// done in total, how often requests have recently found an idle connection, every identity with its connections, and the
+// last closes and misses with their reasons. The page is one document without external assets. It works without
+// JavaScript and refreshes itself.
 //
 //	page := poolz.New(transport)
 //	transport.Observer = page.Observer() // before the first request
 //	mux.Handle("/debug/peerpool", page)
 //
-// A page that does not observe the Transport has the totals alone: it does not know which identity each close and miss
-// belongs to, nor what happened while nobody looked.
+// If the page's Observer is not set on the Transport, the page shows only totals. It then does not know to which identity
+// each close and miss belongs, or what happened while the page was not requested.
 //
-// With ?format=json the same comes as JSON.
+// With the query ?format=json, the page returns the same information as JSON.
 //
-// The page shows no secret, yet it tells whom a program talks to: serve it where only its operators get.
+// The page shows no secret. It does show which servers a program talks to, so serve it only where nobody but the
+// program's operators can reach it.
 package poolz
 
 import (
@@ -32,8 +33,8 @@ type source interface {
 	Drain(peerpool.Identity) int
 }
 
-// Page is an [http.Handler] that shows the pool of one Transport. It starts no goroutine and keeps a bounded
-// history, of the last quarter of an hour and the last few hundred events. It is safe for concurrent use.
+// Page is an [http.Handler] that shows the pool of one Transport. It starts no goroutine. It keeps a bounded history:
+// the last 15 minutes, and the last few hundred events. A Page is safe for concurrent use.
 type Page struct {
 	pool     source
 	drain    bool // allowed
@@ -59,15 +60,15 @@ type drained struct {
 	Connections int       `json:"connections"`
 }
 
-// Option changes what a Page does.
+// An Option changes a Page.
 type Option func(*Page)
 
-// AllowDrain puts a button on the page of each identity that takes its connections out of service: see
-// [peerpool.Transport.Drain]. Requests of a browser that come from other sites are refused, but whoever can
-// reach the page can press the button.
+// AllowDrain adds a button to the page of each identity. The button takes the connections of the identity out of
+// service: see [peerpool.Transport.Drain]. The page refuses requests of a browser that come from other sites, but
+// anyone who can reach the page can press the button.
 func AllowDrain() Option { return func(p *Page) { p.drain = true } }
 
-// New returns a page for a Transport, which it does not use before the page is asked for: its fields may still be
+// New returns a Page for t. The Page does not use t before the page is requested, so the fields of t may still be
 // set.
 func New(t *peerpool.Transport, opts ...Option) *Page { return newPage(t, opts) }
 

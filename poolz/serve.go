@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ServeHTTP answers GET with the page, or with JSON, and POST by draining an identity if that is allowed.
+// ServeHTTP answers GET with the page, or with JSON. If AllowDrain is set, it answers POST by draining an identity.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
