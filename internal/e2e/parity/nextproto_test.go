@@ -1,8 +1,6 @@
 package parity_test
 
-//lint:file-ignore SA1019 programs still use what is deprecated, so it is tested
-
-//lint:file-ignore SA1019 ConfigureTransport is deprecated, and programs call it
+//lint:file-ignore SA1019 programs still use what is deprecated, ConfigureTransport among it, so it is tested
 
 import (
 	"bufio"
