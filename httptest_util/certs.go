@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// CA is a certificate authority in memory. Its keys are ECDSA P-256, which
-// take well under a millisecond to make. A CA is safe for concurrent use.
+// CA is a certificate authority in memory. Its keys are ECDSA P-256 keys,
+// each of which takes well under a millisecond to generate. A CA is safe for
+// concurrent use.
 type CA struct {
 	t     testing.TB
 	cert  *x509.Certificate
@@ -23,25 +24,29 @@ type CA struct {
 	root  *x509.Certificate
 }
 
-// CertOptions says what a certificate is to contain. The zero value is a
+// CertOptions describes a certificate to issue. The zero value describes a
 // server certificate for loopback: 127.0.0.1, ::1, localhost, example.test
 // and *.example.test.
 type CertOptions struct {
-	// CommonName is the subject's common name, and what [Seen.ClientCN] shows.
+	// CommonName is the common name of the certificate's subject.
+	// [Seen.ClientCN] shows it.
 	CommonName string
-	// DNSNames are the names that the certificate is for. A certificate with
-	// neither DNSNames nor IPs is for loopback, a client's for nothing.
+	// DNSNames are the names that the certificate is for. If DNSNames and IPs
+	// are both empty, a server certificate is for loopback, and a client
+	// certificate is for no name.
 	DNSNames []string
 	// IPs are the addresses that the certificate is for.
 	IPs []net.IP
-	// NotBefore and NotAfter bound its validity. The zero values stand for
-	// 31 December 1999 and 31 December 2099, so that a certificate is good
-	// in a testing/synctest bubble, whose clock starts in the year 2000.
+	// NotBefore and NotAfter are the limits of the certificate's validity.
+	// The zero values mean 31 December 1999 and 31 December 2099, so that a
+	// certificate is valid in a testing/synctest bubble, whose clock starts
+	// in the year 2000.
 	NotBefore, NotAfter time.Time
-	// Serial is the serial number; 0 draws one of 120 random bits. Two
-	// authorities may be told to use the same.
+	// Serial is the serial number. If it is 0, the number consists of 120
+	// random bits. Two authorities may use the same serial number.
 	Serial int64
-	// Client makes a certificate for clients; otherwise it is for servers.
+	// Client, if true, makes the certificate one for clients. Otherwise it is
+	// one for servers.
 	Client bool
 }
 
@@ -55,8 +60,9 @@ func NewCA(t testing.TB) *CA {
 	return &CA{t: t, cert: cert, key: key, root: cert}
 }
 
-// Intermediate returns an authority below ca. The certificates it issues
-// carry the chain up to, and without, the root; Pool is still the root's.
+// Intermediate returns an authority whose certificate ca has signed. The
+// certificates that it issues carry the chain up to the root, but not the
+// root itself. Its Pool is that of the root.
 func (ca *CA) Intermediate(commonName string) *CA {
 	ca.t.Helper()
 	key := newKey(ca.t)
@@ -72,8 +78,8 @@ func (ca *CA) Intermediate(commonName string) *CA {
 	}
 }
 
-// Issue returns a certificate signed by ca, with its key, its chain and its
-// Leaf set.
+// Issue returns a certificate signed by ca. Its key, its chain and its Leaf
+// are set.
 func (ca *CA) Issue(opts CertOptions) tls.Certificate {
 	ca.t.Helper()
 	key := newKey(ca.t)
@@ -86,7 +92,8 @@ func (ca *CA) Issue(opts CertOptions) tls.Certificate {
 }
 
 // Server returns a server certificate for names, each a DNS name or an IP
-// address; without names, for those of the zero [CertOptions].
+// address. Without names, the certificate is for the names of the zero
+// [CertOptions].
 func (ca *CA) Server(names ...string) tls.Certificate {
 	ca.t.Helper()
 	var opts CertOptions
@@ -100,13 +107,13 @@ func (ca *CA) Server(names ...string) tls.Certificate {
 	return ca.Issue(opts)
 }
 
-// Client returns a client certificate with that common name.
+// Client returns a client certificate with the given common name.
 func (ca *CA) Client(commonName string) tls.Certificate {
 	ca.t.Helper()
 	return ca.Issue(CertOptions{CommonName: commonName, Client: true})
 }
 
-// Pool returns a new pool that holds ca's root and nothing else.
+// Pool returns a new pool that holds only ca's root.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.root)

@@ -1,28 +1,30 @@
 // Package httptestutil provides servers that misbehave on purpose, and
 // assertions on connection reuse, for testing HTTP clients.
 //
-// A client's connection pool is judged by what happens on the wire: which
-// request travels on which connection, when a connection is closed, what is
-// done with an answer that is cut short, doubled or late. The package offers
-// both sides of that judgment, for any [net/http.RoundTripper].
+// Whether a connection pool works shows on the wire: which request travels on
+// which connection, when a connection is closed, and what the client does with
+// an answer that is cut short, doubled or late. The package provides servers
+// that cause such events and assertions that check the result. It works with
+// any [net/http.RoundTripper].
 //
-// Servers, all on loopback, all ended by the test that started them:
+// These servers listen on loopback, and each is closed at the end of the test
+// that started it:
 //
-//   - [Origin] is an honest server that tells each request, in its answer, the
-//     number of its connection and its place on it, with what the TLS handshake
-//     said about the client. It can close its connections, or all of itself,
-//     and come back on the same address.
+//   - [Origin] is a well-behaved server. Its answer to each request holds the
+//     number of the connection, the number of the request on it, and what the
+//     TLS handshake said about the client. It can close its connections, or
+//     stop and start again on the same address.
 //   - [Wire] is a raw server: a [Script] decides byte by byte what each
 //     connection gets, and when it is closed, reset or left hanging. It also
-//     watches when the client closes.
-//   - A [FrameConn] is the same for HTTP/2, frame by frame, on a connection of
-//     a Wire or on any other.
+//     notices when the client closes a connection.
+//   - A [FrameConn] does the same for HTTP/2, frame by frame, on a connection
+//     of a Wire or on any other connection.
 //   - A [Proxy], for HTTP or SOCKS5, carries connections, records what it was
-//     asked and by whom, and answers wrongly when told to with a [Fault].
-//   - [CA] issues certificates: good, expired, for another name, with a serial
-//     number already used elsewhere.
+//     asked and by whom, and gives wrong answers if a [Fault] is set.
+//   - [CA] issues certificates: valid ones, expired ones, and ones for another
+//     name or with a serial number that is already used elsewhere.
 //
-// Without sockets:
+// These need no sockets:
 //
 //   - [Pipe] and [Listener] are buffered connections in memory, for tests inside
 //     a testing/synctest bubble.
@@ -30,16 +32,16 @@
 //
 // Assertions:
 //
-//   - [Recorder] wraps a RoundTripper and says which connections its requests
-//     used.
+//   - [Recorder] wraps a RoundTripper and records which connections its
+//     requests used.
 //   - [CheckLeaks] fails a test that leaves goroutines or sockets behind.
 //
-// A test that wants its client to use a connection twice:
+// This test checks that its client uses a connection twice:
 //
 //	func TestTheConnectionIsReused(t *testing.T) {
 //		httptestutil.CheckLeaks(t)
 //		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-//		transport := &http.Transport{} // or whichever is under test
+//		transport := &http.Transport{} // or the client under test
 //		t.Cleanup(transport.CloseIdleConnections)
 //		rec := httptestutil.NewRecorder(transport)
 //		client := &http.Client{Transport: rec}
@@ -53,20 +55,20 @@
 //		rec.WantReused(t, 1)
 //	}
 //
-// A client may keep a connection only a moment after the end of the answer has
-// been read. A test of such a client waits for PutIdleConn, of
-// [net/http/httptrace.ClientTrace], between the two requests.
+// Some clients put a connection back into the pool only a moment after the
+// caller has read the end of the answer. A test of such a client waits for
+// PutIdleConn, of [net/http/httptrace.ClientTrace], between the two requests.
 //
 // # Time
 //
-// No server waits for ever: what a script may wait for is bounded by [Bound],
-// and everything is closed when the test ends. Nothing sleeps; methods that
-// wait for an event, WaitOpenConns for one, return as soon as it happens.
+// No server waits for ever: [Bound] limits how long a script can wait, and all
+// servers are closed when the test ends. Nothing sleeps. Methods that wait for
+// an event, for example WaitOpenConns, return as soon as the event happens.
 package httptestutil
 
 import "time"
 
-// Bound is how long a server or a waiting method of this package waits for
-// something that a correct client does at once, before it gives up. A failing
-// test takes this long, a passing one never does.
+// Bound is how long a server or a waiting method of this package waits,
+// before it gives up, for something that a correct client does at once. Only
+// a failing test takes this long.
 const Bound = 10 * time.Second

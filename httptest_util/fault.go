@@ -2,57 +2,62 @@ package httptestutil
 
 import "net/http"
 
-// An Ending says what follows the wrong answer of a [Fault].
+// An Ending says what a [Proxy] does after the wrong answer of a [Fault].
 type Ending int
 
 const (
 	// EndClose closes the connection.
 	EndClose Ending = iota
-	// EndReset closes it with an RST.
+	// EndReset closes the connection with an RST.
 	EndReset
-	// EndStall leaves it open, without reading or writing, for Bound at most.
+	// EndStall leaves the connection open for at most Bound, without reading
+	// from it or writing to it.
 	EndStall
-	// EndKeep waits for another request on it. SOCKS5 knows no second request
-	// and closes.
+	// EndKeep waits for another request on the connection. SOCKS5 allows no
+	// second request, so a SOCKS5 proxy closes the connection.
 	EndKeep
-	// EndTunnel connects to the target and carries bytes, as if the answer had
-	// been right. If the target does not answer, the connection is closed.
+	// EndTunnel connects to the target and carries bytes, as if the answer
+	// had been right. If the target does not answer, it closes the
+	// connection.
 	EndTunnel
 )
 
-// Fault is what a [Proxy] does wrong with each request, for as long as it is
-// set: it writes Answer, byte by byte what it says, in place of an answer of
-// its own, and goes on with Then. The zero Fault closes the connection without
-// an answer.
+// Fault describes what a [Proxy] does wrong with each request for as long as
+// the Fault is set. The Proxy writes Answer, byte for byte, in place of its
+// own answer, and then does what Then says. The zero Fault closes the
+// connection without an answer.
 type Fault struct {
-	// Early makes it happen as soon as the connection is there, before
-	// anything is read from it. Such a Fault ends with EndClose in place of
-	// EndKeep and EndTunnel.
+	// Early, if true, makes the fault happen as soon as a connection is
+	// accepted, before anything is read from it. EndKeep and EndTunnel then
+	// mean EndClose.
 	Early bool
-	// Answer is written in place of the right answer. With EndTunnel, ""
-	// stands for the right answer.
+	// Answer is written in place of the right answer. If Then is EndTunnel
+	// and Answer is "", the right answer is written.
 	Answer string
-	// Extra is written after the answer and in one piece with it.
+	// Extra is written after the answer, in one piece with it.
 	Extra string
-	// Then is what follows.
+	// Then says what follows the answer.
 	Then Ending
 }
 
-// FaultRefuse answers with that HTTP status and keeps the connection.
+// FaultRefuse returns a Fault that answers with the given HTTP status and
+// keeps the connection.
 func FaultRefuse(status int) Fault {
 	return Fault{Answer: ResponseWith(status, http.StatusText(status)), Then: EndKeep}
 }
 
-// FaultRefuseSOCKS answers with that reply code of RFC 1928 section 6 and
-// closes the connection.
+// FaultRefuseSOCKS returns a Fault that answers with the given reply code of
+// RFC 1928 section 6 and closes the connection.
 func FaultRefuseSOCKS(code byte) Fault { return Fault{Answer: socksReply(code)} }
 
-// FaultGarbage answers with bytes of no protocol and closes the connection.
+// FaultGarbage returns a Fault that answers with bytes that belong to no
+// protocol and closes the connection.
 func FaultGarbage() Fault { return Fault{Answer: "\x7f\x00no such protocol\r\n\r\n"} }
 
-// FaultStall reads the request and never answers.
+// FaultStall returns a Fault that reads the request and never answers.
 func FaultStall() Fault { return Fault{Then: EndStall} }
 
-// FaultExtra grants the request and writes extra in one piece with the
-// answer, as if the target had spoken first, before it carries bytes.
+// FaultExtra returns a Fault that grants the request and writes extra in one
+// piece with the answer, as if the target had spoken first. It then carries
+// bytes.
 func FaultExtra(extra string) Fault { return Fault{Extra: extra, Then: EndTunnel} }

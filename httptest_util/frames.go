@@ -10,16 +10,17 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// FrameConn is the server's end of an HTTP/2 connection, worked frame by
-// frame: it says what it is told to and nothing more, be it right or wrong.
-// Reading has it answer SETTINGS and PING and give back the flow-control
-// window of the DATA that it reads; nothing is read unless a method that reads
-// is called. One goroutine at a time may use it.
+// FrameConn is the server's end of an HTTP/2 connection, which a test
+// controls frame by frame. It writes only what it is told to write, whether
+// that is right or wrong. The exception is reading: the methods that read
+// answer SETTINGS and PING frames, and give back the flow-control window of
+// the DATA frames that they read. Nothing is read unless such a method is
+// called. Only one goroutine at a time may use a FrameConn.
 //
-// A method that reads returns nil when there is no more to read; one that
-// writes does nothing once a write has failed. Err tells why.
+// A method that reads returns nil if there is nothing more to read. A method
+// that writes does nothing after a write has failed. Err returns the reason.
 type FrameConn struct {
-	// Mute has the client's PING frames go unanswered.
+	// Mute, if true, leaves the client's PING frames unanswered.
 	Mute bool
 
 	nc      net.Conn
@@ -39,8 +40,8 @@ type FrameConn struct {
 	noted             func(error) error // told how reading ended; may be nil
 }
 
-// A Frame is one that a [FrameConn] has read. Fields that are not of its type
-// are zero.
+// A Frame is a frame that a [FrameConn] has read. Fields that frames of its
+// type do not have are zero.
 type Frame struct {
 	Type   http2.FrameType
 	Flags  http2.Flags
@@ -48,7 +49,7 @@ type Frame struct {
 	End    bool                // HEADERS and DATA: the client has ended the stream
 	Code   http2.ErrCode       // RST_STREAM, GOAWAY
 	Last   uint32              // GOAWAY: the last stream
-	Fields []hpack.HeaderField // HEADERS, CONTINUATION included: pseudo-fields first
+	Fields []hpack.HeaderField // HEADERS, including CONTINUATION: pseudo-fields first
 	Data   []byte              // DATA, PING
 }
 
@@ -58,15 +59,15 @@ type FrameRequest struct {
 	Method string
 	Path   string
 	Header http.Header
-	Ended  bool // there is no body
+	Ended  bool // the request has no body
 }
 
-// Frames returns the server's end of an HTTP/2 connection on nc, which Close
-// closes. The client's preface is read before its first frame.
+// Frames returns the server's end of an HTTP/2 connection on nc. Its Close
+// method closes nc. The client's preface is read before its first frame.
 func Frames(nc net.Conn) *FrameConn { return newFrames(nc, nc) }
 
-// Frames returns the connection as one of HTTP/2. From then on nothing else
-// may read from it or write to it but the result.
+// Frames returns the server's end of an HTTP/2 connection on c. From then on,
+// only the returned FrameConn may read from the connection or write to it.
 func (c *WireConn) Frames() *FrameConn {
 	f := newFrames(c.nc, c.br)
 	f.noted = c.noteRead
@@ -90,8 +91,9 @@ func newFrames(nc net.Conn, r io.Reader) *FrameConn {
 // Close closes the connection.
 func (c *FrameConn) Close() { c.nc.Close() }
 
-// Err returns how reading has ended, io.EOF if the client has closed the
-// connection in order; if it has not, what writing has failed with.
+// Err returns the error with which reading has ended: io.EOF if the client
+// has closed the connection in order. If reading has not ended, Err returns
+// the error with which writing has failed.
 func (c *FrameConn) Err() error {
 	if c.readErr != nil {
 		return c.readErr
@@ -106,7 +108,7 @@ func (c *FrameConn) noteRead(err error) {
 	}
 }
 
-// Next returns the client's next frame, whatever it is; nil if there is none.
+// Next returns the client's next frame of any type, or nil if there is none.
 func (c *FrameConn) Next() *Frame {
 	if !c.readPreface() {
 		return nil
@@ -188,8 +190,9 @@ func (c *FrameConn) step() *Frame {
 	return f
 }
 
-// Await returns the next frame of a type, on a stream. Those that it reads
-// before are gone, but for what ReadRequest, ReadBody and AwaitReset look for.
+// Await returns the next frame of the given type on the given stream. It
+// discards the frames before it, except those that ReadRequest, ReadBody and
+// AwaitReset look for.
 func (c *FrameConn) Await(kind http2.FrameType, stream uint32) *Frame {
 	for f := c.step(); f != nil; f = c.step() {
 		if f.Type == kind && f.Stream == stream {
@@ -199,8 +202,8 @@ func (c *FrameConn) Await(kind http2.FrameType, stream uint32) *Frame {
 	return nil
 }
 
-// ReadRequest returns the head of the next request; nil if there is none. Its
-// body is left to ReadBody.
+// ReadRequest returns the head of the next request, or nil if there is none.
+// It does not read the request's body: see ReadBody.
 func (c *FrameConn) ReadRequest() *FrameRequest {
 	for len(c.requests) == 0 {
 		if c.step() == nil {
@@ -227,8 +230,8 @@ func requestOf(f *Frame) *FrameRequest {
 	return req
 }
 
-// ReadBody reads the body of a request to its end, and reports whether that
-// came.
+// ReadBody reads the body of a request and reports whether it read the body
+// to its end.
 func (c *FrameConn) ReadBody(stream uint32) (body string, ok bool) {
 	for !c.ended[stream] {
 		if _, reset := c.resets[stream]; reset || c.step() == nil {
@@ -238,8 +241,8 @@ func (c *FrameConn) ReadBody(stream uint32) (body string, ok bool) {
 	return string(c.early[stream]), true
 }
 
-// AwaitReset waits until the client has reset a stream, and returns the error
-// code; ok is false if it does not.
+// AwaitReset waits until the client resets the stream and returns the error
+// code. If the client does not reset the stream, ok is false.
 func (c *FrameConn) AwaitReset(stream uint32) (code http2.ErrCode, ok bool) {
 	for {
 		if code, ok = c.resets[stream]; ok || c.step() == nil {

@@ -25,13 +25,14 @@ func (c *FrameConn) MaxStreams(n uint32) {
 	c.Settings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: n})
 }
 
-// Head writes the head of a response, or of an interim one. Fields are given
-// as "name: value", the name in lower case; end says that there is no body.
+// Head writes the head of a response, or of an interim response. Each field
+// has the form "name: value", with the name in lower case. If end is true,
+// the response has no body.
 func (c *FrameConn) Head(stream uint32, status int, end bool, fields ...string) {
 	c.Headers(stream, end, append([]string{":status: " + strconv.Itoa(status)}, fields...)...)
 }
 
-// Headers writes fields, pseudo-fields included, as one HEADERS frame and as
+// Headers writes fields, including pseudo-fields, as one HEADERS frame and as
 // many CONTINUATION frames as they need.
 func (c *FrameConn) Headers(stream uint32, end bool, fields ...string) {
 	const most = 16 << 10 // what any client accepts as a payload
@@ -51,8 +52,9 @@ func (c *FrameConn) Headers(stream uint32, end bool, fields ...string) {
 	}
 }
 
-// Encode returns fields as the payload of HEADERS. As encoder and decoder keep
-// state, what it returns must be written next.
+// Encode returns fields encoded as the payload of a HEADERS frame. The result
+// must be written next, because the encoder and the client's decoder keep
+// state.
 func (c *FrameConn) Encode(fields ...string) []byte {
 	c.block.Reset()
 	for _, f := range fields {
@@ -64,12 +66,12 @@ func (c *FrameConn) Encode(fields ...string) []byte {
 	return append([]byte(nil), c.block.Bytes()...)
 }
 
-// Data writes a DATA frame, whatever the window says.
+// Data writes a DATA frame. It ignores the flow-control window.
 func (c *FrameConn) Data(stream uint32, data string, end bool) {
 	c.write(func() error { return c.framer.WriteData(stream, end, []byte(data)) })
 }
 
-// Respond writes a whole response.
+// Respond writes a complete response.
 func (c *FrameConn) Respond(stream uint32, status int, body string, fields ...string) {
 	c.Head(stream, status, body == "", fields...)
 	if body != "" {
@@ -87,7 +89,8 @@ func (c *FrameConn) GoAway(last uint32, code http2.ErrCode) {
 	c.write(func() error { return c.framer.WriteGoAway(last, code, nil) })
 }
 
-// Window writes a WINDOW_UPDATE frame, for the connection if stream is 0.
+// Window writes a WINDOW_UPDATE frame. If stream is 0, the frame is for the
+// whole connection.
 func (c *FrameConn) Window(stream, n uint32) {
 	c.write(func() error { return c.framer.WriteWindowUpdate(stream, n) })
 }
@@ -97,8 +100,8 @@ func (c *FrameConn) Raw(kind http2.FrameType, flags http2.Flags, stream uint32, 
 	c.write(func() error { return c.framer.WriteRawFrame(kind, flags, stream, payload) })
 }
 
-// Serve writes SETTINGS and answers every request with answer, until the client
-// closes the connection.
+// Serve writes SETTINGS and then calls answer for each request, until the
+// client closes the connection.
 func (c *FrameConn) Serve(answer func(*FrameConn, *FrameRequest)) {
 	c.Settings()
 	for req := c.ReadRequest(); req != nil; req = c.ReadRequest() {

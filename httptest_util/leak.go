@@ -15,14 +15,16 @@ import (
 // leakBound is how long what a test leaves behind may take to go away.
 const leakBound = 5 * time.Second
 
-// CheckLeaks fails t if, when it is over, goroutines run that did not before
-// and whose stack contains one of parts ("peerpool" if there is none), or if
-// sockets are open that were not before (on Linux; elsewhere they are not
-// looked at). What is on its way out is given some seconds.
+// CheckLeaks fails t if, at the end of the test, there are goroutines or
+// sockets that did not exist when CheckLeaks was called. A goroutine counts
+// if its stack contains one of parts, or "peerpool" if there are no parts.
+// Sockets are checked only on Linux. CheckLeaks gives goroutines and sockets
+// that are about to end a few seconds.
 //
-// Call it first in a test: cleanups run last to first, and those of the
-// servers and clients of the test have to run before it looks. It sees the
-// whole process, so that nothing may run in parallel with the test.
+// Call CheckLeaks first in a test. Cleanups run in reverse order, and those
+// of the servers and clients of the test must run before CheckLeaks looks.
+// CheckLeaks looks at the whole process, so nothing may run in parallel with
+// the test.
 func CheckLeaks(t testing.TB, parts ...string) {
 	t.Helper()
 	if len(parts) == 0 {

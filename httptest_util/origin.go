@@ -14,41 +14,45 @@ import (
 	"testing"
 )
 
-// OriginOptions says how an [Origin] is to listen and answer. The zero value
-// is an HTTP/1.1 server on 127.0.0.1 that answers with [Echo].
+// OriginOptions describes how an [Origin] listens and answers. The zero value
+// describes an HTTP/1.1 server on 127.0.0.1 that answers with [Echo].
 type OriginOptions struct {
-	// Handler answers the requests; nil stands for Echo. Before it is called
-	// the headers X-Origin, X-Conn and X-Seq are set; see also SeenBy.
+	// Handler answers the requests. If it is nil, Echo answers them. Before
+	// Handler is called, the origin sets the headers X-Origin, X-Conn and
+	// X-Seq. See also SeenBy.
 	Handler http.Handler
 
-	// Network is "tcp4", which is also what "" stands for, "tcp6" or "unix".
+	// Network is "tcp4", "tcp6" or "unix". "" means "tcp4".
 	Network string
 
-	// Listener, if set, is used in place of a new one, and closed at the end.
-	// With a [Listener] of this package the origin works inside a
-	// testing/synctest bubble. Such an origin cannot be restarted.
+	// Listener, if set, is used in place of a new listener, and is closed at
+	// the end of the test. With a [Listener] of this package, the origin
+	// works inside a testing/synctest bubble. An origin with a Listener
+	// cannot be restarted.
 	Listener net.Listener
 
-	// Either of CA and TLS makes the origin speak TLS. TLS holds whatever
-	// tls.Config can express: versions, the wish for a client certificate,
-	// SessionTicketsDisabled, certificates. Without a certificate in TLS the
-	// origin uses one of CA's for loopback, and without CA a new authority's.
-	// Without ClientCAs in TLS it takes clients' certificates from CA.
+	// If CA or TLS is set, the origin speaks TLS. TLS can hold anything that
+	// a tls.Config can express, such as versions, a request for a client
+	// certificate, SessionTicketsDisabled, or certificates. If TLS has no
+	// certificate, the origin uses a certificate for loopback that CA issues,
+	// or that a new authority issues if CA is nil. If TLS has no ClientCAs,
+	// the origin accepts client certificates that CA has issued.
 	CA  *CA
 	TLS *tls.Config
 
-	// Protocols are those served; nil stands for HTTP/1 alone.
+	// Protocols is the set of HTTP versions that the origin serves. Nil means
+	// only HTTP/1.
 	Protocols *http.Protocols
 
-	// Configure, if set, has the last word on the http.Server; it is called
-	// before the origin listens, and again at each start. ConnState and
-	// ConnContext are taken.
+	// Configure, if set, may change the http.Server after the origin has set
+	// it up. It is called before the origin listens, and again at each start.
+	// It must not set ConnState and ConnContext, which the origin uses.
 	Configure func(*http.Server)
 }
 
-// Origin is an HTTP server on loopback that knows its connections: it counts
-// them, tells each request where it arrived, and closes them when told to.
-// It is safe for concurrent use, except for Stop, Start and Restart, which
+// Origin is an HTTP server on loopback that counts its connections, tells
+// each request on which connection it arrived, and closes connections when
+// told to. It is safe for concurrent use, except that Stop, Start and Restart
 // must not be called at the same time.
 type Origin struct {
 	t       testing.TB
@@ -69,7 +73,7 @@ type Origin struct {
 	done chan struct{} // closed when srv's accept loop has ended
 }
 
-// NewOrigin starts an origin, which the end of the test closes.
+// NewOrigin starts an Origin. It is closed at the end of the test.
 func NewOrigin(t testing.TB, opts OriginOptions) *Origin {
 	t.Helper()
 	o := &Origin{t: t, opts: opts, tr: newTracker()}
@@ -98,9 +102,9 @@ func NewOrigin(t testing.TB, opts OriginOptions) *Origin {
 	return o
 }
 
-// URL returns the origin's base URL without a slash at its end. That of an
-// origin on a Unix socket, or on a Listener of the caller's, is that of
-// example.test; a client reaches it through Dial.
+// URL returns the origin's base URL without a slash at its end. If the origin
+// listens on a Unix socket, or on a Listener of the caller, the URL has the
+// host example.test, and a client reaches the origin through Dial.
 func (o *Origin) URL() string {
 	host := o.addr
 	if o.network == "unix" || o.opts.Listener != nil {
@@ -115,12 +119,12 @@ func (o *Origin) URL() string {
 // Addr returns the origin's "ip:port", or the path of its socket.
 func (o *Origin) Addr() string { return o.addr }
 
-// CA returns the authority that the origin was given or made for itself; nil
-// if neither.
+// CA returns the authority that the origin was given or has created, or nil
+// if there is none.
 func (o *Origin) CA() *CA { return o.ca }
 
-// ClientTLS returns a new client configuration that trusts the origin's
-// authority and nothing else; nil if CA is.
+// ClientTLS returns a new client configuration that trusts only the origin's
+// authority. It returns nil if CA returns nil.
 func (o *Origin) ClientTLS() *tls.Config {
 	if o.ca == nil {
 		return nil
@@ -128,9 +132,9 @@ func (o *Origin) ClientTLS() *tls.Config {
 	return &tls.Config{RootCAs: o.ca.Pool()}
 }
 
-// Dial connects to the origin, whatever the address says. It serves as the
-// DialContext of a client under test that asks for other names than the
-// origin's own, or that is to reach a Unix socket.
+// Dial connects to the origin and ignores the network and the address. Use it
+// as the DialContext of a client under test that requests other host names
+// than the origin's own, or that connects to a Unix socket.
 func (o *Origin) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	type dialer interface {
 		Dial(ctx context.Context, network, addr string) (net.Conn, error)
@@ -142,16 +146,16 @@ func (o *Origin) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return d.DialContext(ctx, o.network, o.addr)
 }
 
-// Conns returns how many connections have been accepted so far, over all
-// restarts.
+// Conns returns how many connections have been accepted so far, including
+// those before a restart.
 func (o *Origin) Conns() int { return o.tr.acceptedConns() }
 
-// OpenConns returns how many connections are open as the origin sees it. It
-// sees a client's closing a moment later than the client does; tests wait for
-// it with WaitOpenConns.
+// OpenConns returns how many connections are open, as the origin sees it.
+// When a client closes a connection, the origin notices it a moment later. A
+// test waits for this with WaitOpenConns.
 func (o *Origin) OpenConns() int { return o.tr.openConns() }
 
-// Requests returns how many requests have been handed to the handler so far.
+// Requests returns how many requests have been passed to the handler so far.
 func (o *Origin) Requests() int {
 	o.tr.mu.Lock()
 	defer o.tr.mu.Unlock()
@@ -162,7 +166,7 @@ func (o *Origin) Requests() int {
 const seenKept = 1000
 
 // Seen returns what the origin saw of the last thousand requests, the oldest
-// first, those included whose answer never reached the client.
+// first. It includes requests whose answer never reached the client.
 func (o *Origin) Seen() []Seen {
 	o.tr.mu.Lock()
 	defer o.tr.mu.Unlock()
@@ -176,7 +180,7 @@ func (o *Origin) WaitOpenConns(n int) {
 	o.tr.waitOpenConns(o.t, n)
 }
 
-// WaitRequests waits until n requests at least have been handed to the
+// WaitRequests waits until at least n requests have been passed to the
 // handler, and ends the test if that does not happen within Bound. Only the
 // test's goroutine may call it.
 func (o *Origin) WaitRequests(n int) {

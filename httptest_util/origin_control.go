@@ -6,21 +6,22 @@ import (
 	"time"
 )
 
-// CloseConns closes every connection now, whether or not a request is being
-// answered on it, and goes on listening.
+// CloseConns closes every connection at once, even if the origin is answering
+// a request on it. The origin continues to listen.
 func (o *Origin) CloseConns() { o.tr.closeConns() }
 
-// ResetConns does what CloseConns does, with an RST in place of a FIN.
+// ResetConns does what CloseConns does, but sends an RST in place of a FIN.
 func (o *Origin) ResetConns() {
 	for _, c := range o.tr.conns(func(*trackedConn) bool { return true }) {
 		c.reset()
 	}
 }
 
-// CloseIdle closes the connections on which no handler is running: those
-// between two requests, and those that have not had one yet. An answer that a
-// client has read to its end is no longer being given, unless the handler
-// declared its length or flushed it, and is still at work.
+// CloseIdle closes the connections on which no handler is running. These are
+// connections between two requests and connections that have not had a
+// request yet. If a client has read an answer to its end, the handler of that
+// answer is no longer running, unless it declared the answer's length, or
+// flushed the answer, and is still at work.
 func (o *Origin) CloseIdle() {
 	// A handler has returned before its answer is complete, and the server
 	// calls the connection idle a little after that: wait for the latter, or
@@ -43,8 +44,8 @@ func idle(c *trackedConn) bool {
 	return c.handlers == 0 && (c.state == http.StateIdle || c.state == http.StateNew)
 }
 
-// Stop stops listening and closes every connection: until Start, a client's
-// attempts to connect are refused.
+// Stop stops listening and closes every connection. Until Start is called, a
+// client's attempts to connect are refused.
 func (o *Origin) Stop() {
 	o.mu.Lock()
 	srv, done := o.srv, o.done
@@ -55,8 +56,8 @@ func (o *Origin) Stop() {
 }
 
 // Start listens again, after Stop, on the same address. It ends the test if
-// that cannot be had within Bound. Connection numbers go on from where they
-// were, and TLS sessions can still be resumed.
+// the address is not available within Bound. Connection numbers continue from
+// where they were, and TLS sessions can still be resumed.
 func (o *Origin) Start() {
 	o.t.Helper()
 	if o.opts.Listener != nil {
@@ -86,18 +87,18 @@ func (o *Origin) relisten() net.Listener {
 	}
 }
 
-// Restart stops and starts the origin: all connections are closed, and new
-// ones are accepted on the same address.
+// Restart stops and starts the origin. It closes all connections, and the
+// origin then accepts new ones on the same address.
 func (o *Origin) Restart() {
 	o.t.Helper()
 	o.Stop()
 	o.Start()
 }
 
-// Close ends the origin, its connections and, since their requests are
-// canceled, its handlers. A handler that is still running after Bound fails
-// the test. Close is called at the end of the test; calling it more than once
-// is harmless.
+// Close closes the origin and its connections. This cancels the requests
+// under way, which ends their handlers. If a handler is still running after
+// Bound, the test fails. Close is called at the end of the test. It may be
+// called more than once.
 func (o *Origin) Close() {
 	o.Stop()
 	if !o.tr.await(Bound, func() bool { return o.running == 0 }) {

@@ -11,22 +11,23 @@ import (
 	"time"
 )
 
-// PipeConn is one end of a connection in memory. It behaves like one of TCP:
-// writes are buffered, a deadline fails the calls that wait as well as those
-// to come, either direction can be closed alone, and a reset is seen by the
-// peer. It works inside a testing/synctest bubble, to which its two ends must
-// belong both. It is safe for concurrent use.
+// PipeConn is one end of a connection in memory. It behaves like a TCP
+// connection. Writes are buffered. A deadline fails the calls that are
+// waiting and later calls. Either direction can be closed alone. The peer
+// notices a reset. A PipeConn works inside a testing/synctest bubble if both
+// ends belong to the bubble. It is safe for concurrent use.
 //
-// Three things differ from TCP. Bytes arrive at once and in pieces as large
-// as the reader wants. A write to a peer that has closed fails the first time,
-// with EPIPE. Closing with bytes unread does not reset the connection.
+// A PipeConn differs from a TCP connection in three ways. Bytes arrive at
+// once, in pieces as large as the reader wants. A write to a peer that has
+// closed the connection fails the first time, with EPIPE. Closing a
+// connection that has unread bytes does not reset it.
 type PipeConn struct {
 	in, out       *half
 	local, remote net.Addr
 }
 
 // Pipe returns the two ends of a connection in memory. Each direction holds
-// up to buffer bytes that have not been read, any number if buffer is 0.
+// up to buffer unread bytes. If buffer is 0, the number is not limited.
 func Pipe(buffer int) (*PipeConn, *PipeConn) {
 	return pipe(buffer, PipeAddr("pipe-a"), PipeAddr("pipe-b"))
 }
@@ -37,8 +38,8 @@ func pipe(buffer int, a, b PipeAddr) (*PipeConn, *PipeConn) {
 		&PipeConn{in: ab, out: ba, local: b, remote: a}
 }
 
-// PipeAddr is the address of an end of a connection in memory: whatever was
-// dialed, or the name of an end.
+// PipeAddr is the address of an end of a connection in memory: the address
+// that was dialed, or the name of the end.
 type PipeAddr string
 
 // Network returns "pipe".
@@ -47,32 +48,33 @@ func (PipeAddr) Network() string { return "pipe" }
 // String returns the address.
 func (a PipeAddr) String() string { return string(a) }
 
-// Read returns bytes that the peer has written, as many as there are; it waits
-// only if there are none. After a reset it returns those written before, and
-// then ECONNRESET.
+// Read returns as many of the bytes that the peer has written as are
+// available. It waits only if there are none. After a reset, Read returns the
+// bytes that were written before the reset, and then ECONNRESET.
 func (c *PipeConn) Read(p []byte) (int, error) {
 	n, err := c.in.read(p)
 	return n, c.wrap("read", err)
 }
 
-// Write buffers p, and waits only while the buffer is full.
+// Write buffers p. It waits only while the buffer is full.
 func (c *PipeConn) Write(p []byte) (int, error) {
 	n, err := c.out.write(p)
 	return n, c.wrap("write", err)
 }
 
-// Close closes both directions. The peer still reads what was written before.
+// Close closes both directions. The peer can still read the bytes that were
+// written before.
 func (c *PipeConn) Close() error { return c.end(nil) }
 
-// CloseWrite closes the direction to the peer, which reads what was written
-// before and then io.EOF.
+// CloseWrite closes the direction to the peer. The peer reads the bytes that
+// were written before, and then io.EOF.
 func (c *PipeConn) CloseWrite() error {
 	c.out.update(func(h *half) { h.finish(io.EOF) })
 	return nil
 }
 
-// Reset closes both directions; the peer reads what was written before and
-// then ECONNRESET, which its writes return at once.
+// Reset closes both directions. The peer reads the bytes that were written
+// before, and then ECONNRESET. The peer's writes return ECONNRESET at once.
 func (c *PipeConn) Reset() error { return c.end(syscall.ECONNRESET) }
 
 func (c *PipeConn) end(reset error) error {
@@ -111,14 +113,15 @@ func (c *PipeConn) LocalAddr() net.Addr { return c.local }
 // RemoteAddr returns the address of the other end.
 func (c *PipeConn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline sets both deadlines; the zero time is none.
+// SetDeadline sets the read deadline and the write deadline. The zero time
+// means no deadline.
 func (c *PipeConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // SetReadDeadline makes reads fail with [os.ErrDeadlineExceeded] from t on,
-// those that wait included, and whether or not there is something to read.
-// The zero time is no deadline.
+// including reads that are waiting, even if there are bytes to read. The zero
+// time means no deadline.
 func (c *PipeConn) SetReadDeadline(t time.Time) error {
 	return c.wrap("set", c.in.setDeadline(&c.in.readBy, t))
 }

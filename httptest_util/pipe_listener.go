@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// Listener is a net.Listener in memory: the connections that it accepts are
-// those that its Dial method makes. It works inside a testing/synctest bubble
-// and is safe for concurrent use.
+// Listener is a net.Listener in memory. It accepts the connections that its
+// Dial method makes. It works inside a testing/synctest bubble and is safe
+// for concurrent use.
 type Listener struct {
 	buffer int
 
@@ -21,18 +21,19 @@ type Listener struct {
 	closed  bool
 }
 
-// NewListener returns a Listener whose connections hold up to buffer bytes in
-// each direction, any number if buffer is 0, as those of [Pipe] do.
+// NewListener returns a Listener. Each direction of its connections holds up
+// to buffer unread bytes, as with [Pipe]. If buffer is 0, the number is not
+// limited.
 func NewListener(buffer int) *Listener {
 	l := &Listener{buffer: buffer}
 	l.arrived.L = &l.mu
 	return l
 }
 
-// Dial connects to the listener, whatever the address says, and returns at
-// once, before the connection is accepted. It serves as the DialContext of a
-// client under test. It fails if ctx is done, and with ECONNREFUSED if the
-// listener is closed.
+// Dial connects to the listener and ignores the network and the address. It
+// returns at once, before the connection is accepted. Use it as the
+// DialContext of a client under test. It returns an error if ctx is done, and
+// ECONNREFUSED if the listener is closed.
 func (l *Listener) Dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,8 +51,8 @@ func (l *Listener) Dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	return client, nil
 }
 
-// Accept waits for a connection. It returns an error that is [net.ErrClosed]
-// once the listener is closed.
+// Accept waits for a connection. After the listener has been closed, it
+// returns an error that is [net.ErrClosed].
 func (l *Listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,8 +67,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// Close ends Accept and resets the connections that nobody has accepted. The
-// others stay.
+// Close makes Accept return an error and resets the connections that have not
+// been accepted. It leaves accepted connections open.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	waiting := l.waiting
@@ -80,7 +81,7 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Addr returns the listener's address, which says nothing.
+// Addr returns the listener's address. It is the same for all Listeners.
 func (l *Listener) Addr() net.Addr { return PipeAddr("listener") }
 
 // Dials returns how many connections have been made so far.

@@ -16,43 +16,48 @@ import (
 	"time"
 )
 
-// ProxyOptions says how a [Proxy] is to listen, whom it serves and how it
-// reaches its targets. The zero value listens on 127.0.0.1 and serves anybody.
+// ProxyOptions describes how a [Proxy] listens, which clients it serves, and
+// how it connects to targets. The zero value describes a proxy that listens
+// on 127.0.0.1 and serves all clients.
 type ProxyOptions struct {
-	// Network is "tcp4", which is also what "" stands for, "tcp6" or "unix".
+	// Network is "tcp4", "tcp6" or "unix". "" means "tcp4".
 	Network string
-	// Listener, if set, is used in place of a new one, and closed at the end.
+	// Listener, if set, is used in place of a new listener, and is closed at
+	// the end of the test.
 	Listener net.Listener
 
-	// Either of CA and TLS makes an HTTP proxy speak TLS with its clients; see
+	// If CA or TLS is set, an HTTP proxy speaks TLS with its clients: see
 	// [OriginOptions].
 	CA  *CA
 	TLS *tls.Config
 
-	// Username and Password are the credentials without which no request is
-	// granted. With an empty Username, any credentials do, and none at all.
+	// Username and Password are the credentials that a client must send. The
+	// proxy refuses requests without them. If Username is empty, the proxy
+	// accepts any credentials, and requests without credentials.
 	Username, Password string
 
-	// Dial reaches the targets, and gives up when its context is done; nil
-	// stands for a net.Dialer. [Origin.Dial] leads every name to one origin.
+	// Dial connects to a target. It must return when its context is done. If
+	// it is nil, the proxy uses a net.Dialer. [Origin.Dial] connects every
+	// name to one origin.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// ProxyRequest is what a [Proxy] was asked once.
+// ProxyRequest describes one request that a [Proxy] received.
 type ProxyRequest struct {
 	Conn     int         // number of the client's connection, from 1
-	Method   string      // "GET"; "CONNECT" for every tunnel, SOCKS5 included
+	Method   string      // "GET"; "CONNECT" for every tunnel, including SOCKS5
 	Target   string      // "host:port" of a tunnel, otherwise the absolute URL
 	ByName   bool        // the target's host is a name, not an IP address
 	Header   http.Header // the request's header; nil for SOCKS5
-	Username string      // the credentials that came with it
+	Username string      // the credentials in the request
 	Password string
 	ClientCN string // common name of the certificate shown to the proxy
-	Granted  bool   // the target was reached, and a tunnel or an answer given
+	Granted  bool   // the proxy reached the target and gave a tunnel or an answer
 }
 
-// Proxy is a proxy server on loopback that records what it is asked, carries
-// connections, and goes wrong when told to. It is safe for concurrent use.
+// Proxy is a proxy server on loopback. It records the requests that it
+// receives, carries connections, and misbehaves when told to. It is safe for
+// concurrent use.
 type Proxy struct {
 	t      testing.TB
 	opts   ProxyOptions
@@ -71,11 +76,11 @@ type Proxy struct {
 	asked []*ProxyRequest
 }
 
-// NewHTTPProxy starts an HTTP proxy, which the end of the test closes. It
-// answers CONNECT with a tunnel, and requests in absolute-form by forwarding
-// them over a connection that belongs to the client's, so that an [Origin]
-// behind it counts as it would without the proxy. It holds the body of a
-// forwarded request in memory.
+// NewHTTPProxy starts an HTTP proxy. It is closed at the end of the test. The
+// proxy answers CONNECT with a tunnel. It forwards requests in absolute-form
+// over a connection that belongs to the client's connection, so that an
+// [Origin] behind the proxy counts connections as it would without the proxy.
+// The proxy holds the body of a forwarded request in memory.
 func NewHTTPProxy(t testing.TB, opts ProxyOptions) *Proxy {
 	t.Helper()
 	scheme := "http"
@@ -85,10 +90,10 @@ func NewHTTPProxy(t testing.TB, opts ProxyOptions) *Proxy {
 	return newProxy(t, opts, scheme, (*Proxy).serveHTTP)
 }
 
-// NewSOCKS5Proxy starts a SOCKS5 proxy (RFC 1928), which the end of the test
-// closes. It knows the command CONNECT, and the methods "no authentication"
-// and "username and password" (RFC 1929), of which it takes the latter if the
-// client offers it.
+// NewSOCKS5Proxy starts a SOCKS5 proxy (RFC 1928). It is closed at the end of
+// the test. The proxy supports the command CONNECT and the methods "no
+// authentication" and "username and password" (RFC 1929). It chooses the
+// latter if the client offers it.
 func NewSOCKS5Proxy(t testing.TB, opts ProxyOptions) *Proxy {
 	t.Helper()
 	if opts.CA != nil || opts.TLS != nil {
@@ -138,7 +143,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// URL returns the proxy's URL with the credentials that it asks for.
+// URL returns the proxy's URL with the credentials that the proxy requires.
 func (p *Proxy) URL() *url.URL {
 	if p.opts.Username == "" {
 		return &url.URL{Scheme: p.scheme, Host: p.Addr()}
@@ -146,7 +151,7 @@ func (p *Proxy) URL() *url.URL {
 	return p.URLAs(p.opts.Username, p.opts.Password)
 }
 
-// URLAs returns the proxy's URL with those credentials.
+// URLAs returns the proxy's URL with the given credentials.
 func (p *Proxy) URLAs(username, password string) *url.URL {
 	return &url.URL{Scheme: p.scheme, Host: p.Addr(), User: url.UserPassword(username, password)}
 }
@@ -154,19 +159,19 @@ func (p *Proxy) URLAs(username, password string) *url.URL {
 // Addr returns the proxy's "ip:port", or the path of its socket.
 func (p *Proxy) Addr() string { return p.ln.Addr().String() }
 
-// CA returns the authority that the proxy was given or made for itself; nil
-// if neither.
+// CA returns the authority that the proxy was given or has created, or nil if
+// there is none.
 func (p *Proxy) CA() *CA { return p.ca }
 
-// SetFault makes the proxy go wrong in that way from the next request on, or
-// from the next connection on if the fault is an early one.
+// SetFault makes the proxy misbehave as f says, from the next request on. If
+// f.Early is set, it starts with the next connection.
 func (p *Proxy) SetFault(f Fault) { p.tr.update(func() { p.fault = &f }) }
 
-// Heal makes the proxy work again.
+// Heal makes the proxy behave well again.
 func (p *Proxy) Heal() { p.tr.update(func() { p.fault = nil }) }
 
-// Asked returns what the proxy has been asked so far, the first first,
-// including what it refused.
+// Asked returns the requests that the proxy has received so far, in the order
+// of their arrival, including those that it refused.
 func (p *Proxy) Asked() []ProxyRequest {
 	p.tr.mu.Lock()
 	defer p.tr.mu.Unlock()
@@ -177,7 +182,7 @@ func (p *Proxy) Asked() []ProxyRequest {
 	return asked
 }
 
-// Granted returns how many requests have been granted so far.
+// Granted returns how many requests the proxy has granted so far.
 func (p *Proxy) Granted() int {
 	n := 0
 	for _, req := range p.Asked() {
@@ -203,20 +208,20 @@ func (p *Proxy) WaitOpenConns(n int) {
 	p.tr.waitOpenConns(p.t, n)
 }
 
-// WaitAsked waits until the proxy has been asked n times at least, and ends
-// the test if that does not happen within Bound. Only the test's goroutine may
-// call it.
+// WaitAsked waits until the proxy has received at least n requests, and ends
+// the test if that does not happen within Bound. Only the test's goroutine
+// may call it.
 func (p *Proxy) WaitAsked(n int) {
 	p.t.Helper()
 	p.tr.waitFor(p.t, fmt.Sprintf("asked %d times", n), func() bool { return len(p.asked) >= n })
 }
 
-// CloseConns closes every connection, and with it its tunnel, and goes on
-// listening.
+// CloseConns closes every connection and its tunnel. The proxy continues to
+// listen.
 func (p *Proxy) CloseConns() { p.tr.closeConns() }
 
-// Close ends the proxy and all that it carries. It is called at the end of
-// the test; calling it more than once is harmless.
+// Close closes the proxy and all connections that it carries. It is called at
+// the end of the test. It may be called more than once.
 func (p *Proxy) Close() {
 	p.cancel()
 	p.ln.Close()

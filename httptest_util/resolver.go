@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// Resolver answers look-ups from a script. It has the LookupNetIP of
-// *net.Resolver, asks nobody, and works inside a testing/synctest bubble.
-// The zero value knows no host. Hosts are compared as they are written. A
-// Resolver is safe for concurrent use.
+// Resolver answers look-ups from a script. It has the LookupNetIP method of
+// *net.Resolver, but sends no queries. It works inside a testing/synctest
+// bubble. The zero value knows no host. Host names are compared byte for
+// byte. A Resolver is safe for concurrent use.
 type Resolver struct {
 	mu      sync.Mutex // guards the fields below; not held while a look-up waits
 	answers map[string]answer
@@ -27,7 +27,7 @@ type answer struct {
 }
 
 // Set makes addrs the answer for host from now on. It ends the test if one of
-// them is not an IP address.
+// addrs is not an IP address.
 func (r *Resolver) Set(t testing.TB, host string, addrs ...string) {
 	t.Helper()
 	var a answer
@@ -54,9 +54,9 @@ func (r *Resolver) answer(host string, a answer) {
 }
 
 // Hold makes look-ups of host wait, from now on, until release is called or
-// their context is done. They give the answer that holds when they go on. Of
-// two holds on a host, look-ups wait for the newer one. Calling release more
-// than once is harmless.
+// their context is done. When a look-up goes on, it returns the answer that
+// is set at that time. If there are two holds on a host, look-ups wait for
+// the newer one. release may be called more than once.
 func (r *Resolver) Hold(host string) (release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,9 +75,9 @@ func (r *Resolver) Lookups(host string) int {
 	return r.lookups[host]
 }
 
-// LookupNetIP answers with what was Set for host, less the addresses that are
-// not of network, "ip", "ip4" or "ip6". A host without such an address gets a
-// [*net.DNSError] that says so.
+// LookupNetIP returns the addresses that Set has set for host and that belong
+// to network, which is "ip", "ip4" or "ip6". If there is no such address, it
+// returns a [*net.DNSError] that says so.
 func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if !slices.Contains([]string{"ip", "ip4", "ip6"}, network) {
 		return nil, fmt.Errorf("httptestutil: network %q is none of ip, ip4 and ip6", network)

@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-// Exchange is one request made through a [Recorder]. What an [Origin] says
-// stands in Origin, Conn and Seq, which are zero if the answer came from
-// elsewhere; what the client says, through net/http/httptrace, stands in the
-// fields from GotConns on, which are zero for a client that has no traces.
+// Exchange describes one request made through a [Recorder]. Origin, Conn and
+// Seq come from the answer of an [Origin], and are zero if another server
+// answered. The fields from GotConns on come from the client, through
+// net/http/httptrace, and are zero if the client does not support it.
 type Exchange struct {
 	Method string
 	URL    string // without a password
 	Status int    // 0 if there was no answer
-	Err    error  // why there was none
+	Err    error  // why there was no answer
 
 	Origin string // the origin's address
-	Conn   int    // the connection's number there, from 1
+	Conn   int    // the connection's number at the origin, from 1
 	Seq    int    // the request's number on that connection, from 1
 
 	GotConns int           // connections that the request was given; more than 1 after a retry
-	Reused   bool          // the last of them had carried another request
-	WasIdle  bool          // the last of them came from the idle ones
-	IdleTime time.Duration // how long it had been idle
+	Reused   bool          // the last of these connections had carried another request
+	WasIdle  bool          // the last of these connections had been idle
+	IdleTime time.Duration // how long that connection had been idle
 }
 
-// String describes the exchange on one line.
+// String returns a description of the exchange on one line.
 func (e Exchange) String() string {
 	if e.Err != nil {
 		return fmt.Sprintf("%s %s: %v", e.Method, e.URL, e.Err)
@@ -43,11 +43,12 @@ func (e Exchange) String() string {
 	return fmt.Sprintf("%s %s: %d, request %d on connection %d of %s", e.Method, e.URL, e.Status, e.Seq, e.Conn, e.Origin)
 }
 
-// Recorder is a RoundTripper around another one that records on which
-// connection each request travels. Its assertions speak of the connections
-// that an [Origin] counted, and check that the client's trace, if it has one,
-// tells the same. It is safe for concurrent use; an assertion about the last
-// exchange means something only if there is a last one.
+// Recorder is a RoundTripper that wraps another RoundTripper and records on
+// which connection each request travels. Its assertions use the numbers with
+// which an [Origin] counts connections. If the client supports
+// net/http/httptrace, the assertions also check that its trace agrees. A
+// Recorder is safe for concurrent use. An assertion about the last exchange
+// makes sense only if it is certain which exchange is the last.
 type Recorder struct {
 	base http.RoundTripper
 
@@ -55,11 +56,12 @@ type Recorder struct {
 	exchanges []Exchange
 }
 
-// NewRecorder returns a Recorder around base, the client under test.
+// NewRecorder returns a Recorder that wraps base, the client under test.
 func NewRecorder(base http.RoundTripper) *Recorder { return &Recorder{base: base} }
 
-// RoundTrip makes the request through the RoundTripper underneath, and records
-// it as soon as its answer's head, or its failure, is there.
+// RoundTrip sends the request through the wrapped RoundTripper. It records
+// the request when the head of the answer has arrived, or when the request
+// has failed.
 func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	e := Exchange{Method: req.Method, URL: req.URL.Redacted()}
 	var mu sync.Mutex // guards what gotConn writes: a client may call it from anywhere
@@ -88,7 +90,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections passes the wish on, so that
+// CloseIdleConnections calls the method of the wrapped RoundTripper, so that
 // [net/http.Client.CloseIdleConnections] works through the Recorder.
 func (r *Recorder) CloseIdleConnections() {
 	if base, ok := r.base.(interface{ CloseIdleConnections() }); ok {
@@ -96,8 +98,8 @@ func (r *Recorder) CloseIdleConnections() {
 	}
 }
 
-// Exchanges returns what has been recorded so far, in the order in which the
-// answers came.
+// Exchanges returns the exchanges recorded so far, in the order in which the
+// answers arrived.
 func (r *Recorder) Exchanges() []Exchange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,7 +107,7 @@ func (r *Recorder) Exchanges() []Exchange {
 }
 
 // WantReused fails the test unless the last request traveled on connection
-// conn of its origin, and was not the first to do so.
+// conn of its origin and was not the first request on that connection.
 func (r *Recorder) WantReused(t testing.TB, conn int) {
 	t.Helper()
 	switch e, ok := r.last(t); {
@@ -132,8 +134,8 @@ func (r *Recorder) WantFresh(t testing.TB) {
 	}
 }
 
-// WantConns fails the test unless the requests recorded so far, all of which
-// an Origin has answered, used exactly n connections.
+// WantConns fails the test unless the requests recorded so far used exactly n
+// connections. An Origin must have answered all of them.
 func (r *Recorder) WantConns(t testing.TB, n int) {
 	t.Helper()
 	type id struct {

@@ -9,16 +9,16 @@ import (
 	"testing"
 )
 
-// The headers in which an [Origin] tells a client, with every response, where
-// its request arrived.
+// These are the headers with which an [Origin] tells a client, in every
+// response, where its request arrived.
 const (
 	HeaderOrigin = "X-Origin" // the origin's address
 	HeaderConn   = "X-Conn"   // number of the connection, from 1
 	HeaderSeq    = "X-Seq"    // number of the request on its connection, from 1
 )
 
-// Seen is what an [Origin] saw of one request. It is the body, as JSON, of
-// the answer given by [Echo].
+// Seen describes what an [Origin] saw of one request. [Echo] sends it as JSON
+// in the body of its answer.
 type Seen struct {
 	Origin     string      `json:"origin"`                // Origin.Addr
 	Conn       int         `json:"conn"`                  // number of the connection, in the order of their acceptance, from 1
@@ -31,15 +31,16 @@ type Seen struct {
 	Header     http.Header `json:"header"`                // the request's header
 	TLSVersion string      `json:"tls_version,omitempty"` // "TLS 1.3"; empty without TLS
 	SNI        string      `json:"sni,omitempty"`         // the server name that the client asked for
-	ALPN       string      `json:"alpn,omitempty"`        // the protocol agreed on
+	ALPN       string      `json:"alpn,omitempty"`        // the negotiated protocol
 	ClientCN   string      `json:"client_cn,omitempty"`   // common name of the client's certificate
-	DidResume  bool        `json:"did_resume,omitempty"`  // the TLS session is an earlier one's
+	DidResume  bool        `json:"did_resume,omitempty"`  // the connection resumed an earlier TLS session
 }
 
 type seenKey struct{}
 
-// SeenBy returns what the [Origin] whose handler is called with r saw of r.
-// It is the zero Seen if r comes from elsewhere.
+// SeenBy returns what an [Origin] saw of r. Call it in the origin's handler,
+// with the handler's request. It returns the zero Seen if r does not come
+// from an Origin.
 func SeenBy(r *http.Request) Seen {
 	seen, _ := r.Context().Value(seenKey{}).(Seen)
 	return seen
@@ -62,8 +63,8 @@ func (s *Seen) setTLS(state *tls.ConnectionState) {
 	}
 }
 
-// Echo is the default handler of an [Origin]: it reads the request's body to
-// its end and answers 200 with a [Seen] as JSON.
+// Echo is the default handler of an [Origin]. It reads the request's body to
+// its end and answers with status 200 and a [Seen] as JSON.
 func Echo(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err != nil {
 		http.Error(w, "reading the body: "+err.Error(), http.StatusBadRequest)
@@ -74,8 +75,8 @@ func Echo(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(SeenBy(r))
 }
 
-// ReadSeen reads the answer of [Echo] to its end, closes it and returns what
-// it says. Anything else in resp ends the test.
+// ReadSeen reads the answer of [Echo] to its end, closes its body and returns
+// the [Seen] in it. It ends the test if resp holds anything else.
 func ReadSeen(t testing.TB, resp *http.Response) Seen {
 	t.Helper()
 	body, err := io.ReadAll(resp.Body)

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// A Script decides what one connection of a [Wire] gets. It runs on a
-// goroutine of its own, and the connection is closed when it returns. Its
-// reads and writes fail, and so end it, Bound after the connection was
-// accepted or when the test ends; a script that waits for the test does so
-// with [WireConn.Await].
+// A Script decides what the server sends on one connection of a [Wire]. It
+// runs on a goroutine of its own, and the connection is closed when it
+// returns. The script's reads and writes fail, and thereby end it, when Bound
+// has passed since the connection was accepted, or when the test ends. To
+// wait for the test, a script calls [WireConn.Await].
 type Script func(c *WireConn)
 
-// WireOptions says how a [Wire] is to listen. The zero value is a plain TCP
-// server on 127.0.0.1.
+// WireOptions describes how a [Wire] listens. The zero value describes a
+// plain TCP server on 127.0.0.1.
 type WireOptions struct {
-	Network  string        // "tcp4", which is also what "" stands for, "tcp6" or "unix"
-	Listener net.Listener  // if set, used in place of a new one, and closed at the end
+	Network  string        // "tcp4", "tcp6" or "unix"; "" means "tcp4"
+	Listener net.Listener  // if set, used in place of a new listener, and closed at the end of the test
 	CA       *CA           // if set, the server speaks TLS; see OriginOptions
 	TLS      *tls.Config   // if set, the server speaks TLS; see OriginOptions
-	Bound    time.Duration // how long a connection may last; 0 stands for Bound
+	Bound    time.Duration // how long a connection may last; 0 means the constant Bound
 }
 
-// Wire is a server scripted byte by byte, and a connection monitor: it tells
-// which connections a client opened, and which of them the client closed.
-// It is safe for concurrent use.
+// Wire is a server whose answers a [Script] decides byte by byte. It also
+// reports which connections a client has opened, and which of them the client
+// has closed. It is safe for concurrent use.
 type Wire struct {
 	t      testing.TB
 	opts   WireOptions
@@ -46,14 +46,14 @@ type Wire struct {
 	closings map[int]error // by number of connection: how the client closed it, nil for in order
 }
 
-// NewWire starts a plain server on 127.0.0.1 that runs script on every
-// connection. The end of the test closes it.
+// NewWire starts a plain TCP server on 127.0.0.1 that runs script on every
+// connection. It is closed at the end of the test.
 func NewWire(t testing.TB, script Script) *Wire {
 	t.Helper()
 	return NewWireWith(t, WireOptions{}, script)
 }
 
-// NewWireWith is NewWire with options.
+// NewWireWith does what NewWire does, with options.
 func NewWireWith(t testing.TB, opts WireOptions, script Script) *Wire {
 	t.Helper()
 	w := &Wire{
@@ -94,8 +94,8 @@ func (w *Wire) accept() {
 	}
 }
 
-// URL returns the server's base URL without a slash at its end; see
-// [Origin.URL] for a server on a Unix socket or on a listener of the caller's.
+// URL returns the server's base URL without a slash at its end. For a server
+// on a Unix socket or on a listener of the caller, see [Origin.URL].
 func (w *Wire) URL() string {
 	host := w.Addr()
 	if w.opts.Network == "unix" || w.opts.Listener != nil {
@@ -110,12 +110,12 @@ func (w *Wire) URL() string {
 // Addr returns the server's "ip:port", or the path of its socket.
 func (w *Wire) Addr() string { return w.ln.Addr().String() }
 
-// CA returns the authority that the server was given or made for itself; nil
-// if neither.
+// CA returns the authority that the server was given or has created, or nil
+// if there is none.
 func (w *Wire) CA() *CA { return w.ca }
 
-// ClientTLS returns a new client configuration that trusts the server's
-// authority and nothing else; nil if CA is.
+// ClientTLS returns a new client configuration that trusts only the server's
+// authority. It returns nil if CA returns nil.
 func (w *Wire) ClientTLS() *tls.Config {
 	if w.ca == nil {
 		return nil
@@ -126,8 +126,8 @@ func (w *Wire) ClientTLS() *tls.Config {
 // Conns returns how many connections have been accepted so far.
 func (w *Wire) Conns() int { return w.tr.acceptedConns() }
 
-// OpenConns returns how many connections the server has open: those whose
-// script is running.
+// OpenConns returns how many connections are open at the server. A connection
+// is open while its script is running.
 func (w *Wire) OpenConns() int { return w.tr.openConns() }
 
 // Requests returns how many requests the scripts have read so far.
@@ -137,9 +137,9 @@ func (w *Wire) Requests() int {
 	return w.requests
 }
 
-// ClientClosed reports whether the client has been seen to close connection
-// n, from 1. Only a script that reads sees it: in ReadRequest, ReadHead or
-// WaitClosed.
+// ClientClosed reports whether the server has noticed that the client closed
+// connection n. Connections count from 1. Only a script that reads, in
+// ReadRequest, ReadHead or WaitClosed, notices this.
 func (w *Wire) ClientClosed(n int) bool {
 	w.tr.mu.Lock()
 	defer w.tr.mu.Unlock()
@@ -147,10 +147,11 @@ func (w *Wire) ClientClosed(n int) bool {
 	return closed
 }
 
-// WaitClientClosed waits until the client has been seen to close connection
-// n, from 1, and ends the test if that does not happen within Bound. It
-// returns what [WireConn.WaitClosed] would: nil if the client closed in order.
-// Only the test's goroutine may call it.
+// WaitClientClosed waits until the server has noticed that the client closed
+// connection n, and ends the test if that does not happen within Bound.
+// Connections count from 1. It returns what [WireConn.WaitClosed] would
+// return: nil if the client closed the connection in order. Only the test's
+// goroutine may call it.
 func (w *Wire) WaitClientClosed(n int) error {
 	w.t.Helper()
 	var err error
@@ -168,17 +169,17 @@ func (w *Wire) WaitOpenConns(n int) {
 	w.tr.waitOpenConns(w.t, n)
 }
 
-// WaitRequests waits until the scripts have read n requests at least, and ends
-// the test if that does not happen within Bound. Only the test's goroutine may
-// call it.
+// WaitRequests waits until the scripts have read at least n requests, and
+// ends the test if that does not happen within Bound. Only the test's
+// goroutine may call it.
 func (w *Wire) WaitRequests(n int) {
 	w.t.Helper()
 	w.tr.waitFor(w.t, fmt.Sprintf("%d requests", n), func() bool { return w.requests >= n })
 }
 
-// Close ends the server, its connections and its scripts. A script that is
-// still running after Bound fails the test. Close is called at the end of the
-// test; calling it more than once is harmless.
+// Close closes the server and its connections, which ends its scripts. If a
+// script is still running after Bound, the test fails. Close is called at the
+// end of the test. It may be called more than once.
 func (w *Wire) Close() {
 	w.end.Do(func() {
 		close(w.ended)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// WireConn is one connection of a [Wire], as its script handles it. Only the
+// WireConn is one connection of a [Wire], as the script sees it. Only the
 // script's goroutine may use it.
 type WireConn struct {
 	wire   *Wire
@@ -37,19 +37,20 @@ func newWireConn(w *Wire, raw *trackedConn) *WireConn {
 	return c
 }
 
-// Number returns the connection's number in the order of acceptance, from 1.
+// Number returns the number of the connection in the order of acceptance,
+// from 1.
 func (c *WireConn) Number() int { return c.number }
 
-// Conn returns the connection itself, a *tls.Conn if the server speaks TLS,
-// for what the other methods do not offer. Bytes that they have read ahead
-// are not read again.
+// Conn returns the connection itself, for uses that the other methods do not
+// offer. It is a *tls.Conn if the server speaks TLS. It does not return bytes
+// that the other methods have already read ahead.
 func (c *WireConn) Conn() net.Conn { return c.nc }
 
-// ReadRequest reads a request with its body, which the result holds in
-// memory. It returns nil when the client has closed the connection, when the
-// time is up, and when what came is no request. It does not write the
-// "100 Continue" that some clients expect before they send a body; a script
-// that does uses ReadHead.
+// ReadRequest reads a request and holds its body in memory. It returns nil if
+// the client has closed the connection, if the time is up, or if the bytes
+// that arrived are not a request. It does not write the "100 Continue" that
+// some clients expect before they send a body. A script that writes it uses
+// ReadHead.
 func (c *WireConn) ReadRequest() *http.Request {
 	req := c.ReadHead()
 	if req == nil {
@@ -64,9 +65,9 @@ func (c *WireConn) ReadRequest() *http.Request {
 	return req
 }
 
-// ReadHead reads a request's head and leaves its body on the connection, to
-// be read from the result's Body or not at all. It returns nil when
-// ReadRequest would.
+// ReadHead reads the head of a request and leaves its body on the connection.
+// The script may read it from the result's Body, or not at all. ReadHead
+// returns nil in the same cases as ReadRequest.
 func (c *WireConn) ReadHead() *http.Request {
 	req, err := http.ReadRequest(c.br)
 	if err != nil {
@@ -78,14 +79,15 @@ func (c *WireConn) ReadHead() *http.Request {
 }
 
 // Write writes the parts in one piece, which is one TCP segment unless it is
-// large, and reports whether that went well.
+// large. It reports whether the write succeeded.
 func (c *WireConn) Write(parts ...string) bool {
 	_, err := io.WriteString(c.nc, strings.Join(parts, ""))
 	return err == nil
 }
 
-// WriteRecords writes each part, of no more than a kilobyte, as a TLS record
-// of its own, and all of them in one piece. Without TLS it is Write.
+// WriteRecords writes each part as a TLS record of its own, and all of them
+// in one piece. A part must not be larger than a kilobyte. Without TLS,
+// WriteRecords does what Write does.
 func (c *WireConn) WriteRecords(parts ...string) bool {
 	if tc, ok := c.nc.(*tls.Conn); ok && tc.Handshake() != nil {
 		return false
@@ -99,9 +101,9 @@ func (c *WireConn) WriteRecords(parts ...string) bool {
 	return c.cork.release() == nil
 }
 
-// Drip writes s byte by byte, each in a piece of its own, as soon as a value
-// comes from tick; a nil tick does not hold anything up. It reports whether
-// all of s was written.
+// Drip writes s byte by byte, each byte in a piece of its own. It writes a
+// byte each time a value arrives from tick. If tick is nil, it does not wait.
+// Drip reports whether it wrote all of s.
 func (c *WireConn) Drip(s string, tick <-chan struct{}) bool {
 	for i := range len(s) {
 		if tick != nil && !c.Await(tick) {
@@ -114,8 +116,9 @@ func (c *WireConn) Drip(s string, tick <-chan struct{}) bool {
 	return true
 }
 
-// Await waits for a value from signal, or for its closing. It returns false
-// if the test ended or the server's bound passed first.
+// Await waits until a value arrives from signal, or until signal is closed.
+// It returns false if the test ends first, or if the server's bound passes
+// first.
 func (c *WireConn) Await(signal <-chan struct{}) bool {
 	giveUp := time.NewTimer(c.wire.opts.Bound)
 	defer giveUp.Stop()
@@ -128,8 +131,8 @@ func (c *WireConn) Await(signal <-chan struct{}) bool {
 	return false
 }
 
-// CloseWrite says that nothing more will be written, after a close_notify if
-// the server speaks TLS, and leaves the other direction open.
+// CloseWrite closes the direction to the client and leaves the other
+// direction open. If the server speaks TLS, it sends a close_notify first.
 func (c *WireConn) CloseWrite() {
 	if tc, ok := c.nc.(*tls.Conn); ok {
 		_ = tc.CloseWrite() // fails only if the client is gone already
@@ -137,21 +140,23 @@ func (c *WireConn) CloseWrite() {
 	_ = closeWrite(c.raw)
 }
 
-// Close closes the connection, after a close_notify if the server speaks TLS.
-// Bytes of the client's that were not read make it a reset, as always in TCP.
+// Close closes the connection. If the server speaks TLS, it sends a
+// close_notify first. If there are unread bytes from the client, TCP sends a
+// reset.
 func (c *WireConn) Close() { c.nc.Close() }
 
-// Cut closes the connection without a close_notify. Without TLS it is Close.
+// Cut closes the connection without a close_notify. Without TLS, Cut does
+// what Close does.
 func (c *WireConn) Cut() { c.raw.Close() }
 
 // Reset closes the connection with an RST.
 func (c *WireConn) Reset() { c.raw.reset() }
 
-// WaitClosed reads, and throws away what it reads, until the client closes
-// its side. It returns nil if the client closed in order, and otherwise how
-// the connection ended: [io.ErrUnexpectedEOF] if a close_notify was missing, a
-// [*net.OpError] after a reset, [os.ErrDeadlineExceeded] if the client kept the
-// connection open for as long as the server lets it.
+// WaitClosed reads and discards bytes until the client closes its side. It
+// returns nil if the client closed the connection in order. Otherwise it
+// returns how the connection ended: [io.ErrUnexpectedEOF] if there was no
+// close_notify, a [*net.OpError] after a reset, or [os.ErrDeadlineExceeded]
+// if the client kept the connection open for as long as the server allows.
 func (c *WireConn) WaitClosed() error {
 	_, err := io.Copy(io.Discard, c.br)
 	if err == nil {
@@ -161,8 +166,8 @@ func (c *WireConn) WaitClosed() error {
 }
 
 // Stall leaves the connection open, without reading, until the test ends or
-// the server's bound has passed. Unlike WaitClosed it does not see the client
-// close the connection.
+// the server's bound has passed. Unlike WaitClosed, it does not notice when
+// the client closes the connection.
 func (c *WireConn) Stall() { c.Await(nil) }
 
 // noteRead tells the monitor what the end of reading says about the client:

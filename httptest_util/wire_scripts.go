@@ -7,11 +7,12 @@ import (
 )
 
 // Response returns an HTTP/1.1 response with status 200, a Content-Length and
-// that body.
+// the given body.
 func Response(body string) string { return ResponseWith(http.StatusOK, body) }
 
-// ResponseWith returns an HTTP/1.1 response with that status, the header
-// lines given, each without its line end, a Content-Length and that body.
+// ResponseWith returns an HTTP/1.1 response with the given status, header
+// lines, a Content-Length and the given body. Each header line is given
+// without its line end.
 func ResponseWith(status int, body string, header ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
@@ -23,7 +24,8 @@ func ResponseWith(status int, body string, header ...string) string {
 }
 
 // PerConn returns a script that runs the first of scripts on the first
-// connection, the second on the second, and the last on all that follow.
+// connection, the second on the second, and so on. It runs the last one on
+// all later connections.
 func PerConn(scripts ...Script) Script {
 	if len(scripts) == 0 {
 		return ReadNothing
@@ -32,8 +34,8 @@ func PerConn(scripts ...Script) Script {
 }
 
 // Replies returns a script that answers the requests of each connection with
-// responses, raw bytes, one after the other, the last one again and again,
-// for as long as the client keeps the connection.
+// responses, which are raw bytes, one after the other. It repeats the last
+// response for as long as the client keeps the connection.
 func Replies(responses ...string) Script {
 	return func(c *WireConn) {
 		for i := 0; c.ReadRequest() != nil; i++ {
@@ -64,7 +66,8 @@ func ReplyThenReset(response string) Script {
 }
 
 // ReplyThenHalfClose returns a script that answers one request with response,
-// closes its own direction and waits for the client to close the other.
+// closes the direction to the client, and waits for the client to close the
+// other direction.
 func ReplyThenHalfClose(response string) Script {
 	return replyThen(response, func(c *WireConn) {
 		c.CloseWrite()
@@ -73,14 +76,14 @@ func ReplyThenHalfClose(response string) Script {
 }
 
 // ReplyThenStall returns a script that answers one request with response,
-// which may be empty or incomplete, and then reads without ever writing again
-// until the client closes the connection.
+// which may be empty or incomplete. The script then reads, without ever
+// writing again, until the client closes the connection.
 func ReplyThenStall(response string) Script {
 	return replyThen(response, func(c *WireConn) { c.WaitClosed() })
 }
 
 // ReplyWithExtra returns a script that answers each request with response and
-// extra in one piece; with TLS, as two records in one piece.
+// extra in one piece. With TLS, they are two records in one piece.
 func ReplyWithExtra(response, extra string) Script {
 	return func(c *WireConn) {
 		for c.ReadRequest() != nil && c.WriteRecords(response, extra) {
@@ -90,8 +93,8 @@ func ReplyWithExtra(response, extra string) Script {
 }
 
 // ReplyThenExtra returns a script that answers one request with response, and
-// writes extra when a value comes from signal: bytes on a connection that the
-// client may by then consider idle. It goes on to answer requests with
+// writes extra when a value arrives from signal. The client may consider the
+// connection idle by then. The script then continues to answer requests with
 // response.
 func ReplyThenExtra(response string, signal <-chan struct{}, extra string) Script {
 	return replyThen(response, func(c *WireConn) {
@@ -111,8 +114,8 @@ func DripReply(response string, tick <-chan struct{}) Script {
 	}
 }
 
-// WriteFirst returns a script that writes greeting before it has read
-// anything, and then does what next does.
+// WriteFirst returns a script that writes greeting before it reads anything,
+// and then runs next.
 func WriteFirst(greeting string, next Script) Script {
 	return func(c *WireConn) {
 		if c.Write(greeting) {
@@ -121,11 +124,12 @@ func WriteFirst(greeting string, next Script) Script {
 	}
 }
 
-// ReadNothing is a script that neither reads nor writes: what a client sends
-// piles up until it can send no more.
+// ReadNothing is a script that neither reads nor writes. The bytes that a
+// client sends accumulate until the client can send no more.
 func ReadNothing(c *WireConn) { c.Stall() }
 
-// CloseAtOnce is a script that closes the connection as soon as it is there.
+// CloseAtOnce is a script that closes the connection as soon as it is
+// accepted.
 func CloseAtOnce(c *WireConn) { c.Close() }
 
 func replyThen(response string, ending func(*WireConn)) Script {
