@@ -1,6 +1,6 @@
-// Package pool keeps connections by key, so that one dialed for a key serves many uses of it, one after the
-// other or, if it is a Sharer, several at once. It knows no protocol: a connection is anything with a Probe and a
-// Close, a key anything comparable.
+// Package pool keeps connections by key, so that a connection that was dialed for a key serves many uses of the key. The
+// uses follow one another. If the connection is a Sharer, several uses share it at the same time. The package knows no
+// protocol: a connection is any value with the methods Probe and Close, and a key is any comparable value.
 //
 //	p := pool.New(pool.Config[string, *conn]{MaxIdle: 100})
 //	lease, err := p.Acquire(ctx, "192.0.2.1:4222", dialer, pool.Terms{IdleTimeout: time.Minute})
@@ -11,84 +11,100 @@
 //		lease.Discard("talk_failed") // on any doubt
 //		return err
 //	}
-//	lease.Release() // looked at, then idle, or the next one's, or closed with a reason
+//	lease.Release() // the pool probes it, then keeps it, hands it to a want, or closes it with a reason
 //
 // # The life of a connection
 //
 //	                   lease
 //	dial ──▶ active ◀──────────▶ idle ──▶ closed   timeout, limits, retire, CloseIdle, Shutdown
 //	          │   │    release
-//	          │   └──▶ hijacked                     the caller's for good
+//	          │   └──▶ hijacked                     the caller owns it for good
 //	          └──────▶ closed                       discard, a cap, a failed probe, retired
 //
-// Closed and hijacked are final. A connection that is retired while it is active finishes its lease, takes no
-// other and is then closed. Dials are counted apart, as there is no connection yet. A connection on its way from
-// a dial or a release to a waiting Acquire is active; so is one that is being probed. A shared connection is active
-// as long as it has a lease.
+// Closed and hijacked are final. A connection that is retired while it is active finishes its lease, takes no other lease
+// and is then closed. Dials are counted separately, because there is no connection yet. A connection on its way from a
+// dial or a release to a waiting Acquire is active, and so is a connection that is being probed. A shared connection is
+// active as long as it has a lease.
 //
 // # The rules
 //
-//  1. One connection, one entry, one key, for life. Keys are compared in full, with ==. A connection is removed
-//     by a pointer to its entry, never searched by key.
+// A want is an Acquire that waits for a connection. A retired connection takes no new lease.
 //
-//  2. Every path back to idle goes through one function, settle. It looks, in this order, at: retired; the
-//     failed probe; the pool being shut down; Terms.Unpooled of the lease that ends; the caps on reuse and
-//     lifetime. What passes goes to a want that may have it, otherwise to idle, unless the pool was told to
-//     close its idle connections or to keep none, or has as many of the key as it keeps.
+//  1. One connection has one entry and one key, for life. Keys are compared in full, with ==. The pool removes a
+//     connection by a pointer to its entry, and never searches for it by key.
 //
-//  3. A lease ends exactly once, by Release, Discard or Hijack. Ending it twice panics, also when the connection
-//     has been leased again since: leases are numbered. What would close a connection that others share retires it
-//     instead: it gets no new lease, and is closed when the last one ends.
+//  2. Every path back to idle goes through one function, settle. It checks, in this order, whether the connection is
+//     retired, whether its probe failed, whether the pool is being shut down, whether the lease that ends has
+//     Terms.Unpooled set, and whether the limits on reuse and lifetime are reached. A connection that passes goes to a
+//     want that may have it. If there is none, it becomes idle, unless the pool was told to close its idle connections
+//     or to keep none, or already keeps as many of the key as it may.
 //
-//  4. The lock is never held while calling a connection, a dialer or a hook. Methods choose under the lock and
-//     act after it. A close is therefore counted a moment before the connection's Close is called; it is called
-//     on the goroutine whose call decided it, before dials that profit from the room are started.
+//  3. A lease ends exactly once, by Release, Discard or Hijack. Ending it twice panics, even if the connection has
+//     been leased again since, because leases are numbered. If other leases share a connection that would be closed,
+//     the pool retires it instead: it gets no new lease, and is closed when the last lease ends.
 //
-//  5. Every want starts a dial of its own, within the limits, the oldest first; the end of any dial or connection
-//     starts those that have had to wait for room. Where connections are shared, or may be (Terms.Expect), a dial is
-//     begun for as many wants as its connection should serve. No want counts on a dial that its asker has given up:
-//     it may hang. The dial of an asker that a shared connection has served goes over to another want, which then
-//     begins none of its own until that one has ended without serving it. A dial outlives the Acquire that asked for
-//     it: its context keeps that one's values, and only Shutdown cancels it. Its connection goes to the want that
-//     asked for it if that still waits, else to the oldest that may have it, else to idle; where its Terms were
-//     Unpooled and its want has left, or it is shared and another one has room, it is closed. Its error goes to the
-//     want that asked for it and to no other; when that one has left or was served otherwise, the error is only
-//     counted. A panicking Dialer has failed with an error. A want whose context ends leaves nothing behind: a
-//     connection, or a place on a shared one, that was delivered at that very moment is settled anew, as if unused.
-//     A connection that is Private goes to the want that asked for it, and to nobody else.
+//  4. The pool never holds its lock while it calls a connection, a dialer or a hook. Methods decide under the lock and
+//     act after they have released it. A close is therefore counted a moment before the connection's Close is called.
+//     Close is called on the goroutine whose call decided it, before dials that use the room are started.
 //
-//  6. Limits are exact, at every moment: idle in total and by key, connections by key, dials by key. Beyond the
-//     idle limit of its key the connection that comes back is closed; beyond that in total the one that was
-//     released longest ago, of whatever key. Released connections, and room on shared ones, go to wants first in,
-//     first out. Of shared connections the one with the fewest leases is leased, an idle one first. A want that
-//     MaxConns holds back waits for its own MaxConns only. Fresh and Unpooled wants take new connections only,
-//     and where MaxConns holds them back the room they need is made: an idle connection of their key is closed,
-//     or one that is released while no other want has waited longer. A shared one that is released and still in
-//     use is drained for that: it takes no new lease, and is closed when its last one ends; one for each such
-//     want. Idle connections are leased most recently released first, so that a quiet pool shrinks.
+//  5. Every want starts a dial of its own, within the limits, the oldest want first. When a dial or a connection ends,
+//     the pool starts the dials that had to wait for room. If connections are shared, or may be (Terms.Expect), the
+//     pool begins one dial for as many wants as its connection should serve. No want relies on a dial whose Acquire
+//     has given up, because that dial may hang. If a shared connection has served the Acquire that asked for a dial,
+//     another want takes the dial over. That want begins no dial of its own until the dial has ended without serving
+//     it.
 //
-//  7. Lifetime and reuse are checked at release, at checkout, when a connection is handed to a want, and
-//     lifetime by the reaper. A connection in use is never cut for its age. Age has 10 % of jitter either way,
-//     drawn at dial. A candidate that fails a check or its probe is closed, or retired if others share it, and the
-//     next one tried before any dial. Nobody leases a used connection that has not been probed since its last lease:
-//     the probe of a Rester may wait for the checkout, or for the moment before it is handed to a want.
+//     A dial outlives the Acquire that asked for it: its context keeps the values of the Acquire's context, and only
+//     Shutdown cancels it. Its connection goes to the want that asked for it if that want still waits. Otherwise it
+//     goes to the oldest want that may have it, or becomes idle. It is closed if its Terms were Unpooled and its want
+//     has left, or if it is shared and another shared connection has room. An error of the dial goes only to the want
+//     that asked for it. If that want has left or was served otherwise, the error is only counted. If a Dialer panics,
+//     its dial has failed with an error.
 //
-//  8. Memory is bounded: a key is forgotten with its last connection, dial and want. A pool that has met a
-//     million keys is as small as one that has met those it still knows.
+//     A want whose context ends leaves nothing behind. If a connection, or a place on a shared one, was delivered at
+//     that very moment, it is settled again as if unused. A connection that is Private goes only to the want that
+//     asked for it.
 //
-//  9. Opened = idle + active + hijacked + closed, at every moment, and every close has a reason.
+//  6. Limits are exact at every moment: idle connections in total and by key, connections by key, and dials by key. If
+//     a key would have more idle connections than its limit, the pool closes the connection that comes back. If the
+//     pool would have more idle connections in total, it closes the connection that was released longest ago, whatever
+//     its key. Released connections, and room on shared ones, go to wants first in, first out. Of shared connections,
+//     the pool leases the one with the fewest leases, an idle one first. Idle connections are leased most recently
+//     released first, so that a quiet pool shrinks.
 //
-//  10. A Host is a set of keys that a request may use alternately. Its connections are those of its keys, and each has
-//     one key as any other has: they are shared with whoever asks for the key, or for another host that has it. A
-//     request takes the idle connection that was released last, whatever its key, or a place on the shared one with
-//     the fewest leases; it never waits while a listed key could serve it within the limits. Where it has to wait, its
-//     dial says which key it leads to. Limits of a key hold for all keys of the host together, exactly: dials count
-//     that may lead to one of them, whoever has asked. Those who wait for keys that overlap are served first in, first
-//     out. Connections of a key that is taken off the list serve no new request, count until they are gone, and make
-//     room first. With a Balance the key whose turn it is serves, and one that has no connection for it gets a dial
-//     meanwhile, one at a time and within the limits. A host is forgotten, with its groups, when it has no connection, dial or want.
+//     A want that MaxConns holds back waits only for its own MaxConns. Fresh and Unpooled wants take only new
+//     connections. If MaxConns holds them back, the pool makes the room that they need. It closes an idle connection
+//     of their key, or one that is released while no other want has waited longer. If a shared connection is released
+//     and still in use, the pool drains it for that purpose: it takes no new lease, and is closed when its last lease
+//     ends. The pool drains one such connection for each such want.
 //
-//  11. What a pool needs ends when there is nothing to watch: one timer while idle connections have a deadline,
-//     one goroutine for each dial, none otherwise. A pool that is dropped keeps nothing alive once its idle
-//     connections have timed out. A pool made inside a testing/synctest bubble works there.
+//  7. The pool checks lifetime and reuse at release, at checkout, and when it hands a connection to a want. The reaper
+//     also checks lifetime. A connection in use is never cut because of its age. The limit on age varies by up to 10 %
+//     in either direction, drawn at dial. If a candidate fails a check or its probe, the pool closes it, or retires it
+//     if others share it, and tries the next candidate before any dial. The pool never leases a used connection that
+//     has not been probed since its last lease. The probe of a Rester may be delayed until checkout, or until the
+//     moment before the connection is handed to a want.
+//
+//  8. Memory is bounded: the pool forgets a key when its last connection, dial and want are gone. A pool that has seen
+//     a million keys is as small as one that has seen only the keys it still knows.
+//
+//  9. Opened equals the sum of idle, active, hijacked and closed connections at every moment, and every close has a
+//     reason.
+//
+//  10. A Host is a set of keys that a request may use interchangeably. Each of its connections has one key, as any
+//     other connection has. Callers that ask for the key itself, or for another Host that has the key, share the
+//     connection. A request takes the idle connection that was released last, whatever its key, or a place on the
+//     shared connection with the fewest leases. It never waits while a listed key could serve it within the limits.
+//     If it has to wait, its dial decides which key the connection belongs to.
+//
+//     Limits of a key apply to all keys of the Host together, exactly. Dials that may lead to one of the keys count,
+//     no matter which request asked for them. Wants that wait for overlapping keys are served first in, first out.
+//     Connections of a key that is removed from the Host serve no new request, count until they are gone, and are the
+//     first to make room. With a Balance, the key whose turn it is serves the request. If it has no connection for
+//     the request, the next key that has one serves it. Meanwhile the pool dials for the first key, one dial at a time
+//     and within the limits. The pool forgets a Host, with its groups, when it has no connection, dial or want.
+//
+//  11. The pool runs only what it needs: one timer while idle connections have a deadline, one goroutine for each
+//     dial, and none otherwise. A pool that is dropped keeps nothing alive once its idle connections have timed out.
+//     A pool that was created inside a testing/synctest bubble works there.
 package pool
