@@ -80,8 +80,9 @@ func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reaso
 	}
 }
 
-// RegisterProtocol has rt serve the requests of a scheme. It panics if the scheme is taken. If rt returns
-// [http.ErrSkipAltProtocol], the Transport serves that request itself.
+// RegisterProtocol makes rt serve the requests whose URLs have the given scheme. It panics if a RoundTripper is
+// already registered for the scheme. If rt returns [http.ErrSkipAltProtocol], the Transport serves that request
+// itself.
 func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	c := t.runtime()
 	c.altMu.Lock()

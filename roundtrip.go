@@ -11,16 +11,18 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// RoundTrip sends a request and returns its response, whose body the caller must read to its end or close. It
-// does not follow redirects.
+// RoundTrip sends a request and returns its response. The caller must read the response's body to its end or close
+// it. RoundTrip does not follow redirects.
 //
-// It returns the errors that net/http's Transport returns, of the same types and with the same texts, down to the cause;
-// docs/errors.md lists them. What it knows besides is told by a [Report] in the request's context, and by the [Observer].
-// A request is sent again, without the caller noticing, where that is safe: the package documentation says when.
+// RoundTrip returns the errors that net/http's Transport returns, with the same types and the same texts, down to the
+// cause. docs/errors.md lists them. A [Report] in the request's context, and the [Observer], show further details.
+// RoundTrip sends a request again, without the caller noticing, when that is safe: the package documentation says
+// when.
 //
-// The request's body is closed in every case. It may be sent, and closed, after RoundTrip has returned a response. It is
-// not read from any more when RoundTrip has returned an error, nor when the response's body has been read to its end or
-// closed, except by a Read that blocks for longer than 100 milliseconds. The caller may use again what it reads from.
+// The Transport closes the request's body in every case. It may still send the body, and close it, after RoundTrip
+// has returned a response. It does not read from the body any more after RoundTrip has returned an error, or after
+// the response's body has been read to its end or closed. The caller may then reuse what the body reads from. The
+// only exception is a Read of the body that blocks for longer than 100 milliseconds, which may still be under way.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.begun.Do(nothing)
 	orig := req
@@ -128,9 +130,9 @@ var (
 	errWaitCanceled = errors.New("net/http: request canceled while waiting for connection")
 )
 
-// CancelRequest cancels a request under way.
+// CancelRequest cancels a request that is under way.
 //
-// Deprecated: use a context, as with net/http's.
+// Deprecated: use a request with a context that can be canceled instead, as with net/http's Transport.
 func (t *Transport) CancelRequest(req *http.Request) {
 	t.runtime().inflight.Cancel(req)
 }
