@@ -25,7 +25,7 @@ var cited = []struct{ document, text, source, constant string }{
 	{"README.md", "256 KiB and 50 ms at most", "internal/http1/drain.go", "maxDrain  = 256 << 10"},
 	{"README.md", "256 KiB and 50 ms at most", "internal/http1/drain.go", "drainWait = 50 * time.Millisecond"},
 	{"README.md", "`Close` waits for that 10 ms at most", "internal/http1/drain.go", "closeWait = 10 * time.Millisecond"},
-	{"docs/settings.md", "a `DNSRefresh` of zero 30 seconds", "transport.go", "defaultDNSRefresh          = 30 * time.Second"},
+	{"docs/settings.md", "a `DNSRefresh` of zero means 30 seconds", "transport.go", "defaultDNSRefresh          = 30 * time.Second"},
 	{"docs/settings.md", "nine tenths", "conn_http1.go", "*time.Second*9/10"},
 	{"docs/settings.md", "at most 2 minutes", "dialer.go", "maxDial     = 2 * time.Minute"},
 	{"docs/settings.md", "30 s to connect", "dialer.go", "dialTimeout = 30 * time.Second"},

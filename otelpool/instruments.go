@@ -63,7 +63,7 @@ func newInstruments(meter metric.Meter, collect func(metric.Observer, *instrumen
 	handle(err)
 
 	i.confined, err = meter.Int64UpDownCounter("peerpool.quarantined_peers", metric.WithUnit("{peer}"),
-		metric.WithDescription("Peers whose connections serve one request each, as they have sent bytes that answer none."))
+		metric.WithDescription("Peers whose connections serve one request each, because they have sent bytes that answer no request."))
 	handle(err)
 
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {

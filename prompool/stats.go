@@ -22,7 +22,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		connections:  desc("connections", "Connections by state: idle, or active with a request.", "state"),
 		dialing:      desc("dials_in_progress", "Dials under way."),
 		waiting:      desc("waiting_requests", "Requests that wait for a connection."),
-		quarantined:  desc("quarantined_peers", "Peers whose connections serve one request each, as they have sent bytes that answer none."),
+		quarantined:  desc("quarantined_peers", "Peers whose connections serve one request each, because they have sent bytes that answer no request."),
 		opened:       desc("connections_opened_total", "Connections opened."),
 		upgraded:     desc("connections_upgraded_total", "Connections handed over to the caller by an upgrade."),
 		closed:       desc("connections_closed_total", "Connections closed, by reason.", "reason"),
