@@ -41,7 +41,7 @@ var cited = []struct{ document, text, source, constant string }{
 	{"docs/retries.md", "The eighth is made on a connection that no other request shares", "retry.go", "number == maxTurns"},
 	{"docs/retries.md", "up to eight times", "retry.go", "maxTurns = 8"},
 	{"docs/differences.md", "three attempts in all", "retry.go", "maxAttempts = 3"},
-	{"docs/differences.md", "eight if it goes away gracefully", "retry.go", "maxTurns = 8"},
+	{"docs/differences.md", "eight if the server goes away gracefully", "retry.go", "maxTurns = 8"},
 	{"docs/troubleshooting.md", "every 30 seconds", "dialer.go", "tcpKeepAlive = 30 * time.Second"},
 }
 
