@@ -13,12 +13,6 @@ import (
 
 var errClosedBody = errors.New("http2: response body closed")
 
-// noBody is the body of a response that has none. As with net/http it is not [http.NoBody].
-type noBody struct{}
-
-func (noBody) Read([]byte) (int, error) { return 0, io.EOF }
-func (noBody) Close() error             { return nil }
-
 // body is an exchange as the body of its response. It owns the stream until its end: EOF, an error, or Close.
 type body Exchange
 

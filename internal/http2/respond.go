@@ -140,7 +140,7 @@ func (x *Exchange) respond() *http.Response {
 	x.Wrote, x.Started, x.Status = true, true, int32(r.StatusCode)
 	switch {
 	case x.head || empty && !missing:
-		r.Body, x.nothing = noBody{}, true
+		r.Body, x.nothing = noBody, true
 	default:
 		r.Body = (*body)(x)
 		if x.gzip && isGzip(r.Header) {
