@@ -64,7 +64,7 @@ type Conn struct {
 	mu        sync.Mutex
 	retire    func(Reason)
 	resize    func(int)
-	told      int                  // resize, last; it is called by the reading goroutine
+	told      int                  // resize, last; -1: nothing yet. It is called by the reading goroutine
 	failed    error                // why the connection is over; nil: it is not
 	reading   readingState         // see receive.go
 	alarm     Alarm                // nil: there is always somebody who reads
@@ -154,7 +154,7 @@ func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()
 	c.retire, c.resize = retire, resize
 	n := c.capacityLocked()
-	c.told = n
+	c.told = -1
 	none := c.noneLocked()
 	c.mu.Unlock()
 	if r := c.ended.Load(); r != nil {

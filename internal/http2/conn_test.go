@@ -23,8 +23,8 @@ func TestTheServersLimitIsFollowed(t *testing.T) {
 		sizes  []int
 	}{
 		"as it is":           {Config{}, initialStreams, []int{250, 5, 0, 7}},
-		"with one of ours":   {Config{MaxStreams: 6}, 6, []int{5, 0, 6}},
-		"with waiting in it": {Config{HTTP2: strict}, always, nil},
+		"with one of ours":   {Config{MaxStreams: 6}, 6, []int{6, 5, 0, 6}}, // the first SETTINGS are told of even if they change nothing
+		"with waiting in it": {Config{HTTP2: strict}, always, []int{always}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			connTest(t, c.config, func(b *bench) {
