@@ -34,6 +34,7 @@ func TestABurstToAnUnknownHTTP2ServerDialsAHandful(t *testing.T) {
 	o := testkit.Http2Origin(t, 250, nil)
 	s := onHTTP2(t, o, &peerpool.Transport{})
 	testkit.Crowd(t, burst, func(int) error { return s.FetchHTTP2(o.URL()) })
+	s.Await("no dial under way", func(st peerpool.Stats) bool { return st.Dialing == 0 }) // which may outlive its request
 	if n := o.Conns(); n > handful {
 		t.Errorf("%d connections to an unknown server, want at most %d; %+v", n, handful, s.Stats())
 	}
