@@ -163,3 +163,11 @@ func (b *body) finish(err error, interrupted bool) {
 		e.receivedAll(endOf(err))
 	}
 }
+
+// Closed returns what a Read returns after Close has been called; nil before.
+func (b *body) Closed() error {
+	if b.state.has(bodyClosed) {
+		return ErrBodyReadAfterClose
+	}
+	return nil
+}

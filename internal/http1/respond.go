@@ -174,8 +174,8 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	}
 	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
 	r.Body = (*body)(e)
-	if e.gzip && isGzip(h.header) {
-		e.ungzip()
+	if e.gzip && exchange.IsGzip(h.header) {
+		exchange.Ungzip(&e.resp, (*body)(e))
 	}
 	e.handOver()
 	return r, nil

@@ -1,12 +1,10 @@
 package http2
 
 import (
-	"compress/gzip"
 	"errors"
 	"io"
 	"io/fs"
 	"net/http"
-	"sync"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 )
@@ -194,57 +192,13 @@ func (b *body) Close() error {
 	return nil
 }
 
-func isGzip(header http.Header) bool {
-	v := header["Content-Encoding"]
-	return len(v) > 0 && equalFold(v[0], "gzip")
-}
-
-// ungzip makes the response look as if it had never been compressed.
-func (x *Exchange) ungzip() {
-	r := &x.resp
-	r.Header.Del("Content-Encoding")
-	r.Header.Del("Content-Length")
-	r.ContentLength = -1
-	r.Uncompressed = true
-	r.Body = &gzipBody{body: (*body)(x)}
-}
-
-// gzipBody decodes a body that the caller did not ask to be encoded. The decoder is made at the first Read, since
-// making it reads.
-type gzipBody struct {
-	body *body
-	mu   sync.Mutex // guards what follows; held while reading, never by Close
-	zr   *gzip.Reader
-	err  error
-}
-
-func (g *gzipBody) Read(p []byte) (int, error) {
-	if exchange.IsDiscard(p) {
-		return g.body.Read(p)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.body.isClosed() { // what is decoded already must not be read either
-		return 0, fs.ErrClosed
-	}
-	if g.zr == nil && g.err == nil {
-		g.zr, g.err = gzip.NewReader(g.body)
-	}
-	if g.err != nil {
-		return 0, g.err
-	}
-	n, err := g.zr.Read(p)
-	if err != nil {
-		g.err = err
-	}
-	return n, err
-}
-
-func (g *gzipBody) Close() error { return g.body.Close() }
-
-func (b *body) isClosed() bool {
+// Closed returns what a Read of decoded bytes returns after Close has been called; nil before.
+func (b *body) Closed() error {
 	c := b.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return b.closed
+	if b.closed {
+		return fs.ErrClosed
+	}
+	return nil
 }

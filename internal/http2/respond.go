@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -143,8 +144,8 @@ func (x *Exchange) respond() *http.Response {
 		r.Body, x.nothing = noBody, true
 	default:
 		r.Body = (*body)(x)
-		if x.gzip && isGzip(r.Header) {
-			x.ungzip()
+		if x.gzip && exchange.IsGzip(r.Header) {
+			exchange.Ungzip(r, (*body)(x))
 		}
 	}
 	return r
