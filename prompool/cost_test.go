@@ -4,12 +4,12 @@ package prompool_test
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/otelpool"
 	"github.com/peerpool/peerpool/prompool"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -19,38 +19,6 @@ import (
 // maxAllocs is what otelpool and prompool together may add to a request that hits, its trace not being sampled. The
 // benchmark below says what they add in time, which should stay below 1.5 microseconds.
 const maxAllocs = 6
-
-// frugal answers every request on one connection, and allocates nothing for it.
-func frugal(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		nc, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer nc.Close()
-		buf, answer := make([]byte, 4096), []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-		for { // the client's requests fit into one read
-			if _, err := nc.Read(buf); err != nil {
-				return
-			}
-			if _, err := nc.Write(answer); err != nil {
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() {
-		ln.Close()
-		<-ended
-	})
-	return "http://" + ln.Addr().String()
-}
 
 // plain and watched return what sends a request that hits: unwatched, and watched by all that there is.
 func plain(t testing.TB) func() {
@@ -70,7 +38,7 @@ func watched(t testing.TB) func() {
 
 func hit(t testing.TB, tr *peerpool.Transport, ctx context.Context) func() {
 	t.Helper()
-	url := frugal(t)
+	url := testkit.Frugal(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 	t.Cleanup(tr.CloseIdleConnections) // before the server's end, which waits for that
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -98,27 +98,10 @@ func checkConnectionFields(header http.Header) error {
 	if v := header["Transfer-Encoding"]; len(v) > 0 && (len(v) > 1 || v[0] != "" && v[0] != "chunked") {
 		return fmt.Errorf("invalid Transfer-Encoding request header: %q", v)
 	}
-	if v := header["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "" && !equalFold(v[0], "close") && !equalFold(v[0], "keep-alive")) {
+	if v := header["Connection"]; len(v) > 0 && (len(v) > 1 || v[0] != "" && !ascii.EqualFold(v[0], "close") && !ascii.EqualFold(v[0], "keep-alive")) {
 		return fmt.Errorf("invalid Connection request header: %q", v)
 	}
 	return nil
-}
-
-// equalFold compares s with an ASCII text in lower case, and folds ASCII only.
-func equalFold(s, lower string) bool {
-	if len(s) != len(lower) {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		if c != lower[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func authority(req *http.Request) (string, error) {

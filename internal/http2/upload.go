@@ -90,7 +90,7 @@ func (x *Exchange) planBody() error {
 
 func expects100(header http.Header) bool {
 	values := header["Expect"]
-	return len(values) > 0 && equalFold(ascii.TrimSpace(values[0]), "100-continue")
+	return len(values) > 0 && ascii.EqualFold(ascii.TrimSpace(values[0]), "100-continue")
 }
 
 // The types that io.NopCloser wraps readers in.
