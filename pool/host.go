@@ -2,8 +2,8 @@ package pool
 
 import "slices"
 
-// host is whom requests ask: one key, or several that a request may use alternately. It holds those who wait, and the
-// dials for them. Guarded by Pool.mu.
+// host is what a request asks for a connection: one key, or several keys any of which will do. It holds the requests that
+// wait, and the dials for them. Pool.mu guards it.
 type host[K comparable, C Conn] struct {
 	pool *Pool[K, C]     // set once
 	solo [1]*group[K, C] // the group whose own host it is, or nil; set once

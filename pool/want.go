@@ -50,7 +50,7 @@ type delivery[K comparable, C Conn] struct {
 	err error
 }
 
-// join puts the request into the queue of whom it asks, of whom nothing was known yet if h is nil.
+// join puts the request into the queue of the host that it asks. If h is nil, the pool did not know that host yet.
 func (p *Pool[K, C]) join(at asked[K, C], h *host[K, C], r *request[K, C]) (*want[K, C], error) {
 	if r.caller.dialer == nil && r.caller.hostDialer == nil {
 		return nil, errNoDialer

@@ -19,7 +19,7 @@
 //
 //	Conn.read              the reading goroutine
 //	  readFrame, handle    a frame -> the state of its stream, or of the connection
-//	  deliver              wakes those for whom something has come, when no whole frame is left in the buffer
+//	  deliver              wakes the exchanges that something has come for, when no whole frame is left in the buffer
 //
 // # The files
 //
@@ -45,10 +45,10 @@
 //
 // # Who owns what
 //
-// Conn.mu guards the state of the connection and of its streams. It is the only lock but that of a request body, and
-// nothing that blocks, calls out or takes another lock is done while it is held. Waiting is for conditions of
-// Exchange.cond and output.turn, both on Conn.mu; whoever ends a wait from outside (a context, a timer) changes the state
-// under the lock and broadcasts. Conn.in belongs to the reading goroutine alone.
+// Conn.mu guards the state of the connection and of its streams. Apart from it, only a request body and a
+// decoder of gzip have a lock. While Conn.mu is held, nothing blocks, calls out or takes another lock. A goroutine waits on
+// Exchange.cond or output.turn, both of which use Conn.mu. A context or a timer that ends a wait changes the state under the
+// lock and broadcasts. Conn.in belongs to the reading goroutine alone.
 //
 // Writing belongs to whoever has set output.flushing. It is done without the lock. A goroutine that only wants
 // its frames written does not wait for that, so that a server that reads nothing stops neither a cancellation nor a

@@ -309,7 +309,7 @@ func (c *Conn) resetByServer(f *xhttp2.RSTStreamFrame) error {
 	return nil
 }
 
-// deliver wakes those for whom something has come, together.
+// deliver wakes the exchanges that something has come for, together.
 func (c *Conn) deliver() {
 	in := &c.in
 	if len(in.ready) == 0 {
