@@ -30,8 +30,16 @@ func get(ctx context.Context, args []string, s streams) (int, error) {
 		return 0, err
 	}
 	w := newWitness(a.requests == 1)
-	tr := a.transport(w)
+	tr := a.transport()
 	defer farewell(tr)
+	tr.Observer = w.observer()
+	if a.listen != "" {
+		srv, err := watchOn(a.listen, tr, s)
+		if err != nil {
+			return 0, err
+		}
+		defer srv.Close()
+	}
 
 	var t tally
 	l := &load{client: newClient(tr), callers: a.callers, timeout: a.timeout, prepare: a.prepare(&t)}
@@ -44,7 +52,7 @@ func get(ctx context.Context, args []string, s streams) (int, error) {
 	took := time.Since(begun)
 	stop()
 
-	r := newGetReport(&t, w, tr.Stats())
+	r := newGetReport(&t, w, tr.Stats(), tr.Hosts())
 	r.Requests, r.Seconds, r.Interrupted = a.requests, took.Seconds(), ctx.Err() != nil
 	if err := writeReport(s.out, r.format(a.json)); err != nil {
 		return 0, err
@@ -52,12 +60,17 @@ func get(ctx context.Context, args []string, s streams) (int, error) {
 	return r.exitCode(), nil
 }
 
-// transport returns the Transport that all requests go through. It keeps at least a connection for each caller.
-func (a *getArgs) transport(w *witness) *peerpool.Transport {
+// transport returns the Transport that all requests go through. It keeps at least a connection for each caller. It
+// asks for HTTP/2 also with -k, which sets a TLS configuration.
+func (a *getArgs) transport() *peerpool.Transport {
 	tr := &peerpool.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		MaxIdleConnsPerHost: max(a.callers, minIdlePerHost),
-		Observer:            w.observer(),
+		ForceAttemptHTTP2:   true,
+		Balance:             a.balance,
+	}
+	if len(a.resolver) > 0 {
+		tr.Resolver = a.resolver
 	}
 	if a.insecure {
 		tr.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // -k says so
@@ -67,12 +80,20 @@ func (a *getArgs) transport(w *witness) *peerpool.Transport {
 
 // prepare spreads the requests over the URLs in turn.
 func (a *getArgs) prepare(t *tally) func(context.Context, int) exchange {
-	var requests []*http.Request
+	type target struct {
+		req     *http.Request
+		proxied bool
+	}
+	var targets []target
 	for _, u := range a.urls {
-		requests = append(requests, &http.Request{Method: http.MethodGet, URL: u, Host: a.host, Header: a.header})
+		req := &http.Request{Method: http.MethodGet, URL: u, Host: a.host, Header: a.header}
+		proxy, err := http.ProxyFromEnvironment(req)
+		targets = append(targets, target{req, err == nil && proxy != nil})
 	}
 	return func(ctx context.Context, n int) exchange {
-		return exchange{req: requests[n%len(requests)].WithContext(ctx), body: io.Discard, done: t.add}
+		to := targets[n%len(targets)]
+		where := &whereabouts{proxied: to.proxied}
+		return exchange{req: to.req.WithContext(where.follow(ctx)), body: io.Discard, where: where, done: t.add}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peerpool/peerpool"
 	"github.com/peerpool/peerpool/internal/ascii"
 	"golang.org/x/net/http/httpguts"
 )
@@ -26,12 +27,15 @@ type getArgs struct {
 	host     string // of the Host field; "": the URL's
 	insecure bool
 	json     bool
+	listen   string // address of the page; "": none
+	balance  peerpool.Balance
+	resolver resolver
 }
 
-// parseGet reads the arguments; flags may stand anywhere. It returns flag.ErrHelp if they ask for help, and else a
-// *usageError if they are wrong, which shows no header field and no credentials.
+// parseGet reads the arguments. Flags may stand anywhere. It returns flag.ErrHelp if they ask for help, and a
+// *usageError if they are wrong. The error shows what was given, except credentials and values of header fields.
 func parseGet(args []string) (*getArgs, error) {
-	a := &getArgs{callers: 1, timeout: defaultTimeout, header: http.Header{}}
+	a := &getArgs{callers: 1, timeout: defaultTimeout, header: http.Header{}, resolver: resolver{}}
 	var fields, targets []string
 	set := a.flags(&fields)
 	for {
@@ -49,8 +53,11 @@ func parseGet(args []string) (*getArgs, error) {
 			return nil, err
 		}
 	}
-	for i, target := range targets {
-		u, err := parseTarget(target, i+1)
+	if err := checkListen(a.listen); a.listen != "" && err != nil {
+		return nil, err
+	}
+	for _, target := range targets {
+		u, err := parseTarget(target)
 		if err != nil {
 			return nil, err
 		}
@@ -76,6 +83,16 @@ func (a *getArgs) flags(fields *[]string) *flag.FlagSet {
 			return errors.New("write a duration with its unit, as in -timeout 500ms, or 0 for none")
 		}
 		a.timeout = d
+		return nil
+	})
+	set.StringVar(&a.listen, "listen", "", "")
+	set.Func("resolve", "", a.resolver.add)
+	set.Func("balance", "", func(s string) error {
+		b, known := balances[s]
+		if !known {
+			return errors.New("write none, round-robin or least-requests")
+		}
+		a.balance = b
 		return nil
 	})
 	return set
@@ -123,13 +140,13 @@ func flagError(err error) error {
 	return misuse(`%s: write "peerpool help" to see how`, text)
 }
 
-// addField adds a header field as -H gives it. Its value may be a secret, so it is not shown.
+// addField adds a header field as -H gives it.
 func (a *getArgs) addField(field string) error {
 	name, value, found := strings.Cut(field, ":")
 	name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 	switch {
 	case !found || !httpguts.ValidHeaderFieldName(name):
-		return misuse("a -H is no header field: write -H 'Name: value'")
+		return misuse("-H %s is not a header field: write -H 'Name: value'", shownField(field))
 	case !httpguts.ValidHeaderFieldValue(value):
 		return misuse("the value of -H '%s: ...' has a control character in it: write one without", name)
 	case ascii.EqualFold(name, "Host"):
@@ -140,15 +157,59 @@ func (a *getArgs) addField(field string) error {
 	return nil
 }
 
-// parseTarget reads the n-th URL.
-func parseTarget(arg string, n int) (*url.URL, error) {
+// shownField quotes what was given as a header field, up to the end of what may be a name. What follows may be a
+// secret, and so may a single word that does not look like a name.
+func shownField(field string) string {
+	const letters = "-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	const longest = 40
+	name := field[:len(field)-len(strings.TrimLeft(field, letters))]
+	switch {
+	case name == "" || len(name) > longest:
+		return "'...'"
+	case name != field:
+		name += "..."
+	}
+	return "'" + name + "'"
+}
+
+// parseTarget reads a URL.
+func parseTarget(arg string) (*url.URL, error) {
 	if isWebURL(arg) {
 		return url.Parse(arg)
 	}
-	if !strings.Contains(arg, "@") && !strings.Contains(arg, "://") && isWebURL("http://"+arg) {
-		return nil, misuse("%q has no scheme: write http://%s or https://%s", arg, arg, arg)
+	given := shownURL(arg)
+	u, err := url.Parse(arg)
+	switch {
+	case !strings.Contains(arg, "://") && !strings.Contains(arg, "@") && isWebURL("http://"+arg):
+		return nil, misuse("%q has no scheme: write http://%s or https://%s", given, given, given)
+	case err == nil && strings.Contains(arg, "://") && u.Scheme != "http" && u.Scheme != "https":
+		return nil, misuse("%q has the scheme %q: write http://HOST:PORT/PATH or https://HOST:PORT/PATH", given, u.Scheme)
+	case err == nil && strings.Contains(arg, "://"):
+		return nil, misuse("%q has no host: write http://HOST:PORT/PATH or https://HOST:PORT/PATH", given)
 	}
-	return nil, misuse("URL %d cannot be used: write http://HOST:PORT/PATH or https://HOST:PORT/PATH", n)
+	return nil, misuse("%q is not a URL: write http://HOST:PORT/PATH or https://HOST:PORT/PATH", given)
+}
+
+// shownURL returns what was given as a URL without what may be a secret: user name, password and query.
+func shownURL(arg string) string {
+	const longest = 200
+	arg, _, asks := strings.Cut(arg, "?")
+	if asks {
+		arg += "?..."
+	}
+	if at := strings.LastIndex(arg, "@"); at >= 0 {
+		scheme, _, found := strings.Cut(arg[:at], "://")
+		if found {
+			scheme += "://"
+		} else {
+			scheme = ""
+		}
+		arg = scheme + "...@" + arg[at+1:]
+	}
+	if len(arg) > longest {
+		arg = strings.ToValidUTF8(arg[:longest], "") + "..."
+	}
+	return arg
 }
 
 func isWebURL(s string) bool {

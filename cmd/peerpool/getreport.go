@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,12 @@ type getReport struct {
 	Latency latency        `json:"latency_seconds"`
 	Bytes   int64          `json:"bytes"` // of bodies, decoded
 
+	// GivenUpAt counts the requests that -timeout or the interruption ended, by the hop at which they were.
+	GivenUpAt map[hop]uint64 `json:"given_up_at"`
+
+	Protocols   map[string]protocolUse         `json:"protocols"`
+	TLS         tlsUse                         `json:"tls"`
+	Hosts       []hostReport                   `json:"hosts"` // those with several addresses
 	Identities  []identityReport               `json:"identities"`
 	Connections connectionReport               `json:"connections"`
 	Misses      map[peerpool.MissReason]uint64 `json:"misses"`
@@ -64,7 +71,7 @@ type retryReport struct {
 	Failed      uint64 `json:"failed"`
 }
 
-func newGetReport(t *tally, w *witness, stats peerpool.Stats) *getReport {
+func newGetReport(t *tally, w *witness, stats peerpool.Stats, hosts []peerpool.HostStats) *getReport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := &t.latencies
@@ -78,25 +85,33 @@ func newGetReport(t *tally, w *witness, stats peerpool.Stats) *getReport {
 		Connections: connectionReport{
 			Opened: stats.Opened, Idle: stats.Idle, Active: stats.Active, Closed: orEmpty(stats.Closes),
 		},
-		Misses:  orEmpty(stats.Misses),
-		Retries: retryReport(stats.Retries),
+		Misses:    orEmpty(stats.Misses),
+		Retries:   retryReport(stats.Retries),
+		GivenUpAt: orEmpty(t.givenUpAt),
 	}
-	r.Identities, r.Story = w.report()
+	w.report(r)
+	r.Hosts = hostReports(hosts, w.requests)
 	return r
 }
 
-// report returns what the witness has seen so far: the identities with the most requests first.
-func (w *witness) report() ([]identityReport, []string) {
+// report enters into r what the witness has seen so far: the identities with the most requests first.
+func (w *witness) report(r *getReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	list := []identityReport{}
+	r.Identities = []identityReport{}
 	for id, use := range w.identities {
-		list = append(list, identityReport{id.String(), *use})
+		r.Identities = append(r.Identities, identityReport{id.String(), *use})
 	}
-	slices.SortFunc(list, func(a, b identityReport) int {
+	slices.SortFunc(r.Identities, func(a, b identityReport) int {
 		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Identity, b.Identity))
 	})
-	return list, slices.Clone(w.story)
+	r.Protocols = make(map[string]protocolUse)
+	for name, use := range w.protocols {
+		r.Protocols[name] = *use
+	}
+	r.TLS = w.tls
+	r.TLS.Versions = maps.Clone(w.tls.Versions)
+	r.Story = slices.Clone(w.story)
 }
 
 // orEmpty has JSON show {} rather than null.
@@ -124,6 +139,10 @@ func (r *getReport) text() string {
 	t.add("status", statusText(r.Status))
 	t.add("latency", r.latencyText())
 	t.add("bytes", fmt.Sprint(r.Bytes))
+	t.add("protocol", protocolsText(r.Protocols))
+	if text := r.TLS.text(); text != "" {
+		t.add("TLS", text)
+	}
 	c := r.Connections
 	t.add("connections", fmt.Sprintf("%d opened, %d idle, %d active", c.Opened, c.Idle, c.Active))
 	t.add("closed", countsText(c.Closed))
@@ -131,6 +150,8 @@ func (r *getReport) text() string {
 	t.add("retries", r.Retries.text())
 	b.WriteString(t.text(""))
 	b.WriteString(r.errorsText())
+	b.WriteString(r.givenUpText())
+	b.WriteString(hostsText(r.Hosts))
 	b.WriteString(r.identitiesText())
 	return b.String()
 }
@@ -182,6 +203,58 @@ func (r *getReport) errorsText() string {
 		t.add(count(r.Errors[text]), text)
 	}
 	return "\nWhat failed:\n" + t.text("  ")
+}
+
+// givenUpText says where requests were that -timeout or an interruption has ended; nothing if there were none.
+func (r *getReport) givenUpText() string {
+	if len(r.GivenUpAt) == 0 {
+		return ""
+	}
+	t := table{texts: 3}
+	for _, at := range byCount(r.GivenUpAt) {
+		t.add(count(r.GivenUpAt[at]), string(at), "waited for "+hopMeanings[at])
+	}
+	return "\nWhere the requests were when they were given up:\n" + t.text("  ")
+}
+
+// protocolsText says what each protocol has carried, the one with the most responses first.
+func protocolsText(protocols map[string]protocolUse) string {
+	names := slices.SortedFunc(maps.Keys(protocols), func(a, b string) int {
+		return cmp.Or(cmp.Compare(protocols[b].Responses, protocols[a].Responses), cmp.Compare(a, b))
+	})
+	var parts []string
+	for _, name := range names {
+		use := protocols[name]
+		text := fmt.Sprintf("%s: %s over %s", name, several(use.Responses, "response"), several(use.Connections, "connection"))
+		if use.MostAtOnce > 1 {
+			text += fmt.Sprintf(", up to %d requests at a time on one", use.MostAtOnce)
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return "none"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// text says how many TLS handshakes there were; nothing if there was none.
+func (u tlsUse) text() string {
+	if u.Handshakes+u.Failed == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%s, %d resumed, %d failed", several(u.Handshakes, "handshake"), u.Resumed, u.Failed)
+	if len(u.Versions) > 0 {
+		text += "; " + countsText(u.Versions)
+	}
+	return text
+}
+
+// several writes a number with what it counts.
+func several(n uint64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func (r *getReport) identitiesText() string {

@@ -39,10 +39,14 @@ func parseListen(args []string) (addr string, err error) {
 	if set.NArg() > 0 {
 		return "", misuse(`%s is one argument too many: write "peerpool -listen 127.0.0.1:8080"`, shown(set.Arg(0)))
 	}
+	return addr, checkListen(addr)
+}
+
+func checkListen(addr string) error {
 	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return "", misuse(`-listen takes an address and a port: write "peerpool -listen 127.0.0.1:8080"`)
+		return misuse(`-listen takes an address and a port: write -listen 127.0.0.1:8080`)
 	}
-	return addr, nil
+	return nil
 }
 
 // demonstrateOnPage is demonstrate with one Transport for all phases, whose pool is shown on a page. When the
@@ -57,14 +61,11 @@ func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []p
 		return 0, err
 	}
 	d.watched = peerpool.FromHTTP(d.settings())
-	handler := watch(d.watched)
-	ln, err := net.Listen("tcp", addr)
+	srv, err := watchOn(addr, d.watched, s)
 	if err != nil {
-		return 0, fmt.Errorf("no page can be shown: %w", err)
+		return 0, err
 	}
-	srv := serveOn(ln, handler)
 	defer srv.Close()
-	_, _ = fmt.Fprintf(s.err, "The pool is at http://%[1]s%[2]s\nIts metrics are at http://%[1]s%[3]s\n", ln.Addr(), pagePath, metricsPath)
 
 	if code, err := d.present(ctx, s, phases); code != exitOK || err != nil {
 		return code, err
@@ -78,11 +79,22 @@ func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []p
 	return exitOK, nil
 }
 
+// watchOn serves the page and the metrics of t, which must not have been used before, until the server is closed.
+func watchOn(addr string, t *peerpool.Transport, s streams) (*http.Server, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("the page cannot be served: %w", err)
+	}
+	srv := serveOn(ln, watch(t))
+	_, _ = fmt.Fprintf(s.err, "The pool is at http://%[1]s%[2]s\nIts metrics are at http://%[1]s%[3]s\n", ln.Addr(), pagePath, metricsPath)
+	return srv, nil
+}
+
 // watch makes all that shows what a Transport does, which must not have been used before.
 func watch(t *peerpool.Transport) http.Handler {
 	page := poolz.New(t, poolz.AllowDrain())
 	collector := prompool.New(t)
-	t.Observer = peerpool.Observers(page.Observer(), collector.Observer())
+	t.Observer = peerpool.Observers(t.Observer, page.Observer(), collector.Observer())
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collector)
 

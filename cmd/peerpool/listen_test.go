@@ -43,6 +43,26 @@ func watched(t *testing.T) (lines <-chan string, stop func() int) {
 	}
 }
 
+// running runs the command. Its lines on stderr are on the channel, which must be drained before it ends.
+func running(t *testing.T, args ...string) (<-chan string, <-chan ran) {
+	t.Helper()
+	r, w := io.Pipe()
+	said, ended := make(chan string), make(chan ran, 1)
+	go func() { // ends with the command
+		defer close(said)
+		for in := bufio.NewScanner(r); in.Scan(); {
+			said <- in.Text()
+		}
+	}()
+	go func() { // ends with the command
+		var out strings.Builder
+		code := run(t.Context(), args, streams{out: &out, err: w})
+		ended <- ran{code: code, out: out.String()}
+		w.Close()
+	}()
+	return said, ended
+}
+
 // saying returns the first line that begins with a text.
 func saying(t *testing.T, lines <-chan string, text string) string {
 	t.Helper()

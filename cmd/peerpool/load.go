@@ -25,9 +25,10 @@ type load struct {
 
 // exchange is one request on its way.
 type exchange struct {
-	req  *http.Request
-	body io.Writer // takes the body of the response
-	done func(result)
+	req   *http.Request
+	body  io.Writer    // takes the body of the response
+	where *whereabouts // follows the request; nil: nobody asks
+	done  func(result)
 }
 
 // result is what became of a request: exactly one of a response read to its end, an error, and unfinished.
@@ -37,6 +38,7 @@ type result struct {
 	latency    time.Duration // to the end of the body
 	err        error         // there was no response, or it broke off
 	unfinished bool          // given up because the load was stopped
+	givenUpAt  hop           // where the request was when its time was over or the load was stopped; else ""
 }
 
 // newClient returns a client that does nothing of its own: it follows no redirect.
@@ -80,9 +82,12 @@ func (l *load) send(stop context.Context, n int) {
 	case r.err == nil:
 		l.answered.Add(1)
 	case stop.Err() != nil:
-		r = result{unfinished: true}
+		r = result{unfinished: true, givenUpAt: x.where.now()}
 	default:
 		l.failed.Add(1)
+		if ctx.Err() != nil {
+			r.givenUpAt = x.where.now()
+		}
 	}
 	x.done(r)
 }
@@ -94,6 +99,7 @@ func (l *load) exchange(x exchange) result {
 		return result{err: cause(err)}
 	}
 	defer resp.Body.Close()
+	x.where.enter(hopBody, true)
 	r := result{status: resp.StatusCode}
 	if r.status != http.StatusSwitchingProtocols { // what follows that is no body, and need not end
 		r.bytes, err = io.Copy(x.body, resp.Body)

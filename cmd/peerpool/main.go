@@ -39,16 +39,23 @@ const usage = `peerpool shows what the connection pool of package peerpool does.
         -listen ADDR  show the pool meanwhile on a page at http://ADDR/debug/peerpool, and go on with
                       a light load until Ctrl-C
 
-  peerpool get [-n N] [-c C] [-json] [-k] [-H 'Name: value'] [-timeout D] URL...
-        sends GET requests through one Transport and reports what they cost; redirects are not followed,
-        HTTP_PROXY, HTTPS_PROXY and NO_PROXY are heeded
+  peerpool get [flags] URL...
+        sends GET requests through one Transport and reports what they cost. It does not follow redirects. It uses
+        the proxies in HTTP_PROXY, HTTPS_PROXY and NO_PROXY. It speaks HTTP/2 with servers that offer it over TLS
 
-        -n N        requests in total, spread evenly over the URLs (default: one for each URL)
-        -c C        callers that send them at the same time (default 1)
-        -json       the report as one JSON object
-        -k          accept any certificate
-        -H field    send this header field; may be repeated
-        -timeout D  give a request up after this long, body included; 0: never (default 30s)
+        -n N          requests in total, spread evenly over the URLs (default: one for each URL)
+        -c C          callers that send them at the same time (default 1)
+        -json         print the report as one JSON object
+        -k            accept any certificate
+        -H field      send this header field, as in 'Name: value'; may be repeated
+        -timeout D    give up a request after this time, which includes its body; 0: never (default 30s).
+                      The report says at which hop the request was
+        -listen ADDR  serve the pool's page at http://ADDR/debug/peerpool, and its metrics at
+                      http://ADDR/metrics, while the requests are sent
+        -resolve HOST=IP,IP
+                      use these addresses for a host, without a look-up; may be repeated
+        -balance HOW  spread the requests over the addresses of a host: none, round-robin or
+                      least-requests (default none)
 
   peerpool probe [-max-wait D] [-max-requests N] [-json] [-k] URL
         measures what a server allows its clients (protocols, requests on a connection, how long one may

@@ -95,7 +95,7 @@ func parseProbe(args []string) (*probeArgs, error) {
 	if len(targets) != 1 {
 		return nil, misuse(`%d URLs given: write "peerpool probe http://HOST/PATH"`, len(targets))
 	}
-	u, err := parseTarget(targets[0], 1)
+	u, err := parseTarget(targets[0])
 	a.url = u
 	return a, err
 }

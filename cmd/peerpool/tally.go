@@ -10,6 +10,7 @@ type tally struct {
 	errors     errorTexts
 	failed     uint64
 	unfinished uint64
+	givenUpAt  map[hop]uint64
 	bytes      int64
 	latencies  histogram // of the answered requests
 }
@@ -17,6 +18,12 @@ type tally struct {
 func (t *tally) add(r result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if r.givenUpAt != "" {
+		if t.givenUpAt == nil {
+			t.givenUpAt = make(map[hop]uint64)
+		}
+		t.givenUpAt[r.givenUpAt]++
+	}
 	switch {
 	case r.unfinished:
 		t.unfinished++

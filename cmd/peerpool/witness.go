@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"sync"
@@ -17,7 +18,24 @@ type witness struct {
 
 	mu         sync.Mutex // guards all that follows; nothing is called under it but the closures of this file
 	identities map[peerpool.Identity]*identityUse
+	protocols  map[string]*protocolUse
+	tls        tlsUse
 	story      []string
+}
+
+// protocolUse is what happened over one protocol.
+type protocolUse struct {
+	Responses   uint64 `json:"responses"`
+	Connections uint64 `json:"connections"`
+	MostAtOnce  int    `json:"most_at_once"` // requests on one connection
+}
+
+// tlsUse is what happened in the TLS handshakes with the servers.
+type tlsUse struct {
+	Handshakes uint64            `json:"handshakes"` // successful ones
+	Resumed    uint64            `json:"resumed"`    // those among them that resumed a session
+	Failed     uint64            `json:"failed"`
+	Versions   map[string]uint64 `json:"versions"` // successful handshakes by version
 }
 
 // identityUse is what happened under one identity.
@@ -29,17 +47,26 @@ type identityUse struct {
 }
 
 func newWitness(telling bool) *witness {
-	return &witness{telling: telling, identities: make(map[peerpool.Identity]*identityUse)}
+	return &witness{
+		telling: telling, identities: make(map[peerpool.Identity]*identityUse),
+		protocols: make(map[string]*protocolUse), tls: tlsUse{Versions: make(map[string]uint64)},
+	}
 }
 
 // observer returns the hooks. They may still be called after the last request has ended, by a dial that outlives
 // it.
 func (w *witness) observer() *peerpool.Observer {
-	o := &peerpool.Observer{Acquired: w.acquired, Dialed: w.dialed, Retried: w.retried}
-	if w.telling {
-		o.Done = w.done
+	return &peerpool.Observer{Acquired: w.acquired, Dialed: w.dialed, Retried: w.retried, Done: w.done}
+}
+
+// over returns the use of a protocol. The caller holds mu.
+func (w *witness) over(protocol string) *protocolUse {
+	use := w.protocols[protocol]
+	if use == nil {
+		use = &protocolUse{}
+		w.protocols[protocol] = use
 	}
-	return o
+	return use
 }
 
 // see counts an event, and tells it if there is a story to tell.
@@ -66,6 +93,8 @@ func (w *witness) acquired(_ context.Context, e peerpool.Acquired) {
 		if e.Miss == "" {
 			use.Hits++
 		}
+		over := w.over(e.Protocol)
+		over.MostAtOnce = max(over.MostAtOnce, e.Requests)
 	}, func() string { return acquiredText(e) })
 }
 
@@ -85,10 +114,26 @@ func (w *witness) dialed(_ context.Context, e peerpool.Dialed) {
 	w.see(e.Identity, func(use *identityUse) {
 		if e.Err == nil {
 			use.Connections++
+			w.over(e.Protocol).Connections++
 		} else {
 			use.DialFailures++
 		}
+		w.tls.count(e)
 	}, func() string { return dialedText(e) })
+}
+
+// count takes in the handshake of a dial that had one.
+func (u *tlsUse) count(e peerpool.Dialed) {
+	switch {
+	case e.Hop == "tls":
+		u.Failed++
+	case e.Err == nil && e.Version != 0:
+		u.Handshakes++
+		u.Versions[tls.VersionName(e.Version)]++
+		if e.Resumed {
+			u.Resumed++
+		}
+	}
 }
 
 func dialedText(e peerpool.Dialed) string {
@@ -96,7 +141,7 @@ func dialedText(e peerpool.Dialed) string {
 	for _, hop := range []struct {
 		name string
 		took time.Duration
-	}{{"connect", e.Connect}, {"proxy", e.Proxy}, {"TLS", e.TLS}} {
+	}{{"resolve", e.Resolve}, {"connect", e.Connect}, {"proxy", e.Proxy}, {"TLS", e.TLS}} {
 		if hop.took > 0 {
 			hops = append(hops, hop.name+" "+brief(hop.took))
 		}
@@ -106,6 +151,12 @@ func dialedText(e peerpool.Dialed) string {
 		text = "could not dial "
 	}
 	text += fmt.Sprintf("%s in %s (%s)", e.Identity, brief(e.Total), strings.Join(hops, ", "))
+	if e.Err == nil {
+		text += ", " + e.Protocol
+	}
+	if e.Version != 0 {
+		text += ", " + tls.VersionName(e.Version)
+	}
 	if e.Resumed {
 		text += ", TLS session resumed"
 	}
@@ -125,7 +176,11 @@ func (w *witness) retried(_ context.Context, e peerpool.Retried) {
 }
 
 func (w *witness) done(_ context.Context, e peerpool.Done) {
-	w.see(e.Identity, func(*identityUse) {}, func() string {
+	w.see(e.Identity, func(*identityUse) {
+		if e.Status != 0 {
+			w.over(e.Protocol).Responses++
+		}
+	}, func() string {
 		text := fmt.Sprintf("status %d", e.Status)
 		if e.Status == 0 {
 			text = "no response"

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/peerpool/peerpool"
+)
+
+// hostReport is a host with several addresses.
+type hostReport struct {
+	Host      string          `json:"host"`
+	Addresses []addressReport `json:"addresses"` // in the resolver's order
+}
+
+type addressReport struct {
+	Address  string `json:"address"`
+	Requests uint64 `json:"requests"`
+	LeftOut  bool   `json:"left_out"` // it is dialed only after all others
+	Failures int    `json:"failures"` // connects that have failed in a row
+	Reason   string `json:"reason,omitempty"`
+}
+
+// requests returns how many requests an identity has served.
+func (w *witness) requests(id peerpool.Identity) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if use := w.identities[id]; use != nil {
+		return use.Requests
+	}
+	return 0
+}
+
+func hostReports(hosts []peerpool.HostStats, requests func(peerpool.Identity) uint64) []hostReport {
+	reports := []hostReport{}
+	for _, h := range hosts {
+		r := hostReport{Host: h.Identity.String()}
+		for _, a := range h.Addresses {
+			shown := addressReport{Address: a.Addr.String(), Requests: requests(a.Identity), LeftOut: a.LeftOut, Failures: a.Failures}
+			if a.Reason != nil {
+				shown.Reason = errorText(a.Reason)
+			}
+			r.Addresses = append(r.Addresses, shown)
+		}
+		reports = append(reports, r)
+	}
+	return reports
+}
+
+// hostsText lists the addresses of hosts that have several.
+func hostsText(hosts []hostReport) string {
+	var b strings.Builder
+	for _, h := range hosts {
+		t := table{texts: 1}
+		t.add("address of "+h.Host, "requests", "state")
+		for _, a := range h.Addresses {
+			t.add(a.Address, count(a.Requests), a.state())
+		}
+		b.WriteString("\n" + t.text(""))
+	}
+	return b.String()
+}
+
+func (a addressReport) state() string {
+	switch {
+	case a.LeftOut:
+		return fmt.Sprintf("left out after %s: %s", several(uint64(a.Failures), "failure"), a.Reason)
+	case a.Failures > 0:
+		return several(uint64(a.Failures), "failure")
+	}
+	return "well"
+}
+
+// balances are the values of -balance.
+var balances = map[string]peerpool.Balance{
+	"none": peerpool.BalanceNone, "round-robin": peerpool.BalanceRoundRobin, "least-requests": peerpool.BalanceLeastRequests,
+}
+
+// resolver knows the hosts that -resolve gives, and asks the system for the others.
+type resolver map[string][]netip.Addr
+
+// add reads the value of a -resolve: HOST=ADDRESS,ADDRESS.
+func (r resolver) add(text string) error {
+	host, list, _ := strings.Cut(text, "=")
+	var addrs []netip.Addr
+	for one := range strings.SplitSeq(list, ",") {
+		addr, err := netip.ParseAddr(one)
+		if host == "" || err != nil {
+			return fmt.Errorf("write a host and its IP addresses, as in -resolve api.test=127.0.0.1,127.0.0.2")
+		}
+		addrs = append(addrs, addr)
+	}
+	r[strings.ToLower(host)] = addrs
+	return nil
+}
+
+// LookupNetIP implements [peerpool.Resolver].
+func (r resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if addrs := r[strings.ToLower(host)]; addrs != nil {
+		return slices.Clone(addrs), nil
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, network, host)
+}
