@@ -36,7 +36,7 @@ const (
 )
 
 // dialerFor returns who makes the first hop: to the proxy if there is one.
-func (t *Transport) dialerFor(scheme string, via *proxyHop) dialerKind {
+func (t *Transport) dialerFor(scheme string, via *proxyChoice) dialerKind {
 	if via != nil {
 		scheme = via.url.Scheme
 	}
@@ -77,7 +77,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 
 // dialsKnownAddress says that the first hop is a connection that we make, within a time limit, to an address that we know.
 func (r *route) dialsKnownAddress() bool {
-	return r.dialer == ourDialer && r.addr.IsValid() && r.t.limitsConnect()
+	return r.key.dialer == ourDialer && r.addr.IsValid() && r.t.limitsConnect()
 }
 
 // furtherHops says that something is exchanged with somebody before a connection is ready.
@@ -164,9 +164,9 @@ func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
 // firstHop connects to the server or to the proxy.
 func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 	switch {
-	case r.dialer == tlsDialer:
+	case r.key.dialer == tlsDialer:
 		return r.customTLS(ctx)
-	case r.dialer == plainDialer:
+	case r.key.dialer == plainDialer:
 		return r.custom(ctx)
 	case r.addr.IsValid(): // and the identity's
 		return r.tcpDialer().DialContext(ctx, "tcp", r.identity.address)

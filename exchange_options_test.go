@@ -32,7 +32,7 @@ func TestEveryOptionOfAnExchangeIsSetBySomething(t *testing.T) {
 		}
 	}
 	tr.DisableKeepAlives = true
-	r := &route{t: &tr, via: &proxyHop{url: &url.URL{User: url.UserPassword("a", "b")}}}
+	r := &route{plan: plan{t: &tr, via: &proxyHop{proxyChoice: proxyChoice{url: &url.URL{User: url.UserPassword("a", "b")}}}}}
 	r.identity.group = "a"
 	tr.runtime()
 	v := reflect.ValueOf(*r.exchangeOptions())

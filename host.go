@@ -104,26 +104,17 @@ func (h *host) membersOf(addrs []netip.AddrPort) []*route {
 func (h *host) memberLocked(addr netip.AddrPort) *route {
 	m := h.dialed[addr]
 	if m == nil {
-		m = h.head.to(addr)
+		m = h.routeTo(addr)
 		h.dialed[addr] = m
 	}
 	return m
 }
 
-// to returns the route to one address of a host, of which r is the head.
-func (r *route) to(addr netip.AddrPort) *route {
-	m := &route{
-		t: r.t, key: r.key, identity: r.identity, dialer: r.dialer, peer: r.peer, protocols: r.protocols,
-		authority: r.authority, addr: addr, version: r.version,
-	}
-	m.identity.address = addr.String()
-	m.id = unique.Make(m.identity)
-	m.learned = r.t.core.memory.of(m.id)
-	if r.tls != nil {
-		m.tls = r.tls.Clone()
-		m.tls.ClientSessionCache = m.sessionCache(m.tls, m.learned.sessionPrefix(m.identity))
-	}
-	return m
+// routeTo returns a route to one address of the host.
+func (h *host) routeTo(addr netip.AddrPort) *route {
+	p := h.head.plan
+	p.tls = p.tls.Clone() // each address has sessions of its own
+	return p.to(addr, h.head.identity, h.head.version)
 }
 
 // replace takes over from a route to the only address that the host has had, and that is listed no more.
@@ -335,7 +326,7 @@ func (h *host) connect(ctx context.Context, first netip.AddrPort) (*route, net.C
 	h.book.mu.Lock()
 	m := h.dialed[addr]
 	if m == nil {
-		m = h.head.to(addr) // it is listed no more
+		m = h.routeTo(addr) // it is listed no more
 	}
 	h.book.mu.Unlock()
 	return m, nc, nil

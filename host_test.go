@@ -19,7 +19,7 @@ func booked(t *testing.T, addrs ...string) *host {
 	t.Helper()
 	tr := &Transport{}
 	tr.runtime()
-	head := &route{t: tr, peer: &noOptions, learned: new(learned), version: 1}
+	head := &route{plan: plan{t: tr, peer: &noOptions}, learned: new(learned), version: 1}
 	var listed []netip.AddrPort
 	for _, addr := range addrs {
 		listed = append(listed, netip.AddrPortFrom(netip.MustParseAddr(addr), 80))

@@ -1,8 +1,8 @@
 package peerpool
 
 import (
-	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -47,6 +47,14 @@ type Identity struct {
 	priorHTTP2      bool     // HTTP/2 without TLS; with TLS the ALPN offered is part of tls
 	local           string
 	group           string
+}
+
+// at returns the identity of one address of the host that id names. If addr is not valid, it is id.
+func (id Identity) at(addr netip.AddrPort) Identity {
+	if addr.IsValid() {
+		id.address = addr.String()
+	}
+	return id
 }
 
 // Network returns "tcp" or "unix".
@@ -127,11 +135,4 @@ func short(digest [32]byte) string {
 		return ""
 	}
 	return fmt.Sprintf("%x", digest[:4])
-}
-
-// sessionPrefix sets the TLS sessions of an identity apart from all others: equal prefixes mean equal
-// identities, as each field is quoted before it is hashed.
-func (id Identity) sessionPrefix() string {
-	type fields Identity // without its methods: %#v quotes each field
-	return fmt.Sprintf("%x ", sha256.Sum256(fmt.Appendf(nil, "%#v", fields(id))))
 }

@@ -2,11 +2,16 @@ package peerpool
 
 import (
 	"crypto/x509"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -198,14 +203,14 @@ func exportedFields(typ reflect.Type) []reflect.StructField {
 // TestEveryFieldOfAnIdentitySetsItsTLSSessionsApart changes one field after the other: sessions are told apart by
 // a text that stands for the whole identity.
 func TestEveryFieldOfAnIdentitySetsItsTLSSessionsApart(t *testing.T) {
-	seen := map[string]string{(Identity{}).sessionPrefix(): "no field"}
+	seen := map[string]string{(&Identity{}).sessionPrefix(): "no field"}
 	typ := reflect.TypeFor[Identity]()
 	for i := range typ.NumField() {
 		var id Identity
 		setAnything(t, settable(&id, i))
 		prefix := id.sessionPrefix()
 		if other, taken := seen[prefix]; taken {
-			t.Errorf("an identity with a %s has the sessions of one with %s", typ.Field(i).Name, other)
+			t.Errorf("an identity with a %s has the sessions of one with %s: put the field into sessionPrefix (sessions.go)", typ.Field(i).Name, other)
 		}
 		seen[prefix] = typ.Field(i).Name
 	}
@@ -237,4 +242,69 @@ func setAnything(t *testing.T, v reflect.Value) {
 	default:
 		t.Fatalf("do not know how to set a %s", v.Type())
 	}
+}
+
+// TestEveryFieldOfAnIdentityIsSetWhereIdentitiesArePutTogether reads the source: an Identity is put together in planTo
+// and nowhere else.
+func TestEveryFieldOfAnIdentityIsSetWhereIdentitiesArePutTogether(t *testing.T) {
+	var whole []string
+	for _, file := range sources(t) {
+		for _, decl := range file.Decls {
+			fn, ok := decl.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			ast.Inspect(fn, func(n ast.Node) bool {
+				lit, ok := n.(*ast.CompositeLit)
+				if !ok {
+					return true
+				}
+				if name, ok := lit.Type.(*ast.Ident); !ok || name.Name != "Identity" || len(lit.Elts) == 0 {
+					return true
+				}
+				switch fn.Name.Name {
+				case "planTo":
+					whole = keys(lit)
+				case "unrouted": // for observers alone
+				default:
+					t.Errorf("%s puts an Identity together: only planTo (route.go) may", fn.Name.Name)
+				}
+				return true
+			})
+		}
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Identity]()) {
+		if !slices.Contains(whole, field.Name) {
+			t.Errorf("Identity.%s is set by nothing: set it in planTo (route.go)", field.Name)
+		}
+	}
+}
+
+// sources returns the files of this package, without its tests.
+func sources(t *testing.T) (files []*ast.File) {
+	t.Helper()
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
+}
+
+func keys(lit *ast.CompositeLit) (names []string) {
+	for _, element := range lit.Elts {
+		if pair, ok := element.(*ast.KeyValueExpr); ok {
+			names = append(names, pair.Key.(*ast.Ident).Name)
+		}
+	}
+	return names
 }

@@ -22,7 +22,6 @@ type learned struct {
 	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
 	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
 
-	sessions  atomic.Pointer[string]      // see sessionPrefix
 	addresses atomic.Pointer[addressBook] // of a host with several; nil otherwise
 }
 
@@ -59,17 +58,6 @@ func (l *learned) expect() int {
 		}
 	}
 	return pool.ExpectUnknown
-}
-
-// sessionPrefix is that of the identity, which takes longer to make than all else that a new route needs.
-func (l *learned) sessionPrefix(id Identity) string {
-	prefix := l.sessions.Load()
-	if prefix == nil {
-		made := id.sessionPrefix()
-		prefix = &made
-		l.sessions.Store(prefix)
-	}
-	return *prefix
 }
 
 // addressBook is what is known of the addresses of a host.

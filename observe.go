@@ -125,9 +125,8 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	if o == nil {
 		return
 	}
-	if id.scheme == "" { // there is no route
-		id.network, id.address, _ = a.peer.target(a.req.URL)
-		id.scheme = a.req.URL.Scheme
+	if id.scheme == "" {
+		id = unrouted(a.req.URL, a.peer)
 	}
 	e := Acquired{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Hop: hopOf(err), Err: causeOf(err), ErrorType: dialErrorType(err)}
 	if err == nil {

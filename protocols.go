@@ -82,15 +82,16 @@ func offer(configured []string, p http.Protocols) []string {
 	return offered
 }
 
-// offer returns the protocols to offer to the target of the route. A caller who serves HTTP/2 has said all.
-func (r *route) offer(configured []string) []string {
+// offerTo returns the protocols to offer to the target of a destination, where p are those that may be used. If a
+// function in TLSNextProto serves HTTP/2, the configuration of its caller holds.
+func (t *Transport) offerTo(to destination, configured []string, p http.Protocols) []string {
 	switch {
-	case r.key.http1:
+	case to.key.http1:
 		return nil
-	case r.peer.Protocols == nil && r.t.TLSNextProto[protoHTTP2] != nil:
+	case to.key.peer.options().Protocols == nil && t.TLSNextProto[protoHTTP2] != nil:
 		return configured
 	}
-	return offer(configured, r.protocols)
+	return offer(configured, p)
 }
 
 // offering guards the configurations that announceHTTP2 writes to, which several Transports may have in common.

@@ -14,21 +14,26 @@ import (
 	"github.com/peerpool/peerpool/internal/tunnel"
 )
 
-// proxyHop is the proxy that a route goes through.
-type proxyHop struct {
+// proxyChoice is the proxy that a request is to go through.
+type proxyChoice struct {
 	url    *url.URL
 	target string      // host:port of a tunnel: of the request's URL, or of its Peer
 	header http.Header // of CONNECT, without the credentials in url
+}
 
-	// Filled in by complete, for a route that is new.
-	addr   string // host:port
-	shown  string // URL without credentials
-	secret [32]byte
-	tls    *tls.Config // towards an https proxy
+// proxyHop is the proxy that a route goes through.
+type proxyHop struct {
+	proxyChoice
+	addr   string      // host:port
+	shown  string      // URL without credentials
+	secret [32]byte    // digest of the credentials, the CONNECT headers, and the TLS settings
+	tunnel string      // host:port that a tunnel leads to; "": requests name their targets in full
+	tls    *tls.Config // towards an https proxy; nil: none
+	tlsID  tlsid.ID    // of tls
 }
 
 // proxyOf returns the proxy for a request, and the headers for it; nil: none.
-func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
+func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyChoice, error) {
 	u := peer.options().Proxy
 	if u == nil && t.Proxy != nil && peer.mayUseProxy() {
 		var err error
@@ -46,7 +51,7 @@ func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
 	if err != nil {
 		return nil, err
 	}
-	via := &proxyHop{url: u, target: target}
+	via := &proxyChoice{url: u, target: target}
 	if !via.socks() && !via.absoluteForm(req.URL.Scheme, peer.options()) {
 		via.header, err = t.connectHeader(req.Context(), via)
 	}
@@ -56,7 +61,7 @@ func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyHop, error) {
 // mayUseProxy says that Transport.Proxy is to be asked.
 func (p *Peer) mayUseProxy() bool { return p == nil || p.network != "unix" && !p.opts.NoProxy }
 
-func (t *Transport) connectHeader(ctx context.Context, via *proxyHop) (http.Header, error) {
+func (t *Transport) connectHeader(ctx context.Context, via *proxyChoice) (http.Header, error) {
 	header := t.ProxyConnectHeader
 	if t.GetProxyConnectHeader != nil {
 		var err error
@@ -70,10 +75,10 @@ func (t *Transport) connectHeader(ctx context.Context, via *proxyHop) (http.Head
 	return header.Clone(), nil
 }
 
-func (v *proxyHop) socks() bool { return v.url.Scheme == "socks5" || v.url.Scheme == "socks5h" }
+func (v *proxyChoice) socks() bool { return v.url.Scheme == "socks5" || v.url.Scheme == "socks5h" }
 
 // key tells proxies apart for the table of routes, which keeps it to itself.
-func (v *proxyHop) key() string {
+func (v *proxyChoice) key() string {
 	key := v.url.String()
 	if len(v.header) > 0 {
 		key += fmt.Sprintf(" %x", secretDigest(v.header))
@@ -83,36 +88,40 @@ func (v *proxyHop) key() string {
 
 // absoluteForm says that requests name their target in full instead of going through a tunnel. A peer that
 // connects elsewhere than the URL says is always reached through one.
-func (v *proxyHop) absoluteForm(scheme string, peer *PeerOptions) bool {
+func (v *proxyChoice) absoluteForm(scheme string, peer *PeerOptions) bool {
 	return scheme == "http" && !v.socks() && peer.Addr == ""
 }
 
-// complete fills in what an identity and a dial need.
-func (v *proxyHop) complete(r *route) error {
-	addr, err := canonicalAddr(v.url)
-	if err != nil {
-		return err
+// hop returns the proxy of a destination with what an identity and a dial need. It is zero if there is none.
+func (t *Transport) hop(to destination) (proxyHop, error) {
+	if to.via == nil {
+		return proxyHop{}, nil
 	}
-	v.addr = addr
-	v.shown = v.url.Scheme + "://" + addr
-	var hop tlsid.ID
-	if v.url.Scheme == "https" && r.dialer != tlsDialer {
+	v := proxyHop{proxyChoice: *to.via}
+	var err error
+	if v.addr, err = canonicalAddr(v.url); err != nil {
+		return proxyHop{}, err
+	}
+	v.shown = v.url.Scheme + "://" + v.addr
+	if !v.absoluteForm(to.key.scheme, to.key.peer.options()) {
+		v.tunnel = v.target
+	}
+	if v.url.Scheme == "https" && to.key.dialer != tlsDialer {
 		host, err := asciiHost(v.url.Hostname())
 		if err != nil {
-			return err
+			return proxyHop{}, err
 		}
-		v.tls = r.t.baseTLS(host)
+		v.tls = t.baseTLS(host)
 		v.tls.NextProtos = offer(v.tls.NextProtos, onlyHTTP1())
-		hop = tlsid.Of(v.tls, r.t.TLSClientConfig)
-		v.tls.ClientSessionCache = r.sessionCache(v.tls, fmt.Sprintf("proxy %x %s ", hop, addr))
+		v.tlsID = tlsid.Of(v.tls, t.TLSClientConfig)
 	}
 	password, set := v.url.User.Password()
-	v.secret = secretDigest([]any{hop, v.url.User.Username(), password, set, v.header})
-	return nil
+	v.secret = secretDigest([]any{v.tlsID, v.url.User.Username(), password, set, v.header})
+	return v, nil
 }
 
 // authorization returns the credentials for Proxy-Authorization (RFC 9110 section 11.7.2), or "".
-func (v *proxyHop) authorization() string {
+func (v *proxyChoice) authorization() string {
 	if v.url.User == nil {
 		return ""
 	}
@@ -121,7 +130,7 @@ func (v *proxyHop) authorization() string {
 }
 
 // requestHeader is sent with each request that names its target in full.
-func (v *proxyHop) requestHeader() http.Header {
+func (v *proxyChoice) requestHeader() http.Header {
 	if auth := v.authorization(); auth != "" {
 		return http.Header{"Proxy-Authorization": {auth}}
 	}
@@ -147,12 +156,11 @@ func (v *proxyHop) open(ctx context.Context, r *route, nc net.Conn) (net.Conn, e
 		}
 		nc = secured
 	}
-	target := r.identity.target
 	switch {
-	case target == "":
+	case v.tunnel == "":
 		return nc, nil
 	case v.socks():
-		return nc, tunnel.Socks(ctx, nc, target, v.url.User)
+		return nc, tunnel.Socks(ctx, nc, v.tunnel, v.url.User)
 	}
 	header := v.header.Clone()
 	if auth := v.authorization(); auth != "" {
@@ -161,7 +169,7 @@ func (v *proxyHop) open(ctx context.Context, r *route, nc net.Conn) (net.Conn, e
 		}
 		header.Set("Proxy-Authorization", auth)
 	}
-	ask := tunnel.Request{Target: target, Header: header, MaxHeadBytes: r.t.MaxResponseHeaderBytes}
+	ask := tunnel.Request{Target: v.tunnel, Header: header, MaxHeadBytes: r.t.MaxResponseHeaderBytes}
 	if hook := r.t.OnProxyConnectResponse; hook != nil {
 		ask.OnResponse = func(resp *http.Response) error { return hook(ctx, v.url, resp.Request, resp) }
 	}

@@ -145,8 +145,10 @@ func newReporting(r *Report, a, after *attempt) *reporting {
 		return nil
 	}
 	u := a.req.URL
-	about := &Attempt{Number: int(a.number), Method: methodOf(a.req), Scheme: u.Scheme, Host: u.Host, Start: time.Now()}
-	about.Identity.scheme = u.Scheme // until there is a route
+	about := &Attempt{
+		Number: int(a.number), Method: methodOf(a.req), Scheme: u.Scheme, Host: u.Host, Start: time.Now(),
+		Identity: unrouted(u, a.peer),
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if after != nil {
@@ -184,8 +186,8 @@ func (a *attempt) reportAcquired(id Identity, err error) {
 	if a.report == nil {
 		return
 	}
-	if id.scheme == "" { // there is no route
-		id.scheme = a.req.URL.Scheme
+	if id.scheme == "" {
+		id = unrouted(a.req.URL, a.peer)
 	}
 	var c conn
 	reused := false

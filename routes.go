@@ -31,7 +31,7 @@ func (rs *routes) get(key routeKey) *route {
 func (rs *routes) put(r *route) *route {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if old := rs.byKey[r.key]; old != nil && old.id == r.id && old.host != nil && r.host != nil {
+	if old := rs.byKey[r.key]; old == r || old != nil && old.id == r.id && old.host != nil && r.host != nil {
 		return old
 	}
 	if rs.byKey == nil {

@@ -53,13 +53,25 @@ func (t *Transport) resolver() resolve.Resolver {
 	return net.DefaultResolver
 }
 
-// local returns the address that the route's TCP sockets are bound to: the peer's, else the Dialer's. It is not valid if
+// boundTo returns the address that the TCP sockets to a peer are bound to, as far as the Transport opens them. It is not
+// valid if the system chooses, or if the network is not "tcp".
+func (t *Transport) boundTo(network string, dialer dialerKind, peer *PeerOptions) (netip.AddrPort, error) {
+	if dialer != ourDialer && peer.LocalAddr.IsValid() {
+		return netip.AddrPort{}, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
+	}
+	if dialer != ourDialer || network != "tcp" {
+		return netip.AddrPort{}, nil
+	}
+	return t.local(peer), nil
+}
+
+// local returns the address that TCP sockets to a peer are bound to: the peer's, else the Dialer's. It is not valid if
 // the system chooses. A port of zero is the system's choice too.
-func (r *route) local() netip.AddrPort {
-	if own := r.peer.LocalAddr; own.IsValid() {
+func (t *Transport) local(peer *PeerOptions) netip.AddrPort {
+	if own := peer.LocalAddr; own.IsValid() {
 		return netip.AddrPortFrom(own, 0)
 	}
-	bound, ok := r.t.netDialer().LocalAddr.(*net.TCPAddr)
+	bound, ok := t.netDialer().LocalAddr.(*net.TCPAddr)
 	if !ok || bound == nil {
 		return netip.AddrPort{}
 	}
@@ -84,12 +96,11 @@ func localText(local netip.AddrPort) string {
 	return local.String()
 }
 
-// tcpDialer opens the route's TCP sockets. It must not look at the identity: that is written when one of the addresses
-// that are being raced has answered, while others still dial.
-func (r *route) tcpDialer() *net.Dialer {
-	d := r.t.netDialer()
+// tcpDialer returns what opens TCP sockets.
+func (p *plan) tcpDialer() *net.Dialer {
+	d := p.t.netDialer()
 	_, unix := d.LocalAddr.(*net.UnixAddr)
-	own := r.peer.LocalAddr
+	own := p.peer.LocalAddr
 	if !unix && !own.IsValid() {
 		return d
 	}
@@ -101,9 +112,9 @@ func (r *route) tcpDialer() *net.Dialer {
 	return &c
 }
 
-// unixDialer opens Unix sockets. A local TCP address is not for them.
-func (r *route) unixDialer() *net.Dialer {
-	d := r.t.netDialer()
+// unixDialer returns what opens Unix sockets. They cannot be bound to a TCP address.
+func (p *plan) unixDialer() *net.Dialer {
+	d := p.t.netDialer()
 	if _, tcp := d.LocalAddr.(*net.TCPAddr); !tcp {
 		return d
 	}
@@ -113,8 +124,8 @@ func (r *route) unixDialer() *net.Dialer {
 }
 
 // connect connects to an IP address.
-func (r *route) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	return r.tcpDialer().DialContext(ctx, "tcp", addr.String())
+func (p *plan) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	return p.tcpDialer().DialContext(ctx, "tcp", addr.String())
 }
 
 // racing is how the addresses of a host are raced.
@@ -124,8 +135,8 @@ type racing struct {
 	delay   time.Duration // as resolve.Race has it
 }
 
-func (r *route) racing() racing {
-	return racing{connect: r.connect, timeout: r.t.connectTimeout(), delay: r.t.netDialer().FallbackDelay}
+func (p *plan) racing() racing {
+	return racing{connect: p.connect, timeout: p.t.connectTimeout(), delay: p.t.netDialer().FallbackDelay}
 }
 
 // run connects to one of addrs.

@@ -111,7 +111,7 @@ func TestTheTimeLimitOfAConnectionIsTheDialersOrThatOfAWholeDial(t *testing.T) {
 		{&net.Dialer{}, maxDial, false},
 		{&net.Dialer{Timeout: time.Hour}, maxDial, false},
 	} {
-		r := &route{t: &Transport{Dialer: c.dialer}, peer: &noOptions, addr: netip.MustParseAddrPort("127.0.0.1:80")}
+		r := &route{plan: plan{t: &Transport{Dialer: c.dialer}, peer: &noOptions}, addr: netip.MustParseAddrPort("127.0.0.1:80")}
 		if got := r.racing().timeout; got != c.want || r.dialsKnownAddress() != c.alone {
 			t.Errorf("%+v: %v, and that is all: %v; want %v and %v", c.dialer, got, r.dialsKnownAddress(), c.want, c.alone)
 		}
@@ -120,7 +120,7 @@ func TestTheTimeLimitOfAConnectionIsTheDialersOrThatOfAWholeDial(t *testing.T) {
 
 func TestADialersFallbackDelayIsThatOfARace(t *testing.T) {
 	for _, delay := range []time.Duration{0, time.Second, -1} {
-		r := &route{t: &Transport{Dialer: &net.Dialer{FallbackDelay: delay}}, peer: &noOptions}
+		r := &plan{t: &Transport{Dialer: &net.Dialer{FallbackDelay: delay}}, peer: &noOptions}
 		if got := r.racing().delay; got != delay {
 			t.Errorf("the delay is %v, want %v", got, delay)
 		}
@@ -186,8 +186,8 @@ func TestWhatAnIdentitySaysOfADialersLocalAddress(t *testing.T) {
 		{&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "lo"}, "fe80::1%lo"},
 		{&net.UnixAddr{Name: "/x"}, ""},
 	} {
-		r := &route{t: &Transport{Dialer: &net.Dialer{LocalAddr: c.addr}}, peer: &noOptions}
-		if got := localText(r.local()); got != c.want {
+		tr := &Transport{Dialer: &net.Dialer{LocalAddr: c.addr}}
+		if got := localText(tr.local(&noOptions)); got != c.want {
 			t.Errorf("%v: %q, want %q", c.addr, got, c.want)
 		}
 	}

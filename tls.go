@@ -27,20 +27,33 @@ func (t *Transport) baseTLS(serverName string) *tls.Config {
 	return cfg
 }
 
-// secure decides about TLS towards the target: the configuration, and what of it is in the identity.
-func (r *route) secure(u *url.URL, id *Identity) error {
+// security is what TLS towards a target comes to: the configuration, and what the identity holds of it. The zero
+// security is no TLS, or the TLS of a custom dialer.
+type security struct {
+	config          *tls.Config
+	id              tlsid.ID
+	serverName      string
+	alternativeName string
+	skipVerify      bool
+	skipHostname    bool
+	certificate     [32]byte
+}
+
+// secure decides about TLS towards the target.
+func (t *Transport) secure(u *url.URL, to destination, p http.Protocols) (security, error) {
+	o := to.key.peer.options()
 	if u.Scheme != "https" {
-		return nil
+		return security{}, nil
 	}
-	if r.dialer == tlsDialer && r.via == nil {
-		return r.peer.checkForeignTLS()
+	if to.key.dialer == tlsDialer && to.via == nil {
+		return security{}, o.checkForeignTLS()
 	}
 	host, err := asciiHost(u.Hostname())
 	if err != nil {
-		return err
+		return security{}, err
 	}
-	cfg, o := r.t.baseTLS(host), r.peer
-	cfg.NextProtos = r.offer(cfg.NextProtos)
+	cfg := t.baseTLS(host)
+	cfg.NextProtos = t.offerTo(to, cfg.NextProtos, p)
 	if o.ServerName != "" {
 		cfg.ServerName = o.ServerName
 	}
@@ -51,18 +64,22 @@ func (r *route) secure(u *url.URL, id *Identity) error {
 		cfg.Certificates, cfg.GetClientCertificate = []tls.Certificate{*c}, nil
 	}
 	cfg.InsecureSkipVerify = cfg.InsecureSkipVerify || o.SkipVerify
-	id.tls = tlsid.Of(cfg, r.t.TLSClientConfig)
-	id.serverName, id.alternativeName = cfg.ServerName, o.AlternativeName
 	otherwise := !o.SkipVerify && (o.SkipHostnameVerify || o.AlternativeName != "")
-	id.skipVerify, id.skipHostname = cfg.InsecureSkipVerify && !otherwise, o.SkipHostnameVerify
+	s := security{
+		config:          cfg,
+		id:              tlsid.Of(cfg, t.TLSClientConfig),
+		serverName:      cfg.ServerName,
+		alternativeName: o.AlternativeName,
+		skipVerify:      cfg.InsecureSkipVerify && !otherwise,
+		skipHostname:    o.SkipHostnameVerify,
+	}
 	if len(cfg.Certificates) > 0 {
-		id.certificate = tlsid.Certificate(&cfg.Certificates[0])
+		s.certificate = tlsid.Certificate(&cfg.Certificates[0])
 	}
 	if otherwise {
 		verifyOtherwise(cfg, o)
 	}
-	r.tls = cfg
-	return nil
+	return s, nil
 }
 
 // checkForeignTLS refuses options that a custom TLS dialer would silently ignore.
@@ -139,46 +156,6 @@ func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []str
 		}
 	}
 	return nil, first
-}
-
-// sessionCache returns the part of the session cache that belongs to prefix alone: crypto/tls itself tells
-// sessions apart by the server's name only, and would resume one as somebody else. There is none where
-// resuming would pass a verification by, nor, unless the user has set one, where it would present a certificate
-// that GetClientCertificate no longer returns.
-func (r *route) sessionCache(cfg *tls.Config, prefix string) tls.ClientSessionCache {
-	if cfg.VerifyPeerCertificate != nil {
-		return nil
-	}
-	cache := cfg.ClientSessionCache
-	if cache == nil && cfg.GetClientCertificate != nil {
-		return nil
-	}
-	if cache == nil {
-		cache = r.t.core.sessions
-	}
-	return &sessions{cache: cache, prefix: prefix, route: r}
-}
-
-// sessions are the TLS sessions of one identity.
-type sessions struct {
-	cache  tls.ClientSessionCache
-	prefix string
-	route  *route
-}
-
-func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
-	if s.route.learned.looks.Load() {
-		return nil, false
-	}
-	return s.cache.Get(s.prefix + key)
-}
-
-// Put keeps no session whose certificate may be meant for one request: resuming it would present that to others.
-func (s *sessions) Put(key string, state *tls.ClientSessionState) {
-	if s.route.learned.looks.Load() {
-		state = nil // which forgets the one before it
-	}
-	s.cache.Put(s.prefix+key, state)
 }
 
 // errHandshakeTimeout is what net/http says.

@@ -1,0 +1,123 @@
+package peerpool
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/ascii"
+	"github.com/peerpool/peerpool/internal/resolve"
+	"golang.org/x/net/idna"
+)
+
+// lookInterval is how often a route asks the cache of names whether its address is still listed.
+const lookInterval = time.Second
+
+// started is what the clocks of routes count from.
+var started = time.Now()
+
+// resolve looks up the addresses of a host, which id names.
+func (p *plan) resolve(ctx context.Context, id Identity) (listing, groundwork, error) {
+	begun := time.Now()
+	found, err := p.lookup(ctx, p.authority)
+	if cause := canceledCause(ctx); err != nil && cause != nil {
+		return listing{}, groundwork{}, cause
+	}
+	var work groundwork
+	if err != nil || found.waited {
+		work = groundwork{start: begun, resolve: time.Since(begun)}
+	}
+	if err != nil {
+		return listing{}, work, newDialError(id, opResolve, &net.OpError{Op: "dial", Net: "tcp", Err: err})
+	}
+	return found, work, nil
+}
+
+// listing is the answer to a look-up.
+type listing struct {
+	addrs     []netip.AddrPort
+	version   uint64 // 0: an IP address, which stays what it is
+	lookAgain int64  // see route.lookAgain
+	waited    bool   // for the resolver
+}
+
+// lookup returns the addresses of host:port. An IP address is its own.
+func (p *plan) lookup(ctx context.Context, addr string) (listing, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return listing{}, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
+	if err != nil {
+		return listing{}, err
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return listing{addrs: []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}}, nil
+	}
+	resolver, ttl := p.t.observed(p.t.resolver()), p.t.dnsRefresh()
+	answer, err := p.t.core.names.Lookup(lookupContext(ctx), resolver, family(p.t.local(p.peer).Addr()), ascii.ToLower(host), ttl)
+	if err != nil {
+		return listing{}, err
+	}
+	addrs := make([]netip.AddrPort, 0, len(answer.Addrs))
+	for _, ip := range resolve.Order(answer.Addrs) {
+		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
+	}
+	lookAgain := int64(time.Since(started) + min(ttl, lookInterval))
+	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain, waited: answer.Waited}, nil
+}
+
+func (t *Transport) dnsRefresh() time.Duration {
+	if t.DNSRefresh <= 0 {
+		return defaultDNSRefresh
+	}
+	return t.DNSRefresh
+}
+
+// family is what can be connected to from a local address.
+func family(local netip.Addr) string {
+	switch {
+	case local.Is4() || local.Is4In6():
+		return "ip4"
+	case local.Is6() && !local.IsUnspecified():
+		return "ip6"
+	}
+	return "ip"
+}
+
+// canonicalAddr returns the host:port of a URL, the host in ASCII (RFC 5891) and the port filled in.
+func canonicalAddr(u *url.URL) (string, error) {
+	host, err := asciiHost(u.Hostname())
+	if err != nil {
+		return "", fmt.Errorf("peerpool: host %q of the URL: %w", u.Hostname(), err)
+	}
+	if host == "" {
+		host = "localhost" // as a dialer has it
+	}
+	return net.JoinHostPort(host, portOf(u)), nil
+}
+
+func asciiHost(host string) (string, error) {
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			return idna.Lookup.ToASCII(host)
+		}
+	}
+	return host, nil
+}
+
+func portOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	switch u.Scheme {
+	case "https":
+		return "443"
+	case "socks5", "socks5h":
+		return "1080"
+	}
+	return "80"
+}
