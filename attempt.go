@@ -257,7 +257,7 @@ func (a *attempt) saved() {
 
 // abandon ends a request that has no response, for an error of that type, and returns what RoundTrip returns. touched: its
 // body is read from, or closed.
-func (a *attempt) abandon(err error, errorType string, touched bool) error {
+func (a *attempt) abandon(err error, errorType ErrorType, touched bool) error {
 	a.t.core.inflight.Remove(&a.entry)
 	if a.number > 1 {
 		a.t.core.counters.failed.Add(1)

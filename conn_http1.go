@@ -59,7 +59,7 @@ func (c *http1Conn) noticesFailure(error) bool { return false }
 // endLease discards the connection whatever has gone wrong.
 func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (reason CloseReason) {
 	switch end {
-	case exchange.EndUpgrade:
+	case exchange.EndHijacked:
 		c.unwatch()
 		a.lease.Hijack()
 		return CloseReason(end)

@@ -75,8 +75,8 @@ func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reaso
 	if seen := reasonSeen; seen != nil {
 		seen(reason)
 	}
-	if o := t.Observer; o != nil && o.Closed != nil {
-		o.Closed(c.about().obituary(id.Value(), reason))
+	if o := t.Observer; o != nil && o.ConnClosed != nil {
+		o.ConnClosed(c.about().obituary(id.Value(), reason))
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	tcpKeepAlive = 30 * time.Second
 )
 
-// The hops of a dial, as Dialed.Hop names them.
+// The hops of a dial, as DialDone.Hop names them.
 const (
 	opResolve = "resolve"
 	opConnect = "connect"
@@ -55,7 +55,7 @@ func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil
 // dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
 // done already; work says how long that, and what came before it, took.
 func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn, error) {
-	d := dial{route: r, report: Dialed{Identity: r.identity, Host: r.key.host}}
+	d := dial{route: r, report: DialDone{Identity: r.identity, Host: r.key.host}}
 	d.start(work)
 	nc, err := first, error(nil)
 	if nc == nil && r.dialsKnownAddress() { // it has a limit, and a second one around it would cost as much
@@ -88,7 +88,7 @@ func (r *route) furtherHops() bool {
 // dial measures a dial for the observer.
 type dial struct {
 	route       *route
-	report      Dialed
+	report      DialDone
 	begun, last time.Time
 }
 
@@ -138,7 +138,7 @@ func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) 
 
 func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
 	o, reported := d.route.t.Observer, reportingIn(ctx)
-	if observed := o != nil && o.Dialed != nil; !observed {
+	if observed := o != nil && o.DialDone != nil; !observed {
 		o = nil
 	}
 	if o == nil && reported == nil {
@@ -154,7 +154,7 @@ func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
 		}
 	}
 	if o != nil {
-		o.Dialed(ctx, *r)
+		o.DialDone(ctx, *r)
 	}
 	if reported != nil {
 		reported.dialed(*r)

@@ -79,19 +79,19 @@ func acquireError(ctx context.Context, id Identity, err error) error {
 
 // The values of error.type that OpenTelemetry has no constants for, but for otherError.
 const (
-	errorTimeout    = "timeout"
-	errorResolve    = "name_resolution_error"
-	errorConnection = "connection_error"
-	errorProxy      = "proxy_tunnel_error"
-	errorTLS        = "secure_connection_error"
-	errorResponse   = "invalid_response"
-	errorEnded      = "response_ended"
-	errorOther      = "_OTHER"
+	errorTimeout    ErrorType = "timeout"
+	errorResolve    ErrorType = "name_resolution_error"
+	errorConnection ErrorType = "connection_error"
+	errorProxy      ErrorType = "proxy_tunnel_error"
+	errorTLS        ErrorType = "secure_connection_error"
+	errorResponse   ErrorType = "invalid_response"
+	errorEnded      ErrorType = "response_ended"
+	errorOther      ErrorType = "_OTHER"
 )
 
 // dialErrorType names an error of the walk before the exchange in the words of OpenTelemetry's error.type. It returns ""
 // for no error, and for a request that its caller has canceled: that is nobody's error.
-func dialErrorType(err error) string {
+func dialErrorType(err error) ErrorType {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return ""
@@ -112,7 +112,7 @@ func dialErrorType(err error) string {
 }
 
 // errorType does for an exchange what dialErrorType does for a dial.
-func (o *outcome) errorType() string {
+func (o *outcome) errorType() ErrorType {
 	switch {
 	case o.err == nil, errors.Is(o.err, context.Canceled):
 		return ""

@@ -118,8 +118,8 @@ func ExampleObserver() {
 	transport := &peerpool.Transport{
 		MaxConnReuse: 1,
 		Observer: &peerpool.Observer{
-			Acquired: func(_ context.Context, a peerpool.Acquired) { fmt.Printf("reused %t, miss %q\n", a.Reused, a.Miss) },
-			Closed:   func(c peerpool.Closed) { fmt.Println("closed:", c.Reason) },
+			AcquireDone: func(_ context.Context, a peerpool.AcquireDone) { fmt.Printf("reused %t, miss %q\n", a.Reused, a.Miss) },
+			ConnClosed:  func(c peerpool.ConnClosed) { fmt.Println("closed:", c.Reason) },
 		},
 	}
 	client := &http.Client{Transport: transport}
@@ -142,7 +142,7 @@ func ExampleDiscard() {
 		fmt.Println(err)
 		return
 	}
-	peerpool.Discard(resp)
+	peerpool.DiscardConn(resp)
 	resp.Body.Close()
 	fmt.Println(transport.Stats().Closes)
 	// Output: map[discarded:1]

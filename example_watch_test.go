@@ -110,7 +110,7 @@ func ExampleTransport_prometheus() {
 	registry := prometheus.NewRegistry()
 	transport := &peerpool.Transport{}
 	collector := prompool.New(transport, prompool.WithName("api"))
-	transport.Observer = collector.Observer() // before the first request: see Observers for more than one
+	transport.Observer = collector.Observer() // before the first request: see MultiObserver for more than one
 	registry.MustRegister(collector)
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
@@ -194,9 +194,9 @@ func ExampleTransport_Drain() {
 		getAs(client, peer, server.URL)
 	}
 
-	for identity := range transport.Stats().Peers {
-		if identity.Group() == "blue" {
-			fmt.Println("drained:", transport.Drain(identity))
+	for _, peer := range transport.Stats().Peers {
+		if peer.Identity.Group() == "blue" {
+			fmt.Println("drained:", transport.Drain(peer.Identity))
 		}
 	}
 	fmt.Println("idle:", transport.Stats().Idle)

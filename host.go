@@ -264,7 +264,7 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 	work.connect = time.Since(begun)
 	if err != nil {
 		failure := newDialError(h.head.identity, opConnect, err)
-		report := dial{route: h.head, report: Dialed{Identity: h.head.identity, Host: h.head.key.host}}
+		report := dial{route: h.head, report: DialDone{Identity: h.head.identity, Host: h.head.key.host}}
 		report.start(work)
 		report.end(ctx, nil, nil, failure)
 		return unique.Handle[Identity]{}, nil, failure

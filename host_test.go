@@ -132,7 +132,7 @@ func TestTheLookUpOfARequestThatWaitedIsPartOfItsDial(t *testing.T) {
 		t.Run(fmt.Sprint(len(addrs)), func(t *testing.T) {
 			o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 			const took = 20 * time.Millisecond
-			var dials []Dialed
+			var dials []DialDone
 			tr := peerTransport(t, &Transport{
 				MaxConnsPerHost: 5,
 				Resolver: resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) {
@@ -143,7 +143,7 @@ func TestTheLookUpOfARequestThatWaitedIsPartOfItsDial(t *testing.T) {
 					}
 					return found, nil
 				}),
-				Observer: &Observer{Dialed: func(_ context.Context, d Dialed) { dials = append(dials, d) }},
+				Observer: &Observer{DialDone: func(_ context.Context, d DialDone) { dials = append(dials, d) }},
 			})
 			peerGet(t, tr, peerURL(t, o, "a.test"), nil)
 			if len(dials) != 1 || dials[0].Resolve < took || dials[0].Identity.Address() != o.Addr() {

@@ -125,8 +125,8 @@ func quoted(value string) string {
 // GoString returns the same text as String, so that no way of printing an Identity shows the digests of secrets.
 func (id Identity) GoString() string { return id.String() }
 
-// MarshalText returns the same text as String, so that [Stats.Peers] can be encoded as JSON. Identities that differ
-// only in parts that String does not show then have the same name.
+// MarshalText returns the same text as String, so that an Identity can be encoded as JSON. Identities that differ only
+// in parts that String does not show have the same text, so do not use the text as a key.
 func (id Identity) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // short returns the first digits of a digest, or nothing for none.

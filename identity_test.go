@@ -61,8 +61,8 @@ func noteDifferences(t *testing.T, differs map[string]bool) {
 	t.Helper()
 	var first reflect.Value
 	for _, tr := range madeFor.of(t.Name()) {
-		for id := range tr.Stats().Peers {
-			v := reflect.ValueOf(id)
+		for _, p := range tr.Stats().Peers {
+			v := reflect.ValueOf(p.Identity)
 			if !first.IsValid() {
 				first = v
 			}

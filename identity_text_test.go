@@ -111,11 +111,11 @@ func (s *transcript) String() string {
 
 func (s *transcript) observer() *Observer {
 	return &Observer{
-		Acquired: func(_ context.Context, e Acquired) { s.note(e, e.Identity) },
-		Dialed:   func(_ context.Context, e Dialed) { s.note(e, e.Identity) },
-		Retried:  func(_ context.Context, e Retried) { s.note(e) },
-		Done:     func(_ context.Context, e Done) { s.note(e) },
-		Closed:   func(e Closed) { s.note(e) },
+		AcquireDone:  func(_ context.Context, e AcquireDone) { s.note(e, e.Identity) },
+		DialDone:     func(_ context.Context, e DialDone) { s.note(e, e.Identity) },
+		RequestRetry: func(_ context.Context, e RequestRetry) { s.note(e) },
+		AttemptDone:  func(_ context.Context, e AttemptDone) { s.note(e) },
+		ConnClosed:   func(e ConnClosed) { s.note(e) },
 	}
 }
 

@@ -263,7 +263,7 @@ func TestARequestThatHasWaitedForItsConnectionListensFromTheStart(t *testing.T) 
 	peerEventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
 	sweep()
 	sweep()
-	Discard(resp)
+	DiscardConn(resp)
 	resp.Body.Close()
 	o.WaitRequests(2)
 	wantListeners(t, h, 1, "under way")
@@ -332,7 +332,7 @@ func TestListeningEndsWithTheRequest(t *testing.T) {
 	sweep()
 	sweep()
 	wantListeners(t, h, 1, "after two sweeps")
-	Discard(resp) // or the rest of the body would be waited for
+	DiscardConn(resp) // or the rest of the body would be waited for
 	resp.Body.Close()
 	wantListeners(t, h, 0, "at the end")
 	wantNoneListed(t, tr)

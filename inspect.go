@@ -11,8 +11,8 @@ import (
 type ConnStats = pool.ConnStats
 
 // Conns returns a description of each connection of an identity, with the oldest connection first. It returns none if
-// the pool does not know the identity. The keys of [Stats.Peers] are the identities that the pool knows. Conns is
-// safe for concurrent use. It blocks the pool for a time that grows with the number of connections of the identity.
+// the pool does not know the identity. [Stats.Peers] holds the identities that the pool knows. Conns is safe for
+// concurrent use. It blocks the pool for a time that grows with the number of connections of the identity.
 func (t *Transport) Conns(id Identity) []ConnStats {
 	return t.runtime().pool.Conns(unique.Make(id))
 }

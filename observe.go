@@ -25,7 +25,7 @@ const (
 
 // facts is what an Observer is told of a connection.
 type facts struct {
-	number   uint64
+	number   ConnID
 	host     string // of the request that asked for it
 	protocol string
 	opened   time.Duration // since started
@@ -40,11 +40,11 @@ func (r *route) newFacts(protocol string) *facts {
 	if r.t.Observer == nil {
 		return nil
 	}
-	return &facts{number: lastConn.Add(1), host: r.key.host, protocol: protocol, opened: time.Since(started)}
+	return &facts{number: ConnID(lastConn.Add(1)), host: r.key.host, protocol: protocol, opened: time.Since(started)}
 }
 
-func (f *facts) obituary(id Identity, reason CloseReason) Closed {
-	return Closed{
+func (f *facts) obituary(id Identity, reason CloseReason) ConnClosed {
+	return ConnClosed{
 		Identity: id, Host: f.host, Conn: f.number, Protocol: f.protocol, Reason: reason,
 		Age: time.Since(started) - f.opened, Uses: int(f.uses.Load()),
 		InUse: f.requests.Load() > 0 || f.spoiled.Load(),
@@ -93,9 +93,9 @@ func (a *attempt) observeStart(after *attempt) {
 		a.clock.first = after.clock.first
 		return
 	}
-	if o.Started != nil {
+	if o.RequestStart != nil {
 		u := a.req.URL
-		o.Started(a.ctx, Started{Host: u.Host, Scheme: u.Scheme, Method: methodOf(a.req)})
+		o.RequestStart(a.ctx, RequestStart{Host: u.Host, Scheme: u.Scheme, Method: methodOf(a.req)})
 	}
 }
 
@@ -104,16 +104,16 @@ func methodOf(req *http.Request) string { return cmp.Or(req.Method, http.MethodG
 // observeUnreachable reports a dial that could not begin.
 func (a *attempt) observeUnreachable(w groundwork, err error) {
 	o := a.t.Observer
-	if hopOf(err) == "" || w.start.IsZero() || a.report == nil && (o == nil || o.Dialed == nil) {
+	if hopOf(err) == "" || w.start.IsZero() || a.report == nil && (o == nil || o.DialDone == nil) {
 		return
 	}
-	d := Dialed{
+	d := DialDone{
 		Identity: identityIn(err), Host: a.req.URL.Host,
 		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect,
 		Hop: hopOf(err), Err: toldOf(err), ErrorType: dialErrorType(err),
 	}
-	if o != nil && o.Dialed != nil {
-		o.Dialed(a.ctx, d)
+	if o != nil && o.DialDone != nil {
+		o.DialDone(a.ctx, d)
 	}
 	if a.report != nil {
 		a.report.dialed(d)
@@ -128,7 +128,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	if id.scheme == "" {
 		id = unrouted(a.req.URL, a.peer)
 	}
-	e := Acquired{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Hop: hopOf(err), Err: causeOf(err), ErrorType: dialErrorType(err)}
+	e := AcquireDone{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Hop: hopOf(err), Err: causeOf(err), ErrorType: dialErrorType(err)}
 	if err == nil {
 		c, l := a.lease.Conn().about(), &a.lease
 		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
@@ -139,8 +139,8 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		e.Waited = sinceThen(a.clock.sought)
 		a.clock.sought += e.Waited
 	}
-	if o.Acquired != nil {
-		o.Acquired(a.ctx, e)
+	if o.AcquireDone != nil {
+		o.AcquireDone(a.ctx, e)
 	}
 }
 
@@ -164,9 +164,9 @@ func (a *attempt) discard(end exchange.End) CloseReason {
 
 func (a *attempt) observeDone(left int, out *exchange.Outcome, reason CloseReason) {
 	a.clock.end = reason
-	if o := a.t.Observer; o != nil && o.Done != nil {
+	if o := a.t.Observer; o != nil && o.AttemptDone != nil {
 		c := a.lease.Conn().about()
-		o.Done(a.ctx, Done{
+		o.AttemptDone(a.ctx, AttemptDone{
 			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Attempt: int(a.number),
 			Conn: c.number, ConnHost: c.host, Protocol: c.protocol, Requests: left,
 			Reused: a.lease.Reused(), Wrote: out.Wrote, Started: out.Started,
@@ -176,10 +176,10 @@ func (a *attempt) observeDone(left int, out *exchange.Outcome, reason CloseReaso
 }
 
 func (a *attempt) observeRetried(v verdict, out *outcome) {
-	if o := a.t.Observer; o != nil && o.Retried != nil {
-		o.Retried(a.ctx, Retried{
+	if o := a.t.Observer; o != nil && o.RequestRetry != nil {
+		o.RequestRetry(a.ctx, RequestRetry{
 			Identity: a.lease.Key().Value(), Host: a.req.URL.Host, Conn: a.lease.Conn().about().number,
-			Attempt: int(a.number), Reason: string(v), Err: out.err, ErrorType: out.errorType(),
+			Attempt: int(a.number), Reason: RetryReason(v), Err: out.err, ErrorType: out.errorType(),
 			Reused: out.reused, Wrote: out.Wrote,
 		})
 	}
@@ -194,12 +194,12 @@ func (a *attempt) observeHead() {
 
 // observeEnd is called once for a request, when its last attempt has ended: with the status of its response, or with err,
 // which is of that type.
-func (a *attempt) observeEnd(status int32, err error, errorType string) {
+func (a *attempt) observeEnd(status int32, err error, errorType ErrorType) {
 	o := a.t.Observer
-	if o == nil || o.Ended == nil {
+	if o == nil || o.RequestDone == nil {
 		return
 	}
-	o.Ended(a.ctx, Ended{
+	o.RequestDone(a.ctx, RequestDone{
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
 		Head: a.clock.head, Close: a.clock.end,
@@ -209,7 +209,7 @@ func (a *attempt) observeEnd(status int32, err error, errorType string) {
 
 // observed returns a resolver that reports what r says.
 func (t *Transport) observed(r resolve.Resolver) resolve.Resolver {
-	if o := t.Observer; o != nil && o.Resolved != nil {
+	if o := t.Observer; o != nil && o.ResolveDone != nil {
 		return observedResolver{r, o}
 	}
 	return r
@@ -224,6 +224,6 @@ type observedResolver struct {
 func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	start := time.Now()
 	addrs, err := r.Resolver.LookupNetIP(ctx, network, host)
-	r.o.Resolved(ctx, Resolved{Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err})
+	r.o.ResolveDone(ctx, ResolveDone{Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err})
 	return addrs, err
 }

@@ -13,69 +13,71 @@ import (
 // Observer holds functions, called hooks, that a Transport calls to report what it does. The hooks are listed in the
 // order in which a request meets them:
 //
-//	Started                   RoundTrip begins with a request
-//	  Resolved                a host was looked up, because no answer was known
-//	  Dialed                  a dial has ended, in success or failure
-//	  Acquired                an attempt has got a connection, or has failed to get one
-//	  Done                    the attempt is over: its response has been read or given up
-//	  Retried                 the request is sent again: back to Acquired
-//	Ended                     the request is over
-//	Closed                    the pool has closed a connection
-//	Quarantined               a peer's connections now serve one request each, or no longer do
+//	RequestStart        RoundTrip begins with a request
+//	  ResolveDone       a host was looked up, because no answer was known
+//	  DialDone          a dial has ended, in success or failure
+//	  AcquireDone       an attempt has got a connection, or has failed to get one
+//	  AttemptDone       the attempt is over: its response has been read or given up
+//	  RequestRetry      the request is sent again: back to AcquireDone
+//	RequestDone         the request is over
+//	ConnClosed          the pool has closed a connection
+//	QuarantineChange    a peer's connections now serve one request each, or no longer do
 //
-// For one request, Started, Acquired, Retried and Ended are called one after the other, and Done is called before
-// Ended. For one connection, Dialed is called before the first Acquired and before Closed. No other order is
-// guaranteed: a dial goes on without the request that asked for it. If an attempt has made its connection unusable, the
-// connection's Closed is called before the attempt's Done.
+// A hook has the name of the event that it receives.
+//
+// For one request, RequestStart, AcquireDone, RequestRetry and RequestDone are called one after the other, and
+// AttemptDone is called before RequestDone. For one connection, DialDone is called before the first AcquireDone and
+// before ConnClosed. No other order is guaranteed: a dial goes on without the request that asked for it. If an attempt
+// has made its connection unusable, the connection's ConnClosed is called before the attempt's AttemptDone.
 //
 // Any hook may be nil, and a nil hook costs nothing. A nil Observer costs nothing at all. The Transport calls a hook on
 // the goroutine that does the work, and that goroutine waits for the hook. A hook must therefore not block, and it must
 // be safe for concurrent use. The Transport holds no lock during the call. A hook may use the Transport, but it must not
 // wait for one of the Transport's requests and must not call Shutdown. A hook must not panic.
 //
-// The argument ctx is the context of the request. In Resolved and Dialed, ctx carries only the values of the request
-// that asked first. When an answer is refreshed, ctx in Resolved carries no values. A hook may use the values in ctx, for
-// example to add to a span, but must not keep them after it returns.
+// The argument ctx is the context of the request. In ResolveDone and DialDone, ctx carries only the values of the
+// request that asked first. When an answer is refreshed, ctx in ResolveDone carries no values. A hook may use the values
+// in ctx, for example to add to a span, but must not keep them after it returns.
 //
 // Events are values, and a hook may keep them. They show no secret: an [Identity] hides its secrets, and a Host holds no
 // user name and no password. The errors are those that RoundTrip returns.
 //
-// [Observers] combines several Observers into one. Several Transports may use the same Observer.
+// [MultiObserver] combines several Observers into one. Several Transports may use the same Observer.
 type Observer struct {
-	// Started is called for each request that RoundTrip accepts. It is not called for a malformed request that
-	// RoundTrip refuses before that. Ended is called later for each request for which Started was called.
-	Started func(ctx context.Context, s Started)
+	// RequestStart is called for each request that RoundTrip accepts. It is not called for a malformed request that
+	// RoundTrip refuses before that. RequestDone is called later for each request for which RequestStart was called.
+	RequestStart func(ctx context.Context, s RequestStart)
 
-	// Resolved is called when a resolver has answered. It is not called when the Transport uses an answer that it
-	// still knows. Resolved reports only names that the Transport resolves itself. It does not report names that a
+	// ResolveDone is called when a resolver has answered. It is not called when the Transport uses an answer that it
+	// still knows. ResolveDone reports only names that the Transport resolves itself. It does not report names that a
 	// proxy or a dial function resolves.
-	Resolved func(ctx context.Context, r Resolved)
+	ResolveDone func(ctx context.Context, r ResolveDone)
 
-	// Dialed is called when a dial has ended, in success or failure. It is also called when a dial could not begin
+	// DialDone is called when a dial has ended, in success or failure. It is also called when a dial could not begin
 	// because there was no address.
-	Dialed func(ctx context.Context, d Dialed)
+	DialDone func(ctx context.Context, d DialDone)
 
-	// Acquired is called for each attempt of a request, when the attempt has got a connection or has failed to get
+	// AcquireDone is called for each attempt of a request, when the attempt has got a connection or has failed to get
 	// one. It is also called for each address that the Transport gives up to try the next one.
-	Acquired func(ctx context.Context, a Acquired)
+	AcquireDone func(ctx context.Context, a AcquireDone)
 
-	// Done is called when an attempt that had a connection has ended: its response has been read or given up, or
+	// AttemptDone is called when an attempt that had a connection has ended: its response has been read or given up, or
 	// there is no response.
-	Done func(ctx context.Context, d Done)
+	AttemptDone func(ctx context.Context, d AttemptDone)
 
-	// Retried is called when a request is about to be sent again.
-	Retried func(ctx context.Context, r Retried)
+	// RequestRetry is called when a request is about to be sent again.
+	RequestRetry func(ctx context.Context, r RequestRetry)
 
-	// Ended is called when a request has ended: the request has failed, or the body of its response has been read or
+	// RequestDone is called when a request has ended: the request has failed, or the body of its response has been read or
 	// closed.
-	Ended func(ctx context.Context, e Ended)
+	RequestDone func(ctx context.Context, e RequestDone)
 
-	// Closed is called when the pool has closed a connection. The pool does not close a connection that an upgrade
-	// has taken over. For such a connection, the last call is Done with the Close "upgrade".
-	Closed func(c Closed)
+	// ConnClosed is called when the pool has closed a connection. The pool does not close a connection that an upgrade
+	// has taken over. For such a connection, the last call is AttemptDone with the Close "hijacked".
+	ConnClosed func(c ConnClosed)
 
-	// Quarantined is called when a peer is put into quarantine, and when its quarantine ends.
-	Quarantined func(q Quarantined)
+	// QuarantineChange is called when a peer is put into quarantine, and when its quarantine ends.
+	QuarantineChange func(q QuarantineChange)
 }
 
 // MissReason says why a request did not find an idle connection. The value "" means that it found one. [MissReasons]
@@ -86,15 +88,29 @@ type MissReason = pool.Miss
 // [CloseReasons] lists them.
 type CloseReason = pool.Reason
 
-// Started describes a request.
-type Started struct {
+// RetryReason says why a request was sent again. There are few values, so a metric can use them as labels.
+// [RetryReasons] lists them, and [Stats] counts retries by RetryReason.
+type RetryReason string
+
+// ErrorType classifies an error with the values of OpenTelemetry's attribute error.type. There are few values, so a
+// metric can use them as labels. [ErrorTypes] lists them. The value "" means that there was no error, or that the caller
+// canceled the request.
+type ErrorType string
+
+// ConnID is the number of a connection. Each connection of the process has a number of its own, so events of several
+// Transports can be told apart. The value 0 means that there is no connection, or that it was dialed when the Transport
+// had no Observer.
+type ConnID uint64
+
+// RequestStart describes a request.
+type RequestStart struct {
 	Host   string // host of the URL, with the port if the URL has one
 	Scheme string // "http" or "https"
 	Method string // never ""
 }
 
-// Resolved describes a look-up of a host.
-type Resolved struct {
+// ResolveDone describes a look-up of a host.
+type ResolveDone struct {
 	Host     string // in ASCII, without a port
 	Start    time.Time
 	Duration time.Duration
@@ -102,12 +118,12 @@ type Resolved struct {
 	Err      error
 }
 
-// Dialed describes a dial. The steps of a dial are called hops. They take place in the order of the fields Resolve,
+// DialDone describes a dial. The steps of a dial are called hops. They take place in the order of the fields Resolve,
 // Connect, Proxy and TLS. The duration of a hop that the dial did not need is zero.
-type Dialed struct {
+type DialDone struct {
 	Identity Identity // as far as it was known
-	Host     string   // host of the request that asked for the dial: see Started
-	Conn     uint64   // number of the connection, unique in the process; 0 if the dial failed
+	Host     string   // host of the request that asked for the dial: see RequestStart
+	Conn     ConnID   // 0 if the dial failed
 	Protocol string   // "HTTP/1.1", "HTTP/2", or a protocol in TLSNextProto; "" if the dial failed
 	Start    time.Time
 	Resolve  time.Duration // time that the request waited for the look-up
@@ -123,17 +139,17 @@ type Dialed struct {
 	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. A failed hop gives
 	// "name_resolution_error", "connection_error", "proxy_tunnel_error" or "secure_connection_error". A time-out in
 	// any hop gives "timeout". Other errors give "_OTHER". If the dial did not fail, ErrorType is "".
-	ErrorType string
+	ErrorType ErrorType
 }
 
-// Acquired describes how an attempt got its connection, or why it failed to get one.
-type Acquired struct {
+// AcquireDone describes how an attempt got its connection, or why it failed to get one.
+type AcquireDone struct {
 	Identity Identity // as far as it was known
-	Host     string   // see Started
+	Host     string   // see RequestStart
 	Attempt  int      // number of the attempt, from 1
-	Conn     uint64   // number of the connection: see Dialed; 0 if there is none
-	ConnHost string   // Host in the Dialed of the connection: usually the same as Host
-	Protocol string   // see Dialed
+	Conn     ConnID   // 0 if there is none
+	ConnHost string   // Host in the DialDone of the connection: usually the same as Host
+	Protocol string   // see DialDone
 	Requests int      // requests on the connection now, including this one; more than 1 only with HTTP/2
 	Miss     MissReason
 	Reused   bool          // the connection has served a request before, or was idle in the pool
@@ -141,23 +157,23 @@ type Acquired struct {
 	Idle     time.Duration // how long the connection has been idle since then; 0 for a miss
 	Age      time.Duration // time since the connection was dialed
 	Waited   time.Duration // how long the request waited for a look-up, a dial, or another request's connection; 0 for a hit
-	Hop      string        // hop of the dial that failed: see Dialed
+	Hop      string        // hop of the dial that failed: see DialDone
 	Err      error         // why there is no connection; nil if there is one
 
-	// ErrorType classifies Err as in Dialed. It is also "" if the caller canceled the request.
-	ErrorType string
+	// ErrorType classifies Err as in DialDone. It is also "" if the caller canceled the request.
+	ErrorType ErrorType
 }
 
-// Done describes the end of an attempt.
-type Done struct {
+// AttemptDone describes the end of an attempt.
+type AttemptDone struct {
 	Identity Identity
-	Host     string      // see Started
-	Attempt  int         // see Acquired
-	Conn     uint64      // see Dialed
-	ConnHost string      // see Acquired
-	Protocol string      // see Dialed
+	Host     string // see RequestStart
+	Attempt  int    // see AcquireDone
+	Conn     ConnID
+	ConnHost string      // see AcquireDone
+	Protocol string      // see DialDone
 	Requests int         // requests that are left on the connection
-	Reused   bool        // see Acquired
+	Reused   bool        // see AcquireDone
 	Wrote    bool        // a byte of the request was written, or may have been
 	Started  bool        // a byte of the response arrived
 	Status   int         // status code of the response; 0 if there was none
@@ -165,38 +181,38 @@ type Done struct {
 	Duration time.Duration
 }
 
-// Retried describes a request that is sent again.
-type Retried struct {
+// RequestRetry describes a request that is sent again.
+type RequestRetry struct {
 	Identity Identity
-	Host     string // see Started
-	Conn     uint64 // connection of the attempt that failed
+	Host     string // see RequestStart
+	Conn     ConnID // connection of the attempt that failed
 	Attempt  int    // number of the attempt that failed
-	Reused   bool   // see Acquired
-	Wrote    bool   // see Done
-	Reason   string // one of RetryReasons; see also Stats.Retries
-	Err      error  // error of the attempt; nil if a status is the reason
+	Reused   bool   // see AcquireDone
+	Wrote    bool   // see AttemptDone
+	Reason   RetryReason
+	Err      error // error of the attempt; nil if a status is the reason
 
-	ErrorType string // see Ended
+	ErrorType ErrorType // see RequestDone
 }
 
-// Ended describes the end of a request.
-type Ended struct {
-	Host     string // for Host, Scheme and Method see Started
+// RequestDone describes the end of a request.
+type RequestDone struct {
+	Host     string // for Host, Scheme and Method see RequestStart
 	Scheme   string
 	Method   string
 	Attempts int    // number of attempts
 	Status   int    // status code of the response; 0 if there was none
-	Hop      string // hop of the dial that failed and made the request fail: see Dialed
+	Hop      string // hop of the dial that failed and made the request fail: see DialDone
 	Err      error  // error that RoundTrip returned; nil if it returned a response, even if reading the body failed later
 	Duration time.Duration
 	Head     time.Duration // time until RoundTrip returned a response; 0 if it returned none
-	Close    CloseReason   // for the last connection: see Done; shows how the body ended
+	Close    CloseReason   // for the last connection: see AttemptDone; shows how the body ended
 
 	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. An error of a dial has the
-	// values that Dialed describes. "timeout" means a time-out, "invalid_response" a malformed response,
+	// values that DialDone describes. "timeout" means a time-out, "invalid_response" a malformed response,
 	// "response_ended" that the server ended the connection, "connection_error" another error of the connection, and
 	// "_OTHER" any other error. If there was no error, or if the caller canceled the request, ErrorType is "".
-	ErrorType string
+	ErrorType ErrorType
 }
 
 // RequestOutcome says how a request ended. There are few values, so a metric can use them as labels.
@@ -212,7 +228,7 @@ const (
 )
 
 // Outcome returns how the request ended.
-func (e Ended) Outcome() RequestOutcome {
+func (e RequestDone) Outcome() RequestOutcome {
 	switch {
 	case e.Err != nil && e.ErrorType == "":
 		return OutcomeCanceled
@@ -229,20 +245,20 @@ func (e Ended) Outcome() RequestOutcome {
 	return OutcomeResponse
 }
 
-// Closed describes a connection that the pool has closed.
-type Closed struct {
+// ConnClosed describes a connection that the pool has closed.
+type ConnClosed struct {
 	Identity Identity
-	Host     string // see Dialed
-	Conn     uint64 // see Dialed
-	Protocol string // see Dialed
+	Host     string // see DialDone
+	Conn     ConnID
+	Protocol string // see DialDone
 	Reason   CloseReason
 	Age      time.Duration // time since the connection was dialed
 	Uses     int           // number of requests that the connection was given
 	InUse    bool          // a request was on the connection
 }
 
-// Quarantined describes the beginning or the end of a quarantine.
-type Quarantined struct {
+// QuarantineChange describes the beginning or the end of a quarantine.
+type QuarantineChange struct {
 	Identity Identity
 	Quarantine
 	Ended bool // true if the quarantine ends, false if it begins

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Observers returns an Observer that calls the hooks of all observers, in their order. It leaves out observers that
+// MultiObserver returns an Observer that calls the hooks of all observers, in their order. It leaves out observers that
 // are nil. If no observer is left, it returns nil; if one is left, it returns that one. The returned Observer has a
-// hook only if at least one of the observers has it. Observers copies the hooks, so later changes to the observers
+// hook only if at least one of the observers has it. MultiObserver copies the hooks, so later changes to the observers
 // have no effect.
-func Observers(observers ...*Observer) *Observer {
+func MultiObserver(observers ...*Observer) *Observer {
 	observers = slices.DeleteFunc(slices.Clone(observers), func(o *Observer) bool { return o == nil })
 	switch len(observers) {
 	case 0:
@@ -18,31 +18,31 @@ func Observers(observers ...*Observer) *Observer {
 		return observers[0]
 	}
 	all := Observer{
-		Started:  each(observers, func(o *Observer) func(context.Context, Started) { return o.Started }),
-		Resolved: each(observers, func(o *Observer) func(context.Context, Resolved) { return o.Resolved }),
-		Dialed:   each(observers, func(o *Observer) func(context.Context, Dialed) { return o.Dialed }),
-		Acquired: each(observers, func(o *Observer) func(context.Context, Acquired) { return o.Acquired }),
-		Done:     each(observers, func(o *Observer) func(context.Context, Done) { return o.Done }),
-		Retried:  each(observers, func(o *Observer) func(context.Context, Retried) { return o.Retried }),
-		Ended:    each(observers, func(o *Observer) func(context.Context, Ended) { return o.Ended }),
+		RequestStart: each(observers, func(o *Observer) func(context.Context, RequestStart) { return o.RequestStart }),
+		ResolveDone:  each(observers, func(o *Observer) func(context.Context, ResolveDone) { return o.ResolveDone }),
+		DialDone:     each(observers, func(o *Observer) func(context.Context, DialDone) { return o.DialDone }),
+		AcquireDone:  each(observers, func(o *Observer) func(context.Context, AcquireDone) { return o.AcquireDone }),
+		AttemptDone:  each(observers, func(o *Observer) func(context.Context, AttemptDone) { return o.AttemptDone }),
+		RequestRetry: each(observers, func(o *Observer) func(context.Context, RequestRetry) { return o.RequestRetry }),
+		RequestDone:  each(observers, func(o *Observer) func(context.Context, RequestDone) { return o.RequestDone }),
 	}
-	closed := each(observers, func(o *Observer) func(context.Context, Closed) {
-		if o.Closed == nil {
+	closed := each(observers, func(o *Observer) func(context.Context, ConnClosed) {
+		if o.ConnClosed == nil {
 			return nil
 		}
-		return func(_ context.Context, c Closed) { o.Closed(c) }
+		return func(_ context.Context, c ConnClosed) { o.ConnClosed(c) }
 	})
 	if closed != nil {
-		all.Closed = func(c Closed) { closed(context.Background(), c) }
+		all.ConnClosed = func(c ConnClosed) { closed(context.Background(), c) }
 	}
-	quarantined := each(observers, func(o *Observer) func(context.Context, Quarantined) {
-		if o.Quarantined == nil {
+	quarantined := each(observers, func(o *Observer) func(context.Context, QuarantineChange) {
+		if o.QuarantineChange == nil {
 			return nil
 		}
-		return func(_ context.Context, q Quarantined) { o.Quarantined(q) }
+		return func(_ context.Context, q QuarantineChange) { o.QuarantineChange(q) }
 	})
 	if quarantined != nil {
-		all.Quarantined = func(q Quarantined) { quarantined(context.Background(), q) }
+		all.QuarantineChange = func(q QuarantineChange) { quarantined(context.Background(), q) }
 	}
 	return &all
 }

@@ -21,7 +21,7 @@ func TestTheOutcomeOfARequestIsToldWithItsEnd(t *testing.T) {
 		timeout  time.Duration
 		do       func(*http.Response, context.CancelFunc)
 		outcome  RequestOutcome
-		kind     string
+		kind     ErrorType
 		headless bool
 	}{
 		"answered":          {answer: head + "1234567890", do: read, outcome: OutcomeResponse},
@@ -42,8 +42,8 @@ func TestTheOutcomeOfARequestIsToldWithItsEnd(t *testing.T) {
 					w.WaitClosed()
 				}
 			})
-			ended := make(chan Ended, 1)
-			tr := peerTransport(t, &Transport{Observer: &Observer{Ended: func(_ context.Context, e Ended) { ended <- e }}})
+			ended := make(chan RequestDone, 1)
+			tr := peerTransport(t, &Transport{Observer: &Observer{RequestDone: func(_ context.Context, e RequestDone) { ended <- e }}})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if c.timeout > 0 {
@@ -68,9 +68,9 @@ func TestTheOutcomeOfARequestIsToldWithItsEnd(t *testing.T) {
 }
 
 func TestARequestThatItsCallerCancelsIsNobodysError(t *testing.T) {
-	ended := make(chan Ended, 1)
+	ended := make(chan RequestDone, 1)
 	wire := httptestutil.NewWire(t, func(w *httptestutil.WireConn) { w.ReadRequest(); w.WaitClosed() })
-	tr := peerTransport(t, &Transport{Observer: &Observer{Ended: func(_ context.Context, e Ended) { ended <- e }}})
+	tr := peerTransport(t, &Transport{Observer: &Observer{RequestDone: func(_ context.Context, e RequestDone) { ended <- e }}})
 	ctx, cancel := context.WithCancel(t.Context())
 	got := regressAsync(tr, peerRequest(t, wire.URL(), nil).WithContext(ctx))
 	wire.WaitRequests(1)

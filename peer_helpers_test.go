@@ -270,8 +270,8 @@ func peerUnported(err error) string { return ephemeral.ReplaceAllString(err.Erro
 // peerKeys returns the identities that the pool knows.
 func peerKeys(tr *Transport) []Identity {
 	var ids []Identity
-	for id := range tr.Stats().Peers {
-		ids = append(ids, id)
+	for _, p := range tr.Stats().Peers {
+		ids = append(ids, p.Identity)
 	}
 	slices.SortFunc(ids, func(a, b Identity) int { return len(a.String()) - len(b.String()) })
 	return ids

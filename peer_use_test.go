@@ -16,7 +16,7 @@ import (
 
 // groupsSeen notes the groups of the connections that requests got.
 func groupsSeen(groups *[]string) *Observer {
-	return &Observer{Acquired: func(_ context.Context, a Acquired) { *groups = append(*groups, a.Identity.Group()) }}
+	return &Observer{AcquireDone: func(_ context.Context, a AcquireDone) { *groups = append(*groups, a.Identity.Group()) }}
 }
 
 func TestThePeerOfAContextWinsOverPeerFor(t *testing.T) {
@@ -101,10 +101,10 @@ func neverIdle(t *testing.T, tr *Transport) *Observer {
 		}
 	}
 	return &Observer{
-		Acquired: func(context.Context, Acquired) { check("acquired") },
-		Dialed:   func(context.Context, Dialed) { check("dialed") },
-		Done:     func(context.Context, Done) { check("done") },
-		Closed:   func(Closed) { check("closed") },
+		AcquireDone: func(context.Context, AcquireDone) { check("acquired") },
+		DialDone:    func(context.Context, DialDone) { check("dialed") },
+		AttemptDone: func(context.Context, AttemptDone) { check("done") },
+		ConnClosed:  func(ConnClosed) { check("closed") },
 	}
 }
 

@@ -82,7 +82,7 @@ func (q *quarantine) holds(id unique.Handle[Identity]) bool {
 
 // add notes that a peer has sent unexpected data. It returns whether the quarantine begins with that, and what of others
 // has been forgotten.
-func (q *quarantine) add(id unique.Handle[Identity], why string) (began bool, now Quarantine, forgotten []Quarantined) {
+func (q *quarantine) add(id unique.Handle[Identity], why string) (began bool, now Quarantine, forgotten []QuarantineChange) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := q.peers[id]
@@ -101,7 +101,7 @@ func (q *quarantine) add(id unique.Handle[Identity], why string) (began bool, no
 }
 
 // makeRoom forgets whoever has behaved for longest, if there is no room for another one, and all that are to be forgotten.
-func (q *quarantine) makeRoom() (forgotten []Quarantined) {
+func (q *quarantine) makeRoom() (forgotten []QuarantineChange) {
 	var oldest unique.Handle[Identity]
 	found := false
 	for id, p := range q.peers {
@@ -119,11 +119,11 @@ func (q *quarantine) makeRoom() (forgotten []Quarantined) {
 }
 
 // release ends the quarantine of a peer. It is called with mu held.
-func (q *quarantine) release(id unique.Handle[Identity]) Quarantined {
+func (q *quarantine) release(id unique.Handle[Identity]) QuarantineChange {
 	p := q.peers[id]
 	delete(q.peers, id)
 	q.count.Store(int32(len(q.peers)))
-	return Quarantined{Identity: id.Value(), Quarantine: p.Quarantine, Ended: true}
+	return QuarantineChange{Identity: id.Value(), Quarantine: p.Quarantine, Ended: true}
 }
 
 // watch begins to watch a connection that has served its request, unless another one of the peer is watched.
@@ -153,16 +153,16 @@ func (q *quarantine) unwatch(w *watchedConn) bool {
 }
 
 // silent counts a connection that has been silent, and returns whether that ends the quarantine.
-func (q *quarantine) silent(id unique.Handle[Identity]) (ended Quarantined, ends bool) {
+func (q *quarantine) silent(id unique.Handle[Identity]) (ended QuarantineChange, ends bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := q.peers[id]
 	if p == nil {
-		return Quarantined{}, false
+		return QuarantineChange{}, false
 	}
 	p.Silent++
 	if p.Silent < quarantineWatches || time.Since(p.Last) < quarantineTime {
-		return Quarantined{}, false
+		return QuarantineChange{}, false
 	}
 	return q.release(id), true
 }
@@ -186,13 +186,13 @@ func (q *quarantine) stop() {
 }
 
 // all returns the peers in quarantine.
-func (q *quarantine) all() map[Identity]Quarantine {
+func (q *quarantine) all() []PeerQuarantine {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := make(map[Identity]Quarantine, len(q.peers))
+	all := make([]PeerQuarantine, 0, len(q.peers))
 	for id, p := range q.peers {
 		if time.Since(p.Last) < quarantineMemory {
-			all[id.Value()] = p.Quarantine
+			all = append(all, PeerQuarantine{id.Value(), p.Quarantine})
 		}
 	}
 	return all
@@ -221,12 +221,12 @@ func (r *route) misbehaved(why string) {
 		r.t.tellQuarantined(f)
 	}
 	if began {
-		r.t.tellQuarantined(Quarantined{Identity: r.identity, Quarantine: now})
+		r.t.tellQuarantined(QuarantineChange{Identity: r.identity, Quarantine: now})
 	}
 }
 
-func (t *Transport) tellQuarantined(q Quarantined) {
-	if o := t.Observer; o != nil && o.Quarantined != nil {
-		o.Quarantined(q)
+func (t *Transport) tellQuarantined(q QuarantineChange) {
+	if o := t.Observer; o != nil && o.QuarantineChange != nil {
+		o.QuarantineChange(q)
 	}
 }

@@ -15,8 +15,8 @@ var missReasons = []MissReason{
 	pool.MissCold, pool.MissBusy, pool.MissExpired, pool.MissStale, pool.MissFresh, pool.MissUnpooled,
 }
 
-// CloseReasons returns every [CloseReason] that a Transport gives. The caller owns the slice. The Close of a [Done]
-// can also be "upgrade", in which case no connection was closed.
+// CloseReasons returns every [CloseReason] that a Transport gives. The caller owns the slice. The Close of a [AttemptDone]
+// can also be "hijacked", in which case no connection was closed.
 func CloseReasons() []CloseReason { return slices.Clone(closeReasons) }
 
 // reasonDrain is the [CloseReason] of connections that [Transport.Drain] has closed.
@@ -52,14 +52,17 @@ func RequestOutcomes() []RequestOutcome {
 	return []RequestOutcome{OutcomeResponse, OutcomeTruncated, OutcomeCanceled, OutcomeError}
 }
 
-// ErrorTypes returns every value that ErrorType has in events, except "". The caller owns the slice.
-func ErrorTypes() []string {
-	return []string{
+// ErrorTypes returns every [ErrorType] except "". The caller owns the slice.
+func ErrorTypes() []ErrorType {
+	return []ErrorType{
 		errorTimeout, errorResolve, errorConnection, errorProxy, errorTLS, errorResponse, errorEnded, errorOther,
 	}
 }
 
-// RetryReasons returns every reason that a [Retried] gives. The caller owns the slice.
-func RetryReasons() []string { return slices.Clone(retryReasons) }
+// RetryReasons returns every [RetryReason] that a Transport gives. The caller owns the slice.
+func RetryReasons() []RetryReason { return slices.Clone(retryReasons) }
 
-var retryReasons = []string{string(retryStale), string(retryUnsent), string(retryMisdirected), string(retryRefused), string(retryLost), string(retryHTTP1)}
+var retryReasons = []RetryReason{
+	RetryReason(retryStale), RetryReason(retryUnsent), RetryReason(retryMisdirected), RetryReason(retryRefused),
+	RetryReason(retryLost), RetryReason(retryHTTP1),
+}

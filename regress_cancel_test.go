@@ -104,7 +104,7 @@ func TestARequestThatIsCanceledBetweenTwoAttemptsIsNotSentAgain(t *testing.T) {
 	var tr *Transport
 	req := peerRequest(t, w.URL(), nil)
 	tr = peerTransport(t, &Transport{Observer: &Observer{
-		Retried: func(context.Context, Retried) { tr.CancelRequest(req) },
+		RequestRetry: func(context.Context, RequestRetry) { tr.CancelRequest(req) },
 	}})
 	if err := peerTry(tr, peerRequest(t, w.URL(), nil)); err != nil {
 		t.Fatal(err)

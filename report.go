@@ -79,15 +79,15 @@ type Attempt struct {
 
 	// Retry is the reason why the request was sent again after this attempt, or "" if it was not. RetryReasons lists
 	// the reasons.
-	Retry string
+	Retry RetryReason
 	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy", "tls" or "http2". It is "" if none
 	// failed.
 	Hop string
 	// Err is the error of the attempt. It is nil if the attempt got a response, even if reading its body failed
 	// later.
 	Err error
-	// ErrorType classifies Err as in [Ended].
-	ErrorType string
+	// ErrorType classifies Err as in [RequestDone].
+	ErrorType ErrorType
 
 	Start time.Time
 	Wait  time.Duration // time spent waiting for a connection: look-up, dial, or wait for another request's connection
@@ -98,7 +98,7 @@ type Attempt struct {
 	// Dials are the dials that this attempt began and that have ended, with the duration of each hop. The attempt may
 	// still have got its connection elsewhere, because it takes the first connection that is available. If the
 	// Transport has no Observer, the Conn of each of them is 0.
-	Dials []Dialed
+	Dials []DialDone
 }
 
 // String returns a description of the attempt on one line.
@@ -239,11 +239,11 @@ func (r *reporting) done() {
 
 // retried tells that the request is sent again.
 func (r *reporting) retried(v verdict) {
-	r.stage(func(about *Attempt, _ time.Duration) { about.Retry = string(v) })
+	r.stage(func(about *Attempt, _ time.Duration) { about.Retry = RetryReason(v) })
 }
 
 // dialed tells of a dial that the attempt has begun.
-func (r *reporting) dialed(d Dialed) {
+func (r *reporting) dialed(d DialDone) {
 	r.report.mu.Lock()
 	defer r.report.mu.Unlock()
 	r.about.Dials = append(r.about.Dials, d)

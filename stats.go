@@ -7,9 +7,11 @@ import (
 )
 
 // Stats is a snapshot of a Transport's pool and of what the Transport has done since it was made. The caller owns the
-// maps.
+// maps and slices.
 //
 // At every moment, Opened equals the sum of Idle, Active, Hijacked and all values of Closes.
+//
+// Stats can be encoded as JSON. An [Identity] is then the text of its String method.
 type Stats struct {
 	Idle    int // idle connections
 	Active  int // connections that serve a request
@@ -29,19 +31,37 @@ type Stats struct {
 	// request. Such a peer is broken or hostile.
 	UnexpectedData uint64
 
-	// Quarantined holds the peers that are in quarantine, including those without a connection.
-	Quarantined map[Identity]Quarantine
+	// Quarantined holds the peers that are in quarantine, including those without a connection, in no particular order.
+	Quarantined []PeerQuarantine
 
-	// Peers holds the statistics of every identity that has a connection, a dial or a waiting request.
-	Peers map[Identity]PeerStats
+	// Peers holds the statistics of every identity that has a connection, a dial or a waiting request. Each identity
+	// occurs once. Peers is in no particular order.
+	Peers []PeerStats
+}
+
+// Peer returns the statistics of one identity. They are zero if the pool does not know the identity.
+func (s Stats) Peer(id Identity) PeerStats {
+	for _, p := range s.Peers {
+		if p.Identity == id {
+			return p
+		}
+	}
+	return PeerStats{Identity: id}
 }
 
 // PeerStats holds the part of [Stats] that concerns one identity. The counters start when the pool begins to know the
 // identity. The pool forgets an identity when it has no connection, no dial and no waiting request.
 type PeerStats struct {
+	Identity                       Identity
 	Idle, Active, Dialing, Waiting int
 	Hits, Misses                   uint64
 	Dials, DialFailures            uint64
+}
+
+// PeerQuarantine is the part of [Stats] that concerns one peer in quarantine.
+type PeerQuarantine struct {
+	Identity Identity
+	Quarantine
 }
 
 // Retries counts the requests that were sent again, by reason.
@@ -58,10 +78,10 @@ type Retries struct {
 
 // ByReason returns the number of requests that were sent again for each reason. The map has an entry for every reason
 // in [RetryReasons]. The caller owns the map.
-func (r Retries) ByReason() map[string]uint64 {
-	return map[string]uint64{
-		string(retryStale): r.Stale, string(retryUnsent): r.Unsent, string(retryMisdirected): r.Misdirected,
-		string(retryRefused): r.Refused, string(retryLost): r.Lost, string(retryHTTP1): r.HTTP1,
+func (r Retries) ByReason() map[RetryReason]uint64 {
+	return map[RetryReason]uint64{
+		RetryReason(retryStale): r.Stale, RetryReason(retryUnsent): r.Unsent, RetryReason(retryMisdirected): r.Misdirected,
+		RetryReason(retryRefused): r.Refused, RetryReason(retryLost): r.Lost, RetryReason(retryHTTP1): r.HTTP1,
 	}
 }
 
@@ -102,13 +122,13 @@ func (t *Transport) Stats() Stats {
 		},
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
 		Quarantined:    t.core.quarantine.all(),
-		Peers:          make(map[Identity]PeerStats, len(s.Keys)),
+		Peers:          make([]PeerStats, 0, len(s.Keys)),
 	}
 	for key, k := range s.Keys {
-		stats.Peers[key.Value()] = PeerStats{
-			Idle: k.Idle, Active: k.Active, Dialing: k.Dialing, Waiting: k.Waiting,
+		stats.Peers = append(stats.Peers, PeerStats{
+			Identity: key.Value(), Idle: k.Idle, Active: k.Active, Dialing: k.Dialing, Waiting: k.Waiting,
 			Hits: k.Hits, Dials: k.Dials, DialFailures: k.DialFailures, Misses: k.Misses,
-		}
+		})
 	}
 	return stats
 }

@@ -172,7 +172,7 @@ type Transport struct {
 	Dialer *net.Dialer
 
 	// Observer is told what happens in the Transport. If it is nil, nothing is reported. To use several Observers,
-	// combine them with [Observers].
+	// combine them with [MultiObserver].
 	Observer *Observer
 
 	// Resolver resolves names. If it is nil, the Transport uses the Dialer's Resolver, or [net.DefaultResolver] if
@@ -260,11 +260,16 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Discard prevents the connection of resp from being used again. Call it before the body is closed or read to its
-// end. A response without a body has already given its connection back. Discard does nothing to a response of another
-// RoundTripper.
-func Discard(resp *http.Response) {
+// DiscardConn prevents the connection of resp from being used again. Call it before the body is closed or read to its
+// end. A response without a body has already given its connection back. DiscardConn does nothing to a response of
+// another RoundTripper.
+func DiscardConn(resp *http.Response) {
 	if resp != nil && resp.Body != nil {
 		exchange.Discard(resp.Body)
 	}
 }
+
+// Discard does what [DiscardConn] does.
+//
+// Deprecated: use DiscardConn, whose name says what is discarded.
+func Discard(resp *http.Response) { DiscardConn(resp) }

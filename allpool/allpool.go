@@ -61,7 +61,7 @@ func Attach(t *peerpool.Transport, o Options) (*poolz.Page, error) {
 		options = append(options, poolz.AllowDrain())
 	}
 	page := poolz.New(t, options...)
-	t.Observer = peerpool.Observers(
+	t.Observer = peerpool.MultiObserver(
 		t.Observer, telemetry.Observer(), collector.Observer(), logpool.New(o.Logger).Observer(), page.Observer())
 	return page, nil
 }

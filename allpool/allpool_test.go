@@ -66,7 +66,7 @@ func TestOneCallAttachesAllOfIt(t *testing.T) {
 	before := 0
 	tr := peerpool.New()
 	t.Cleanup(tr.CloseIdleConnections)
-	tr.Observer = &peerpool.Observer{Ended: func(context.Context, peerpool.Ended) { before++ }}
+	tr.Observer = &peerpool.Observer{RequestDone: func(context.Context, peerpool.RequestDone) { before++ }}
 	page, err := allpool.Attach(tr, allpool.Options{
 		Name: "billing", Hosts: 1,
 		Tracers: tracers, Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)), Registerer: registry,

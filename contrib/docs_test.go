@@ -159,7 +159,7 @@ func TestTheDocumentationExplainsEveryReason(t *testing.T) {
 	for name, reasons := range map[string][]string{
 		"miss reasons":  texts(peerpool.MissReasons()),
 		"close reasons": texts(peerpool.CloseReasons()),
-		"retry reasons": peerpool.RetryReasons(),
+		"retry reasons": texts(peerpool.RetryReasons()),
 	} {
 		_, rest, found := strings.Cut(text, "<!-- "+name+" -->\n")
 		list, _, ended := strings.Cut(rest, "<!-- end -->")

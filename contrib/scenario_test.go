@@ -82,7 +82,7 @@ func run(t *testing.T) seen {
 	}
 	registry := prometheus.NewPedanticRegistry()
 	collector := prompool.New(tr, prompool.WithName("all"), prompool.WithHosts(10))
-	tr.Observer = peerpool.Observers(tr.Observer, collector.Observer())
+	tr.Observer = peerpool.MultiObserver(tr.Observer, collector.Observer())
 	registry.MustRegister(collector)
 
 	plain := strings.Replace(wire.URL(), "127.0.0.1", "localhost", 1)

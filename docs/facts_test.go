@@ -13,7 +13,7 @@ import (
 func TestTheTableOfRetriesHasEveryReason(t *testing.T) {
 	text := documentAt(t, "docs/retries.md").prose
 	for _, reason := range peerpool.RetryReasons() {
-		if !strings.Contains(text, "| `"+reason+"` |") {
+		if !strings.Contains(text, "| `"+string(reason)+"` |") {
 			t.Errorf("%q has no row: add one to the table of docs/retries.md, with its condition and its bound", reason)
 		}
 	}

@@ -18,7 +18,7 @@ func ExampleNew() {
 	}
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	observer := logpool.New(logger).Observer()
-	observer.Closed(peerpool.Closed{Host: "example.com", Conn: 7, Reason: "unexpected_data", Uses: 3})
+	observer.ConnClosed(peerpool.ConnClosed{Host: "example.com", Conn: 7, Reason: "unexpected_data", Uses: 3})
 	// Output:
 	// level=WARN msg="peerpool: server out of step, connection closed" host=example.com identity=:// conn=7 reason=unexpected_data uses=3 age=0s in_use=false
 }

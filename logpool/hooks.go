@@ -9,13 +9,13 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-func (l *Log) started(ctx context.Context, s peerpool.Started) {
+func (l *Log) started(ctx context.Context, s peerpool.RequestStart) {
 	l.log(ctx, msgStarted, func() []slog.Attr {
 		return []slog.Attr{slog.String("host", s.Host), slog.String("method", s.Method)}
 	})
 }
 
-func (l *Log) resolved(ctx context.Context, r peerpool.Resolved) {
+func (l *Log) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{slog.String("host", r.Host), slog.Duration("took", r.Duration), slog.Any("addrs", r.Addrs)}
 		return withError(attrs, r.Err)
@@ -39,29 +39,29 @@ func lookupKind(err error) string {
 	return ""
 }
 
-func (l *Log) dialed(ctx context.Context, d peerpool.Dialed) {
+func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
 	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{
-			slog.String("host", d.Host), identity(d.Identity), slog.Uint64("conn", d.Conn), slog.Duration("took", d.Total),
+			slog.String("host", d.Host), identity(d.Identity), slog.Uint64("conn", uint64(d.Conn)), slog.Duration("took", d.Total),
 			slog.Duration("resolve", d.Resolve), slog.Duration("connect", d.Connect),
 			slog.Duration("proxy", d.Proxy), slog.Duration("tls", d.TLS),
 		}
 		if d.Err != nil {
-			attrs = append(attrs, slog.String("hop", d.Hop), slog.String("error_type", d.ErrorType))
+			attrs = append(attrs, slog.String("hop", d.Hop), slog.String("error_type", string(d.ErrorType)))
 		}
 		return withError(attrs, d.Err)
 	}
 	if d.ErrorType != "" {
-		l.logFailure(ctx, msgUndialed, d.Hop+" "+d.ErrorType, msgDialed, attrs)
+		l.logFailure(ctx, msgUndialed, d.Hop+" "+string(d.ErrorType), msgDialed, attrs)
 		return
 	}
 	l.log(ctx, msgDialed, attrs)
 }
 
-func (l *Log) acquired(ctx context.Context, a peerpool.Acquired) {
+func (l *Log) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	l.log(ctx, msgAcquired, func() []slog.Attr {
 		attrs := []slog.Attr{
-			slog.String("host", a.Host), identity(a.Identity), slog.Int("attempt", a.Attempt), slog.Uint64("conn", a.Conn),
+			slog.String("host", a.Host), identity(a.Identity), slog.Int("attempt", a.Attempt), slog.Uint64("conn", uint64(a.Conn)),
 			slog.String("miss", string(a.Miss)), slog.Int("uses", a.Uses), slog.Duration("idle", a.Idle),
 			slog.Duration("age", a.Age), slog.Duration("waited", a.Waited),
 		}
@@ -69,39 +69,39 @@ func (l *Log) acquired(ctx context.Context, a peerpool.Acquired) {
 	})
 }
 
-func (l *Log) done(ctx context.Context, d peerpool.Done) {
+func (l *Log) done(ctx context.Context, d peerpool.AttemptDone) {
 	l.log(ctx, msgDone, func() []slog.Attr {
 		return []slog.Attr{
-			slog.String("host", d.Host), slog.Int("attempt", d.Attempt), slog.Uint64("conn", d.Conn),
+			slog.String("host", d.Host), slog.Int("attempt", d.Attempt), slog.Uint64("conn", uint64(d.Conn)),
 			slog.Int("status", d.Status), slog.String("close", string(d.Close)), slog.Duration("took", d.Duration),
 		}
 	})
 }
 
-func (l *Log) retried(ctx context.Context, r peerpool.Retried) {
+func (l *Log) retried(ctx context.Context, r peerpool.RequestRetry) {
 	l.log(ctx, msgRetried, func() []slog.Attr {
 		attrs := []slog.Attr{
-			slog.String("host", r.Host), identity(r.Identity), slog.Int("attempt", r.Attempt), slog.Uint64("conn", r.Conn),
-			slog.String("reason", r.Reason),
+			slog.String("host", r.Host), identity(r.Identity), slog.Int("attempt", r.Attempt), slog.Uint64("conn", uint64(r.Conn)),
+			slog.String("reason", string(r.Reason)),
 		}
 		return withError(attrs, r.Err)
 	})
 }
 
-func (l *Log) ended(ctx context.Context, e peerpool.Ended) {
+func (l *Log) ended(ctx context.Context, e peerpool.RequestDone) {
 	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", e.Host), slog.String("method", e.Method), slog.Int("attempts", e.Attempts),
 			slog.Int("status", e.Status), slog.Duration("took", e.Duration), slog.String("outcome", string(e.Outcome())),
 		}
 		if e.ErrorType != "" {
-			attrs = append(attrs, slog.String("error_type", e.ErrorType))
+			attrs = append(attrs, slog.String("error_type", string(e.ErrorType)))
 		}
 		return withError(attrs, e.Err)
 	}
 	switch e.Outcome() {
 	case peerpool.OutcomeError:
-		l.logFailure(ctx, msgFailed, e.ErrorType, msgEnded, attrs)
+		l.logFailure(ctx, msgFailed, string(e.ErrorType), msgEnded, attrs)
 	case peerpool.OutcomeTruncated:
 		l.logFailure(ctx, msgTruncated, string(e.Close), msgEnded, attrs)
 	default:
@@ -109,16 +109,16 @@ func (l *Log) ended(ctx context.Context, e peerpool.Ended) {
 	}
 }
 
-func (l *Log) closed(c peerpool.Closed) {
+func (l *Log) closed(c peerpool.ConnClosed) {
 	l.log(context.Background(), closeMessage(c.Reason), func() []slog.Attr {
 		return []slog.Attr{
-			slog.String("host", c.Host), identity(c.Identity), slog.Uint64("conn", c.Conn), slog.String("reason", string(c.Reason)),
+			slog.String("host", c.Host), identity(c.Identity), slog.Uint64("conn", uint64(c.Conn)), slog.String("reason", string(c.Reason)),
 			slog.Int("uses", c.Uses), slog.Duration("age", c.Age), slog.Bool("in_use", c.InUse),
 		}
 	})
 }
 
-func (l *Log) quarantined(q peerpool.Quarantined) {
+func (l *Log) quarantined(q peerpool.QuarantineChange) {
 	m := msgQuarantined
 	if q.Ended {
 		m = msgReleased

@@ -71,16 +71,16 @@ func New(logger *slog.Logger, opts ...Option) *Log {
 // finds this out.
 func (l *Log) Observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		Started:  l.started,
-		Resolved: l.resolved,
-		Dialed:   l.dialed,
-		Acquired: l.acquired,
-		Done:     l.done,
-		Retried:  l.retried,
-		Ended:    l.ended,
-		Closed:   l.closed,
+		RequestStart: l.started,
+		ResolveDone:  l.resolved,
+		DialDone:     l.dialed,
+		AcquireDone:  l.acquired,
+		AttemptDone:  l.done,
+		RequestRetry: l.retried,
+		RequestDone:  l.ended,
+		ConnClosed:   l.closed,
 
-		Quarantined: l.quarantined,
+		QuarantineChange: l.quarantined,
 	}
 }
 

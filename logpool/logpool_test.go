@@ -146,7 +146,7 @@ func TestTheLevelOfACloseIsThatOfItsReason(t *testing.T) {
 	log, logger := open(slog.LevelDebug)
 	o := logpool.New(logger, logpool.WithRate(-1)).Observer()
 	for _, reason := range peerpool.CloseReasons() {
-		o.Closed(peerpool.Closed{Reason: reason})
+		o.ConnClosed(peerpool.ConnClosed{Reason: reason})
 	}
 	byLevel := map[any][]string{}
 	for _, r := range log.records(t) {
@@ -168,11 +168,11 @@ func TestOnlyTheFirstFewOfASecondAreWritten(t *testing.T) {
 		o := logpool.New(logger, logpool.WithRate(3)).Observer()
 		again := func(n int) {
 			for range n {
-				o.Retried(t.Context(), peerpool.Retried{Reason: "stale"})
+				o.RequestRetry(t.Context(), peerpool.RequestRetry{Reason: "stale"})
 			}
 		}
 		again(10)
-		o.Closed(peerpool.Closed{Reason: "error"}) // has a rate of its own
+		o.ConnClosed(peerpool.ConnClosed{Reason: "error"}) // has a rate of its own
 		if n := len(log.records(t)); n != 4 {
 			t.Errorf("%d records, want 3 and 1", n)
 		}
@@ -189,7 +189,7 @@ func TestANegativeRateWritesAll(t *testing.T) {
 	log, logger := open(slog.LevelInfo)
 	o := logpool.New(logger, logpool.WithRate(-1)).Observer()
 	for range 100 {
-		o.Retried(t.Context(), peerpool.Retried{Reason: "stale"})
+		o.RequestRetry(t.Context(), peerpool.RequestRetry{Reason: "stale"})
 	}
 	if n := len(log.records(t)); n != 100 {
 		t.Errorf("%d records", n)
@@ -222,10 +222,10 @@ func TestNothingIsPreparedForALevelThatIsOff(t *testing.T) {
 	o := logpool.New(logger).Observer()
 	ctx := context.Background()
 	allocs := testing.AllocsPerRun(100, func() {
-		o.Started(ctx, peerpool.Started{})
-		o.Acquired(ctx, peerpool.Acquired{Err: errNever})
-		o.Done(ctx, peerpool.Done{})
-		o.Ended(ctx, peerpool.Ended{})
+		o.RequestStart(ctx, peerpool.RequestStart{})
+		o.AcquireDone(ctx, peerpool.AcquireDone{Err: errNever})
+		o.AttemptDone(ctx, peerpool.AttemptDone{})
+		o.RequestDone(ctx, peerpool.RequestDone{})
 	})
 	if allocs > 0 {
 		t.Errorf("%v allocations for records that nobody wants", allocs)
@@ -295,10 +295,10 @@ func TestWhatFailsIsInformation(t *testing.T) {
 func TestACanceledRequestIsNoFailure(t *testing.T) {
 	log, logger := open(slog.LevelInfo)
 	o := logpool.New(logger).Observer()
-	o.Resolved(t.Context(), peerpool.Resolved{Err: context.Canceled})
-	o.Dialed(t.Context(), peerpool.Dialed{Err: context.Canceled})
-	o.Ended(t.Context(), peerpool.Ended{Err: context.Canceled})
-	o.Ended(t.Context(), peerpool.Ended{Status: 200, Close: "canceled"})
+	o.ResolveDone(t.Context(), peerpool.ResolveDone{Err: context.Canceled})
+	o.DialDone(t.Context(), peerpool.DialDone{Err: context.Canceled})
+	o.RequestDone(t.Context(), peerpool.RequestDone{Err: context.Canceled})
+	o.RequestDone(t.Context(), peerpool.RequestDone{Status: 200, Close: "canceled"})
 	if said := log.says(t); len(said) != 0 {
 		t.Errorf("the log says %q", said)
 	}
@@ -308,9 +308,9 @@ func TestEachKindOfFailureIsWrittenOnceInAWhileWithItsNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logger := open(slog.LevelInfo)
 		o := logpool.New(logger).Observer()
-		fail := func(n int, kind string) {
+		fail := func(n int, kind peerpool.ErrorType) {
 			for range n {
-				o.Ended(t.Context(), peerpool.Ended{Err: errNever, ErrorType: kind})
+				o.RequestDone(t.Context(), peerpool.RequestDone{Err: errNever, ErrorType: kind})
 			}
 		}
 		wantTimes := func(want ...float64) {
@@ -340,7 +340,7 @@ func TestWithANegativeIntervalEveryFailureIsWritten(t *testing.T) {
 	log, logger := open(slog.LevelInfo)
 	o := logpool.New(logger, logpool.WithInterval(-1)).Observer()
 	for range 5 {
-		o.Ended(t.Context(), peerpool.Ended{Err: errNever, ErrorType: "timeout"})
+		o.RequestDone(t.Context(), peerpool.RequestDone{Err: errNever, ErrorType: "timeout"})
 	}
 	if n := len(log.records(t)); n != 5 {
 		t.Errorf("%d records, want 5", n)
@@ -351,7 +351,7 @@ func TestADebugLogHasEveryFailure(t *testing.T) {
 	log, logger := open(slog.LevelDebug)
 	o := logpool.New(logger).Observer()
 	for range 3 {
-		o.Ended(t.Context(), peerpool.Ended{Err: errNever, ErrorType: "timeout"})
+		o.RequestDone(t.Context(), peerpool.RequestDone{Err: errNever, ErrorType: "timeout"})
 	}
 	if want := []string{"INFO request failed", "DEBUG request ended", "DEBUG request ended"}; !slices.Equal(log.says(t), want) {
 		t.Errorf("the log says %q, want %q", log.says(t), want)

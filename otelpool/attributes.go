@@ -43,7 +43,7 @@ const (
 func protocolVersion(protocol string) string { return strings.TrimPrefix(protocol, "HTTP/") }
 
 // lookupError is the error.type of a look-up, or "" for one that its caller has canceled, which is no error of anybody's.
-func lookupError(err error) string {
+func lookupError(err error) peerpool.ErrorType {
 	var dns *net.DNSError
 	if !errors.As(err, &dns) {
 		switch {
@@ -52,7 +52,7 @@ func lookupError(err error) string {
 		case errors.Is(err, context.DeadlineExceeded):
 			return "timeout"
 		}
-		return semconv.ErrorTypeOther.Value.AsString()
+		return peerpool.ErrorType(semconv.ErrorTypeOther.Value.AsString())
 	}
 	switch {
 	case dns.IsNotFound:
@@ -67,10 +67,10 @@ func lookupError(err error) string {
 
 // connectError is the error.type of a socket that could not be connected, by the names that .NET has for them; otherwise
 // what has no name of its own.
-func connectError(err error, otherwise string) string {
+func connectError(err error, otherwise peerpool.ErrorType) peerpool.ErrorType {
 	for _, known := range []struct {
 		is   error
-		name string
+		name peerpool.ErrorType
 	}{
 		{syscall.ECONNREFUSED, "connection_refused"},
 		{syscall.ECONNRESET, "connection_reset"},

@@ -35,20 +35,20 @@ func newMetrics(meter metric.Meter, limit int, common []attribute.KeyValue) *met
 
 func (m *metrics) observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		Started:  m.started,
-		Resolved: m.resolved,
-		Dialed:   m.dialed,
-		Acquired: m.acquired,
-		Done:     m.done,
-		Retried:  m.retried,
-		Ended:    m.ended,
-		Closed:   m.closed,
+		RequestStart: m.started,
+		ResolveDone:  m.resolved,
+		DialDone:     m.dialed,
+		AcquireDone:  m.acquired,
+		AttemptDone:  m.done,
+		RequestRetry: m.retried,
+		RequestDone:  m.ended,
+		ConnClosed:   m.closed,
 
-		Quarantined: m.quarantined,
+		QuarantineChange: m.quarantined,
 	}
 }
 
-func (m *metrics) quarantined(q peerpool.Quarantined) {
+func (m *metrics) quarantined(q peerpool.QuarantineChange) {
 	change := int64(1)
 	if q.Ended {
 		change = -1
@@ -56,11 +56,11 @@ func (m *metrics) quarantined(q peerpool.Quarantined) {
 	m.inst.confined.Add(context.Background(), change, metric.WithAttributes(m.common...))
 }
 
-func (m *metrics) started(_ context.Context, s peerpool.Started) {
+func (m *metrics) started(_ context.Context, s peerpool.RequestStart) {
 	m.servers.Of(s.Scheme, s.Host).requests.add(s.Method, 1)
 }
 
-func (m *metrics) ended(_ context.Context, e peerpool.Ended) {
+func (m *metrics) ended(_ context.Context, e peerpool.RequestDone) {
 	s := m.servers.Of(e.Scheme, e.Host)
 	s.requests.add(e.Method, -1)
 	switch {
@@ -72,7 +72,7 @@ func (m *metrics) ended(_ context.Context, e peerpool.Ended) {
 	}
 }
 
-func (m *metrics) resolved(ctx context.Context, r peerpool.Resolved) {
+func (m *metrics) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	attrs := slices.Concat(m.names.Of("", r.Host), m.common)
 	if r.Err != nil {
 		attrs = appendErrorType(attrs, lookupError(r.Err))
@@ -80,7 +80,7 @@ func (m *metrics) resolved(ctx context.Context, r peerpool.Resolved) {
 	m.inst.lookups.Record(ctx, r.Duration.Seconds(), metric.WithAttributes(attrs...))
 }
 
-func (m *metrics) dialed(ctx context.Context, d peerpool.Dialed) {
+func (m *metrics) dialed(ctx context.Context, d peerpool.DialDone) {
 	s := m.servers.Of(d.Identity.Scheme(), d.Host)
 	if d.Conn != 0 {
 		c := &s.conns[protocolIndex(d.Protocol)]
@@ -90,9 +90,9 @@ func (m *metrics) dialed(ctx context.Context, d peerpool.Dialed) {
 	m.inst.dials.Record(ctx, d.Total.Seconds(), metric.WithAttributeSet(s.with(errorAttributes(d.ErrorType)...)))
 }
 
-func errorAttributes(kind string) []attribute.KeyValue { return appendErrorType(nil, kind) }
+func errorAttributes(kind peerpool.ErrorType) []attribute.KeyValue { return appendErrorType(nil, kind) }
 
-func (m *metrics) acquired(ctx context.Context, a peerpool.Acquired) {
+func (m *metrics) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	s := m.servers.Of(a.Identity.Scheme(), a.Host)
 	if a.Err != nil {
 		s.acquires.add(outcomeError, 1)
@@ -111,21 +111,21 @@ func (m *metrics) connsOf(id peerpool.Identity, host, protocol string) *connecti
 	return &m.servers.Of(id.Scheme(), host).conns[protocolIndex(protocol)]
 }
 
-func (m *metrics) done(_ context.Context, d peerpool.Done) {
+func (m *metrics) done(_ context.Context, d peerpool.AttemptDone) {
 	c := m.connsOf(d.Identity, d.ConnHost, d.Protocol)
 	if d.Requests == 0 {
 		c.active.Add(-1)
 	}
-	if d.Close == closeUpgrade {
+	if d.Close == closeHijacked {
 		c.open.Add(-1)
 	}
 }
 
-func (m *metrics) retried(_ context.Context, r peerpool.Retried) {
-	m.servers.Of(r.Identity.Scheme(), r.Host).retries.add(r.Reason, 1)
+func (m *metrics) retried(_ context.Context, r peerpool.RequestRetry) {
+	m.servers.Of(r.Identity.Scheme(), r.Host).retries.add(string(r.Reason), 1)
 }
 
-func (m *metrics) closed(c peerpool.Closed) {
+func (m *metrics) closed(c peerpool.ConnClosed) {
 	s := m.servers.Of(c.Identity.Scheme(), c.Host)
 	s.conns[protocolIndex(c.Protocol)].open.Add(-1)
 	s.closes.add(string(c.Reason), 1)

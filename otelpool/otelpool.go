@@ -103,7 +103,7 @@ func New(opts ...Option) *Telemetry {
 	t := newTracing(c.tracers.Tracer(scope, trace.WithSchemaURL(semconv.SchemaURL), trace.WithInstrumentationVersion(version())))
 	m := newMetrics(c.meters.Meter(scope, metric.WithSchemaURL(semconv.SchemaURL), metric.WithInstrumentationVersion(version())),
 		c.hosts, common)
-	return &Telemetry{peerpool.Observers(t.observer(), m.observer())}
+	return &Telemetry{peerpool.MultiObserver(t.observer(), m.observer())}
 }
 
 // Observer returns the Observer through which t receives events. It returns the same Observer each time. Several

@@ -10,8 +10,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// closeUpgrade is the Close of a Done whose connection is the caller's from then on.
-const closeUpgrade = "upgrade"
+// closeHijacked is the Close of an AttemptDone whose connection is the caller's from then on.
+const closeHijacked = "hijacked"
 
 // reasonStray is the reason that has a counter of its own.
 const reasonStray = "unexpected_data"

@@ -40,47 +40,47 @@ type tracing struct {
 func newTracing(tracer trace.Tracer) *tracing { return &tracing{tracer: tracer} }
 
 func (t *tracing) observer() *peerpool.Observer {
-	return &peerpool.Observer{Dialed: t.dialed, Acquired: t.acquired, Done: t.done, Retried: t.retried, Closed: t.closed}
+	return &peerpool.Observer{DialDone: t.dialed, AcquireDone: t.acquired, AttemptDone: t.done, RequestRetry: t.retried, ConnClosed: t.closed}
 }
 
 // setups remembers the sampled spans that connections were set up under, as long as the pool has the connections.
 type setups struct {
 	mu    sync.RWMutex // guards spans
-	spans map[uint64]trace.SpanContext
+	spans map[peerpool.ConnID]trace.SpanContext
 }
 
-func (s *setups) put(conn uint64, span trace.SpanContext) {
+func (s *setups) put(conn peerpool.ConnID, span trace.SpanContext) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.spans == nil {
-		s.spans = make(map[uint64]trace.SpanContext)
+		s.spans = make(map[peerpool.ConnID]trace.SpanContext)
 	}
 	s.spans[conn] = span
 }
 
-func (s *setups) get(conn uint64) (trace.SpanContext, bool) {
+func (s *setups) get(conn peerpool.ConnID) (trace.SpanContext, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	span, ok := s.spans[conn]
 	return span, ok
 }
 
-func (s *setups) forget(conn uint64) {
+func (s *setups) forget(conn peerpool.ConnID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.spans, conn)
 }
 
-func (t *tracing) closed(c peerpool.Closed) { t.setups.forget(c.Conn) }
+func (t *tracing) closed(c peerpool.ConnClosed) { t.setups.forget(c.Conn) }
 
-func (t *tracing) done(_ context.Context, d peerpool.Done) {
-	if d.Close == closeUpgrade {
+func (t *tracing) done(_ context.Context, d peerpool.AttemptDone) {
+	if d.Close == closeHijacked {
 		t.setups.forget(d.Conn)
 	}
 }
 
 // acquired tells the request's span how it came to its connection.
-func (t *tracing) acquired(ctx context.Context, a peerpool.Acquired) {
+func (t *tracing) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
@@ -94,7 +94,7 @@ func (t *tracing) acquired(ctx context.Context, a peerpool.Acquired) {
 	span.AddEvent(eventAcquire, trace.WithAttributes(acquireAttributes(a)...))
 }
 
-func acquireAttributes(a peerpool.Acquired) []attribute.KeyValue {
+func acquireAttributes(a peerpool.AcquireDone) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{
 		keyOutcome.String(outcomeOf(a)),
 		keyIdentity.String(a.Identity.String()),
@@ -115,14 +115,14 @@ func acquireAttributes(a peerpool.Acquired) []attribute.KeyValue {
 	)
 }
 
-func appendErrorType(attrs []attribute.KeyValue, kind string) []attribute.KeyValue {
+func appendErrorType(attrs []attribute.KeyValue, kind peerpool.ErrorType) []attribute.KeyValue {
 	if kind != "" {
-		attrs = append(attrs, semconv.ErrorTypeKey.String(kind))
+		attrs = append(attrs, semconv.ErrorTypeKey.String(string(kind)))
 	}
 	return attrs
 }
 
-func outcomeOf(a peerpool.Acquired) string {
+func outcomeOf(a peerpool.AcquireDone) string {
 	switch {
 	case a.Err != nil:
 		return outcomeError
@@ -132,7 +132,7 @@ func outcomeOf(a peerpool.Acquired) string {
 	return outcomeHit
 }
 
-func (t *tracing) waited(ctx context.Context, a peerpool.Acquired) {
+func (t *tracing) waited(ctx context.Context, a peerpool.AcquireDone) {
 	now := time.Now()
 	server := hosts.Parse(a.Identity.Scheme(), a.Host)
 	_, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(now.Add(-a.Waited)))
@@ -141,20 +141,20 @@ func (t *tracing) waited(ctx context.Context, a peerpool.Acquired) {
 }
 
 // fail marks a span with the type of its error, if there is one, and says what it is.
-func fail(span trace.Span, kind string, err error) {
+func fail(span trace.Span, kind peerpool.ErrorType, err error) {
 	if kind == "" {
 		return
 	}
-	text := kind
+	text := string(kind)
 	if err != nil {
 		text = err.Error()
 	}
 	span.SetStatus(codes.Error, text)
-	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+	span.SetAttributes(semconv.ErrorTypeKey.String(string(kind)))
 }
 
 // hopError is the error.type of a hop that failed, where there is more to say than which hop it was.
-func hopError(d peerpool.Dialed) string {
+func hopError(d peerpool.DialDone) peerpool.ErrorType {
 	switch d.Hop {
 	case "resolve":
 		return lookupError(d.Err)
@@ -165,13 +165,13 @@ func hopError(d peerpool.Dialed) string {
 }
 
 // retried tells the request's span: what a retry has saved is no error of the request.
-func (t *tracing) retried(ctx context.Context, r peerpool.Retried) {
+func (t *tracing) retried(ctx context.Context, r peerpool.RequestRetry) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}
 	attrs := []attribute.KeyValue{
-		keyRetry.String(r.Reason),
+		keyRetry.String(string(r.Reason)),
 		keyAttempt.Int(r.Attempt),
 		keyConn.Int64(int64(r.Conn)),
 		keyIdentity.String(r.Identity.String()),
@@ -180,7 +180,7 @@ func (t *tracing) retried(ctx context.Context, r peerpool.Retried) {
 }
 
 // dialed makes the trace of a connection's setup.
-func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
+func (t *tracing) dialed(ctx context.Context, d peerpool.DialDone) {
 	server := hosts.Parse(d.Identity.Scheme(), d.Host)
 	ctx, span := t.tracer.Start(ctx, spanSetup+server.String(), trace.WithNewRoot(), trace.WithTimestamp(d.Start),
 		trace.WithAttributes( // which a sampler may go by
@@ -201,7 +201,7 @@ func (t *tracing) dialed(ctx context.Context, d peerpool.Dialed) {
 }
 
 // hops makes the children of a setup, one after the other.
-func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.Dialed, server hosts.Name) {
+func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.DialDone, server hosts.Name) {
 	failed, at := d.Hop, d.Start
 	hop := func(op, name string, took time.Duration, attrs ...attribute.KeyValue) {
 		_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
@@ -234,7 +234,7 @@ func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.Dialed,
 	}
 }
 
-func tlsAttributes(name string, d peerpool.Dialed) []attribute.KeyValue {
+func tlsAttributes(name string, d peerpool.DialDone) []attribute.KeyValue {
 	attrs := []attribute.KeyValue{semconv.ServerAddress(name)}
 	if d.Version == 0 {
 		return attrs

@@ -111,7 +111,8 @@ func wantRows(t *testing.T, s *shown, rows map[string]map[string]string, stats p
 	if len(rows) != len(stats.Peers) {
 		t.Errorf("%d identities on the page, %d in Stats", len(rows), len(stats.Peers))
 	}
-	for id, p := range stats.Peers {
+	for _, p := range stats.Peers {
+		id := p.Identity
 		row := rows[id.String()]
 		for label, want := range map[string]uint64{
 			"Idle": uint64(p.Idle), "Active": uint64(p.Active), "Hits": p.Hits, "Misses": p.Misses, "Dials": p.Dials,

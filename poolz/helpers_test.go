@@ -124,12 +124,12 @@ type crowd struct{ stats peerpool.Stats }
 
 func newCrowd(t *testing.T, n int) *crowd {
 	t.Helper()
-	c := &crowd{peerpool.Stats{Peers: make(map[peerpool.Identity]peerpool.PeerStats)}}
+	c := new(crowd)
 	tr := &peerpool.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("not today") },
-		Observer: &peerpool.Observer{Acquired: func(_ context.Context, a peerpool.Acquired) {
+		Observer: &peerpool.Observer{AcquireDone: func(_ context.Context, a peerpool.AcquireDone) {
 			hits := len(c.stats.Peers)
-			c.stats.Peers[a.Identity] = peerpool.PeerStats{Idle: hits % 7, Hits: uint64(hits), Misses: 1}
+			c.stats.Peers = append(c.stats.Peers, peerpool.PeerStats{Identity: a.Identity, Idle: hits % 7, Hits: uint64(hits), Misses: 1})
 			c.stats.Hits += uint64(hits)
 		}},
 	}

@@ -69,7 +69,7 @@ func TestAnObserverFillsTheHistoryWhileNobodyLooks(t *testing.T) {
 			if i%2 == 1 {
 				miss = "cold"
 			}
-			o.Acquired(t.Context(), peerpool.Acquired{Miss: miss})
+			o.AcquireDone(t.Context(), peerpool.AcquireDone{Miss: miss})
 			time.Sleep(sampleEvery)
 		}
 		_, spans := p.look(time.Now())

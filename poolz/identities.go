@@ -13,7 +13,6 @@ import (
 
 // identity is one that the pool knows, with its share in Stats.
 type identity struct {
-	key  peerpool.Identity
 	ID   string // for links
 	Name string
 	peerpool.PeerStats
@@ -90,8 +89,8 @@ func (p *Page) idOf(id peerpool.Identity) string {
 func (p *Page) identities(stats *peerpool.Stats, q query) []identity {
 	words := strings.Fields(strings.ToLower(q.Search))
 	found := make([]identity, 0, len(stats.Peers))
-	for id, s := range stats.Peers {
-		i := identity{key: id, ID: p.idOf(id), Name: id.String(), PeerStats: s}
+	for _, s := range stats.Peers {
+		i := identity{ID: p.idOf(s.Identity), Name: s.Identity.String(), PeerStats: s}
 		if (q.ID == "" || q.ID == i.ID) && matches(i.Name, words) {
 			found = append(found, i)
 		}

@@ -28,10 +28,10 @@ func (p *Page) Observer() *peerpool.Observer {
 	if !p.watching.on.Swap(true) {
 		p.history.tick(time.Now(), p.watching.counts)
 	}
-	return &peerpool.Observer{Acquired: p.acquired, Closed: p.closed}
+	return &peerpool.Observer{AcquireDone: p.acquired, ConnClosed: p.closed}
 }
 
-func (p *Page) acquired(_ context.Context, a peerpool.Acquired) {
+func (p *Page) acquired(_ context.Context, a peerpool.AcquireDone) {
 	now := time.Now()
 	if a.Err == nil && a.Miss == "" {
 		p.watching.hits.Add(1)
@@ -46,13 +46,13 @@ func (p *Page) acquired(_ context.Context, a peerpool.Acquired) {
 	p.history.tick(now, p.watching.counts)
 }
 
-func (p *Page) closed(c peerpool.Closed) {
+func (p *Page) closed(c peerpool.ConnClosed) {
 	p.closes.add(event{At: time.Now(), Reason: string(c.Reason), identity: c.Identity, Count: 1})
 }
 
 // failureOf says in a word or two what kept a request from a connection. The error's own text may come from
 // anywhere, a function for proxies that quotes credentials included, and is not for a page.
-func failureOf(a peerpool.Acquired) string {
+func failureOf(a peerpool.AcquireDone) string {
 	switch {
 	case a.Hop != "" && a.ErrorType == "timeout":
 		return a.Hop + ", timed out"

@@ -88,7 +88,7 @@ func retryShares(r peerpool.Retries) []share {
 	var all []share
 	causes := r.ByReason()
 	for _, reason := range peerpool.RetryReasons() {
-		all = append(all, share{Name: reason, Count: causes[reason]})
+		all = append(all, share{Name: string(reason), Count: causes[reason]})
 	}
 	all = append(all, share{Name: "saved", Count: r.Saved}, share{Name: "failed", Count: r.Failed})
 	var most uint64

@@ -15,7 +15,7 @@ func TestThePageExplainsEveryReason(t *testing.T) {
 		wanted = append(wanted, string(reason))
 	}
 	for _, reason := range peerpool.RetryReasons() {
-		wanted = append(wanted, reason+" retry")
+		wanted = append(wanted, string(reason)+" retry")
 	}
 	for _, reason := range wanted {
 		if meanings[reason] == "" {

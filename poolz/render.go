@@ -134,7 +134,7 @@ type fact struct{ Name, Value string }
 
 // Facts are what the identity that was asked for says of itself.
 func (r *report) Facts() []fact {
-	id := r.One.key
+	id := r.One.Identity
 	var facts []fact
 	for _, f := range []fact{
 		{"network", id.Network()}, {"address", id.Address()}, {"scheme", id.Scheme()}, {"server name", id.ServerName()},

@@ -58,7 +58,7 @@ func (p *Page) report(q query, now time.Time) *report {
 	}
 	r.Identities, r.Pages = cut(p.identities(&stats, q), q.Page, q.PerPage)
 	for i := range r.Identities {
-		r.Identities[i].Conns = p.pool.Conns(r.Identities[i].key)
+		r.Identities[i].Conns = p.pool.Conns(r.Identities[i].Identity)
 	}
 	if q.ID != "" && len(r.Identities) == 1 {
 		r.One = &r.Identities[0]
@@ -98,8 +98,8 @@ type quarantined struct {
 // quarantines returns the peers in quarantine, the latest to send what nobody asked for first; never nil.
 func quarantines(stats *peerpool.Stats) []quarantined {
 	all := make([]quarantined, 0, len(stats.Quarantined))
-	for id, q := range stats.Quarantined {
-		all = append(all, quarantined{id.String(), q.Why, q.Events, q.Silent, q.Since, q.Last})
+	for _, q := range stats.Quarantined {
+		all = append(all, quarantined{q.Identity.String(), q.Why, q.Events, q.Silent, q.Since, q.Last})
 	}
 	slices.SortFunc(all, func(a, b quarantined) int {
 		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.Identity, b.Identity))

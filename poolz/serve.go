@@ -94,7 +94,7 @@ func (p *Page) serveDrain(w http.ResponseWriter, r *http.Request, q query) {
 		refuse(w, http.StatusNotFound, "the pool does not know this identity, or no longer: it has no connections")
 		return
 	case 1:
-		n := p.pool.Drain(found[0].key)
+		n := p.pool.Drain(found[0].Identity)
 		p.drained.Store(&drained{At: time.Now(), Identity: found[0].Name, Connections: n})
 	default: // one in 2^64
 		refuse(w, http.StatusConflict, "two identities have this id")

@@ -89,9 +89,9 @@ func BenchmarkHooks(b *testing.B) {
 	o, ctx := tr.Observer, context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
-		o.Started(ctx, peerpool.Started{Host: "example.test", Scheme: "http", Method: "GET"})
-		o.Acquired(ctx, peerpool.Acquired{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Requests: 1, Protocol: "HTTP/1.1"})
-		o.Done(ctx, peerpool.Done{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Protocol: "HTTP/1.1"})
-		o.Ended(ctx, peerpool.Ended{Host: "example.test", Scheme: "http", Method: "GET", Attempts: 1, Status: 200, Head: time.Millisecond})
+		o.RequestStart(ctx, peerpool.RequestStart{Host: "example.test", Scheme: "http", Method: "GET"})
+		o.AcquireDone(ctx, peerpool.AcquireDone{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Requests: 1, Protocol: "HTTP/1.1"})
+		o.AttemptDone(ctx, peerpool.AttemptDone{Host: "example.test", ConnHost: "example.test", Attempt: 1, Conn: 1, Protocol: "HTTP/1.1"})
+		o.RequestDone(ctx, peerpool.RequestDone{Host: "example.test", Scheme: "http", Method: "GET", Attempts: 1, Status: 200, Head: time.Millisecond})
 	}
 }

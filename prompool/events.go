@@ -36,7 +36,7 @@ type events struct {
 // server holds what is counted for one host, or for all.
 type server struct {
 	outcomes             map[peerpool.RequestOutcome]prometheus.Counter // all but errors
-	failures             map[string]prometheus.Counter                  // the errors, by their type
+	failures             map[peerpool.ErrorType]prometheus.Counter      // the errors, by their type
 	underway             prometheus.Gauge
 	heads                prometheus.Observer
 	hits, misses, errors prometheus.Counter
@@ -111,9 +111,9 @@ func (e *events) server(host func(...string) []string) *server {
 			outcomes[outcome] = e.requests.WithLabelValues(host(string(outcome), "")...)
 		}
 	}
-	failures := make(map[string]prometheus.Counter)
+	failures := make(map[peerpool.ErrorType]prometheus.Counter)
 	for _, kind := range peerpool.ErrorTypes() {
-		failures[kind] = e.requests.WithLabelValues(host(string(peerpool.OutcomeError), kind)...)
+		failures[kind] = e.requests.WithLabelValues(host(string(peerpool.OutcomeError), string(kind))...)
 	}
 	return &server{
 		outcomes:    outcomes,
@@ -138,15 +138,15 @@ func (e *events) all() []prometheus.Collector {
 
 func (e *events) observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		Started: e.started, Resolved: e.resolved, Dialed: e.dialed, Acquired: e.acquired, Ended: e.ended, Closed: e.closed,
+		RequestStart: e.started, ResolveDone: e.resolved, DialDone: e.dialed, AcquireDone: e.acquired, RequestDone: e.ended, ConnClosed: e.closed,
 	}
 }
 
-func (e *events) started(_ context.Context, s peerpool.Started) {
+func (e *events) started(_ context.Context, s peerpool.RequestStart) {
 	e.servers.Of(s.Scheme, s.Host).underway.Inc()
 }
 
-func (e *events) ended(ctx context.Context, r peerpool.Ended) {
+func (e *events) ended(ctx context.Context, r peerpool.RequestDone) {
 	s := e.servers.Of(r.Scheme, r.Host)
 	s.underway.Dec()
 	outcome := r.Outcome()
@@ -163,7 +163,7 @@ func (e *events) ended(ctx context.Context, r peerpool.Ended) {
 	}
 }
 
-func (e *events) resolved(ctx context.Context, r peerpool.Resolved) {
+func (e *events) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	l := e.names.Of("", r.Host)
 	if r.Err != nil {
 		observe(ctx, l.failed, r.Duration)
@@ -172,7 +172,7 @@ func (e *events) resolved(ctx context.Context, r peerpool.Resolved) {
 	observe(ctx, l.found, r.Duration)
 }
 
-func (e *events) dialed(ctx context.Context, d peerpool.Dialed) {
+func (e *events) dialed(ctx context.Context, d peerpool.DialDone) {
 	s := e.servers.Of(d.Identity.Scheme(), d.Host)
 	if d.Err != nil {
 		observe(ctx, s.undialed, d.Total)
@@ -181,7 +181,7 @@ func (e *events) dialed(ctx context.Context, d peerpool.Dialed) {
 	observe(ctx, s.dialed, d.Total)
 }
 
-func (e *events) acquired(ctx context.Context, a peerpool.Acquired) {
+func (e *events) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	s := e.servers.Of(a.Identity.Scheme(), a.Host)
 	switch {
 	case a.Err != nil:
@@ -197,7 +197,7 @@ func (e *events) acquired(ctx context.Context, a peerpool.Acquired) {
 	observe(ctx, s.waits, a.Waited)
 }
 
-func (e *events) closed(c peerpool.Closed) {
+func (e *events) closed(c peerpool.ConnClosed) {
 	s := e.servers.Of(c.Identity.Scheme(), c.Host)
 	s.ages.Observe(c.Age.Seconds())
 	s.uses.Observe(float64(c.Uses))

@@ -21,7 +21,7 @@ import (
 // attach returns a Collector of tr that observes it, too.
 func attach(tr *peerpool.Transport, opts ...prompool.Option) *prompool.Collector {
 	c := prompool.New(tr, opts...)
-	tr.Observer = peerpool.Observers(tr.Observer, c.Observer())
+	tr.Observer = peerpool.MultiObserver(tr.Observer, c.Observer())
 	return c
 }
 

@@ -74,7 +74,7 @@ func TestTheObserverThatWasThereStays(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	var acquired int
 	tr := &peerpool.Transport{Observer: &peerpool.Observer{
-		Acquired: func(context.Context, peerpool.Acquired) { acquired++ },
+		AcquireDone: func(context.Context, peerpool.AcquireDone) { acquired++ },
 	}}
 	registry := register(t, tr)
 	mustFetch(t, tr, t.Context(), origin.URL())

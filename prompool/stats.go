@@ -9,7 +9,7 @@ import (
 type statsDescs struct {
 	connections, dialing, waiting, quarantined *prometheus.Desc
 
-	opened, upgraded, closed, unexpected *prometheus.Desc
+	opened, hijacked, closed, unexpected *prometheus.Desc
 	misses, dials, dialFailures          *prometheus.Desc
 	retries, retried                     *prometheus.Desc
 }
@@ -24,7 +24,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		waiting:      desc("waiting_requests", "Requests that wait for a connection."),
 		quarantined:  desc("quarantined_peers", "Peers whose connections serve one request each, because they have sent bytes that answer no request."),
 		opened:       desc("connections_opened_total", "Connections opened."),
-		upgraded:     desc("connections_upgraded_total", "Connections handed over to the caller by an upgrade."),
+		hijacked:     desc("connections_hijacked_total", "Connections handed over to the caller by an upgrade."),
 		closed:       desc("connections_closed_total", "Connections closed, by reason.", "reason"),
 		unexpected:   desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
 		misses:       desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
@@ -37,7 +37,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 
 func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		d.connections, d.dialing, d.waiting, d.quarantined, d.opened, d.upgraded, d.closed, d.unexpected,
+		d.connections, d.dialing, d.waiting, d.quarantined, d.opened, d.hijacked, d.closed, d.unexpected,
 		d.misses, d.dials, d.dialFailures, d.retries, d.retried,
 	} {
 		ch <- desc
@@ -62,7 +62,7 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
 	gauge(d.waiting, s.Waiting)
 	gauge(d.quarantined, len(s.Quarantined))
 	counter(d.opened, s.Opened)
-	counter(d.upgraded, s.Hijacked)
+	counter(d.hijacked, s.Hijacked)
 	for _, reason := range peerpool.CloseReasons() {
 		counter(d.closed, s.Closes[reason], string(reason))
 	}
@@ -73,7 +73,7 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
 	counter(d.dials, s.Dials)
 	counter(d.dialFailures, s.DialFailures)
 	for reason, n := range s.Retries.ByReason() {
-		counter(d.retries, n, reason)
+		counter(d.retries, n, string(reason))
 	}
 	counter(d.retried, s.Retries.Saved, "saved")
 	counter(d.retried, s.Retries.Failed, "failed")

@@ -94,7 +94,7 @@ func watchOn(addr string, t *peerpool.Transport, s streams) (*http.Server, error
 func watch(t *peerpool.Transport) http.Handler {
 	page := poolz.New(t, poolz.AllowDrain())
 	collector := prompool.New(t)
-	t.Observer = peerpool.Observers(t.Observer, page.Observer(), collector.Observer())
+	t.Observer = peerpool.MultiObserver(t.Observer, page.Observer(), collector.Observer())
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collector)
 

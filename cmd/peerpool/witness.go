@@ -56,7 +56,7 @@ func newWitness(telling bool) *witness {
 // observer returns the hooks. They may still be called after the last request has ended, by a dial that outlives
 // it.
 func (w *witness) observer() *peerpool.Observer {
-	return &peerpool.Observer{Acquired: w.acquired, Dialed: w.dialed, Retried: w.retried, Done: w.done}
+	return &peerpool.Observer{AcquireDone: w.acquired, DialDone: w.dialed, RequestRetry: w.retried, AttemptDone: w.done}
 }
 
 // over returns the use of a protocol. The caller holds mu.
@@ -84,7 +84,7 @@ func (w *witness) see(id peerpool.Identity, count func(*identityUse), tell func(
 	}
 }
 
-func (w *witness) acquired(_ context.Context, e peerpool.Acquired) {
+func (w *witness) acquired(_ context.Context, e peerpool.AcquireDone) {
 	w.see(e.Identity, func(use *identityUse) {
 		if e.Err != nil {
 			return
@@ -98,7 +98,7 @@ func (w *witness) acquired(_ context.Context, e peerpool.Acquired) {
 	}, func() string { return acquiredText(e) })
 }
 
-func acquiredText(e peerpool.Acquired) string {
+func acquiredText(e peerpool.AcquireDone) string {
 	switch {
 	case e.Err != nil:
 		return "no connection: " + errorText(e.Err)
@@ -110,7 +110,7 @@ func acquiredText(e peerpool.Acquired) string {
 	return fmt.Sprintf("a new connection (%s) after %s", e.Miss, brief(e.Waited))
 }
 
-func (w *witness) dialed(_ context.Context, e peerpool.Dialed) {
+func (w *witness) dialed(_ context.Context, e peerpool.DialDone) {
 	w.see(e.Identity, func(use *identityUse) {
 		if e.Err == nil {
 			use.Connections++
@@ -123,7 +123,7 @@ func (w *witness) dialed(_ context.Context, e peerpool.Dialed) {
 }
 
 // count takes in the handshake of a dial that had one.
-func (u *tlsUse) count(e peerpool.Dialed) {
+func (u *tlsUse) count(e peerpool.DialDone) {
 	switch {
 	case e.Hop == "tls":
 		u.Failed++
@@ -136,7 +136,7 @@ func (u *tlsUse) count(e peerpool.Dialed) {
 	}
 }
 
-func dialedText(e peerpool.Dialed) string {
+func dialedText(e peerpool.DialDone) string {
 	var hops []string
 	for _, hop := range []struct {
 		name string
@@ -166,7 +166,7 @@ func dialedText(e peerpool.Dialed) string {
 	return text
 }
 
-func (w *witness) retried(_ context.Context, e peerpool.Retried) {
+func (w *witness) retried(_ context.Context, e peerpool.RequestRetry) {
 	w.see(e.Identity, func(use *identityUse) { use.Requests-- }, func() string {
 		if e.Err == nil {
 			return fmt.Sprintf("sent again (%s)", e.Reason)
@@ -175,7 +175,7 @@ func (w *witness) retried(_ context.Context, e peerpool.Retried) {
 	})
 }
 
-func (w *witness) done(_ context.Context, e peerpool.Done) {
+func (w *witness) done(_ context.Context, e peerpool.AttemptDone) {
 	w.see(e.Identity, func(*identityUse) {
 		if e.Status != 0 {
 			w.over(e.Protocol).Responses++

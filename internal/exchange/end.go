@@ -22,7 +22,7 @@ const (
 	EndAuth       End = "connection_auth" // NTLM or Negotiate has bound it to somebody
 	EndDiscarded  End = "discarded"       // by the caller
 	EndTunnel     End = "tunnel"          // CONNECT, or an upgrade that was asked for and refused
-	EndUpgrade    End = "upgrade"         // 101: the connection now belongs to the response's body
+	EndHijacked   End = "hijacked"        // 101: the connection now belongs to the response's body
 	EndUnfit      End = "unfit"           // the request could not be written; the connection was not used
 )
 

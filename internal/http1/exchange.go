@@ -291,7 +291,7 @@ func (e *Exchange) done(how exchange.End) {
 	}
 	switch {
 	case how == exchange.Reusable:
-	case how != exchange.EndUpgrade && e.up() != nil:
+	case how != exchange.EndHijacked && e.up() != nil:
 		e.body.Stop()
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
 	}

@@ -20,7 +20,7 @@ func (e *Exchange) upgrade() (*http.Response, error) {
 	up := &upgraded{e: e, c: c, early: append([]byte(nil), c.in.buf[c.in.r:c.in.w]...)}
 	c.giveInput()
 	e.resp.Body = up
-	e.done(exchange.EndUpgrade)
+	e.done(exchange.EndHijacked)
 	return &e.resp, nil
 }
 

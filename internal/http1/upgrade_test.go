@@ -30,7 +30,7 @@ func tunnel(t *testing.T, e *Exchange) io.ReadWriteCloser {
 	if resp.StatusCode != http.StatusSwitchingProtocols || !isConn {
 		t.Fatalf("the response is %s with a %T", resp.Status, resp.Body)
 	}
-	wantEnd(t, e, exchange.EndUpgrade)
+	wantEnd(t, e, exchange.EndHijacked)
 	return conn
 }
 

@@ -14,14 +14,14 @@ import (
 // ledger is what an Observer was told, in order.
 type ledger struct {
 	mu       sync.Mutex // guards what follows
-	acquired []peerpool.Acquired
-	dialed   []peerpool.Dialed
-	retried  []peerpool.Retried
-	done     []peerpool.Done
-	closed   []peerpool.Closed
-	started  []peerpool.Started
-	resolved []peerpool.Resolved
-	ended    []peerpool.Ended
+	acquired []peerpool.AcquireDone
+	dialed   []peerpool.DialDone
+	retried  []peerpool.RequestRetry
+	done     []peerpool.AttemptDone
+	closed   []peerpool.ConnClosed
+	started  []peerpool.RequestStart
+	resolved []peerpool.ResolveDone
+	ended    []peerpool.RequestDone
 	hooks    []string // that were called
 }
 
@@ -29,14 +29,14 @@ func NewLedger() *ledger { return new(ledger) }
 
 func (l *ledger) Observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		Acquired: func(_ context.Context, e peerpool.Acquired) { note(l, &l.acquired, e) },
-		Dialed:   func(_ context.Context, e peerpool.Dialed) { note(l, &l.dialed, e) },
-		Retried:  func(_ context.Context, e peerpool.Retried) { note(l, &l.retried, e) },
-		Done:     func(_ context.Context, e peerpool.Done) { note(l, &l.done, e) },
-		Closed:   func(e peerpool.Closed) { note(l, &l.closed, e) },
-		Started:  func(_ context.Context, e peerpool.Started) { note(l, &l.started, e) },
-		Resolved: func(_ context.Context, e peerpool.Resolved) { note(l, &l.resolved, e) },
-		Ended:    func(_ context.Context, e peerpool.Ended) { note(l, &l.ended, e) },
+		AcquireDone:  func(_ context.Context, e peerpool.AcquireDone) { note(l, &l.acquired, e) },
+		DialDone:     func(_ context.Context, e peerpool.DialDone) { note(l, &l.dialed, e) },
+		RequestRetry: func(_ context.Context, e peerpool.RequestRetry) { note(l, &l.retried, e) },
+		AttemptDone:  func(_ context.Context, e peerpool.AttemptDone) { note(l, &l.done, e) },
+		ConnClosed:   func(e peerpool.ConnClosed) { note(l, &l.closed, e) },
+		RequestStart: func(_ context.Context, e peerpool.RequestStart) { note(l, &l.started, e) },
+		ResolveDone:  func(_ context.Context, e peerpool.ResolveDone) { note(l, &l.resolved, e) },
+		RequestDone:  func(_ context.Context, e peerpool.RequestDone) { note(l, &l.ended, e) },
 	}
 }
 
@@ -53,21 +53,21 @@ func read[E any](l *ledger, events *[]E) []E {
 	return slices.Clone(*events)
 }
 
-func (l *ledger) Acquisitions() []peerpool.Acquired { return read(l, &l.acquired) }
+func (l *ledger) Acquisitions() []peerpool.AcquireDone { return read(l, &l.acquired) }
 
-func (l *ledger) Dials() []peerpool.Dialed { return read(l, &l.dialed) }
+func (l *ledger) Dials() []peerpool.DialDone { return read(l, &l.dialed) }
 
-func (l *ledger) Retries() []peerpool.Retried { return read(l, &l.retried) }
+func (l *ledger) Retries() []peerpool.RequestRetry { return read(l, &l.retried) }
 
-func (l *ledger) Ends() []peerpool.Done { return read(l, &l.done) }
+func (l *ledger) Ends() []peerpool.AttemptDone { return read(l, &l.done) }
 
-func (l *ledger) Closings() []peerpool.Closed { return read(l, &l.closed) }
+func (l *ledger) Closings() []peerpool.ConnClosed { return read(l, &l.closed) }
 
-func (l *ledger) Requests() []peerpool.Started { return read(l, &l.started) }
+func (l *ledger) Requests() []peerpool.RequestStart { return read(l, &l.started) }
 
-func (l *ledger) Lookups() []peerpool.Resolved { return read(l, &l.resolved) }
+func (l *ledger) Lookups() []peerpool.ResolveDone { return read(l, &l.resolved) }
 
-func (l *ledger) Outcomes() []peerpool.Ended { return read(l, &l.ended) }
+func (l *ledger) Outcomes() []peerpool.RequestDone { return read(l, &l.ended) }
 
 func (l *ledger) Story() string { return strings.Join(read(l, &l.hooks), " ") }
 
@@ -76,7 +76,7 @@ func (l *ledger) WantRetries(t testing.TB, reasons ...string) {
 	t.Helper()
 	var got []string
 	for _, r := range l.Retries() {
-		got = append(got, r.Reason)
+		got = append(got, string(r.Reason))
 	}
 	if !slices.Equal(got, reasons) {
 		t.Errorf("retries: %q, want %q", got, reasons)

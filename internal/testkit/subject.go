@@ -238,10 +238,7 @@ func (s *Subject) Known() peerpool.Identity {
 	if len(peers) != 1 {
 		s.T.Fatalf("the pool knows %d identities, want 1", len(peers))
 	}
-	for id := range peers {
-		return id
-	}
-	panic("unreachable")
+	return peers[0].Identity
 }
 
 // Numbered answers each request with the number of its connection and its own on that, as in "2.1". extra is
@@ -315,7 +312,7 @@ func Unrest(s *Subject, callers, rounds int, urls ...string) {
 					continue
 				}
 				if round%5 == 0 {
-					peerpool.Discard(resp)
+					peerpool.DiscardConn(resp)
 				}
 				if round%7 != 0 {
 					resp.Body.Read(make([]byte, 100))

@@ -40,9 +40,9 @@ func idleKey(id peerpool.Identity) string { return "|" + id.Scheme() + "|" + id.
 // IdleConnKeysForTesting returns the keys under which connections idle, sorted.
 func (t *Transport) IdleConnKeysForTesting() []string {
 	keys := []string{}
-	for id, peer := range t.peer().Stats().Peers {
+	for _, peer := range t.peer().Stats().Peers {
 		if peer.Idle > 0 {
-			keys = append(keys, idleKey(id))
+			keys = append(keys, idleKey(peer.Identity))
 		}
 	}
 	slices.Sort(keys)
@@ -55,8 +55,8 @@ func (t *Transport) IdleConnKeyCountForTesting() int { return len(t.IdleConnKeys
 // IdleConnCountForTesting returns how many connections to one host idle.
 func (t *Transport) IdleConnCountForTesting(scheme, addr string) int {
 	n := 0
-	for id, peer := range t.peer().Stats().Peers {
-		if idleKey(id) == "|"+scheme+"|"+addr {
+	for _, peer := range t.peer().Stats().Peers {
+		if idleKey(peer.Identity) == "|"+scheme+"|"+addr {
 			n += peer.Idle
 		}
 	}

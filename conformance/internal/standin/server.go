@@ -64,12 +64,12 @@ func watched(t *Transport) *Transport {
 		return c, err
 	}
 	t.Observer = &peerpool.Observer{
-		Retried: func(context.Context, peerpool.Retried) {
+		RequestRetry: func(context.Context, peerpool.RequestRetry) {
 			if retried := hooks.retried.load(); retried != nil {
 				retried()
 			}
 		},
-		Done: func(context.Context, peerpool.Done) {
+		AttemptDone: func(context.Context, peerpool.AttemptDone) {
 			if read := hooks.read.load(); read != nil {
 				go read() // it waits for the goroutine that is here
 			}

@@ -19,7 +19,7 @@ func TestTheLastTryDialsAlsoIfConnectionsRetiredBeforeTheirUse(t *testing.T) {
 	o := events.Observer()
 	var dials atomic.Int32
 	var held chan struct{} // a dial that is about to bring another connection than the first
-	o.Dialed = func(context.Context, peerpool.Dialed) {
+	o.DialDone = func(context.Context, peerpool.DialDone) {
 		if dials.Add(1) > 1 {
 			<-held
 		}

@@ -188,7 +188,7 @@ func TestShutdownWaitsForStreams(t *testing.T) {
 func TestDiscardRetiresTheConnectionOfAStream(t *testing.T) {
 	http2Bubble(t, &peerpool.Transport{}, func(t *testing.T, b *bubble) {
 		kept, doubtful := b.slow("1.1"), b.slow("1.2")
-		peerpool.Discard(doubtful)
+		peerpool.DiscardConn(doubtful)
 		doubtful.Body.Close()
 		b.WantNumbers("2.1")
 		b.ClosedNow("discarded", 0)

@@ -139,7 +139,7 @@ func TestEventsAndCountersAgreeOverHTTP2(t *testing.T) {
 	for _, c := range s.Events.Closings() {
 		closes[c.Reason]++
 	}
-	retries := map[string]uint64{}
+	retries := map[peerpool.RetryReason]uint64{}
 	for _, r := range s.Events.Retries() {
 		retries[r.Reason]++
 	}

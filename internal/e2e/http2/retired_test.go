@@ -15,8 +15,8 @@ func TestAServerThatGoesAwayBeforeTheFirstRequestIsAskedAgain(t *testing.T) {
 	dialed, gone := make(chan struct{}, 1), make(chan struct{})
 	events := testkit.NewLedger()
 	o := events.Observer()
-	hook := o.Dialed
-	o.Dialed = func(ctx context.Context, d peerpool.Dialed) {
+	hook := o.DialDone
+	o.DialDone = func(ctx context.Context, d peerpool.DialDone) {
 		if hook != nil {
 			hook(ctx, d)
 		}

@@ -16,19 +16,19 @@ import (
 // BenchmarkObserver compares a request on a hit without an Observer, with one that has no hooks, and with all hooks.
 func BenchmarkObserver(b *testing.B) {
 	all := &peerpool.Observer{
-		Started:  func(context.Context, peerpool.Started) {},
-		Resolved: func(context.Context, peerpool.Resolved) {},
-		Dialed:   func(context.Context, peerpool.Dialed) {},
-		Acquired: func(context.Context, peerpool.Acquired) {},
-		Done:     func(context.Context, peerpool.Done) {},
-		Retried:  func(context.Context, peerpool.Retried) {},
-		Ended:    func(context.Context, peerpool.Ended) {},
-		Closed:   func(peerpool.Closed) {},
+		RequestStart: func(context.Context, peerpool.RequestStart) {},
+		ResolveDone:  func(context.Context, peerpool.ResolveDone) {},
+		DialDone:     func(context.Context, peerpool.DialDone) {},
+		AcquireDone:  func(context.Context, peerpool.AcquireDone) {},
+		AttemptDone:  func(context.Context, peerpool.AttemptDone) {},
+		RequestRetry: func(context.Context, peerpool.RequestRetry) {},
+		RequestDone:  func(context.Context, peerpool.RequestDone) {},
+		ConnClosed:   func(peerpool.ConnClosed) {},
 	}
 	for _, c := range []struct {
 		name string
 		o    *peerpool.Observer
-	}{{"nil", nil}, {"empty", &peerpool.Observer{}}, {"all", all}, {"two", peerpool.Observers(all, all)}} {
+	}{{"nil", nil}, {"empty", &peerpool.Observer{}}, {"all", all}, {"two", peerpool.MultiObserver(all, all)}} {
 		b.Run(c.name, func(b *testing.B) {
 			url := testkit.Frugal(b, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 			tr := &peerpool.Transport{Observer: c.o}

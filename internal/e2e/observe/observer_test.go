@@ -25,15 +25,15 @@ func TestEveryHookMayBeNil(t *testing.T) {
 	wire := httptestutil.NewWire(t, testkit.GoneOnReuse(1, (*httptestutil.WireConn).Close))
 	for name, o := range map[string]*peerpool.Observer{
 		"all":           {},
-		"but Acquired":  {Acquired: all.Acquired},
-		"but Dialed":    {Dialed: all.Dialed},
-		"but Retried":   {Retried: all.Retried},
-		"but Done":      {Done: all.Done},
-		"but Closed":    {Closed: all.Closed},
-		"but Started":   {Started: all.Started},
-		"but Resolved":  {Resolved: all.Resolved},
-		"but Ended":     {Ended: all.Ended},
-		"and no Closed": {Acquired: all.Acquired, Dialed: all.Dialed, Retried: all.Retried, Done: all.Done},
+		"but Acquired":  {AcquireDone: all.AcquireDone},
+		"but Dialed":    {DialDone: all.DialDone},
+		"but Retried":   {RequestRetry: all.RequestRetry},
+		"but Done":      {AttemptDone: all.AttemptDone},
+		"but Closed":    {ConnClosed: all.ConnClosed},
+		"but Started":   {RequestStart: all.RequestStart},
+		"but Resolved":  {ResolveDone: all.ResolveDone},
+		"but Ended":     {RequestDone: all.RequestDone},
+		"and no Closed": {AcquireDone: all.AcquireDone, DialDone: all.DialDone, RequestRetry: all.RequestRetry, AttemptDone: all.AttemptDone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testkit.Observe(t, &peerpool.Transport{Observer: o})
@@ -50,11 +50,11 @@ func TestHooksMayCallTheTransport(t *testing.T) {
 	look := func() { s.Stats() }
 	wire := httptestutil.NewWire(t, testkit.GoneOnReuse(1, (*httptestutil.WireConn).Close))
 	s = testkit.Observe(t, &peerpool.Transport{Observer: &peerpool.Observer{
-		Acquired: func(context.Context, peerpool.Acquired) { look() },
-		Dialed:   func(context.Context, peerpool.Dialed) { look() },
-		Retried:  func(context.Context, peerpool.Retried) { look() },
-		Done:     func(context.Context, peerpool.Done) { look() },
-		Closed:   func(peerpool.Closed) { look() },
+		AcquireDone:  func(context.Context, peerpool.AcquireDone) { look() },
+		DialDone:     func(context.Context, peerpool.DialDone) { look() },
+		RequestRetry: func(context.Context, peerpool.RequestRetry) { look() },
+		AttemptDone:  func(context.Context, peerpool.AttemptDone) { look() },
+		ConnClosed:   func(peerpool.ConnClosed) { look() },
 	}})
 	for range 4 {
 		s.Get(wire.URL())
@@ -76,10 +76,10 @@ func TestHooksGetTheContextOfTheirRequest(t *testing.T) {
 	acquired, dialed, retried, done := mark("Acquired"), mark("Dialed"), mark("Retried"), mark("Done")
 	wire := httptestutil.NewWire(t, testkit.GoneOnReuse(1, (*httptestutil.WireConn).Close))
 	s := testkit.Observe(t, &peerpool.Transport{Observer: &peerpool.Observer{
-		Acquired: func(ctx context.Context, _ peerpool.Acquired) { acquired(ctx) },
-		Dialed:   func(ctx context.Context, _ peerpool.Dialed) { dialed(ctx) },
-		Retried:  func(ctx context.Context, _ peerpool.Retried) { retried(ctx) },
-		Done:     func(ctx context.Context, _ peerpool.Done) { done(ctx) },
+		AcquireDone:  func(ctx context.Context, _ peerpool.AcquireDone) { acquired(ctx) },
+		DialDone:     func(ctx context.Context, _ peerpool.DialDone) { dialed(ctx) },
+		RequestRetry: func(ctx context.Context, _ peerpool.RequestRetry) { retried(ctx) },
+		AttemptDone:  func(ctx context.Context, _ peerpool.AttemptDone) { done(ctx) },
 	}})
 	for _, value := range []string{"first", "second"} {
 		s.Ok(testkit.NewRequest(t, "GET", wire.URL(), nil).WithContext(context.WithValue(t.Context(), markKey{}, value)))
@@ -121,26 +121,26 @@ func TestEventsTellHowLongThingsTook(t *testing.T) {
 		if conn == 0 {
 			t.Error("the connection has no number")
 		}
-		wantEvents(t, s.Events.Dials(), peerpool.Dialed{
+		wantEvents(t, s.Events.Dials(), peerpool.DialDone{
 			Identity: id, Host: host, Conn: conn, Protocol: version, Start: start, Connect: 3 * time.Second, Total: 3 * time.Second,
 		})
-		acquired := peerpool.Acquired{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Requests: 1}
+		acquired := peerpool.AcquireDone{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Requests: 1}
 		dialedFor, again := acquired, acquired
 		dialedFor.Miss, dialedFor.Waited = "cold", 3*time.Second
 		again.Reused, again.Uses, again.Idle, again.Age = true, 1, 10*time.Second, 13*time.Second
 		wantEvents(t, s.Events.Acquisitions(), dialedFor, again)
-		done := peerpool.Done{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Wrote: true, Started: true, Status: 201, Duration: 6 * time.Second}
+		done := peerpool.AttemptDone{Identity: id, Host: host, Attempt: 1, Conn: conn, ConnHost: host, Protocol: version, Wrote: true, Started: true, Status: 201, Duration: 6 * time.Second}
 		doneAgain := done
 		doneAgain.Reused, doneAgain.Duration = true, 3*time.Second
 		wantEvents(t, s.Events.Ends(), done, doneAgain)
-		request := peerpool.Started{Host: host, Scheme: "http", Method: "GET"}
+		request := peerpool.RequestStart{Host: host, Scheme: "http", Method: "GET"}
 		wantEvents(t, s.Events.Requests(), request, request)
-		ended := peerpool.Ended{Host: host, Scheme: "http", Method: "GET", Attempts: 1, Status: 201, Duration: 6 * time.Second, Head: 5 * time.Second}
+		ended := peerpool.RequestDone{Host: host, Scheme: "http", Method: "GET", Attempts: 1, Status: 201, Duration: 6 * time.Second, Head: 5 * time.Second}
 		endedAgain := ended
 		endedAgain.Duration, endedAgain.Head = 3*time.Second, 2*time.Second
 		wantEvents(t, s.Events.Outcomes(), ended, endedAgain)
 		s.CloseIdleConnections()
-		wantEvents(t, s.Events.Closings(), peerpool.Closed{
+		wantEvents(t, s.Events.Closings(), peerpool.ConnClosed{
 			Identity: id, Host: host, Conn: conn, Protocol: version, Reason: "close_idle", Age: 16 * time.Second, Uses: 2,
 		})
 	})
@@ -190,7 +190,7 @@ func TestAnExchangeEndsOnceWhateverBecomesOfIt(t *testing.T) {
 	s := testkit.Observe(t, &peerpool.Transport{})
 	s.Get(origin.URL())
 	discarded := s.Open(origin.URL(), 1)
-	peerpool.Discard(discarded)
+	peerpool.DiscardConn(discarded)
 	testkit.ReadBody(t, discarded)
 	s.Send(testkit.NewRequest(t, "HEAD", origin.URL(), nil))
 	resp, err := s.RoundTrip(testkit.Upgrading(t, origin.URL()))
@@ -202,7 +202,7 @@ func TestAnExchangeEndsOnceWhateverBecomesOfIt(t *testing.T) {
 	for _, e := range s.Events.Ends() {
 		got = append(got, strings.TrimSpace(http.StatusText(e.Status)+" "+string(e.Close)))
 	}
-	if want := []string{"OK", "OK discarded", "OK", "Switching Protocols upgrade"}; !slices.Equal(got, want) {
+	if want := []string{"OK", "OK discarded", "OK", "Switching Protocols hijacked"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
@@ -210,10 +210,10 @@ func TestAnExchangeEndsOnceWhateverBecomesOfIt(t *testing.T) {
 func TestARequestThatFindsNoRouteIsReported(t *testing.T) {
 	var resolver httptestutil.Resolver
 	resolver.Fail("nowhere.test", errors.New("the resolver is out"))
-	var seen []peerpool.Acquired
+	var seen []peerpool.AcquireDone
 	transport := &peerpool.Transport{
 		Resolver: &resolver,
-		Observer: &peerpool.Observer{Acquired: func(_ context.Context, a peerpool.Acquired) { seen = append(seen, a) }},
+		Observer: &peerpool.Observer{AcquireDone: func(_ context.Context, a peerpool.AcquireDone) { seen = append(seen, a) }},
 	}
 	if _, err := transport.RoundTrip(testkit.NewRequest(t, "GET", "http://nowhere.test/", nil)); err == nil {
 		t.Fatal("the request succeeded")
@@ -227,10 +227,10 @@ func TestARequestThatFindsNoRouteIsReported(t *testing.T) {
 func TestTheStatusOfAResponseWithoutABodyIsReported(t *testing.T) {
 	o := testkit.Http2Origin(t, 0, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for _, forced := range []bool{false, true} {
-		var done peerpool.Done
+		var done peerpool.AttemptDone
 		s := testkit.Observe(t, &peerpool.Transport{
 			TLSClientConfig: o.ClientTLS(), ForceAttemptHTTP2: forced,
-			Observer: &peerpool.Observer{Done: func(_ context.Context, e peerpool.Done) { done = e }},
+			Observer: &peerpool.Observer{AttemptDone: func(_ context.Context, e peerpool.AttemptDone) { done = e }},
 		})
 		resp, err := s.RoundTrip(testkit.NewRequest(t, http.MethodGet, o.URL(), nil))
 		if err != nil {

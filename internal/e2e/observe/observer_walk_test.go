@@ -38,7 +38,7 @@ func TestTheHooksFollowTheWalk(t *testing.T) {
 	s.Get(url)
 	s.Get(url)
 	s.CloseIdleConnections()
-	want := "Started Resolved Dialed Acquired Done Ended Started Acquired Done Ended Closed"
+	want := "RequestStart ResolveDone DialDone AcquireDone AttemptDone RequestDone RequestStart AcquireDone AttemptDone RequestDone ConnClosed"
 	if got := s.Events.Story(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -50,7 +50,7 @@ func TestARetryStandsBetweenItsAttempts(t *testing.T) {
 	s.Get(wire.URL())
 	first := len(s.Events.Story())
 	s.Get(wire.URL())
-	want := "Started Acquired Closed Done Retried Dialed Acquired Done Ended"
+	want := "RequestStart AcquireDone ConnClosed AttemptDone RequestRetry DialDone AcquireDone AttemptDone RequestDone"
 	if got := strings.TrimSpace(s.Events.Story()[first:]); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -16,11 +16,11 @@ func TestObserversTellsAllOfThemInOrder(t *testing.T) {
 	var told []string
 	say := func(who string) *peerpool.Observer {
 		return &peerpool.Observer{
-			Acquired: func(context.Context, peerpool.Acquired) { told = append(told, who+" acquired") },
-			Closed:   func(peerpool.Closed) { told = append(told, who+" closed") },
+			AcquireDone: func(context.Context, peerpool.AcquireDone) { told = append(told, who+" acquired") },
+			ConnClosed:  func(peerpool.ConnClosed) { told = append(told, who+" closed") },
 		}
 	}
-	tr := &peerpool.Transport{Observer: peerpool.Observers(say("a"), nil, say("b"))}
+	tr := &peerpool.Transport{Observer: peerpool.MultiObserver(say("a"), nil, say("b"))}
 	testkit.Observe(t, tr).Get(httptestutil.NewOrigin(t, httptestutil.OriginOptions{}).URL())
 	tr.CloseIdleConnections()
 	if want := []string{"a acquired", "b acquired", "a closed", "b closed"}; !slices.Equal(told, want) {
@@ -28,7 +28,7 @@ func TestObserversTellsAllOfThemInOrder(t *testing.T) {
 	}
 }
 
-// A hook that Observers forgot would go unnoticed by whoever uses it.
+// A hook that MultiObserver forgot would go unnoticed by whoever uses it.
 func TestObserversPassesEveryHookOn(t *testing.T) {
 	hooks := reflect.TypeFor[peerpool.Observer]()
 	for i := range hooks.NumField() {
@@ -41,7 +41,7 @@ func TestObserversPassesEveryHookOn(t *testing.T) {
 			}))
 			return o
 		}
-		both := reflect.ValueOf(peerpool.Observers(counting(), &peerpool.Observer{}, counting())).Elem()
+		both := reflect.ValueOf(peerpool.MultiObserver(counting(), &peerpool.Observer{}, counting())).Elem()
 		for j := range hooks.NumField() {
 			if isNil := both.Field(j).IsNil(); isNil != (i != j) {
 				t.Errorf("only %s was given; %s is nil: %v", name, hooks.Field(j).Name, isNil)
@@ -63,11 +63,11 @@ func TestObserversPassesEveryHookOn(t *testing.T) {
 }
 
 func TestObserversOfNobodyIsNil(t *testing.T) {
-	if o := peerpool.Observers(nil, nil); o != nil {
+	if o := peerpool.MultiObserver(nil, nil); o != nil {
 		t.Error("it is not nil")
 	}
 	only := &peerpool.Observer{}
-	if o := peerpool.Observers(nil, only); o != only {
+	if o := peerpool.MultiObserver(nil, only); o != only {
 		t.Error("a single observer is not returned as it is")
 	}
 }

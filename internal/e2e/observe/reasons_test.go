@@ -64,7 +64,7 @@ func TestEveryReasonIsListed(t *testing.T) {
 	wantListed(t, "missReasons", peerpool.MissReasons(), constantsOf(t, "../../../pool/reason.go", "Miss"))
 
 	ends := constantsOf(t, "../../../internal/exchange/end.go", "End")
-	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "upgrade" || end == "unfit" }) // close nothing
+	ends = slices.DeleteFunc(ends, func(end string) bool { return end == "hijacked" || end == "unfit" }) // close nothing
 	inHTTP2 := constantsOf(t, "../../../internal/http2/conn.go", "Reason")
 	ours := constantsOf(t, "../../../reasons.go", "reason")
 	wantListed(t, "closeReasons", peerpool.CloseReasons(), slices.Concat(ends, inHTTP2, ours, constantsOf(t, "../../../pool/reason.go", "Reason")))

@@ -211,10 +211,11 @@ func TestEveryKindOfErrorHasItsType(t *testing.T) {
 	var names httptestutil.Resolver
 	names.Fail("nowhere.test", errors.New("the resolver is out"))
 	for name, c := range map[string]struct {
-		target         func(testing.TB) string
-		config         *peerpool.Transport
-		change         func(*http.Request) *http.Request
-		hop, errorType string
+		target    func(testing.TB) string
+		config    *peerpool.Transport
+		change    func(*http.Request) *http.Request
+		hop       string
+		errorType peerpool.ErrorType
 	}{
 		"no such name": {target: func(testing.TB) string { return "http://nowhere.test" }, hop: "resolve", errorType: "name_resolution_error"},
 		"refused":      {target: func(t testing.TB) string { return "http://" + testkit.FreeAddr(t.(*testing.T)) }, hop: "connect", errorType: "connection_error"},

@@ -129,8 +129,8 @@ func stray(bad int) httptestutil.Script {
 
 // TestAQuarantineEndsWhenThePeerHasBehaved, and connections are reused again.
 func TestAQuarantineEndsWhenThePeerHasBehaved(t *testing.T) {
-	var told []peerpool.Quarantined
-	tr := &peerpool.Transport{Observer: &peerpool.Observer{Quarantined: func(q peerpool.Quarantined) { told = append(told, q) }}}
+	var told []peerpool.QuarantineChange
+	tr := &peerpool.Transport{Observer: &peerpool.Observer{QuarantineChange: func(q peerpool.QuarantineChange) { told = append(told, q) }}}
 	testkit.InBubble(t, stray(1), tr, func(t *testing.T, s *testkit.Subject) {
 		begun := time.Now()
 		s.Get(testkit.Bubbled)

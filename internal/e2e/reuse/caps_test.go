@@ -169,9 +169,9 @@ func TestKeepAliveMaxOfTheServerIsHeeded(t *testing.T) {
 // idleHosts returns the hosts of the idle connections, in alphabetical order.
 func idleHosts(s *testkit.Subject) string {
 	var hosts []string
-	for id, p := range s.Stats().Peers {
+	for _, p := range s.Stats().Peers {
 		for range p.Idle {
-			host, _, _ := strings.Cut(id.Address(), ".")
+			host, _, _ := strings.Cut(p.Identity.Address(), ".")
 			hosts = append(hosts, host)
 		}
 	}

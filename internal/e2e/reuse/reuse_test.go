@@ -179,7 +179,7 @@ func TestDiscardGivesAConnectionUp(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				peerpool.Discard(resp)
+				peerpool.DiscardConn(resp)
 				if body := testkit.ReadBody(t, resp); body != "text" {
 					t.Errorf("body %q", body)
 				}
@@ -196,17 +196,17 @@ func TestDiscardBeforeAnEarlyCloseDrainsNothing(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	s := testkit.Observe(t, &peerpool.Transport{})
 	resp := s.Open(origin.URL(), 1)
-	peerpool.Discard(resp)
+	peerpool.DiscardConn(resp)
 	resp.Body.Close()
 	s.Closes("discarded", 1)
 }
 
 func TestDiscardLeavesOtherResponsesAlone(t *testing.T) {
-	peerpool.Discard(nil)
-	peerpool.Discard(&http.Response{})
-	peerpool.Discard(&http.Response{Body: http.NoBody})
+	peerpool.DiscardConn(nil)
+	peerpool.DiscardConn(&http.Response{})
+	peerpool.DiscardConn(&http.Response{Body: http.NoBody})
 	foreign := &http.Response{Body: io.NopCloser(strings.NewReader("text"))}
-	peerpool.Discard(foreign)
+	peerpool.DiscardConn(foreign)
 	if body := testkit.ReadBody(t, foreign); body != "text" {
 		t.Errorf("body %q", body)
 	}

@@ -95,7 +95,7 @@ var endings = map[string]ending{
 	"an early answer is closed":     {serve: answersInFull, receive: closes},
 	"a part of an answer is closed": {serve: answersInPart, receive: closes},
 	"an early answer has no body":   {serve: func(w http.ResponseWriter, req *http.Request) { w.WriteHeader(204) }, receive: readsToTheEnd},
-	"an early answer is discarded":  {serve: answersInFull, receive: func(_ *testing.T, resp *http.Response) { peerpool.Discard(resp); resp.Body.Close() }},
+	"an early answer is discarded":  {serve: answersInFull, receive: func(_ *testing.T, resp *http.Response) { peerpool.DiscardConn(resp); resp.Body.Close() }},
 	"an answer is closed while it is read": {serve: answersInPart, receive: func(_ *testing.T, resp *http.Response) {
 		read := make(chan struct{})
 		go func() { defer close(read); io.Copy(io.Discard, resp.Body) }()

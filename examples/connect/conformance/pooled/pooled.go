@@ -36,13 +36,13 @@ var requests, connections, attempts, reused, retries atomic.Int64
 
 // Observer counts what Report reports.
 var Observer = &peerpool.Observer{
-	Started: func(context.Context, peerpool.Started) { requests.Add(1) },
-	Dialed: func(_ context.Context, d peerpool.Dialed) {
+	RequestStart: func(context.Context, peerpool.RequestStart) { requests.Add(1) },
+	DialDone: func(_ context.Context, d peerpool.DialDone) {
 		if d.Err == nil {
 			connections.Add(1)
 		}
 	},
-	Acquired: func(_ context.Context, a peerpool.Acquired) {
+	AcquireDone: func(_ context.Context, a peerpool.AcquireDone) {
 		if a.Err != nil {
 			return
 		}
@@ -51,7 +51,7 @@ var Observer = &peerpool.Observer{
 			reused.Add(1)
 		}
 	},
-	Retried: func(context.Context, peerpool.Retried) { retries.Add(1) },
+	RequestRetry: func(context.Context, peerpool.RequestRetry) { retries.Add(1) },
 }
 
 // Report appends the Counts of this process to the file that the environment names, as a line of JSON.
