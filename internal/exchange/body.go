@@ -16,7 +16,8 @@ const ReadWait = 100 * time.Millisecond
 // ErrStopped is what reading a [Body] returns after Stop.
 var ErrStopped = errors.New("peerpool: the exchange is over, and no longer reads the request's body")
 
-var errInvalidRead = errors.New("peerpool: request body returned an impossible number of bytes from Read")
+// ErrInvalidRead is the error of a body whose Read returns a number of bytes that does not fit its buffer.
+var ErrInvalidRead = errors.New("peerpool: request body returned an impossible number of bytes from Read")
 
 // Body is the body of a request while one exchange sends it. Everything that an exchange does with the body goes
 // through its Body, which knows when the reading is over: the next attempt, and the caller too, may rewind what lies
@@ -57,7 +58,7 @@ func (b *Body) Read(p []byte) (n int, err error) {
 		return err
 	})
 	if n < 0 || n > len(p) {
-		return 0, errInvalidRead
+		return 0, ErrInvalidRead
 	}
 	return n, err
 }

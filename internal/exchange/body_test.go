@@ -235,7 +235,7 @@ func TestANumberOfBytesThatCannotBeIsAnError(t *testing.T) {
 	for _, n := range []int{-1, 5} {
 		s := &source{read: func([]byte) (int, error) { return n, nil }}
 		within(t, s, func(t *testing.T, b *Body) {
-			if got, err := b.Read(make([]byte, 4)); got != 0 || err != errInvalidRead {
+			if got, err := b.Read(make([]byte, 4)); got != 0 || err != ErrInvalidRead {
 				t.Errorf("Read: %d, %v", got, err)
 			}
 		})

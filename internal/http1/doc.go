@@ -14,7 +14,8 @@
 //	exchange.go  Exchange.Run: one request and its response; who ends it, exactly once
 //	send.go      its first half: writing the request, and the clock for the answer
 //	request.go   the head of the request
-//	upload.go    the body of the request
+//	outgoing.go  how the body of the request is sent
+//	upload.go    the body of the request, if it may block
 //	respond.go   its second half: from the first byte to the http.Response
 //	head.go      the head of the response
 //	framing.go   how long the body of the response is (RFC 9112 section 6)

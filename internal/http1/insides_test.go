@@ -3,19 +3,9 @@ package http1
 import (
 	"bytes"
 	"crypto/tls"
-	"io"
 	"reflect"
-	"strings"
 	"testing"
 )
-
-func TestABodyInMemoryIsKnownInsideANopCloser(t *testing.T) {
-	for _, r := range []io.Reader{strings.NewReader("x"), bytes.NewReader(nil), new(bytes.Buffer), io.MultiReader()} {
-		if unwrap(io.NopCloser(r)) != r {
-			t.Errorf("a %T in an io.NopCloser is not known: say in upload.go where it keeps its reader now", r)
-		}
-	}
-}
 
 func TestThePlaceOfReadRecordsIsKnown(t *testing.T) {
 	raw, ok := reflect.TypeFor[tls.Conn]().FieldByName("rawInput")

@@ -34,7 +34,7 @@ func (e *Exchange) send() error {
 func (e *Exchange) appendRequest(b []byte, out *outgoing) ([]byte, error) {
 	b, err := e.appendHead(b, out)
 	if err == nil && out.inline {
-		b, err = out.appendInline(b, e.Opts.writeBuffer())
+		b, err = e.appendInline(b, out, e.Opts.writeBuffer())
 	}
 	return b, err
 }

@@ -1,16 +1,12 @@
 package http2
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
-	"reflect"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
 )
@@ -67,13 +63,13 @@ func (x *Exchange) planBody() error {
 		body = http.NoBody
 	}
 	u.Init(body)
-	u.expect = x.c.engine.expectTimeout > 0 && expects100(req.Header)
+	u.expect = x.c.engine.expectTimeout > 0 && exchange.ExpectsContinue(req.Header)
 	x.Body = &u.Body
 	x.c.mu.Lock()
 	x.upload = u
 	x.c.mu.Unlock()
 	x.Body = &u.Body
-	if u.expect || length <= 0 || length > maxInline || len(req.Trailer) > 0 || !inMemory(body) {
+	if u.expect || length <= 0 || length > maxInline || len(req.Trailer) > 0 || exchange.InMemory(exchange.Source(body)) == nil {
 		return nil
 	}
 	buf := make([]byte, frameHead+length+1)
@@ -86,30 +82,6 @@ func (x *Exchange) planBody() error {
 	}
 	u.small = buf[:frameHead+n]
 	return nil
-}
-
-func expects100(header http.Header) bool {
-	values := header["Expect"]
-	return len(values) > 0 && ascii.EqualFold(ascii.TrimSpace(values[0]), "100-continue")
-}
-
-// The types that io.NopCloser wraps readers in.
-var (
-	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
-	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(&bytes.Buffer{}))
-)
-
-// inMemory says that reading the body does not block. http.NewRequest hides the readers that it knows in an
-// io.NopCloser.
-func inMemory(body io.Reader) bool {
-	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
-		body, _ = reflect.ValueOf(body).Field(0).Interface().(io.Reader)
-	}
-	switch body.(type) {
-	case *bytes.Reader, *bytes.Buffer, *strings.Reader:
-		return true
-	}
-	return false
 }
 
 // sendSmallLocked sends a small body behind the head, if the windows allow that. If not, the upload sends it.

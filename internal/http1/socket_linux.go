@@ -1,0 +1,128 @@
+package http1
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// askable reports whether this system has what an ask needs.
+const askable = true
+
+// sendNow is send(2) for what fits into the socket at once. It returns the number of bytes that the socket has taken, which
+// may be zero, or -1 and an error. It never blocks, so the scheduler need not know of it, and a closed connection raises no
+// signal.
+func sendNow(fd int, b []byte) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return 0, nil
+		}
+		return -1, os.NewSyscallError("write", errno)
+	}
+}
+
+// receiveNow reads what has arrived. It returns -1 if nothing has, and 0 at the end of the stream.
+func receiveNow(fd int, b []byte) (int, error) {
+	for {
+		n, err := recv(fd, b, unix.MSG_DONTWAIT)
+		switch err {
+		case nil:
+			return n, nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return -1, nil
+		}
+		return 0, os.NewSyscallError("read", err)
+	}
+}
+
+// recv is recv(2), which never blocks with MSG_DONTWAIT, so the scheduler need not know of it. The Recvfrom of x/sys would
+// allocate room for an address, which a connected socket does not need.
+func recv(fd int, b []byte, flags int) (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(flags), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+// cannotSkip says that the system has refused to skip, as a system that only resembles Linux may.
+var cannotSkip atomic.Bool
+
+// skipStep is how many bytes are asked to be skipped at a time.
+const skipStep = 1 << 20
+
+// skipper throws away what lies in a TCP socket without copying it (tcp(7), MSG_TRUNC). Its closure is made once.
+type skipper struct {
+	max int // bytes
+	n   int // skipped; 0: the peer closed
+	err error
+	fn  func(fd uintptr) bool
+}
+
+var skippers = sync.Pool{New: func() any {
+	s := new(skipper)
+	s.fn = func(fd uintptr) bool {
+		for {
+			n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd, 0, uintptr(s.max), unix.MSG_TRUNC|unix.MSG_DONTWAIT, 0, 0)
+			switch errno {
+			case 0:
+				s.n, s.err = int(n), nil
+			case unix.EINTR:
+				continue
+			case unix.EAGAIN:
+				return false // wait
+			case unix.EFAULT, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP:
+				s.n, s.err = 0, errors.ErrUnsupported
+			default:
+				s.n, s.err = 0, os.NewSyscallError("recvfrom", errno)
+			}
+			return true
+		}
+	}
+	return s
+}}
+
+// canSkip reports whether the system can throw away what the connection receives.
+func (c *Conn) canSkip() bool {
+	_, ok := c.nc.(*net.TCPConn)
+	return ok && c.raw != nil && !cannotSkip.Load()
+}
+
+// skip waits for the first byte, and throws away up to max bytes. Call it only if canSkip returns true and nothing is
+// buffered. If it returns [errors.ErrUnsupported], nothing was thrown away, and canSkip returns false from now on.
+func (c *Conn) skip(max int64) (int64, error) {
+	s := skippers.Get().(*skipper)
+	defer skippers.Put(s)
+	s.max = int(min(max, skipStep))
+	err := c.raw.Read(s.fn)
+	if err == nil && s.err == errors.ErrUnsupported {
+		cannotSkip.Store(true)
+		return 0, s.err
+	}
+	if err == nil && s.err != nil {
+		err = opError("read", c.nc, s.err)
+	}
+	if err != nil {
+		return 0, c.explain(err)
+	}
+	if s.n == 0 {
+		return 0, io.EOF
+	}
+	return int64(s.n), nil
+}
