@@ -17,8 +17,6 @@
 //   - [Wire] is a raw server: a [Script] decides byte by byte what each
 //     connection gets, and when it is closed, reset or left hanging. It also
 //     notices when the client closes a connection.
-//   - A [FrameConn] does the same for HTTP/2, frame by frame, on a connection
-//     of a Wire or on any other connection.
 //   - A [Proxy], for HTTP or SOCKS5, carries connections, records what it was
 //     asked and by whom, and gives wrong answers if a [Fault] is set.
 //   - [CA] issues certificates: valid ones, expired ones, and ones for another

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"syscall"
@@ -71,28 +70,6 @@ func ExampleNewListener() {
 	// Output:
 	// answered
 	// dials: 1
-}
-
-// HTTP/2 frames without sockets.
-func ExampleFrames() {
-	runExample(func(t testing.TB) {
-		client, server := httptestutil.Pipe(0)
-		go httptestutil.Frames(server).Serve(func(f *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
-			f.Respond(req.Stream, http.StatusOK, req.Method+" "+req.Path)
-		})
-		var h2c http.Protocols
-		h2c.SetUnencryptedHTTP2(true)
-		conn, err := (&http.Transport{
-			Protocols:   &h2c,
-			DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil },
-		}).NewClientConn(context.Background(), "http", "example.test:80")
-		if err != nil {
-			t.Fatalf("connecting: %v", err)
-		}
-		defer conn.Close()
-		fmt.Println(fetch(&http.Client{Transport: conn}, "http://example.test/path"))
-	})
-	// Output: GET /path
 }
 
 // A name whose address changes.

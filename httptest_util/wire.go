@@ -139,7 +139,7 @@ func (w *Wire) Requests() int {
 
 // ClientClosed reports whether the server has noticed that the client closed
 // connection n. Connections count from 1. Only a script that reads, in
-// ReadRequest, ReadHead or WaitClosed, notices this.
+// Read, ReadRequest, ReadHead or WaitClosed, notices this.
 func (w *Wire) ClientClosed(n int) bool {
 	w.tr.mu.Lock()
 	defer w.tr.mu.Unlock()

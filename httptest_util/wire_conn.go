@@ -78,6 +78,16 @@ func (c *WireConn) ReadHead() *http.Request {
 	return req
 }
 
+// Read reads bytes from the connection, for scripts that speak another protocol
+// than HTTP/1.1. It returns bytes first that the other methods have read ahead.
+func (c *WireConn) Read(p []byte) (int, error) {
+	n, err := c.br.Read(p)
+	if err != nil {
+		_ = c.noteRead(err) // which returns it, or nil for an orderly end
+	}
+	return n, err
+}
+
 // Write writes the parts in one piece, which is one TCP segment unless it is
 // large. It reports whether the write succeeded.
 func (c *WireConn) Write(parts ...string) bool {

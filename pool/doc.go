@@ -107,4 +107,21 @@
 //  11. The pool runs only what it needs: one timer while idle connections have a deadline, one goroutine for each
 //     dial, and none otherwise. A pool that is dropped keeps nothing alive once its idle connections have timed out.
 //     A pool that was created inside a testing/synctest bubble works there.
+//
+// # What only some callers need
+//
+// A simple caller uses New, Acquire, Release and Discard. These parts are for callers with a protocol of their own. No
+// caller could build them from the others:
+//
+//   - ErrRetired tells a caller that its new connection ended before anybody used it, as when a server accepts a
+//     connection and shuts down. Nothing was sent, so the caller may try again. Other errors come from the dialer.
+//   - Rester is for connections whose full probe costs a system call, as with TLS. They are probed once for each lease
+//     and not twice.
+//   - Terms.Expect and ExpectUnknown are for protocols that agree during the dial how many leases a connection serves,
+//     as ALPN does for HTTP/2. Without them, a burst of wants to a new key would dial as many connections as there are
+//     wants.
+//   - Terms.Missed is for callers that call TryAcquire first, because it does not allocate, and then Acquire. With it,
+//     a use that finds a stale connection counts as one miss, for the right reason.
+//   - Knows is for callers that keep data for each key, such as how to dial it, and drop the data in OnForget. OnForget
+//     is called without the lock, so another Acquire may have made the key known again: Knows tells.
 package pool

@@ -13,6 +13,7 @@ import (
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/h2server"
 )
 
 // bench is a connection under test in a bubble, with the server's end of it, which the test plays frame by frame.
@@ -28,7 +29,7 @@ type bench struct {
 
 // server is the server's end of a connection.
 type server struct {
-	*httptestutil.FrameConn
+	*h2server.FrameConn
 	nc net.Conn
 }
 
@@ -56,7 +57,7 @@ func connTestWith(t *testing.T, config Config, buffer int, test func(b *bench)) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bench{Conn: c, t: t, server: &server{httptestutil.Frames(theirs), theirs}}
+		b := &bench{Conn: c, t: t, server: &server{h2server.Frames(theirs), theirs}}
 		t.Cleanup(func() {
 			c.Close()
 			theirs.Close()

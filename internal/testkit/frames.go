@@ -11,6 +11,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
 	"golang.org/x/net/http2"
 )
 
@@ -65,7 +66,7 @@ func FrameTest(t *testing.T, tr *peerpool.Transport, test func(h *Framed)) {
 
 // Peer is the server's end of a connection, with verbs that fail the test.
 type Peer struct {
-	*httptestutil.FrameConn
+	*h2server.FrameConn
 	T  testing.TB
 	Nc net.Conn
 }
@@ -85,7 +86,7 @@ func (h *Framed) Accept() *Peer {
 	if err := nc.SetDeadline(time.Now().Add(aWeek)); err != nil {
 		h.T.Fatal(err)
 	}
-	p := &Peer{httptestutil.Frames(nc), h.T, nc}
+	p := &Peer{h2server.Frames(nc), h.T, nc}
 	h.Peers = append(h.Peers, p)
 	return p
 }
@@ -108,7 +109,7 @@ func (h *Framed) Dials(want int) {
 }
 
 // Request returns the next request on the connection.
-func (p *Peer) Request() *httptestutil.FrameRequest {
+func (p *Peer) Request() *h2server.FrameRequest {
 	p.T.Helper()
 	req := p.ReadRequest()
 	if req == nil {
@@ -127,7 +128,7 @@ func (p *Peer) Requests(n int) (streams []uint32) {
 }
 
 // Answer answers the next request with its path and its body.
-func (p *Peer) Answer() *httptestutil.FrameRequest {
+func (p *Peer) Answer() *h2server.FrameRequest {
 	p.T.Helper()
 	req := p.Request()
 	body, ok := p.ReadBody(req.Stream)
@@ -291,7 +292,7 @@ func (h *Framed) DialSlowly() {
 }
 
 // Probe waits until the client asks whether the server is still there: by a PING, or by SETTINGS that set nothing.
-func (p *Peer) Probe() *httptestutil.Frame {
+func (p *Peer) Probe() *h2server.Frame {
 	p.T.Helper()
 	for f := p.Next(); f != nil; f = p.Next() {
 		if f.Type == http2.FramePing || f.Type == http2.FrameSettings && !f.Flags.Has(http2.FlagSettingsAck) {

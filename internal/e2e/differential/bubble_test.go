@@ -14,6 +14,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
 )
 
 // aWeek is longer than anything takes, by the clock of a bubble.
@@ -29,7 +30,7 @@ type host struct {
 
 // conn is the server's end of a connection.
 type conn struct {
-	*httptestutil.FrameConn
+	*h2server.FrameConn
 	t  *testing.T
 	nc net.Conn
 }
@@ -69,7 +70,7 @@ func (h *host) accept() *conn {
 		h.t.Fatal(err)
 	}
 	nc.SetDeadline(time.Now().Add(aWeek))
-	c := &conn{httptestutil.Frames(nc), h.t, nc}
+	c := &conn{h2server.Frames(nc), h.t, nc}
 	h.conns = append(h.conns, c)
 	return c
 }
@@ -135,7 +136,7 @@ func (h *host) open(c *conn, path string, fields ...string) (*http.Response, uin
 }
 
 // request returns the next request on the connection.
-func (c *conn) request() *httptestutil.FrameRequest {
+func (c *conn) request() *h2server.FrameRequest {
 	c.t.Helper()
 	req := c.ReadRequest()
 	if req == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
 )
 
 // waiting is a request that will wait without end at some stage.
@@ -80,17 +81,17 @@ var stages = map[string]func(*performance) waiting{
 	},
 	"the head over HTTP/2": func(p *performance) waiting {
 		reached := make(chan struct{})
-		target := p.frames(func(*httptestutil.FrameConn, *httptestutil.FrameRequest) { close(reached) })
+		target := p.frames(func(*h2server.FrameConn, *h2server.FrameRequest) { close(reached) })
 		return waiting{tr: p.use(overHTTP2()), req: p.request(http.MethodGet, target, nil), reached: reached}
 	},
 	"the upload over HTTP/2": func(p *performance) waiting {
 		reached := make(chan struct{})
-		target := p.frames(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) { close(reached) })
+		target := p.frames(func(c *h2server.FrameConn, r *h2server.FrameRequest) { close(reached) })
 		return waiting{tr: p.use(overHTTP2()), req: p.upload(target, 1<<40), reached: reached}
 	},
 	"the body over HTTP/2": func(p *performance) waiting {
 		reached := make(chan struct{})
-		target := p.frames(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		target := p.frames(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false)
 			c.Data(r.Stream, "some", false)
 			close(reached)
@@ -210,12 +211,12 @@ func TestARequestThatIsEndedFailsAsWithNetHTTP(t *testing.T) {
 	table["ResponseHeaderTimeout over HTTP/2"] = func(p *performance) {
 		config := overHTTP2()
 		config.ResponseHeaderTimeout = soon
-		p.get(p.use(config), p.frames(func(*httptestutil.FrameConn, *httptestutil.FrameRequest) {}))
+		p.get(p.use(config), p.frames(func(*h2server.FrameConn, *h2server.FrameRequest) {}))
 	}
 	table["ResponseHeaderTimeout over HTTP/2 after an interim head"] = func(p *performance) {
 		config := overHTTP2()
 		config.ResponseHeaderTimeout = soon
-		p.get(p.use(config), p.frames(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) { c.Head(r.Stream, 103, false) }))
+		p.get(p.use(config), p.frames(func(c *h2server.FrameConn, r *h2server.FrameRequest) { c.Head(r.Stream, 103, false) }))
 	}
 	table["CancelRequest"] = func(p *performance) {
 		for _, stage := range []string{"the dial", "the head", "the upload", "room"} {

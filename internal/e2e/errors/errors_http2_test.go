@@ -8,16 +8,17 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
 	"golang.org/x/net/http2"
 )
 
 // framing is what a server does with the first request on a connection.
-type framing func(*httptestutil.FrameConn, *httptestutil.FrameRequest)
+type framing func(*h2server.FrameConn, *h2server.FrameRequest)
 
 // frames starts a server that speaks HTTP/2 frame by frame, without TLS, and returns its URL.
 func (p *performance) frames(answer framing) string {
 	return httptestutil.NewWire(p, func(c *httptestutil.WireConn) {
-		f := c.Frames()
+		f := h2server.FramesOn(c.Conn(), c)
 		f.Settings()
 		req := f.ReadRequest()
 		if req == nil {
@@ -40,7 +41,7 @@ func overHTTP2() *http.Transport {
 func asking(answer framing) func(*performance) {
 	return func(p *performance) {
 		p.get(p.use(overHTTP2()), p.frames(answer))
-		p.do(p.use(overHTTP2()), p.upload(p.frames(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		p.do(p.use(overHTTP2()), p.upload(p.frames(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.ReadBody(r.Stream)
 			answer(c, r)
 		}), 10))
@@ -50,7 +51,7 @@ func asking(answer framing) func(*performance) {
 // uploading is asking for the upload alone, where net/http waits before it sends a GET again.
 func uploading(answer framing) func(*performance) {
 	return func(p *performance) {
-		p.do(p.use(overHTTP2()), p.upload(p.frames(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		p.do(p.use(overHTTP2()), p.upload(p.frames(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.ReadBody(r.Stream)
 			answer(c, r)
 		}), 10))
@@ -65,7 +66,7 @@ var codes = []http2.ErrCode{
 
 func TestAStreamThatIsResetFailsAsWithNetHTTP(t *testing.T) {
 	table := failures{
-		"REFUSED_STREAM to an upload": uploading(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"REFUSED_STREAM to an upload": uploading(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Reset(r.Stream, http2.ErrCodeRefusedStream)
 		}),
 	}
@@ -73,24 +74,24 @@ func TestAStreamThatIsResetFailsAsWithNetHTTP(t *testing.T) {
 		if code == http2.ErrCodeProtocol {
 			continue // net/http sends the request again, without end
 		}
-		table[fmt.Sprint(code, " for an answer")] = asking(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		table[fmt.Sprint(code, " for an answer")] = asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Reset(r.Stream, code)
 		})
-		table[fmt.Sprint(code, " after the head")] = asking(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		table[fmt.Sprint(code, " after the head")] = asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false)
 			c.Reset(r.Stream, code)
 		})
-		table[fmt.Sprint(code, " within the body")] = asking(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		table[fmt.Sprint(code, " within the body")] = asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false, "content-length: 10")
 			c.Data(r.Stream, "some", false)
 			c.Reset(r.Stream, code)
 		})
-		table[fmt.Sprint(code, " after an interim head")] = asking(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		table[fmt.Sprint(code, " after an interim head")] = asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 103, false)
 			c.Reset(r.Stream, code)
 		})
 		table[fmt.Sprint(code, " within the upload")] = func(p *performance) {
-			p.do(p.use(overHTTP2()), p.upload(p.frames(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+			p.do(p.use(overHTTP2()), p.upload(p.frames(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 				c.Reset(r.Stream, code)
 			}), 1<<30))
 		}
@@ -100,12 +101,12 @@ func TestAStreamThatIsResetFailsAsWithNetHTTP(t *testing.T) {
 
 func TestAConnectionThatEndsOverHTTP2FailsAsWithNetHTTP(t *testing.T) {
 	table := failures{
-		"without an answer": asking(func(c *httptestutil.FrameConn, _ *httptestutil.FrameRequest) { c.Close() }),
-		"after the head": asking(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"without an answer": asking(func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.Close() }),
+		"after the head": asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false)
 			c.Close()
 		}),
-		"within the body": asking(func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"within the body": asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false, "content-length: 10")
 			c.Data(r.Stream, "some", false)
 			c.Close()
@@ -128,31 +129,31 @@ func TestAConnectionThatEndsOverHTTP2FailsAsWithNetHTTP(t *testing.T) {
 		"when it answers no ping": func(p *performance) {
 			config := overHTTP2()
 			config.HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Millisecond, PingTimeout: 20 * time.Millisecond}
-			p.get(p.use(config), p.frames(func(c *httptestutil.FrameConn, _ *httptestutil.FrameRequest) { c.Mute = true }))
+			p.get(p.use(config), p.frames(func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.Mute = true }))
 		},
 	}
 	for _, code := range codes {
 		table[fmt.Sprint("GOAWAY with ", code, " that counts the request, and a close")] = asking(
-			func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+			func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 				c.GoAway(r.Stream, code)
 				c.Close()
 			})
 		table[fmt.Sprint("GOAWAY with ", code, " within the body, and a close")] = asking(
-			func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+			func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 				c.Head(r.Stream, 200, false)
 				c.Data(r.Stream, "some", false)
 				c.GoAway(r.Stream, code)
 				c.Close()
 			})
 		table[fmt.Sprint("GOAWAY with ", code, " that does not count the upload")] = uploading(
-			func(c *httptestutil.FrameConn, _ *httptestutil.FrameRequest) { c.GoAway(0, code) })
+			func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.GoAway(0, code) })
 	}
 	compare(t, table)
 }
 
 // raw is a frame of any kind.
 func raw(kind http2.FrameType, flags http2.Flags, stream func(uint32) uint32, payload string) framing {
-	return func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+	return func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 		c.Raw(kind, flags, stream(r.Stream), []byte(payload))
 	}
 }
@@ -163,13 +164,13 @@ func later(stream uint32) uint32  { return stream + 100 }
 
 func TestAServerThatBreaksHTTP2FailsAsWithNetHTTP(t *testing.T) {
 	headed := func(then framing) framing {
-		return func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		return func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false)
 			then(c, r)
 		}
 	}
 	heads := func(end bool, fields ...string) framing {
-		return func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) { c.Headers(r.Stream, end, fields...) }
+		return func(c *h2server.FrameConn, r *h2server.FrameRequest) { c.Headers(r.Stream, end, fields...) }
 	}
 	table := failures{}
 	for name, answer := range map[string]framing{
@@ -184,16 +185,16 @@ func TestAServerThatBreaksHTTP2FailsAsWithNetHTTP(t *testing.T) {
 		"an odd value":              heads(true, ":status: 200", "a: b\x00"),
 		"an interim head that ends": heads(true, ":status: 103"),
 		"an odd length":             heads(true, ":status: 200", "content-length: x"),
-		"data before the head":      func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) { c.Data(r.Stream, "some", true) },
-		"less data than announced": func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"data before the head":      func(c *h2server.FrameConn, r *h2server.FrameRequest) { c.Data(r.Stream, "some", true) },
+		"less data than announced": func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false, "content-length: 9")
 			c.Data(r.Stream, "some", true)
 		},
-		"more data than announced": func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"more data than announced": func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false, "content-length: 2")
 			c.Data(r.Stream, "some", true)
 		},
-		"no data where it is announced": func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"no data where it is announced": func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, true, "content-length: 9")
 		},
 		"padding longer than DATA":   headed(raw(http2.FrameData, http2.FlagDataPadded, itself, "\x09abc")),
@@ -203,7 +204,7 @@ func TestAServerThatBreaksHTTP2FailsAsWithNetHTTP(t *testing.T) {
 		"HEADERS that hpack refuses": raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, itself, "\xff\xff\xff\xff\xff\xff\xff"),
 		"HEADERS that are cut":       raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, itself, "\x40\x0aab"),
 		"CONTINUATION of nothing":    raw(http2.FrameContinuation, http2.FlagContinuationEndHeaders, itself, "\x88"),
-		"PING within HEADERS": func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"PING within HEADERS": func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Raw(http2.FrameHeaders, 0, r.Stream, []byte("\x88"))
 			c.Raw(http2.FramePing, 0, 0, []byte("12345678"))
 		},
@@ -223,7 +224,7 @@ func TestAServerThatBreaksHTTP2FailsAsWithNetHTTP(t *testing.T) {
 		"WINDOW_UPDATE of nothing for all":     raw(http2.FrameWindowUpdate, 0, zero, "\x00\x00\x00\x00"),
 		"WINDOW_UPDATE of too much for all":    raw(http2.FrameWindowUpdate, 0, zero, "\x7f\xff\xff\xff"),
 		"a frame that is too large":            raw(http2.FrameData, 0, itself, strings.Repeat("x", 1<<20+1)),
-		"gzip that is none": func(c *httptestutil.FrameConn, r *httptestutil.FrameRequest) {
+		"gzip that is none": func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Respond(r.Stream, 200, "no gzip at all", "content-encoding: gzip")
 		},
 	} {
@@ -251,7 +252,7 @@ func TestARequestThatHTTP2CannotCarryFailsAsWithNetHTTP(t *testing.T) {
 	} {
 		table[name] = func(p *performance) {
 			target := httptestutil.NewWire(p, func(c *httptestutil.WireConn) {
-				f := c.Frames()
+				f := h2server.FramesOn(c.Conn(), c)
 				f.Settings(http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: 10 << 10})
 				for r := f.ReadRequest(); r != nil; r = f.ReadRequest() {
 					f.Respond(r.Stream, 200, "ok")

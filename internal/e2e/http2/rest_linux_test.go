@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/peerpool/peerpool/internal/h2server"
 	"github.com/peerpool/peerpool/internal/testkit"
 
 	"github.com/peerpool/peerpool"
@@ -22,14 +23,14 @@ func readingHTTP2() int {
 }
 
 // resting runs a test with a connection that has served a request and rests: nobody reads from it.
-func resting(t *testing.T, test func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn))) {
+func resting(t *testing.T, test func(s *testkit.Subject, url string, do chan<- func(*h2server.FrameConn))) {
 	for name, cfg := range map[string]*tls.Config{"plain": nil, "TLS": {NextProtos: []string{"h2"}}} {
 		t.Run(name, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
-			do := make(chan func(*httptestutil.FrameConn))
+			do := make(chan func(*h2server.FrameConn))
 			wire := httptestutil.NewWireWith(t, httptestutil.WireOptions{TLS: cfg}, func(c *httptestutil.WireConn) {
-				f := c.Frames()
-				f.Serve(func(f *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
+				f := h2server.FramesOn(c.Conn(), c)
+				f.Serve(func(f *h2server.FrameConn, req *h2server.FrameRequest) {
 					f.Respond(req.Stream, 200, req.Path)
 					if act := <-do; act != nil {
 						act(f)
@@ -55,7 +56,7 @@ func resting(t *testing.T, test func(s *testkit.Subject, url string, do chan<- f
 }
 
 func TestAnHTTP2ConnectionThatRestsServesAgain(t *testing.T) {
-	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*h2server.FrameConn)) {
 		do <- nil
 		go func() { do <- nil }()
 		if got := s.Get(url + "/second"); got != "/second" {
@@ -68,21 +69,21 @@ func TestAnHTTP2ConnectionThatRestsServesAgain(t *testing.T) {
 }
 
 func TestAnHTTP2ConnectionThatRestsHearsItsServer(t *testing.T) {
-	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
-		do <- func(f *httptestutil.FrameConn) { f.GoAway(1, http2.ErrCodeNo) }
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*h2server.FrameConn)) {
+		do <- func(f *h2server.FrameConn) { f.GoAway(1, http2.ErrCodeNo) }
 		s.Closes("goaway", 1)
 	})
 }
 
 func TestAnHTTP2ConnectionThatRestsNoticesItsEnd(t *testing.T) {
-	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
-		do <- func(f *httptestutil.FrameConn) { f.Close() }
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*h2server.FrameConn)) {
+		do <- func(f *h2server.FrameConn) { f.Close() }
 		s.Closes("peer_closed", 1)
 	})
 }
 
 func TestAnHTTP2ConnectionThatRestsIsClosedWhenIdleOnesAre(t *testing.T) {
-	resting(t, func(s *testkit.Subject, url string, do chan<- func(*httptestutil.FrameConn)) {
+	resting(t, func(s *testkit.Subject, url string, do chan<- func(*h2server.FrameConn)) {
 		s.CloseIdleConnections()
 		s.Closes("close_idle", 1)
 		close(do)

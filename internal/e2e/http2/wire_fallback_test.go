@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/peerpool/peerpool/internal/h2server"
 	"github.com/peerpool/peerpool/internal/testkit"
 
 	"github.com/peerpool/peerpool"
@@ -17,7 +18,7 @@ import (
 
 // choosy starts a server that offers HTTP/2 and HTTP/1.1. It answers with the version over HTTP/1.1, and over HTTP/2
 // leaves the requests to refuse.
-func choosy(t *testing.T, refuse func(*httptestutil.FrameConn, *httptestutil.FrameRequest)) (*httptestutil.Wire, *testkit.Subject, func() []string) {
+func choosy(t *testing.T, refuse func(*h2server.FrameConn, *h2server.FrameRequest)) (*httptestutil.Wire, *testkit.Subject, func() []string) {
 	t.Helper()
 	httptestutil.CheckLeaks(t)
 	var mu sync.Mutex
@@ -33,7 +34,7 @@ func choosy(t *testing.T, refuse func(*httptestutil.FrameConn, *httptestutil.Fra
 		spoken = append(spoken, proto)
 		mu.Unlock()
 		if proto == "h2" {
-			c.Frames().Serve(refuse)
+			h2server.FramesOn(c.Conn(), c).Serve(refuse)
 		} else {
 			testkit.Digests(c)
 		}
@@ -47,12 +48,12 @@ func choosy(t *testing.T, refuse func(*httptestutil.FrameConn, *httptestutil.Fra
 }
 
 func TestAServerThatWantsHTTP1GetsItFromThenOn(t *testing.T) {
-	for name, refuse := range map[string]func(*httptestutil.FrameConn, *httptestutil.FrameRequest){
-		"by RST_STREAM": func(c *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
+	for name, refuse := range map[string]func(*h2server.FrameConn, *h2server.FrameRequest){
+		"by RST_STREAM": func(c *h2server.FrameConn, req *h2server.FrameRequest) {
 			c.ReadBody(req.Stream)
 			c.Reset(req.Stream, http2.ErrCodeHTTP11Required)
 		},
-		"by GOAWAY": func(c *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
+		"by GOAWAY": func(c *h2server.FrameConn, req *h2server.FrameRequest) {
 			c.ReadBody(req.Stream)
 			c.GoAway(0, http2.ErrCodeHTTP11Required)
 		},
@@ -81,7 +82,7 @@ func TestAServerThatWantsHTTP1GetsItFromThenOn(t *testing.T) {
 }
 
 func TestABodyThatIsGoneIsNotSentOverHTTP1(t *testing.T) {
-	wire, s, spoken := choosy(t, func(c *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
+	wire, s, spoken := choosy(t, func(c *h2server.FrameConn, req *h2server.FrameRequest) {
 		c.ReadBody(req.Stream)
 		c.Reset(req.Stream, http2.ErrCodeHTTP11Required)
 	})

@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/h2server"
 	"github.com/peerpool/peerpool/internal/testkit"
 
 	"github.com/peerpool/peerpool"
-	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"golang.org/x/net/http2"
 )
 
@@ -125,7 +125,7 @@ func TestAServerThatAllowsNoStreamsIsGivenUp(t *testing.T) {
 					h.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 						nc, err := dial(ctx, network, addr)
 						server, _ := h.Ln.Accept()
-						p := &testkit.Peer{FrameConn: httptestutil.Frames(server), T: h.T, Nc: server}
+						p := &testkit.Peer{FrameConn: h2server.Frames(server), T: h.T, Nc: server}
 						if early {
 							p.MaxStreams(0)
 						}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/h2server"
 	"github.com/peerpool/peerpool/internal/testkit"
 
 	"github.com/peerpool/peerpool"
@@ -50,7 +51,7 @@ func TestNoRequestIsSentOnAConnectionThatCannotBeWrittenTo(t *testing.T) {
 func TestAServerThatStopsReadingIsGivenUp(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
-		f := c.Frames()
+		f := h2server.FramesOn(c.Conn(), c)
 		f.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
 		f.Window(0, 1<<30)
 		f.ReadRequest() // and no more

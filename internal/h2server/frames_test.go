@@ -1,4 +1,4 @@
-package httptestutil_test
+package h2server_test
 
 import (
 	"context"
@@ -9,11 +9,12 @@ import (
 	"testing/synctest"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
 	"golang.org/x/net/http2"
 )
 
 // framed runs a test in a bubble, with a client of net/http that reaches the server of script over HTTP/2.
-func framed(t *testing.T, script func(*httptestutil.FrameConn), test func(*testing.T, *http.Transport)) {
+func framed(t *testing.T, script func(*h2server.FrameConn), test func(*testing.T, *http.Transport)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ln := httptestutil.NewListener(0)
@@ -24,7 +25,7 @@ func framed(t *testing.T, script func(*httptestutil.FrameConn), test func(*testi
 				if err != nil {
 					return
 				}
-				c := httptestutil.Frames(nc)
+				c := h2server.Frames(nc)
 				script(c)
 				c.Close()
 			}
@@ -56,8 +57,8 @@ func post(t *testing.T, tr *http.Transport, ctx context.Context, body string) (*
 
 func TestFramesServeRequests(t *testing.T) {
 	large := strings.Repeat("more than a window ", 10_000)
-	serve := func(c *httptestutil.FrameConn) {
-		c.Serve(func(c *httptestutil.FrameConn, req *httptestutil.FrameRequest) {
+	serve := func(c *h2server.FrameConn) {
+		c.Serve(func(c *h2server.FrameConn, req *h2server.FrameRequest) {
 			body, ok := c.ReadBody(req.Stream)
 			if !ok || req.Ended || req.Method != "POST" || req.Path != "/path" || req.Header.Get("X-Asked") != "yes" {
 				t.Errorf("%+v, %d bytes, %v", req, len(body), ok)
@@ -84,7 +85,7 @@ func TestFramesServeRequests(t *testing.T) {
 
 func TestFramesTellWhatTheClientResets(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	framed(t, func(c *httptestutil.FrameConn) {
+	framed(t, func(c *h2server.FrameConn) {
 		c.Settings()
 		req := c.ReadRequest()
 		cancel()
@@ -103,7 +104,7 @@ func TestFramesTellWhatTheClientResets(t *testing.T) {
 
 func TestABodyThatIsBrokenOffIsNotCalledWhole(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	framed(t, func(c *httptestutil.FrameConn) {
+	framed(t, func(c *h2server.FrameConn) {
 		c.Settings()
 		req := c.ReadRequest()
 		c.Settings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
@@ -119,7 +120,7 @@ func TestABodyThatIsBrokenOffIsNotCalledWhole(t *testing.T) {
 }
 
 func TestFramesSendWhateverTheyAreTold(t *testing.T) {
-	framed(t, func(c *httptestutil.FrameConn) {
+	framed(t, func(c *h2server.FrameConn) {
 		c.MaxStreams(7)
 		req := c.ReadRequest()
 		c.Raw(0xbe, 0xff, req.Stream, []byte("unknown"))
@@ -142,7 +143,7 @@ func TestFramesSendWhateverTheyAreTold(t *testing.T) {
 }
 
 func TestAGoAwayNamesItsReason(t *testing.T) {
-	framed(t, func(c *httptestutil.FrameConn) {
+	framed(t, func(c *h2server.FrameConn) {
 		c.Settings()
 		c.ReadRequest()
 		c.GoAway(0, http2.ErrCodeEnhanceYourCalm)
@@ -157,7 +158,7 @@ func TestAGoAwayNamesItsReason(t *testing.T) {
 
 func TestAMuteConnectionAnswersNoPing(t *testing.T) {
 	for _, mute := range []bool{false, true} {
-		framed(t, func(c *httptestutil.FrameConn) {
+		framed(t, func(c *h2server.FrameConn) {
 			c.Mute = mute
 			c.Settings()
 			req := c.ReadRequest()

@@ -1,4 +1,4 @@
-package httptestutil
+package h2server
 
 import (
 	"strconv"

@@ -1,4 +1,6 @@
-package httptestutil
+// Package h2server is the server's end of an HTTP/2 connection for tests, which decide frame by frame what the client
+// gets. It is not part of httptestutil, because its types are those of golang.org/x/net/http2.
+package h2server
 
 import (
 	"bytes"
@@ -37,7 +39,6 @@ type FrameConn struct {
 	resets   map[uint32]http2.ErrCode
 
 	readErr, writeErr error
-	noted             func(error) error // told how reading ended; may be nil
 }
 
 // A Frame is a frame that a [FrameConn] has read. Fields that frames of its
@@ -64,17 +65,12 @@ type FrameRequest struct {
 
 // Frames returns the server's end of an HTTP/2 connection on nc. Its Close
 // method closes nc. The client's preface is read before its first frame.
-func Frames(nc net.Conn) *FrameConn { return newFrames(nc, nc) }
+func Frames(nc net.Conn) *FrameConn { return FramesOn(nc, nc) }
 
-// Frames returns the server's end of an HTTP/2 connection on c. From then on,
-// only the returned FrameConn may read from the connection or write to it.
-func (c *WireConn) Frames() *FrameConn {
-	f := newFrames(c.nc, c.br)
-	f.noted = c.noteRead
-	return f
-}
-
-func newFrames(nc net.Conn, r io.Reader) *FrameConn {
+// FramesOn does what Frames does, but reads from r. A script of a Wire passes
+// its connection and itself, so that the Wire notices when the client closes
+// the connection.
+func FramesOn(nc net.Conn, r io.Reader) *FrameConn {
 	c := &FrameConn{
 		nc: nc, r: r,
 		framer: http2.NewFramer(nc, r),
@@ -101,13 +97,6 @@ func (c *FrameConn) Err() error {
 	return c.writeErr
 }
 
-func (c *FrameConn) noteRead(err error) {
-	c.readErr = err
-	if c.noted != nil && err != nil {
-		_ = c.noted(err) // which returns it
-	}
-}
-
 // Next returns the client's next frame of any type, or nil if there is none.
 func (c *FrameConn) Next() *Frame {
 	if !c.readPreface() {
@@ -115,7 +104,7 @@ func (c *FrameConn) Next() *Frame {
 	}
 	read, err := c.framer.ReadFrame()
 	if err != nil {
-		c.noteRead(err)
+		c.readErr = err
 		return nil
 	}
 	h := read.Header()
@@ -149,7 +138,7 @@ func (c *FrameConn) readPreface() bool {
 	}
 	_, err := io.ReadFull(c.r, make([]byte, len(http2.ClientPreface)))
 	c.started = err == nil
-	c.noteRead(err)
+	c.readErr = err
 	return c.started
 }
 
