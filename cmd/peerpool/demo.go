@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/peerpool/peerpool"
@@ -36,8 +38,28 @@ func demoPhases() []phase {
 		{name: "plain", requests: 30000},
 		{name: "TLS", requests: 30000, secure: true},
 		closingPhase(),
-		{name: "restarts", requests: 24000, manners: manners{restartEvery: 2000}},
+		{name: "restarts", requests: 24000, manners: restarting(2000, 11)},
 		strayPhase(),
+		addressesPhase(),
+	}
+}
+
+// restarting has a server die with a request of each caller, so that all clients lose the same: it has received them, and
+// answers none. After so many times it goes on without, since the last requests come from fewer callers.
+func restarting(every, times int64) manners {
+	return manners{restartEvery: every, restartWith: demoCallers, restarts: times}
+}
+
+// addressesPhase asks a host with three addresses, and takes one of them away while no request is under way.
+func addressesPhase() phase {
+	return phase{
+		name: "3 addresses", requests: 12000, wave: 4000, manners: manners{addresses: 3},
+		pause: func(ctx context.Context, s *server, wave int) {
+			if wave == 1 {
+				s.loseAddress()
+			}
+			idle(ctx, 10*time.Millisecond)
+		},
 	}
 }
 
@@ -78,12 +100,20 @@ type transport interface {
 }
 
 var contenders = []contender{
-	{"peerpool", func(t *http.Transport) transport { return peerpool.FromHTTP(t) }},
+	{"peerpool", func(t *http.Transport) transport { return balanced(t) }},
 	{"net/http", func(t *http.Transport) transport { return t }},
+}
+
+// balanced returns a Transport that spreads the requests over the addresses of a host.
+func balanced(t *http.Transport) *peerpool.Transport {
+	tr := peerpool.FromHTTP(t)
+	tr.Balance = peerpool.BalanceRoundRobin
+	return tr
 }
 
 // demonstration is what all phases share.
 type demonstration struct {
+	names                *names
 	serverTLS, clientTLS *tls.Config
 	progress             *progress
 	watched              *peerpool.Transport // serves all phases, for a page to show; nil: each has its own
@@ -95,6 +125,7 @@ func demonstrate(ctx context.Context, s streams, phases []phase) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	defer d.close()
 	return d.present(ctx, s, phases)
 }
 
@@ -103,8 +134,18 @@ func newDemonstration(s streams) (*demonstration, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &demonstration{serverTLS: server, clientTLS: client, progress: &progress{w: s.err, live: s.live}}, nil
+	var addrs []netip.Addr
+	for i := range 3 {
+		addrs = append(addrs, netip.MustParseAddr(addressOf(i)))
+	}
+	names, err := startNames(demoHost, addrs...)
+	if err != nil {
+		return nil, err
+	}
+	return &demonstration{names: names, serverTLS: server, clientTLS: client, progress: &progress{w: s.err, live: s.live}}, nil
 }
+
+func (d *demonstration) close() { d.names.close() }
 
 func (d *demonstration) present(ctx context.Context, s streams, phases []phase) (int, error) {
 	rows, err := d.rows(ctx, phases)
@@ -175,13 +216,15 @@ func (d *demonstration) row(ctx context.Context, ph phase, c contender) (row, er
 
 	r := t.row()
 	r.server, r.client, r.opened = ph.name, c.name, srv.opened.Load()
+	r.restarts, r.lost, r.served = srv.ledger()
 	r.stats = since(before, statsOf(rt))
 	return r, nil
 }
 
 // settings are those of both clients.
 func (d *demonstration) settings() *http.Transport {
-	return &http.Transport{MaxIdleConnsPerHost: demoCallers, TLSClientConfig: d.clientTLS}
+	dialer := &net.Dialer{Resolver: d.names.resolver()}
+	return &http.Transport{MaxIdleConnsPerHost: demoCallers, TLSClientConfig: d.clientTLS, DialContext: dialer.DialContext}
 }
 
 // statsOf returns nil for a client that keeps none.

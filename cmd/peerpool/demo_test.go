@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func small() []phase {
 			ph.wave = 50 // the last one is smaller
 		}
 		if ph.manners.restartEvery > 0 {
-			ph.manners.restartEvery = 50
+			ph.manners = restarting(50, 2)
 		}
 	}
 	return phases
@@ -30,16 +31,23 @@ func small() []phase {
 // demoRows runs phases and returns the rows of the table.
 func demoRows(t *testing.T, phases []phase) []row {
 	t.Helper()
-	server, client, err := loopbackTLS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := demonstration{serverTLS: server, clientTLS: client, progress: &progress{w: io.Discard, live: true}}
+	d := quietDemonstration(t)
 	rows, err := d.rows(t.Context(), phases)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return rows
+}
+
+// quietDemonstration shows no progress, and ends with the test.
+func quietDemonstration(t *testing.T) *demonstration {
+	t.Helper()
+	d, err := newDemonstration(streams{out: io.Discard, err: io.Discard, live: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.close)
+	return d
 }
 
 // squeezed returns text with one space wherever there were several, or a new line.
@@ -66,7 +74,7 @@ func TestTheDemonstrationAsksEveryServerThroughBothClients(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	wantIn(t, lines[0],
 		"server", "client", "requests", "failed", "wrong", "conns", "saved", "hits", "recovered", "dropped")
-	for i, name := range []string{"plain", "TLS", "closes idle", "restarts", "stray bytes"} {
+	for i, name := range []string{"plain", "TLS", "closes idle", "restarts", "stray bytes", "3 addresses"} {
 		for j, client := range []string{"peerpool", "net/http"} {
 			line := squeezed(lines[1+2*i+j])
 			if !strings.HasPrefix(line, name+" "+client+" 120 ") {
@@ -74,8 +82,8 @@ func TestTheDemonstrationAsksEveryServerThroughBothClients(t *testing.T) {
 			}
 		}
 	}
-	if n := strings.Count(errs.String(), "\n"); n < 10 {
-		t.Errorf("progress has %d lines, want one for each of the 10 rows:\n%s", n, errs.String())
+	if n := strings.Count(errs.String(), "\n"); n < 12 {
+		t.Errorf("progress has %d lines, want one for each of the 12 rows:\n%s", n, errs.String())
 	}
 }
 
@@ -116,11 +124,60 @@ func TestAtGoodServersNothingFailsAndNothingIsRetried(t *testing.T) {
 
 func TestTheTraceCountsTheRetriesThatPeerpoolCounts(t *testing.T) {
 	ph := only(t, "restarts")
-	ph.requests, ph.manners.restartEvery = 600, 20
+	ph.requests, ph.manners = 600, restarting(40, 10)
 	r := demoRows(t, []phase{ph})[0]
 	if r.recovered != r.stats.Retries.Saved || r.recovered == 0 {
 		t.Errorf("%d requests recovered by the trace, %d by Stats, want the same and some",
 			r.recovered, r.stats.Retries.Saved)
+	}
+}
+
+func TestARestartCostsBothClientsItsPostsAlone(t *testing.T) {
+	ph := only(t, "restarts")
+	ph.requests, ph.manners = 1000, restarting(200, 4)
+	rows := demoRows(t, []phase{ph})
+	for _, r := range rows {
+		// Requests are numbered in turn, so the last of each caller are a quarter POSTs, give or take one that was slow.
+		if r.restarts != 4 || r.lost < 4*3 || r.lost > 4*5 || r.failed != uint64(r.lost) {
+			t.Errorf("%s: %d restarts, %d POSTs lost, %d failed, want 4, about 16, and as many as were lost: %v",
+				r.client, r.restarts, r.lost, r.failed, r.errors)
+		}
+	}
+	wantIn(t, squeezed(demoText(rows, false)), "Each restart ends all connections", "restarts peerpool 4 restarts", "restarts net/http 4 restarts")
+}
+
+func TestAnAddressThatIsGoneCostsNothing(t *testing.T) {
+	needAddresses(t, 3)
+	ph := only(t, "3 addresses")
+	ph.requests, ph.wave = 600, 300
+	rows := demoRows(t, []phase{ph})
+	for _, r := range rows {
+		if r.failed != 0 || r.answered != 600 || len(r.served) != 3 {
+			t.Errorf("%s: %d answered, %d failed, requests by address %v: %v", r.client, r.answered, r.failed, r.served, r.errors)
+		}
+	}
+	if served := rows[0].served; slices.Min(served) == 0 {
+		t.Errorf("requests by address %v, want some at each", served)
+	}
+	wantIn(t, squeezed(demoText(rows, false)), "Requests at each address of the host", "3 addresses peerpool", "3 addresses net/http")
+}
+
+func TestTheNamesOfTheDemonstrationTakeTurns(t *testing.T) {
+	d := quietDemonstration(t)
+	r := d.names.resolver()
+	first := make(map[netip.Addr]int)
+	for range 6 {
+		addrs, err := r.LookupNetIP(t.Context(), "ip4", demoHost)
+		if err != nil || len(addrs) != 3 {
+			t.Fatalf("addresses %v, error %v", addrs, err)
+		}
+		first[addrs[0]]++
+	}
+	if len(first) != 3 {
+		t.Errorf("first addresses %v, want each of three", first)
+	}
+	if _, err := r.LookupNetIP(t.Context(), "ip4", "other.test"); err == nil {
+		t.Error("another host has an address")
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 
 const demoLegend = `
   requests   sent to their end; every fourth is a POST, which no client may send twice
-  failed     got an error for an answer
+  failed     got an error instead of an answer. Nobody knows whether the server has carried out a POST that it
+             had when its connection ended, so every client must let it fail
   wrong      got the answer to another request
   conns      connections opened, as the server counted them
   saved      requests less connections: the handshakes that were not needed
@@ -36,6 +37,8 @@ func demoText(rows []row, interrupted bool) string {
 	}
 	b.WriteString(t.text(""))
 	b.WriteString(demoLegend)
+	b.WriteString(restartsText(rows))
+	b.WriteString(addressesText(rows))
 	b.WriteString(failuresText(rows))
 	b.WriteString(closesText(rows))
 	return b.String()
@@ -56,6 +59,41 @@ func (r row) dropped() string {
 		return "-"
 	}
 	return count(r.stats.Closes["peer_closed"] + r.stats.UnexpectedData)
+}
+
+// restartsText explains the failures at a server that restarts; nothing if there was none.
+func restartsText(rows []row) string {
+	t := table{texts: 2}
+	for _, r := range rows {
+		if r.restarts > 0 {
+			t.add(r.server, r.client, fmt.Sprintf("%d restarts", r.restarts), fmt.Sprintf("%d POSTs lost", r.lost),
+				fmt.Sprintf("%d requests failed", r.failed))
+		}
+	}
+	if len(t.rows) == 0 {
+		return ""
+	}
+	return "\nEach restart ends all connections while the server has one unanswered request of each caller. Its POSTs among them\n" +
+		"are lost with every client. Its other requests are sent again, and a failure beyond the lost POSTs is the client's:\n" + t.text("  ")
+}
+
+// addressesText says how the requests were spread over the addresses of a host; nothing if there was one alone.
+func addressesText(rows []row) string {
+	t := table{texts: 2}
+	for _, r := range rows {
+		if len(r.served) > 1 {
+			cells := []string{r.server, r.client}
+			for _, n := range r.served {
+				cells = append(cells, strconv.FormatInt(n, 10))
+			}
+			t.add(cells...)
+		}
+	}
+	if len(t.rows) == 0 {
+		return ""
+	}
+	return "\nRequests at each address of the host. After a third of them, the address with the most connections was gone.\n" +
+		"peerpool has Balance set to round robin, net/http dials what the resolver lists first:\n" + t.text("  ")
 }
 
 // failuresText says what the failed requests got for an answer; nothing if none failed.

@@ -60,7 +60,8 @@ func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []p
 	if err != nil {
 		return 0, err
 	}
-	d.watched = peerpool.FromHTTP(d.settings())
+	defer d.close()
+	d.watched = balanced(d.settings())
 	srv, err := watchOn(addr, d.watched, s)
 	if err != nil {
 		return 0, err

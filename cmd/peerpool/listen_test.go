@@ -96,7 +96,7 @@ func TestThePageIsThereDuringTheDemonstrationAndAfterIt(t *testing.T) {
 	lines, stop := watched(t)
 	url := strings.TrimPrefix(saying(t, lines, "The pool is at "), "The pool is at ")
 	metrics := strings.TrimPrefix(saying(t, lines, "Its metrics are at "), "Its metrics are at ")
-	saying(t, lines, "plain, peerpool: 120 answered") // the next line is not read, and holds the demonstration up
+	saying(t, lines, "plain, net/http: 120 answered") // peerpool's connections have been closed; the next line is not read, and holds the demonstration up
 	wantIn(t, page(t, url), "Hit ratio", "close_idle")
 	wantIn(t, page(t, metrics), "peerpool_connections", "peerpool_")
 	saying(t, lines, "The page stays")
@@ -107,11 +107,7 @@ func TestThePageIsThereDuringTheDemonstrationAndAfterIt(t *testing.T) {
 }
 
 func TestWithAPageTheTableIsTheSame(t *testing.T) {
-	server, client, err := loopbackTLS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := demonstration{serverTLS: server, clientTLS: client, progress: &progress{w: io.Discard, live: true}}
+	d := quietDemonstration(t)
 	d.watched = peerpool.FromHTTP(d.settings())
 	rows, err := d.rows(t.Context(), []phase{only(t, "stray bytes"), only(t, "plain")})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,10 +21,17 @@ type manners struct {
 	// closeAfter is how long a connection may idle before the server closes it; 0: for ever.
 	closeAfter time.Duration
 
-	// restartEvery has all connections die when so many requests have come, the one just received
-	// included, as the kernel closes them when a process dies. The port stays open, as under a supervisor
-	// that holds it for the next process. 0: never.
+	// restartEvery is after how many requests all connections die, as the kernel closes them when a process dies. The
+	// port stays open, as under a supervisor that holds it for the next process. 0: never.
 	restartEvery int64
+
+	// restartWith is how many requests a dying process has received and not answered: it answers none of the last
+	// ones before a restart, and dies when all of them have come. So many callers must be at work. 0: one.
+	restartWith int64
+
+	restarts int64 // how often that happens; 0: no limit
+
+	addresses int // of the host, one server on each; 0: one
 
 	// repeatEvery sends every so-manieth response twice in a row; 0: none.
 	repeatEvery int64
@@ -33,29 +41,57 @@ type manners struct {
 // listens on the loopback interface.
 type server struct {
 	manners
-	ln net.Listener
+	lns []net.Listener // one for each address, all with the same port
 
-	opened, requests atomic.Int64 // connections, requests
+	opened, requests atomic.Int64   // connections, requests
+	served           []atomic.Int64 // requests by address
 
-	// mu guards closed and conns, with the last response that each of them was sent. Connections are written
-	// to and closed under it, neither of which blocks here: there is always room for one response more.
+	// mu guards all that follows. Connections are written to and closed under it, neither of which blocks here:
+	// there is always room for one response more.
 	mu     sync.Mutex
-	conns  map[net.Conn]string
+	conns  map[net.Conn]*serverConn
 	closed bool
+	held   int64         // requests that wait for a restart
+	died   int64         // restarts so far
+	lost   int64         // POSTs that were held at a restart
+	fate   chan struct{} // closed at the next restart
 
-	serving sync.WaitGroup // the accepting goroutine, and one for each connection
+	serving sync.WaitGroup // the accepting goroutines, and one for each connection
 }
+
+// serverConn is a connection to an address of a server.
+type serverConn struct {
+	address int
+	last    string // response; "" before the first
+}
+
+// demoHost is the name of servers with several addresses.
+const demoHost = "three.test"
 
 // startServer starts a server that runs until close.
 func startServer(m manners) (*server, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("no server could be started: %w", err)
+	s := &server{manners: m, conns: make(map[net.Conn]*serverConn), fate: make(chan struct{})}
+	s.served = make([]atomic.Int64, max(1, m.addresses))
+	port := "0"
+	for i := range s.served {
+		ln, err := net.Listen("tcp", net.JoinHostPort(addressOf(i), port))
+		if err != nil {
+			for _, opened := range s.lns {
+				opened.Close()
+			}
+			return nil, fmt.Errorf("no server could be started: %w", err)
+		}
+		s.lns = append(s.lns, ln)
+		_, port, _ = net.SplitHostPort(ln.Addr().String()) // it has the form that net gives it
 	}
-	s := &server{manners: m, ln: ln, conns: make(map[net.Conn]string)}
-	s.serving.Go(s.accept)
+	for i, ln := range s.lns {
+		s.serving.Go(func() { s.accept(i, ln) })
+	}
 	return s, nil
 }
+
+// addressOf returns the i-th address of servers.
+func addressOf(i int) string { return fmt.Sprintf("127.0.0.%d", i+1) }
 
 // url returns the server's address as a URL without a path.
 func (s *server) url() string {
@@ -63,24 +99,60 @@ func (s *server) url() string {
 	if s.tls != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + s.ln.Addr().String()
+	addr := s.lns[0].Addr().String()
+	if len(s.lns) > 1 {
+		_, port, _ := net.SplitHostPort(addr)
+		addr = net.JoinHostPort(demoHost, port)
+	}
+	return scheme + "://" + addr
 }
 
 // close ends the server and waits until nothing of it runs.
 func (s *server) close() {
-	s.ln.Close()
+	for _, ln := range s.lns {
+		ln.Close()
+	}
 	s.mu.Lock()
 	s.closed = true
+	s.die()
 	s.mu.Unlock()
-	s.closeConns()
 	s.serving.Wait()
 }
 
-func (s *server) closeConns() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// die closes all connections. The caller holds mu.
+func (s *server) die() {
 	for c := range s.conns {
 		c.Close()
+	}
+	close(s.fate)
+	s.fate = make(chan struct{})
+}
+
+// ledger returns how often the server has died, how many POSTs it had received and not answered then, and how many
+// requests each address has had.
+func (s *server) ledger() (died, lost int64, served []int64) {
+	for i := range s.served {
+		served = append(served, s.served[i].Load())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.died, s.lost, served
+}
+
+// loseAddress stops what serves the address with the most connections.
+func (s *server) loseAddress() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := make([]int, len(s.lns))
+	for _, sc := range s.conns {
+		open[sc.address]++
+	}
+	busiest := slices.Index(open, slices.Max(open))
+	s.lns[busiest].Close()
+	for c, sc := range s.conns {
+		if sc.address == busiest {
+			c.Close()
+		}
 	}
 }
 
@@ -89,30 +161,31 @@ func (s *server) closeConns() {
 func (s *server) babble() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c, last := range s.conns {
-		if last != "" {
-			_, _ = io.WriteString(c, last) // a connection that is closed meanwhile hears nothing
+	for c, sc := range s.conns {
+		if sc.last != "" {
+			_, _ = io.WriteString(c, sc.last) // a connection that is closed meanwhile hears nothing
 		}
 	}
 }
 
-func (s *server) accept() {
+// accept takes the connections to one address until its listener is closed.
+func (s *server) accept(address int, ln net.Listener) {
 	for {
-		c, err := s.ln.Accept()
+		c, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		if s.enter(c) {
+		if s.enter(c, address) {
 			s.serving.Go(func() {
 				defer s.leave(c)
-				s.serve(c)
+				s.serve(c, address)
 			})
 		}
 	}
 }
 
 // enter takes a connection in, unless the server is closed.
-func (s *server) enter(c net.Conn) bool {
+func (s *server) enter(c net.Conn, address int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -120,7 +193,7 @@ func (s *server) enter(c net.Conn) bool {
 		return false
 	}
 	s.opened.Add(1)
-	s.conns[c] = ""
+	s.conns[c] = &serverConn{address: address}
 	return true
 }
 
@@ -131,8 +204,8 @@ func (s *server) leave(c net.Conn) {
 	s.mu.Unlock()
 }
 
-// serve answers the requests of one connection until it ends, by whoever.
-func (s *server) serve(socket net.Conn) {
+// serve answers the requests of one connection until either side ends it.
+func (s *server) serve(socket net.Conn, address int) {
 	c := socket
 	if s.tls != nil {
 		c = tls.Server(socket, s.tls)
@@ -148,8 +221,8 @@ func (s *server) serve(socket net.Conn) {
 			return
 		}
 		n := s.requests.Add(1)
-		if s.restartEvery > 0 && n%s.restartEvery == 0 {
-			s.closeConns()
+		s.served[address].Add(1)
+		if s.awaitRestart(n, req.Method) {
 			return
 		}
 		response := answer(req)
@@ -169,6 +242,33 @@ func (s *server) awaitRequest(c net.Conn, in *bufio.Reader) bool {
 	return err == nil
 }
 
+// awaitRestart returns false if the n-th request is to be answered. Else it waits for the restart, and is the restart if
+// all others that are to be lost in it wait already.
+func (s *server) awaitRestart(n int64, method string) bool {
+	with := max(1, s.restartWith)
+	if s.restartEvery == 0 || (n-1)%s.restartEvery < s.restartEvery-with {
+		return false
+	}
+	s.mu.Lock()
+	if s.closed || s.restarts > 0 && s.died == s.restarts {
+		defer s.mu.Unlock()
+		return s.closed
+	}
+	s.held++
+	if method == http.MethodPost {
+		s.lost++
+	}
+	fate := s.fate
+	if s.held == with {
+		s.held = 0
+		s.died++
+		s.die()
+	}
+	s.mu.Unlock()
+	<-fate
+	return true
+}
+
 // answer is the response to a request.
 func answer(req *http.Request) string {
 	nonce := path.Base(req.URL.Path)
@@ -178,8 +278,8 @@ func answer(req *http.Request) string {
 func (s *server) remember(c net.Conn, response string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, open := s.conns[c]; open {
-		s.conns[c] = response
+	if sc := s.conns[c]; sc != nil {
+		sc.last = response
 	}
 }
 

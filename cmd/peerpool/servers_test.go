@@ -17,12 +17,25 @@ import (
 // serving starts a server that ends with the test.
 func serving(t *testing.T, m manners) *server {
 	t.Helper()
+	needAddresses(t, m.addresses)
 	s, err := startServer(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
 	return s
+}
+
+// needAddresses skips the test where the system has fewer addresses on its loopback interface.
+func needAddresses(t *testing.T, n int) {
+	t.Helper()
+	for i := range n {
+		ln, err := net.Listen("tcp", net.JoinHostPort(addressOf(i), "0"))
+		if err != nil {
+			t.Skipf("%s cannot be listened on: %v", addressOf(i), err)
+		}
+		ln.Close()
+	}
 }
 
 // visitor is a connection to a server.
@@ -34,7 +47,13 @@ type visitor struct {
 
 func visit(t *testing.T, s *server) *visitor {
 	t.Helper()
-	c, err := net.Dial("tcp", s.ln.Addr().String())
+	return visitAt(t, s, 0)
+}
+
+// visitAt is visit at one of the server's addresses.
+func visitAt(t *testing.T, s *server, address int) *visitor {
+	t.Helper()
+	c, err := net.Dial("tcp", s.lns[address].Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +124,40 @@ func TestARestartEndsAllConnectionsAndNotThePort(t *testing.T) {
 	next.hears("3")
 }
 
+func TestARestartWaitsForTheRequestsThatItLoses(t *testing.T) {
+	s := serving(t, manners{restartEvery: 3, restartWith: 2, restarts: 1})
+	a, b := visit(t, s), visit(t, s)
+	a.ask("/1")
+	a.hears("1")
+	a.ask("/2") // stays unanswered until the other has asked
+	b.ask("/3")
+	a.isGone()
+	b.isGone()
+	next := visit(t, s)
+	for _, path := range []string{"4", "5", "6"} { // there is no further restart
+		next.ask("/" + path)
+		next.hears(path)
+	}
+	if died, lost, served := s.ledger(); died != 1 || lost != 0 || served[0] != 6 {
+		t.Errorf("%d restarts, %d POSTs lost, %v requests, want 1, 0 and 6", died, lost, served)
+	}
+}
+
+func TestAServerLosesTheAddressWithTheMostConnections(t *testing.T) {
+	s := serving(t, manners{addresses: 2})
+	busy := visitAt(t, s, 1)
+	busy.ask("/1")
+	busy.hears("1")
+	s.loseAddress()
+	busy.isGone()
+	if _, err := net.Dial("tcp", s.lns[1].Addr().String()); err == nil {
+		t.Error("the address is still there")
+	}
+	other := visitAt(t, s, 0)
+	other.ask("/2")
+	other.hears("2")
+}
+
 func TestAMumblingServerRepeatsItsTurn(t *testing.T) {
 	s := serving(t, manners{repeatEvery: 2})
 	v := visit(t, s)
@@ -142,7 +195,7 @@ func TestAClosedServerLeavesNothing(t *testing.T) {
 	v.hears("1")
 	s.close()
 	v.isGone()
-	if _, err := net.Dial("tcp", s.ln.Addr().String()); err == nil {
+	if _, err := net.Dial("tcp", s.lns[0].Addr().String()); err == nil {
 		t.Error("the port is still open")
 	}
 }

@@ -36,8 +36,12 @@ type row struct {
 	recovered                           uint64 // requests that were answered after a repetition
 	errors                              errorTexts
 
-	opened int64           // connections, as the server counted them
-	stats  *peerpool.Stats // nil: net/http keeps none
+	opened   int64   // connections, as the server counted them
+	restarts int64   // of the server
+	lost     int64   // POSTs that the server had received and not answered when it died
+	served   []int64 // requests by address
+
+	stats *peerpool.Stats // nil: net/http keeps none
 }
 
 func newTrial(base string) (*trial, error) {
