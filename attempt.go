@@ -106,6 +106,7 @@ func (a *attempt) acquire() error {
 		id := r.identity
 		if err == nil {
 			id = a.lease.Key().Value() // that of one of the host's addresses
+			r.keepReady(a.peer)
 		}
 		a.acquired(id, err)
 		return err

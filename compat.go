@@ -125,6 +125,7 @@ func (t *Transport) Clone() *Transport {
 		protocols := *t.Protocols
 		c.Protocols = &protocols
 	}
+	c.MinIdleConnsPerHost = t.MinIdleConnsPerHost
 	c.MaxConnReuse = t.MaxConnReuse
 	c.MaxConnLifetime = t.MaxConnLifetime
 	c.MaxConnStreams = t.MaxConnStreams

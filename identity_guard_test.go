@@ -25,6 +25,7 @@ const inIdentity = ""
 
 const (
 	limitOnly    = "it says how long or how often a connection is used, not who is at its other end"
+	keepsReady   = "it says how many connections are opened, not who is at their other end"
 	ofTransport  = "a Transport has one, and its pool is its own"
 	ofExchange   = "it concerns one exchange, and leaves nothing behind on the connection"
 	http2Only    = "it decides what is offered, which is in the identity, or bounds what is agreed upon"
@@ -48,6 +49,7 @@ var peerOptionsFields = map[string]string{
 	"MaxConnReuse":       limitOnly,
 	"MaxConnLifetime":    limitOnly,
 	"MaxConns":           limitOnly,
+	"MinIdleConns":       keepsReady,
 }
 
 var transportFields = map[string]string{
@@ -71,6 +73,7 @@ var transportFields = map[string]string{
 	"MaxIdleConns":           limitOnly,
 	"MaxIdleConnsPerHost":    limitOnly,
 	"MaxConnsPerHost":        limitOnly,
+	"MinIdleConnsPerHost":    keepsReady,
 	"IdleConnTimeout":        limitOnly,
 	"MaxConnReuse":           limitOnly,
 	"MaxConnStreams":         limitOnly,

@@ -78,6 +78,10 @@ type PeerOptions struct {
 	// applies. If it is zero, connections to this peer are never pooled: each is closed when its response ends.
 	IdleTimeout *time.Duration
 
+	// MinIdleConns is how many idle connections the Transport keeps ready for this peer: see
+	// Transport.MinIdleConnsPerHost, which applies if it is zero. It must not be greater than MaxConns.
+	MinIdleConns int
+
 	// MaxConnReuse, MaxConnLifetime and MaxConns replace Transport.MaxConnReuse, Transport.MaxConnLifetime and
 	// Transport.MaxConnsPerHost. If one is zero, the Transport's value applies.
 	MaxConnReuse    int
@@ -263,6 +267,10 @@ func (o *PeerOptions) checkLimits() error {
 		return optionError("MaxConnReuse", "%d is negative", o.MaxConnReuse)
 	case o.MaxConns < 0:
 		return optionError("MaxConns", "%d is negative", o.MaxConns)
+	case o.MinIdleConns < 0:
+		return optionError("MinIdleConns", "%d is negative", o.MinIdleConns)
+	case o.MaxConns > 0 && o.MinIdleConns > o.MaxConns:
+		return optionError("MinIdleConns", "%d is greater than MaxConns, %d", o.MinIdleConns, o.MaxConns)
 	case o.Protocols != nil && *o.Protocols == http.Protocols{}:
 		return optionError("Protocols", "are empty")
 	}

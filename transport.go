@@ -140,6 +140,21 @@ type Transport struct {
 	// and HTTP1 is not. The caller must then know that the server speaks it.
 	Protocols *http.Protocols
 
+	// MinIdleConnsPerHost is how many idle connections the Transport keeps ready to each host that is in use, so that a
+	// request finds one that is open. Whenever a host has fewer, because requests use them or because the server or a
+	// limit has closed one, the Transport opens more in the background. Zero means none.
+	//
+	// If an HTTP/2 connection has room for more requests, each place counts as an idle connection, so that one connection
+	// usually is enough. A host with several addresses, and each Group of a peer, counts as a host.
+	//
+	// The Transport stays within MaxConnsPerHost, MaxIdleConns and MaxIdleConnsPerHost. It pauses if a connection cannot
+	// be opened, or if the server closes one within a minute that no request has used: for a second at first, and for up
+	// to a minute after more failures. A host is in use from its first request, or the first call of [Transport.Warm],
+	// until an hour after its last, or until CloseIdleConnections or Shutdown is called. The Transport keeps no connection
+	// ready to a peer whose connections are not pooled, or serve only one request because GetClientCertificate uses the
+	// context of a request.
+	MinIdleConnsPerHost int
+
 	// MaxConnReuse is how many times a connection may be reused: a connection carries at most MaxConnReuse+1
 	// requests. Zero means no limit.
 	MaxConnReuse int

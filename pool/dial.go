@@ -18,6 +18,8 @@ type dial[K comparable, C Conn] struct {
 	terms  *Terms // of the want that asked for it
 	order  uint64 // Pool.joined when it began
 
+	floor *floor[K, C] // that it is for, or nil
+
 	first  K     // that the host would like it to lead to, or the zero K
 	toward *turn // of first, or nil
 
@@ -229,6 +231,9 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	}
 	if err != nil && d.want != nil {
 		p.deliver(d.want, delivery[K, C]{err: err})
+	}
+	if d.floor != nil {
+		p.floorLanded(d, err, now)
 	}
 	p.tendHost(h)
 	p.unlock()

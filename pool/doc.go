@@ -104,9 +104,14 @@
 //     the request, the next key that has one serves it. Meanwhile the pool dials for the first key, one dial at a time
 //     and within the limits. The pool forgets a Host, with its groups, when it has no connection, dial or want.
 //
-//  11. The pool runs only what it needs: one timer while idle connections have a deadline, one goroutine for each
-//     dial, and none otherwise. A pool that is dropped keeps nothing alive once its idle connections have timed out.
-//     A pool that was created inside a testing/synctest bubble works there.
+//  11. The pool runs only what it needs: one timer while idle connections have a deadline, one timer for each floor, one
+//     goroutine for each dial, and none otherwise. A pool that is dropped keeps nothing alive once its idle connections
+//     have timed out and its floors have ended. A pool that was created inside a testing/synctest bubble works there.
+//
+//  12. A floor, which KeepIdle sets, is the number of idle connections that a key or a Host keeps ready. A free place on
+//     a shared connection counts as one. If there are fewer, whatever has taken or closed one, the pool dials for no
+//     want. Such a dial is within all limits, comes after the dials of wants, and does not make room for itself. A floor
+//     pauses after a failure, and ends an hour after the last KeepIdle. Warm dials in the same way, once.
 //
 // # What only some callers need
 //
@@ -124,4 +129,6 @@
 //     a use that finds a stale connection counts as one miss, for the right reason.
 //   - Knows is for callers that keep data for each key, such as how to dial it, and drop the data in OnForget. OnForget
 //     is called without the lock, so another Acquire may have made the key known again: Knows tells.
+//   - KeepIdle and Warm are for callers whose first uses should not wait for a dial. The limits on idle connections are the
+//     pool's, and so is the knowledge when one is taken or closed.
 package pool

@@ -122,5 +122,5 @@ func (g *group[K, C]) empty() bool { return g.idle.len+g.active == 0 }
 
 // useless says that nothing is left to know of the key.
 func (g *group[K, C]) useless() bool {
-	return g.empty() && g.own.dialing+g.own.waiting() == 0 && g.hosts == nil
+	return g.empty() && g.own.dialing+g.own.waiting() == 0 && g.hosts == nil && !g.own.kept()
 }

@@ -220,7 +220,7 @@ func (h *host[K, C]) dismiss(g *group[K, C]) {
 // returns those that have become useless, and whether the host is alive and has let go of a group.
 func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	set := h.set
-	gone := h.dialing+h.waiting() == 0 && !slices.ContainsFunc(set.groups, func(g *group[K, C]) bool { return !g.empty() })
+	gone := h.dialing+h.waiting() == 0 && !h.kept() && !slices.ContainsFunc(set.groups, func(g *group[K, C]) bool { return !g.empty() })
 	if !gone && len(set.groups) == set.listed {
 		return nil, false
 	}

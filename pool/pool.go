@@ -90,26 +90,28 @@ type Pool[K comparable, C Conn] struct {
 	// mu guards all that follows, every group and the marked fields of every entry. It is never held while
 	// calling a Conn, a Dialer or a hook: methods note in todo what to close, start and report, and unlock does it
 	// when it has let go. Sending on a want's channel is allowed, for it never blocks.
-	mu        sync.Mutex
-	groups    map[K]*group[K, C]
-	crowd     int         // the most groups since the map was made
-	idle      chain[K, C] // of all keys: the most recently released first
-	active    int
-	dials     list[dial[K, C]] // under way
-	waiting   int              // wants
-	joined    uint64           // wants so far: the order of their coming
-	lessons   uint32           // what connections have shown of their capacity so far: the order of it
-	visits    uint64           // see host.reserved
-	closing   int              // closed entries whose Close or OnClose has not returned
-	closeIdle bool             // CloseIdle was called, and nothing asked for since
-	keepNone  bool             // one-way: KeepNone or Shutdown was called
-	closed    bool             // one-way
-	drained   chan struct{}
-	reaper    reaper
-	tally     tally
-	hijacked  uint64
-	vacant    *wants[K, C] // that nobody needs now, or nil
-	todo      after[K, C]  // what whoever holds mu has decided; empty while nobody does
+	mu         sync.Mutex
+	groups     map[K]*group[K, C]
+	crowd      int         // the most groups since the map was made
+	idle       chain[K, C] // of all keys: the most recently released first
+	active     int
+	dials      list[dial[K, C]] // under way
+	waiting    int              // wants
+	joined     uint64           // wants so far: the order of their coming
+	lessons    uint32           // what connections have shown of their capacity so far: the order of it
+	visits     uint64           // see host.reserved
+	closing    int              // closed entries whose Close or OnClose has not returned
+	closeIdle  bool             // CloseIdle was called, and nothing asked for since
+	keepNone   bool             // one-way: KeepNone or Shutdown was called
+	closed     bool             // one-way
+	drained    chan struct{}
+	reaper     reaper
+	tally      tally
+	hijacked   uint64
+	floors     map[*host[K, C]]*floor[K, C] // of the hosts that have one
+	floorDials int                          // dials under way for floors
+	vacant     *wants[K, C]                 // that nobody needs now, or nil
+	todo       after[K, C]                  // what whoever holds mu has decided; empty while nobody does
 }
 
 // New returns an empty pool. It starts no goroutine. A pool need not be shut down if its connections may simply time
@@ -335,6 +337,7 @@ func (p *Pool[K, C]) place(h *host[K, C], r *request[K, C]) claim[K, C] {
 func (p *Pool[K, C]) CloseIdle() {
 	p.mu.Lock()
 	p.closeIdle = true
+	p.endFloors(errIdleClosed)
 	for e := p.idle.last; e != nil; e = p.idle.last {
 		p.close(e, ReasonCloseIdle)
 		p.tend(e.group)
@@ -348,6 +351,7 @@ func (p *Pool[K, C]) CloseIdle() {
 func (p *Pool[K, C]) KeepNone() {
 	p.mu.Lock()
 	p.keepNone = true
+	p.endFloors(ErrClosed)
 	for e := p.idle.last; e != nil; e = p.idle.last {
 		p.close(e, ReasonShutdown)
 		p.tend(e.group)
@@ -366,6 +370,7 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	if !p.closed {
 		p.closed = true
 		p.drained = make(chan struct{})
+		p.endFloors(ErrClosed)
 		for _, g := range p.groups {
 			p.shut(g)
 		}

@@ -224,7 +224,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		return ReasonShutdown
 	case p.closeIdle:
 		return ReasonCloseIdle
-	case e.surplus():
+	case e.surplus() && !p.floorNeeds(e):
 		return ReasonSurplus
 	case perKey < 0:
 		return ReasonKeyIdleLimit
@@ -270,6 +270,9 @@ func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason) {
 // close takes a connection, idle or active, out of the pool and notes that it is to be closed. The caller tends
 // its group afterwards.
 func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
+	if len(p.floors) > 0 {
+		p.floorLost(e, reason, p.now())
+	}
 	if e.state == idle {
 		p.unpark(e)
 	} else {
@@ -291,6 +294,9 @@ func (p *Pool[K, C]) tend(g *group[K, C]) {
 		p.tendAll(g)
 	} else if g.own.unasked.len > 0 {
 		p.startDials(g)
+	}
+	if len(p.floors) > 0 {
+		p.tendFloors(g)
 	}
 	p.forgetUseless(g)
 	if p.reaper.timed == 0 {

@@ -243,6 +243,7 @@ func (c *Conn) fail(err error, why Reason) {
 	for _, x := range c.peer.waiting {
 		x.cond.Broadcast()
 	}
+	c.peer.arriveLocked()
 	c.out.turn.Broadcast()
 	c.pings.endLocked()
 	c.mu.Unlock()

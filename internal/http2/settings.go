@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"context"
 	"math"
 
 	xhttp2 "golang.org/x/net/http2"
@@ -19,6 +20,7 @@ type peerSettings struct {
 	acks       int    // of our SETTINGS, that are still to come
 	roundTrip  int64  // nanoseconds, by the acknowledgment of ours; 0: not known yet
 	waiting    []*Exchange
+	arrived    chan struct{} // closed when the first SETTINGS have come, or never will; nil: nobody waits for that
 }
 
 func newPeerSettings(streams uint32) peerSettings {
@@ -48,6 +50,7 @@ func (c *Conn) settings(f *xhttp2.SettingsFrame) error {
 	for _, x := range waiting {
 		x.cond.Broadcast()
 	}
+	c.peer.arriveLocked()
 	if first && c.peer.streams == 0 && !c.engine.strict {
 		c.turnAwayLocked()
 	}
@@ -167,3 +170,33 @@ func (c *Conn) capacityLocked() int {
 
 // noneLocked says that the server allows no streams at all, so that requests would wait for ever.
 func (c *Conn) noneLocked() bool { return c.peer.seen && c.peer.streams == 0 && !c.engine.strict }
+
+// AwaitSettings waits for the server's first SETTINGS, which say how many streams it allows. It returns why the connection
+// has failed, or the cause of ctx, if that comes first.
+func (c *Conn) AwaitSettings(ctx context.Context) error {
+	c.mu.Lock()
+	if c.peer.seen || c.failed != nil {
+		defer c.mu.Unlock()
+		return c.failed
+	}
+	if c.peer.arrived == nil {
+		c.peer.arrived = make(chan struct{})
+	}
+	arrived := c.peer.arrived
+	c.mu.Unlock()
+	select {
+	case <-arrived:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
+func (p *peerSettings) arriveLocked() {
+	if p.arrived != nil {
+		close(p.arrived)
+		p.arrived = nil
+	}
+}

@@ -1,0 +1,455 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+const (
+	// floorEnds is how long a floor is kept after the last call of KeepIdle. A pool that nobody refers to any more is kept
+	// alive by its floors for that long.
+	floorEnds = time.Hour
+
+	// After a failure, the floor is left alone for floorPause. Each further failure doubles the pause, up to
+	// maxFloorPause, until there has been none for twice as long as that.
+	floorPause    = time.Second
+	maxFloorPause = time.Minute
+
+	// fullPause is how long a floor waits that Config.MaxIdle holds back: the keys that fill the pool do not tell.
+	fullPause = time.Second
+)
+
+// LimitError is the error of a Warm that asks for more connections than a limit allows.
+type LimitError struct {
+	Limit string // "MaxConns" of [Terms], "MaxIdlePerKey" or "MaxIdle" of [Config]
+	Max   int    // the limit
+	Conns int    // how many connections Warm would need
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("pool: Warm needs %d connections, %s allows %d", e.Conns, e.Limit, e.Max)
+}
+
+var errIdleClosed = errors.New("pool: CloseIdle was called before the connections stood")
+
+// floor is what KeepIdle and Warm have asked a host to have. It dials by itself, for no want. Pool.mu guards it.
+type floor[K comparable, C Conn] struct {
+	host   *host[K, C]   // set once
+	caller caller[K, C]  // how to dial; the latest
+	terms  Terms         // the latest
+	least  int           // places to keep free; 0: KeepIdle was not called, or the floor has ended
+	ends   time.Duration // when least becomes 0
+	warmup []*warmup     // calls of Warm that wait
+
+	dialing int           // dials under way for the floor
+	pause   time.Duration // after the last failure
+	failed  time.Duration // when that was; forever: there was none
+	resume  time.Duration // no dial before then
+	timer   *time.Timer   // nil before the first use
+	wake    time.Duration // when the timer fires; forever: it does not
+}
+
+// warmup is one call of Warm.
+type warmup struct {
+	n    int
+	done chan error // holds one, so that sending never blocks
+}
+
+// KeepIdle keeps n idle connections of a key ready: whenever there are fewer, the pool dials in the background. A place
+// that is free on a shared connection counts as one idle connection. The pool dials with dialer, and binds the
+// connections by terms. The context of these dials has no values.
+//
+// The floor stays within all limits: Terms.MaxConns, Config.MaxIdle and Config.MaxIdlePerKey. It takes no room from a
+// request that waits, and no idle connection from another key. If a dial fails, or a peer closes a connection within a
+// minute that was never leased, the pool waits before it dials for the floor again: one second at first, and up to one
+// minute after more failures.
+//
+// A later call replaces n, dialer and terms. The floor ends after a call with an n of zero or less, or with
+// Terms.Unpooled; after CloseIdle, KeepNone or Shutdown; and an hour after the last call of KeepIdle. The connections
+// then stay until they reach their own limits.
+func (p *Pool[K, C]) KeepIdle(key K, dialer Dialer[C], n int, terms Terms) {
+	p.keepIdle(asked[K, C]{key: key}, caller[K, C]{ctx: context.Background(), dialer: dialer}, n, &terms)
+}
+
+// KeepIdle does what Pool.KeepIdle does, for all keys of the host together.
+func (h *Host[K, C]) KeepIdle(dialer HostDialer[K, C], n int, terms Terms) {
+	h.pool.keepIdle(asked[K, C]{host: h}, caller[K, C]{ctx: context.Background(), hostDialer: dialer}, n, &terms)
+}
+
+func (p *Pool[K, C]) keepIdle(at asked[K, C], by caller[K, C], n int, terms *Terms) {
+	if terms.Unpooled {
+		n = 0
+	}
+	now := p.now()
+	p.mu.Lock()
+	defer p.unlock()
+	h := p.hostOf(at)
+	if n <= 0 && (h == nil || p.floors[h] == nil) || p.closed || p.keepNone {
+		return
+	}
+	if h == nil {
+		h = p.know(at)
+	}
+	f := p.floorOf(h)
+	f.caller, f.terms, f.least, f.ends = by, *terms, max(0, n), now+floorEnds
+	p.tendHost(h)
+}
+
+// Warm opens connections of a key until n requests at once would find one each, idle or with a free place on a shared
+// one. It returns nil when that is so, also if it was so before. Warm does not lease these connections: they are idle
+// like any others, and other requests may take them at any time.
+//
+// Warm returns the error of the first dial that fails, and an error if a limit does not allow that many connections. It
+// returns context.Cause(ctx) if ctx ends first, and ErrClosed after KeepNone or Shutdown. Connections that it has opened
+// by then stay, and dials under way go on. The context of the dials has the values of ctx.
+func (p *Pool[K, C]) Warm(ctx context.Context, key K, dialer Dialer[C], n int, terms Terms) error {
+	return p.warm(asked[K, C]{key: key}, caller[K, C]{ctx: ctx, dialer: dialer}, n, &terms)
+}
+
+// Warm does what Pool.Warm does, for all keys of the host together.
+func (h *Host[K, C]) Warm(ctx context.Context, dialer HostDialer[K, C], n int, terms Terms) error {
+	return h.pool.warm(asked[K, C]{host: h}, caller[K, C]{ctx: ctx, hostDialer: dialer}, n, &terms)
+}
+
+func (p *Pool[K, C]) warm(at asked[K, C], by caller[K, C], n int, terms *Terms) error {
+	ctx := by.ctx
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if terms.Unpooled {
+		return errors.New("pool: connections that are not pooled cannot be kept ready")
+	}
+	p.mu.Lock()
+	if p.closed || p.keepNone {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.closeIdle = false
+	h := p.hostOf(at)
+	if h == nil {
+		h = p.know(at)
+	}
+	f, w := p.floorOf(h), &warmup{n: n, done: make(chan error, 1)}
+	f.caller, f.terms, f.resume = by, *terms, 0
+	f.warmup = append(f.warmup, w)
+	p.tendHost(h)
+	p.unlock()
+
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	f.warmup = slices.DeleteFunc(f.warmup, func(other *warmup) bool { return other == w })
+	p.tendHost(h)
+	p.unlock()
+	return context.Cause(ctx)
+}
+
+// know makes the pool know who is asked.
+func (p *Pool[K, C]) know(at asked[K, C]) *host[K, C] {
+	if at.host == nil {
+		return &p.ensure(at.key).own
+	}
+	at.host.join()
+	return &at.host.host
+}
+
+// floorOf returns the floor of a host, which may be new.
+func (p *Pool[K, C]) floorOf(h *host[K, C]) *floor[K, C] {
+	f := p.floors[h]
+	if f == nil {
+		f = &floor[K, C]{host: h, failed: forever, wake: forever}
+		if p.floors == nil {
+			p.floors = make(map[*host[K, C]]*floor[K, C])
+		}
+		p.floors[h] = f
+	}
+	return f
+}
+
+// kept says that the host has a floor, and so must not be forgotten.
+func (h *host[K, C]) kept() bool { return h.pool.floors[h] != nil }
+
+// tendFloors sees to the floors that the group counts for, after any change that could have taken a connection away.
+func (p *Pool[K, C]) tendFloors(g *group[K, C]) {
+	if f := p.floors[&g.own]; f != nil {
+		p.tendFloor(f)
+	}
+	ended := false
+	for _, h := range g.joined() {
+		if f := p.floors[h]; f != nil {
+			p.tendFloor(f)
+			ended = ended || !h.kept()
+		}
+	}
+	if ended {
+		p.tendAll(g)
+	}
+}
+
+// tendFloor dials for what the floor lacks, as far as the limits allow.
+func (p *Pool[K, C]) tendFloor(f *floor[K, C]) {
+	now := p.now()
+	if p.closed || p.keepNone {
+		p.endFloor(f, ErrClosed)
+		return
+	}
+	if now >= f.ends {
+		f.least = 0
+	}
+	f.answer(nil)
+	next := forever
+	for p.lacks(f) {
+		wait := p.floorWaits(f, now)
+		if wait == 0 {
+			p.dialForFloor(f)
+			continue
+		}
+		if wait != forever {
+			next = now + wait
+		}
+		break
+	}
+	switch {
+	case f.least == 0 && len(f.warmup) == 0:
+		p.endFloor(f, nil)
+		return
+	case f.least > 0:
+		next = min(next, f.ends)
+	}
+	f.arm(next, now)
+}
+
+// answer answers the calls of Warm: all of them, if there is an error; else those whose connections stand, and those whose
+// connections will never do.
+func (f *floor[K, C]) answer(err error) {
+	f.warmup = slices.DeleteFunc(f.warmup, func(w *warmup) bool {
+		verdict := err
+		if err == nil && f.host.free(w.n) < w.n {
+			if verdict = f.outOfReach(w.n); verdict == nil {
+				return false
+			}
+		}
+		w.done <- verdict
+		return true
+	})
+}
+
+// outOfReach says which limit does not allow as many connections as n requests at once need, as far as that is known.
+func (f *floor[K, C]) outOfReach(n int) error {
+	share := f.share()
+	if share == 0 {
+		return nil
+	}
+	config := f.host.pool.config
+	conns := (n-1)/share + 1
+	for _, limit := range []struct {
+		name string
+		is   int
+	}{{"MaxConns", f.terms.MaxConns}, {"MaxIdlePerKey", config.MaxIdlePerKey}, {"MaxIdle", config.MaxIdle}} {
+		if limit.is < 0 && limit.name != "MaxConns" || limit.is > 0 && conns > limit.is {
+			return &LimitError{Limit: limit.name, Max: max(0, limit.is), Conns: conns}
+		}
+	}
+	return nil
+}
+
+// share is how many requests at once a connection to come serves, as far as that is known; 0: it is not.
+func (f *floor[K, C]) share() int {
+	expect := f.terms.Expect
+	if shown := f.host.shown(); shown > 0 {
+		expect = shown
+	}
+	switch {
+	case expect < 0:
+		return 0
+	case expect == 0:
+		return 1
+	}
+	return expect
+}
+
+// free returns how many requests at once would find a connection of the host, counted up to n.
+func (h *host[K, C]) free(n int) (free int) {
+	for _, g := range h.listedGroups() {
+		for e := g.idle.first; e != nil && free < n; e = e.in[inGroup].next {
+			free += e.vacant()
+		}
+		for e := g.spare.first; e != nil && free < n; e = e.in[inGroup].next {
+			free += e.vacant()
+		}
+	}
+	return free
+}
+
+// vacant is the number of leases that an idle or spare connection can begin.
+func (e *entry[K, C]) vacant() int {
+	if !e.shared() {
+		return 1
+	}
+	return max(0, e.capacity-e.load())
+}
+
+// target is how many places are to be free.
+func (f *floor[K, C]) target() int {
+	target := f.least
+	for _, w := range f.warmup {
+		target = max(target, w.n)
+	}
+	return target
+}
+
+// lacks says that one more connection is needed than are there, or on their way to nobody in particular.
+func (p *Pool[K, C]) lacks(f *floor[K, C]) bool {
+	h, target := f.host, f.target()
+	spare := h.dialing - h.waiting() // dials that no want will use up
+	share := f.share()
+	if share == 0 {
+		share = target // the first connection shows it
+	}
+	free := h.free(target)
+	return free < target && (spare <= 0 || spare < (target-free-1)/share+1)
+}
+
+// floorWaits returns how long the next dial has to wait; forever: until something changes at the host.
+func (p *Pool[K, C]) floorWaits(f *floor[K, C], now time.Duration) time.Duration {
+	h, config := f.host, &p.config
+	idle := h.idle()
+	switch {
+	case h.unasked.len > 0, p.dialsFull(h), h.busy()+idle >= f.terms.maxConns():
+		return forever
+	case config.MaxIdle < 0, config.MaxIdlePerKey < 0:
+		return forever
+	case config.MaxIdlePerKey > 0 && idle+f.dialing >= config.MaxIdlePerKey:
+		return forever
+	case now < f.resume:
+		return f.resume - now
+	case config.MaxIdle > 0 && len(f.warmup) == 0 && p.idle.len+p.floorDials >= config.MaxIdle:
+		return fullPause
+	}
+	return 0
+}
+
+func (p *Pool[K, C]) dialForFloor(f *floor[K, C]) {
+	terms := f.terms
+	d := &dial[K, C]{host: f.host, caller: f.caller, terms: &terms, order: p.joined, floor: f}
+	f.dialing++
+	p.floorDials++
+	p.begin(d, f.caller.ctx, f.host.first())
+}
+
+// floorLanded is called when a dial for the floor has ended, before its host is tended.
+func (p *Pool[K, C]) floorLanded(d *dial[K, C], err error, now time.Duration) {
+	f := d.floor
+	f.dialing--
+	p.floorDials--
+	if err != nil {
+		f.fail(now)
+		f.answer(err)
+	}
+}
+
+// floorLost is called for a connection that is being closed. A peer that closes what nobody has used is not dialed again
+// at once.
+func (p *Pool[K, C]) floorLost(e *entry[K, C], reason Reason, now time.Duration) {
+	switch reason {
+	case ReasonIdleTimeout, ReasonIdleLimit, ReasonKeyIdleLimit, ReasonMaxLifetime, ReasonMaxReuse, ReasonMakeRoom,
+		ReasonSurplus, ReasonCloseIdle, ReasonShutdown:
+		return
+	}
+	if e.used() || now-e.born >= maxFloorPause {
+		return
+	}
+	if f := p.floors[&e.group.own]; f != nil {
+		f.fail(now)
+	}
+	for _, h := range e.group.joined() {
+		if f := p.floors[h]; f != nil {
+			f.fail(now)
+		}
+	}
+}
+
+// fail begins a pause, or a longer one. What fails during a pause was begun before it.
+func (f *floor[K, C]) fail(now time.Duration) {
+	switch {
+	case now < f.resume:
+		return
+	case f.failed == forever || now-f.failed > 2*maxFloorPause:
+		f.pause = floorPause
+	default:
+		f.pause = min(2*f.pause, maxFloorPause)
+	}
+	f.failed = now
+	f.resume = now + f.pause*3/4 + rand.N(f.pause/2)
+}
+
+// arm has the floor seen to at that moment, or before: a timer that fires early finds nothing to do.
+func (f *floor[K, C]) arm(at, now time.Duration) {
+	if at >= f.wake {
+		return
+	}
+	f.wake = at
+	if f.timer == nil {
+		f.timer = time.AfterFunc(at-now, f.due)
+	} else {
+		f.timer.Reset(at - now)
+	}
+}
+
+// due is what the timer calls, on a goroutine that ends with this call.
+func (f *floor[K, C]) due() {
+	p := f.host.pool
+	p.mu.Lock()
+	defer p.unlock()
+	f.wake = forever
+	if p.floors[f.host] == f {
+		p.tendHost(f.host)
+	}
+}
+
+// endFloor forgets a floor. The caller tends its host, which may have nothing left.
+func (p *Pool[K, C]) endFloor(f *floor[K, C], err error) {
+	if err != nil {
+		f.answer(err)
+	}
+	f.least = 0
+	delete(p.floors, f.host)
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+}
+
+// endFloors forgets all floors.
+func (p *Pool[K, C]) endFloors(err error) {
+	for h, f := range p.floors {
+		p.endFloor(f, err)
+		p.tendHost(h)
+	}
+}
+
+// floorNeeds says that a shared connection, which is about to idle, is needed although another one has room.
+func (p *Pool[K, C]) floorNeeds(e *entry[K, C]) bool {
+	if len(p.floors) == 0 {
+		return false
+	}
+	needs := func(h *host[K, C]) bool {
+		f := p.floors[h]
+		if f == nil {
+			return false
+		}
+		target := f.target()
+		free := h.free(target + e.capacity)
+		if e.group.spare.has(e) {
+			free -= e.vacant()
+		}
+		return free < target
+	}
+	return needs(&e.group.own) || slices.ContainsFunc(e.group.joined(), needs)
+}

@@ -1,0 +1,491 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// warming is a call of Warm on its own goroutine.
+type warming struct {
+	world  *world
+	cancel context.CancelCauseFunc
+	done   chan error
+}
+
+func (w *world) warm(key string, n int, terms Terms) *warming {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := &warming{w, cancel, make(chan error, 1)}
+	go func() {
+		if h := w.hosts[key]; h != nil {
+			c.done <- h.Warm(ctx, w, n, terms)
+		} else {
+			c.done <- w.pool.Warm(ctx, key, w, n, terms)
+		}
+	}()
+	synctest.Wait()
+	return c
+}
+
+func (c *warming) returned() error {
+	c.world.t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-c.done:
+		return err
+	default:
+		c.world.t.Fatal("Warm still waits")
+		return nil
+	}
+}
+
+func (c *warming) stillWaits() {
+	c.world.t.Helper()
+	synctest.Wait()
+	if len(c.done) > 0 {
+		c.world.t.Fatalf("Warm returned %v, want it to wait", <-c.done)
+	}
+}
+
+func (w *world) keepIdle(key string, n int, terms Terms) {
+	if h := w.hosts[key]; h != nil {
+		h.KeepIdle(w, n, terms)
+	} else {
+		w.pool.KeepIdle(key, w, n, terms)
+	}
+	synctest.Wait()
+}
+
+func TestWarmReturnsWhenItsConnectionsAreIdle(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 3, Terms{})
+		w.wantDials(3)
+		w.dialed()
+		w.dialed()
+		warm.stillWaits()
+		w.dialed()
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.wantGauges(3, 0, 0, 0)
+		for range 3 {
+			if lease := w.try("a", Terms{}); lease.Uses() != 0 {
+				t.Error("Warm counts as a use of the connection")
+			}
+		}
+	})
+}
+
+func TestWarmCountsWhatIsThere(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.idle(1, "a", Terms{})
+		warm := w.warm("a", 1, Terms{})
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		warm = w.warm("a", 2, Terms{})
+		w.wantDials(1)
+		w.dialed()
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+	})
+}
+
+func TestWarmGoesOnWhenARequestTakesOneOfItsConnections(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 2, Terms{})
+		request := w.acquire("a", Terms{}) // takes the first that comes
+		w.dialed()
+		lease := request.leased()
+		for range w.dials() {
+			w.dialed()
+		}
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.release(lease)
+	})
+}
+
+func TestWarmReturnsTheErrorOfADial(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 2, Terms{})
+		w.dialFails(errDial)
+		wantError(t, warm.returned(), errDial)
+		w.dialed()
+		w.wantGauges(1, 0, 0, 0)
+		w.wantDials(0)
+	})
+}
+
+func TestWarmSaysWhyAConnectionRetiredAtOnce(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 1, Terms{})
+		conn := w.newConn()
+		conn.sick = ReasonPeerClosed
+		w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+		err := warm.returned()
+		wantError(t, err, ErrRetired)
+		if err.Error() != ErrRetired.Error()+": peer_closed" {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.wantForgotten("a")
+	})
+}
+
+func TestWarmSaysWhichLimitDoesNotAllowItsConnections(t *testing.T) {
+	for _, c := range []struct {
+		config config
+		terms  Terms
+	}{
+		{config{}, Terms{MaxConns: 2}},
+		{config{MaxIdle: 2}, Terms{}},
+		{config{MaxIdlePerKey: 2}, Terms{}},
+		{config{MaxIdlePerKey: -1}, Terms{}},
+		{config{MaxIdle: -1}, Terms{}},
+	} {
+		inBubble(t, c.config, func(t *testing.T, w *world) {
+			err := w.warm("a", 3, c.terms).returned()
+			if limit, ok := errors.AsType[*LimitError](err); !ok || limit.Conns != 3 || limit.Max > 2 {
+				t.Errorf("Warm returned %v", err)
+			}
+			w.wantDials(0)
+		})
+	}
+}
+
+func TestWarmKeepsWithinTheLimits(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		terms := Terms{MaxConns: 3}
+		lease := w.lease("a", terms)
+		warm := w.warm("a", 3, terms)
+		w.wantDials(2)
+		w.dialed()
+		w.dialed()
+		warm.stillWaits() // until the third is not in use any more
+		w.release(lease)
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+	})
+}
+
+func TestWarmEndsWithItsContextAndItsDialsGoOn(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 2, Terms{})
+		warm.cancel(errGaveUp)
+		wantError(t, warm.returned(), errGaveUp)
+		w.dialed()
+		w.dialed()
+		w.wantGauges(2, 0, 0, 0)
+	})
+}
+
+func TestWarmOverSharedConnectionsCountsPlaces(t *testing.T) {
+	for _, expect := range []int{ExpectUnknown, 5} {
+		inSharedBubble(t, 5, func(t *testing.T, w *world) {
+			warm := w.warm("a", 12, Terms{Expect: expect})
+			for len(w.dials()) > 0 {
+				w.dialed()
+			}
+			if err := warm.returned(); err != nil {
+				t.Errorf("Warm returned %v", err)
+			}
+			w.wantGauges(3, 0, 0, 0)
+		})
+	}
+}
+
+func TestWarmFailsWhenThePoolIsShutDown(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"Shutdown": func(w *world) { go w.pool.Shutdown(context.Background()) },
+		"KeepNone": func(w *world) { w.pool.KeepNone() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, config{}, func(t *testing.T, w *world) {
+				warm := w.warm("a", 1, Terms{})
+				end(w)
+				wantError(t, warm.returned(), ErrClosed)
+				w.dialed()
+				w.wantGauges(0, 0, 0, 0)
+				wantError(t, w.warm("a", 1, Terms{}).returned(), ErrClosed)
+			})
+		})
+	}
+}
+
+func TestWarmFailsWhenIdleConnectionsAreClosedMeanwhile(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 1, Terms{})
+		w.pool.CloseIdle()
+		if warm.returned() == nil {
+			t.Error("Warm succeeded")
+		}
+		w.dialed()
+		w.wantGauges(0, 0, 0, 0)
+	})
+}
+
+func TestAFloorIsKeptWhateverClosesAConnection(t *testing.T) {
+	terms := Terms{IdleTimeout: 5 * time.Minute, MaxLifetime: 8 * time.Minute}
+	for name, take := range map[string]func(w *world){
+		"a request":        func(w *world) { w.try("a", terms) },
+		"its timeout":      func(w *world) { time.Sleep(5 * time.Minute) },
+		"the peer":         func(w *world) { lease := w.try("a", terms); w.discard(lease, ReasonPeerClosed) },
+		"an old age":       func(w *world) { time.Sleep(4 * time.Minute); w.release(w.try("a", terms)); time.Sleep(4 * time.Minute) },
+		"a Drain":          func(w *world) { w.pool.Drain("a", "drain") },
+		"the peer, late":   func(w *world) { time.Sleep(2 * time.Minute); w.conn(1).retire(ReasonPeerClosed) },
+		"a failed probe":   func(w *world) { w.conn(1).sicken(ReasonPeerClosed); w.tryNothing("a", terms) },
+		"a failed release": func(w *world) { lease := w.try("a", terms); w.conn(1).sicken("x"); w.release(lease) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, config{}, func(t *testing.T, w *world) {
+				w.keepIdle("a", 1, terms)
+				w.dialed()
+				take(w)
+				w.keepIdle("a", 1, terms) // as the Transport does with each request
+				time.Sleep(2 * floorPause)
+				w.wantDials(1)
+				w.dialed()
+				w.wantDials(0)
+			})
+		})
+	}
+}
+
+func (w *world) conn(id int) (c *fakeConn) {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	for e := w.pool.idle.first; e != nil; e = e.in[inPool].next {
+		if e.conn.fake().id == id {
+			c = e.conn.fake()
+		}
+	}
+	if c == nil {
+		for _, g := range w.pool.groups {
+			for e := g.all.first; e != nil; e = e.in[inAll].next {
+				c = e.conn.fake()
+			}
+		}
+	}
+	return c
+}
+
+func TestAFloorPausesLongerAfterEachFailure(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.keepIdle("a", 2, Terms{})
+		dials := 0
+		for start := time.Now(); time.Since(start) < 10*time.Minute; time.Sleep(100 * time.Millisecond) {
+			for len(w.dials()) > 0 {
+				dials++
+				w.dialFails(errDial)
+			}
+		}
+		// Two at first, and two after each of 1, 2, 4, 8, 16, 32, 60, 60 ... seconds, each by a quarter more or less.
+		if dials < 2*12 || dials > 2*20 {
+			t.Errorf("%d dials in ten minutes", dials)
+		}
+		time.Sleep(2 * maxFloorPause)
+		w.dialed()
+		w.dialed()
+		w.wantGauges(2, 0, 0, 0)
+	})
+}
+
+func TestAFloorPausesIfThePeerClosesWhatNobodyHasUsed(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.keepIdle("a", 1, Terms{})
+		dials := 0
+		for start := time.Now(); time.Since(start) < 10*time.Minute; time.Sleep(10 * time.Millisecond) {
+			for len(w.dials()) > 0 {
+				dials++
+				w.dialed().retire(ReasonPeerClosed)
+			}
+		}
+		if dials < 12 || dials > 20 {
+			t.Errorf("%d dials in ten minutes", dials)
+		}
+	})
+}
+
+func TestAFloorKeepsWithinTheLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		config config
+		terms  Terms
+		want   int
+	}{
+		"MaxConns":       {config{}, Terms{MaxConns: 2}, 2},
+		"MaxIdle":        {config{MaxIdle: 3}, Terms{}, 3},
+		"MaxIdlePerKey":  {config{MaxIdlePerKey: 4}, Terms{}, 4},
+		"MaxDialsPerKey": {config{MaxDialsPerKey: 1}, Terms{}, 5},
+		"none at all":    {config{MaxIdlePerKey: -1}, Terms{}, 0},
+		"none in all":    {config{MaxIdle: -1}, Terms{}, 0},
+		"unpooled":       {config{}, Terms{Unpooled: true}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, c.config, func(t *testing.T, w *world) {
+				w.keepIdle("a", 5, c.terms)
+				for len(w.dials()) > 0 {
+					if n := len(w.dials()); c.config.MaxDialsPerKey > 0 && n > c.config.MaxDialsPerKey {
+						t.Errorf("%d dials at once", n)
+					}
+					w.dialed()
+				}
+				time.Sleep(time.Minute)
+				w.wantGauges(c.want, 0, 0, 0)
+				w.wantCloses(nil)
+			})
+		})
+	}
+}
+
+func TestTwoFloorsThatAreMoreThanMaxIdleLeaveEachOtherAlone(t *testing.T) {
+	inBubble(t, config{MaxIdle: 3}, func(t *testing.T, w *world) {
+		w.keepIdle("a", 2, Terms{})
+		w.keepIdle("b", 2, Terms{})
+		for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(100 * time.Millisecond) {
+			for len(w.dials()) > 0 {
+				w.dialed()
+			}
+		}
+		w.wantGauges(3, 0, 0, 0)
+		w.wantCloses(nil)
+	})
+}
+
+func TestAFloorTakesNoRoomFromARequestThatWaits(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		terms := Terms{MaxConns: 1}
+		lease := w.lease("a", terms)
+		waiting := w.acquire("a", terms)
+		w.keepIdle("a", 1, terms)
+		w.discard(lease, "x")
+		w.wantDials(1)
+		w.dialed()
+		waiting.leased()
+	})
+}
+
+func TestAFloorOfSharedConnectionsCountsPlaces(t *testing.T) {
+	inSharedBubble(t, 4, func(t *testing.T, w *world) {
+		w.keepIdle("a", 3, Terms{Expect: ExpectUnknown})
+		w.wantDials(1)
+		w.dialed()
+		w.wantDials(0)
+		leases := []testLease{w.try("a", Terms{}), w.try("a", Terms{})}
+		w.keepIdle("a", 3, Terms{Expect: ExpectUnknown})
+		w.wantDials(1)
+		w.dialed()
+		w.wantGauges(1, 1, 0, 0)
+		w.releaseAll(leases...)
+		w.wantDials(0)
+		w.wantCloses(nil)
+	})
+}
+
+func TestAFloorOfPrivateConnectionsPauses(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.keepIdle("a", 1, Terms{})
+		conn := w.privately()
+		w.wantCloses(map[*fakeConn]Reason{conn: ReasonUnpooled})
+		w.wantDials(0)
+	})
+}
+
+func TestAFloorEnds(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"when KeepIdle says so":          func(w *world) { w.keepIdle("a", 0, Terms{}) },
+		"when the peer is not pooled":    func(w *world) { w.keepIdle("a", 1, Terms{Unpooled: true}) },
+		"an hour after the last request": func(w *world) { time.Sleep(floorEnds) },
+		"with CloseIdle":                 func(w *world) { w.pool.CloseIdle() },
+		"with KeepNone":                  func(w *world) { w.pool.KeepNone() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, config{}, func(t *testing.T, w *world) {
+				w.keepIdle("a", 1, Terms{})
+				w.dialFails(errDial)
+				w.wantForgotten()
+				for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Second) {
+					for len(w.dials()) > 0 {
+						w.dialed()
+					}
+				}
+				end(w)
+				for _, c := range []*fakeConn{w.conn(1)} {
+					if c != nil {
+						c.retire("x")
+					}
+				}
+				for len(w.dials()) > 0 {
+					w.dialFails(errDial)
+				}
+				time.Sleep(time.Hour)
+				w.wantDials(0)
+				w.wantForgotten("a")
+			})
+		})
+	}
+}
+
+func TestAFloorGoesOnForAsLongAsItIsUsed(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		terms := Terms{IdleTimeout: time.Minute}
+		w.keepIdle("a", 1, terms)
+		for range 5 {
+			for range 59 {
+				for len(w.dials()) > 0 {
+					w.dialed()
+				}
+				w.wantGauges(1, 0, 0, 0)
+				time.Sleep(time.Minute)
+			}
+			w.keepIdle("a", 1, terms)
+		}
+	})
+}
+
+func TestAHostHasOneFloorForAllItsKeys(t *testing.T) {
+	for _, balance := range []Balance{BalanceNone, BalanceRoundRobin} {
+		inBubble(t, config{}, func(t *testing.T, w *world) {
+			h := w.pool.NewHost([]string{"a", "b"}, nil)
+			h.SetBalance(balance, w, 0)
+			w.hosts["x"] = h
+			w.keepIdle("x", 4, Terms{})
+			w.wantDials(4)
+			for i := range 4 {
+				conn := w.newConn()
+				if balance == BalanceNone {
+					conn.key = []string{"a", "b"}[i%2]
+				}
+				w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+			}
+			if keys := w.pool.Stats().Keys; keys["a"].Idle != 2 || keys["b"].Idle != 2 {
+				t.Errorf("the keys are %+v", keys)
+			}
+			h.SetKeys([]string{"b"})
+			w.wantDials(2)
+			for range 2 {
+				conn := w.newConn()
+				conn.key = "b"
+				w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+			}
+			w.wantDials(0)
+			w.pool.CloseIdle()
+			w.wantDials(0)
+		})
+	}
+}
+
+func TestTheDialsOfAFloorSeeNoRequest(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.lease("a", Terms{})
+		w.keepIdle("a", 1, Terms{})
+		if asker := w.dials()[0].asker; asker != nil {
+			t.Errorf("the dial has the value %v of a request", asker)
+		}
+		w.dialed()
+	})
+}

@@ -1,0 +1,176 @@
+package peerpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"unique"
+
+	"github.com/peerpool/peerpool/pool"
+)
+
+// Warm opens connections to the host of a URL until n requests at once would find one each, and returns nil when these
+// connections stand: their TLS handshakes are complete, and an HTTP/2 server has sent its SETTINGS. Idle connections that
+// are open already count. If HTTP/2 is spoken, each request that a connection has room for counts, so that one
+// connection usually is enough.
+//
+// The connections are those that a GET request for the URL with this context would use: the peer of [WithPeer] or
+// PeerFor, the proxy and the limits apply to them. Such a request must be enough to tell the peer: PeerFor and Proxy see
+// one without header fields. Warm sends no request. The connections are idle connections like any others. They are closed
+// after IdleConnTimeout, and other requests may use them at any time. To keep a number of idle connections for longer, set
+// MinIdleConnsPerHost or PeerOptions.MinIdleConns.
+//
+// If a connection cannot be opened, Warm returns the error that RoundTrip would return. It also returns an error if a
+// limit does not allow that many connections, or if connections to the peer serve only one request each. If
+// MaxConnsPerHost allows them but requests use some of them, Warm waits. It returns the cause of ctx if ctx ends first,
+// and [ErrClosed] after Shutdown. Connections that Warm has opened by then stay. If n is zero or less, Warm does nothing.
+func (t *Transport) Warm(ctx context.Context, url string, n int) error {
+	if n <= 0 {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	t.runtime()
+	if err := checkRequest(req); err != nil {
+		return err
+	}
+	peer, err := t.peerOf(req, valuesOf(ctx).peer)
+	if err != nil {
+		return err
+	}
+	r, err := t.routeTo(req, peer)
+	if err != nil {
+		return causeOf(err)
+	}
+	if err := r.warm(ctx, n, r.readyTerms(peer)); err != nil {
+		if !r.known() {
+			t.core.routes.drop(r)
+		}
+		return err
+	}
+	r.keepReady(peer)
+	return nil
+}
+
+// routeTo returns the route of a request that is not sent.
+func (t *Transport) routeTo(req *http.Request, peer *Peer) (*route, error) {
+	to, err := t.destination(req, peer)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		r := t.core.routes.get(to.key)
+		if r == nil || !r.current() {
+			if r, _, err = t.findRoute(req.Context(), req.URL, to); err != nil {
+				return nil, err
+			}
+		}
+		if to.key.http1 || !r.wantsHTTP1() {
+			return r, nil
+		}
+		to.key.http1 = true
+	}
+}
+
+// readyTerms are those of connections that are opened for no request.
+func (r *route) readyTerms(peer *Peer) pool.Terms {
+	terms := r.t.terms(peer)
+	terms.Expect, terms.Unpooled = r.expect(), terms.Unpooled || r.looks()
+	return terms
+}
+
+var errNotKept = errors.New("peerpool: connections to this peer serve one request each, and so cannot be opened before it")
+
+// warm opens n connections, or as many as n requests at once need.
+func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {
+	if terms.Unpooled {
+		return errNotKept
+	}
+	var err error
+	if r.host != nil {
+		err = r.host.pool.Warm(ctx, settledHostDial{r.host}, n, terms)
+	} else {
+		err = r.t.core.pool.Warm(ctx, r.id, settledDial{r}, n, terms)
+	}
+	limit, limited := errors.AsType[*pool.LimitError](err)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case limited:
+		return fmt.Errorf("peerpool: Warm needs %d connections, %s allows %d", limit.Conns, limitNames[limit.Limit], limit.Max)
+	case errors.Is(err, pool.ErrRetired) && r.looks():
+		return errNotKept
+	}
+	return causeOf(acquireError(ctx, r.identity, err))
+}
+
+// limitNames are the names that the limits of the pool have here.
+var limitNames = map[string]string{
+	"MaxConns": "MaxConnsPerHost", "MaxIdlePerKey": "MaxIdleConnsPerHost", "MaxIdle": "MaxIdleConns",
+}
+
+// minIdle returns how many idle connections are kept ready to a peer.
+func (t *Transport) minIdle(p *Peer) int {
+	if p != nil && p.opts.MinIdleConns > 0 {
+		return p.opts.MinIdleConns
+	}
+	return t.MinIdleConnsPerHost
+}
+
+// keepReady is called for each request that has got a connection: the route is in use, and has its idle connections kept.
+func (r *route) keepReady(p *Peer) {
+	n := r.t.minIdle(p)
+	if n <= 0 {
+		return
+	}
+	if terms := r.readyTerms(p); r.host != nil {
+		r.host.pool.KeepIdle(settledHostDial{r.host}, n, terms)
+	} else {
+		r.t.core.pool.KeepIdle(r.id, settledDial{r}, n, terms)
+	}
+}
+
+// settledDial dials a route for no request. The connection is not ready before it is known what it can do.
+type settledDial struct{ *route }
+
+// Dial is called by the pool.
+func (d settledDial) Dial(ctx context.Context) (conn, error) {
+	c, err := d.route.Dial(ctx)
+	if err == nil {
+		err = d.route.settle(ctx, c)
+	}
+	return c, err
+}
+
+// settledHostDial does that for a host.
+type settledHostDial struct{ *host }
+
+// DialHost is called by the pool.
+func (d settledHostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (unique.Handle[Identity], conn, error) {
+	id, c, err := hostDial{host: d.host}.DialHost(ctx, first)
+	if err == nil {
+		err = d.host.head.settle(ctx, c)
+	}
+	return id, c, err
+}
+
+// settle waits until an HTTP/2 server has said how many streams it allows. It closes a connection whose server does not.
+func (r *route) settle(ctx context.Context, c conn) error {
+	h, ok := c.(*http2Conn)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.t.connectTimeout())
+	defer cancel()
+	err := h.AwaitSettings(ctx)
+	if err != nil {
+		c.Close()
+		return newDialError(r.identity, opHTTP2, err)
+	}
+	return nil
+}
