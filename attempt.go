@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -31,6 +32,7 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
+	route  *route // nil: there is none
 	lease  connLease
 	clock  clock
 	report *reporting // nil: nobody wants one
@@ -75,46 +77,44 @@ func (a *attempt) end(status int32) {
 	}
 }
 
-// acquire leases a connection: an idle one if there is one, else a dialed or a released one. An address
-// that does not answer is given up for the next.
+// try makes the attempt: it leases a connection, and runs the exchange on it.
+func (a *attempt) try() (*http.Response, outcome) {
+	if err := a.acquire(); err != nil {
+		return nil, outcome{err: err, unleased: true, retired: errors.Is(err, pool.ErrRetired)}
+	}
+	a.route.keepReady(a.peer)
+	a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
+	return a.run()
+}
+
+// acquire leases a connection: an idle one if there is one, else a dialed or a released one.
 func (a *attempt) acquire() error {
 	if a.entry.TurnedAway() {
-		a.acquired(Identity{}, ErrClosed)
 		return ErrClosed
 	}
 	to, err := a.t.destination(a.req, a.peer)
-	to.key.http1 = a.http1 || requiresHTTP1(a.req)
 	if err != nil {
-		a.acquired(identityIn(err), err)
 		return err
 	}
-	if a.trace != nil && a.trace.GetConn != nil {
+	to.key.http1 = a.http1 || requiresHTTP1(a.req)
+	if a.route == nil && a.trace != nil && a.trace.GetConn != nil {
 		a.trace.GetConn(to.hostPort(a.req.URL))
 	}
-	for {
-		r, work, err := a.route(to)
-		if err != nil {
-			a.observeUnreachable(work, err)
-			a.acquired(identityIn(err), err)
-			return err
-		}
-		if !to.key.http1 && r.wantsHTTP1() {
-			to.key.http1 = true
-			continue
-		}
-		err = a.lend(r, work)
-		id := r.identity
-		if err == nil {
-			id = a.lease.Key().Value() // that of one of the host's addresses
-			r.keepReady(a.peer)
-		}
-		a.acquired(id, err)
+	r, work, err := a.routeTo(to)
+	if err == nil && !to.key.http1 && r.wantsHTTP1() {
+		to.key.http1 = true
+		r, work, err = a.routeTo(to)
+	}
+	if err != nil {
+		a.observeUnreachable(work, err)
 		return err
 	}
+	a.route = r
+	return a.lend(r, work)
 }
 
-// route returns the route to a destination, and what finding it has done of a dial.
-func (a *attempt) route(to destination) (*route, groundwork, error) {
+// routeTo returns the route to a destination, and what finding it has done of a dial.
+func (a *attempt) routeTo(to destination) (*route, groundwork, error) {
 	if r := a.t.core.routes.get(to.key); r != nil && r.current() {
 		return r, groundwork{}, nil
 	}
@@ -139,19 +139,13 @@ func (a *attempt) lend(r *route, work groundwork) (err error) {
 	terms.Missed = a.lease.Miss()
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
-	a.lease, err = r.acquire(ctx, terms, work)
-	for leaseAgain(err, a.tries()) {
-		a.redials++
-		terms.Fresh = terms.Fresh || lastTry(a.tries())
-		a.lease, err = r.acquire(ctx, terms, groundwork{})
+	if a.lease, err = r.acquire(ctx, terms, work); err == nil {
+		return nil
 	}
-	if err != nil {
-		if !r.known() {
-			a.t.core.routes.drop(r) // nobody else will
-		}
-		return acquireError(ctx, r.identity, err)
+	if !r.known() {
+		a.t.core.routes.drop(r) // nobody else will
 	}
-	return nil
+	return acquireError(ctx, r.identity, err)
 }
 
 // tries is how many tries at the request there have been, with this one.
@@ -188,6 +182,14 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 		terms.MaxConns = o.MaxConns
 	}
 	return terms
+}
+
+// wanted returns the identity of the connection that the attempt did not get, as far as it is known.
+func (a *attempt) wanted(err error) Identity {
+	if a.route != nil {
+		return a.route.identity
+	}
+	return identityIn(err)
 }
 
 // identityIn returns what is known of the identity that a request without a route wanted.
@@ -237,16 +239,21 @@ func (a *attempt) run() (*http.Response, outcome) {
 	return resp, out
 }
 
-// result is what RoundTrip returns.
+// result returns what RoundTrip returns.
 func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error) {
-	if o.err == nil {
+	switch {
+	case o.err == nil:
 		a.saved()
 		a.entry.Answered(&a.t.core.inflight)
 		a.observeHead()
 		a.end(o.Status)
 		return resp, nil
+	case o.unleased:
+		a.acquired(a.wanted(o.err), o.err)
 	}
-	return nil, a.abandon(o.err, o.errorType(), o.Touched)
+	err := a.abandon(o.err, o.errorType(), o.Touched)
+	exchange.AwaitClient(a.orig, o.err)
+	return nil, err
 }
 
 // saved counts a request that a retry has saved.
@@ -270,8 +277,13 @@ func (a *attempt) abandon(err error, errorType ErrorType, touched bool) error {
 	return causeOf(err)
 }
 
-// again makes the next attempt at the request.
+// again makes the next attempt at the request. If no connection could be leased, that is the same attempt.
 func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, error) {
+	if v == leaseAgain {
+		a.redials++
+		a.fresh = a.fresh || v.fresh(&o, a.tries(), true)
+		return a, nil
+	}
 	if resp != nil {
 		resp.Body.Close()
 	}

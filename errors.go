@@ -111,9 +111,11 @@ func dialErrorType(err error) ErrorType {
 	return errorOther
 }
 
-// errorType does for an exchange what dialErrorType does for a dial.
+// errorType does for an attempt what dialErrorType does for a dial.
 func (o *outcome) errorType() ErrorType {
 	switch {
+	case o.unleased:
+		return dialErrorType(o.err)
 	case o.err == nil, errors.Is(o.err, context.Canceled):
 		return ""
 	case exchange.IsTimeout(o.err):

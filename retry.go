@@ -2,19 +2,16 @@ package peerpool
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
-	"github.com/peerpool/peerpool/pool"
 )
 
-// What follows when a try at a request has failed is decided here and nowhere else: by decide after an exchange, and by
-// leaseAgain where no connection could be used. Which connection the next try gets is what fresh, alone and lastTry say.
-// That a dial goes on to a host's next address is no other try: nothing could have been sent. docs/retries.md says the
-// same in words.
+// This file alone decides what follows a try at a request: decide says whether there is another one, fresh and alone say
+// which connection that one may have, and pause says when it begins. A dial that goes on to the next address of a host is
+// not another try, because nothing could have been sent. docs/retries.md says the same in words.
 
 // maxAttempts bounds the tries at one request: the exchanges, and the connections that retired before one could begin. A
 // stale connection costs one: the next attempt dials.
@@ -32,16 +29,14 @@ const firstPause = 50 * time.Millisecond
 // lastTry says whether a try is the last one, which takes no risk: it is made on a new connection.
 func lastTry(try int) bool { return try >= maxAttempts }
 
-// leaseAgain says whether a try that got no connection is followed by another one at the same address: where the connection
-// that was dialed retired before anybody could use it, as that of an HTTP/2 server does that goes away at once.
-func leaseAgain(err error, try int) bool { return errors.Is(err, pool.ErrRetired) && !lastTry(try) }
-
 // outcome is what an attempt came to, as far as the verdict needs it.
 type outcome struct {
 	exchange.Outcome
 	err      error
 	canceled bool // the request's context or its caller ended it
 	reused   bool // the connection had served a request before, or was idle in the pool
+	unleased bool // there was no connection
+	retired  bool // the one that was dialed retired before any request could use it, as with an HTTP/2 server that goes away
 }
 
 // turnedAway says that the server did not process the request for a reason that passes.
@@ -67,6 +62,9 @@ const (
 	retryRefused     verdict = "refused"     // GOAWAY or REFUSED_STREAM: the server did not process the request
 	retryLost        verdict = "lost"        // the connection did not answer a ping, and the request is idempotent
 	retryHTTP1       verdict = "http1"       // HTTP_1_1_REQUIRED
+
+	// leaseAgain is to look for another connection within the same attempt. Nobody is told, because there was no exchange.
+	leaseAgain verdict = "lease"
 )
 
 // fresh says whether the try of that number must be made on a new connection: so that a request does not try one dead
@@ -79,7 +77,7 @@ func (v verdict) fresh(o *outcome, number int, noticed bool) bool {
 		return v.alone(number)
 	case lastTry(number):
 		return true
-	case v == retryStale || v == retryUnsent:
+	case v == retryStale || v == retryUnsent || v == leaseAgain:
 		return !noticed
 	}
 	return v != retryRefused
@@ -101,6 +99,8 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 // decide decides whether a request is sent again. It is the whole of the retry policy:
 //
 //	outcome of the attempt                                method          body         verdict
+//	the connection retired before its first lease         any             any          look for another one
+//	no connection otherwise                               any             any          give up
 //	response, other than 421                              any             any          return it
 //	421, the first time, on a reused connection           any             replayable   once more, on a connection of its own
 //	canceled, or out of time                              any             any          give up
@@ -124,7 +124,9 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return giveUp
 	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
 		return retryMisdirected
-	case o.err == nil, o.canceled, o.Unfit, o.Started, o.BodyFailed, o.Malformed, exchange.IsTimeout(o.err):
+	case o.retired:
+		return leaseAgain
+	case o.err == nil, o.unleased, o.canceled, o.Unfit, o.Started, o.BodyFailed, o.Malformed, exchange.IsTimeout(o.err):
 		return giveUp
 	case o.WantsHTTP1:
 		return retryHTTP1

@@ -202,16 +202,22 @@ func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testi
 }
 
 func TestAConnectionThatRetiredBeforeItsUseCostsATry(t *testing.T) {
-	retired := fmt.Errorf("%w: goaway", pool.ErrRetired)
+	retired := outcome{err: pool.ErrRetired, unleased: true, retired: true}
+	refused := outcome{err: syscall.ECONNREFUSED, unleased: true}
+	r := replay{body: true}
 	for try := 1; try <= maxAttempts+1; try++ {
-		if got := leaseAgain(retired, try); got != (try < maxAttempts) {
-			t.Errorf("try %d: %v", try, got)
+		want := leaseAgain
+		if try >= maxAttempts {
+			want = giveUp
 		}
-		if leaseAgain(syscall.ECONNREFUSED, try) || leaseAgain(nil, try) {
-			t.Errorf("try %d: also without one", try)
+		if got := decide(retired, r, try); got != want {
+			t.Errorf("try %d: %q, want %q", try, got, want)
 		}
-		if got := lastTry(try); got != (try >= maxAttempts) {
-			t.Errorf("try %d is the last: %v", try, got)
+		if got := decide(refused, r, try); got != giveUp {
+			t.Errorf("try %d, with an address that does not answer: %q", try, got)
+		}
+		if got := leaseAgain.fresh(&retired, try, true); got != lastTry(try) || got != (try >= maxAttempts) {
+			t.Errorf("try %d must be made on a new connection: %v", try, got)
 		}
 	}
 }

@@ -50,17 +50,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a := newAttempt(t, orig, req, peer, given.report, nil)
 	for {
-		if err := a.acquire(); err != nil {
-			exchange.AwaitClient(orig, err)
-			return nil, a.abandon(err, dialErrorType(err), false)
-		}
-		resp, o := a.run()
+		resp, o := a.try()
 		v := decide(o, replayOf(a.req, o.Touched), a.tries())
 		if v == giveUp {
-			if resp, err = a.result(resp, o); err != nil {
-				exchange.AwaitClient(orig, err)
-			}
-			return resp, err
+			return a.result(resp, o)
 		}
 		if a, err = a.again(v, resp, o); err != nil {
 			return nil, err
