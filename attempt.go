@@ -105,6 +105,7 @@ func (a *attempt) acquire() error {
 		to.key.http1 = true
 		r, work, err = a.routeTo(to)
 	}
+	a.clock.resolve = work.resolve
 	if err != nil {
 		a.observeUnreachable(work, err)
 		return err

@@ -145,7 +145,8 @@ func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
 		return
 	}
 	r := &d.report
-	r.Total, r.Err, r.Hop, r.ErrorType = time.Since(r.Start), toldOf(err), hopOf(err), dialErrorType(err)
+	r.Total, r.Err, r.Hop = time.Since(r.Start), toldOf(err), hopOf(err)
+	r.ErrorType, r.HopErrorType = dialErrorType(err), hopErrorType(err)
 	if err == nil {
 		r.Conn, r.Protocol = c.about().number, protocolOf(c)
 		if tc, ok := nc.(*tls.Conn); ok {
@@ -169,7 +170,7 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 	case r.key.dialer == plainDialer:
 		return r.custom(ctx)
 	case r.addr.IsValid(): // and the identity's
-		return r.tcpDialer().DialContext(ctx, "tcp", r.identity.address)
+		return r.connect(ctx, r.addr)
 	case r.identity.network == "unix" && r.via == nil:
 		return r.unixDialer().DialContext(ctx, "unix", r.identity.address)
 	}

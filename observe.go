@@ -75,6 +75,9 @@ type clock struct {
 	begun  time.Duration // when this one did
 	sought time.Duration // since when it looks for a connection
 
+	resolve time.Duration // how long it has waited for a look-up
+	reused  bool          // its connection was
+
 	head time.Duration // how long after first the head of the response had come; 0: it has not
 	end  CloseReason   // of its connection; "": it lives on, or there was none
 }
@@ -110,7 +113,7 @@ func (a *attempt) observeUnreachable(w groundwork, err error) {
 	d := DialDone{
 		Identity: identityIn(err), Host: a.req.URL.Host,
 		Start: w.start, Resolve: w.resolve, Connect: w.connect, Total: w.resolve + w.connect,
-		Hop: hopOf(err), Err: toldOf(err), ErrorType: dialErrorType(err),
+		Hop: hopOf(err), Err: toldOf(err), ErrorType: dialErrorType(err), HopErrorType: hopErrorType(err),
 	}
 	if o != nil && o.DialDone != nil {
 		o.DialDone(a.ctx, d)
@@ -128,7 +131,8 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	if id.scheme == "" {
 		id = unrouted(a.req.URL, a.peer)
 	}
-	e := AcquireDone{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Hop: hopOf(err), Err: causeOf(err), ErrorType: dialErrorType(err)}
+	e := AcquireDone{Identity: id, Host: a.req.URL.Host, Attempt: int(a.number), Hop: hopOf(err), Err: causeOf(err)}
+	e.ErrorType, e.HopErrorType = dialErrorType(err), hopErrorType(err)
 	if err == nil {
 		c, l := a.lease.Conn().about(), &a.lease
 		e.Conn, e.ConnHost, e.Protocol, e.Requests = c.number, c.host, c.protocol, c.enter()
@@ -136,7 +140,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		e.Idle, e.Age = l.IdleTime(), l.Age()
 	}
 	if err != nil || e.Miss != "" {
-		e.Waited = sinceThen(a.clock.sought)
+		e.Waited, e.Resolve = sinceThen(a.clock.sought), a.clock.resolve
 		a.clock.sought += e.Waited
 	}
 	if o.AcquireDone != nil {
@@ -163,7 +167,7 @@ func (a *attempt) discard(end exchange.End) CloseReason {
 }
 
 func (a *attempt) observeDone(left int, out *exchange.Outcome, reason CloseReason) {
-	a.clock.end = reason
+	a.clock.end, a.clock.reused = reason, a.lease.Reused()
 	if o := a.t.Observer; o != nil && o.AttemptDone != nil {
 		c := a.lease.Conn().about()
 		o.AttemptDone(a.ctx, AttemptDone{
@@ -202,7 +206,7 @@ func (a *attempt) observeEnd(status int32, err error, errorType ErrorType) {
 	o.RequestDone(a.ctx, RequestDone{
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
-		Head: a.clock.head, Close: a.clock.end,
+		Head: a.clock.head, Close: a.clock.end, Reused: a.clock.reused,
 		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType,
 	})
 }
@@ -224,6 +228,8 @@ type observedResolver struct {
 func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	start := time.Now()
 	addrs, err := r.Resolver.LookupNetIP(ctx, network, host)
-	r.o.ResolveDone(ctx, ResolveDone{Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err})
+	r.o.ResolveDone(ctx, ResolveDone{
+		Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err, ErrorType: lookupErrorType(err),
+	})
 	return addrs, err
 }

@@ -93,7 +93,7 @@ type CloseReason = pool.Reason
 type RetryReason string
 
 // ErrorType classifies an error with the values of OpenTelemetry's attribute error.type. There are few values, so a
-// metric can use them as labels. [ErrorTypes] lists them. The value "" means that there was no error, or that the caller
+// metric can use them as labels. [ErrorTypes], [ResolveErrorTypes] and [ConnectErrorTypes] list them. The value "" means that there was no error, or that the caller
 // canceled the request.
 type ErrorType string
 
@@ -116,6 +116,10 @@ type ResolveDone struct {
 	Duration time.Duration
 	Addrs    []netip.Addr // of all families, in the resolver's order; must not be changed
 	Err      error
+
+	// ErrorType classifies Err: "host_not_found", "try_again", "no_recovery", "timeout" or "_OTHER". If the look-up
+	// succeeded, or was canceled, ErrorType is "".
+	ErrorType ErrorType
 }
 
 // DialDone describes a dial. The steps of a dial are called hops. They take place in the order of the fields Resolve,
@@ -140,6 +144,10 @@ type DialDone struct {
 	// "name_resolution_error", "connection_error", "proxy_tunnel_error" or "secure_connection_error". A time-out in
 	// any hop gives "timeout". Other errors give "_OTHER". If the dial did not fail, ErrorType is "".
 	ErrorType ErrorType
+
+	// HopErrorType says more if the hop "resolve" or "connect" failed: it then has one of
+	// [ResolveErrorTypes] or of [ConnectErrorTypes]. Otherwise it is the same as ErrorType.
+	HopErrorType ErrorType
 }
 
 // AcquireDone describes how an attempt got its connection, or why it failed to get one.
@@ -157,11 +165,12 @@ type AcquireDone struct {
 	Idle     time.Duration // how long the connection has been idle since then; 0 for a miss
 	Age      time.Duration // time since the connection was dialed
 	Waited   time.Duration // how long the request waited for a look-up, a dial, or another request's connection; 0 for a hit
+	Resolve  time.Duration // the part of Waited that the request waited for a look-up; 0 if it did not
 	Hop      string        // hop of the dial that failed: see DialDone
 	Err      error         // why there is no connection; nil if there is one
 
-	// ErrorType classifies Err as in DialDone. It is also "" if the caller canceled the request.
-	ErrorType ErrorType
+	// ErrorType and HopErrorType classify Err as in DialDone. They are also "" if the caller canceled the request.
+	ErrorType, HopErrorType ErrorType
 }
 
 // AttemptDone describes the end of an attempt.
@@ -207,6 +216,7 @@ type RequestDone struct {
 	Duration time.Duration
 	Head     time.Duration // time until RoundTrip returned a response; 0 if it returned none
 	Close    CloseReason   // for the last connection: see AttemptDone; shows how the body ended
+	Reused   bool          // for the last connection: see AcquireDone
 
 	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. An error of a dial has the
 	// values that DialDone describes. "timeout" means a time-out, "invalid_response" a malformed response,

@@ -52,11 +52,26 @@ func RequestOutcomes() []RequestOutcome {
 	return []RequestOutcome{OutcomeResponse, OutcomeTruncated, OutcomeCanceled, OutcomeError}
 }
 
-// ErrorTypes returns every [ErrorType] except "". The caller owns the slice.
+// ErrorTypes returns every [ErrorType] that dials, attempts and requests have, except "". The caller owns the slice.
 func ErrorTypes() []ErrorType {
 	return []ErrorType{
 		errorTimeout, errorResolve, errorConnection, errorProxy, errorTLS, errorResponse, errorEnded, errorOther,
 	}
+}
+
+// ResolveErrorTypes returns every [ErrorType] that a [ResolveDone] has, except "". The caller owns the slice.
+func ResolveErrorTypes() []ErrorType {
+	return []ErrorType{errorNotFound, errorTryAgain, errorNoRecover, errorTimeout, errorOther}
+}
+
+// ConnectErrorTypes returns every [ErrorType] of sockets that could not be connected: see [DialDone]. The caller owns the
+// slice.
+func ConnectErrorTypes() []ErrorType {
+	types := []ErrorType{errorTimeout, errorConnection}
+	for _, known := range connectErrors {
+		types = append(types, known.name)
+	}
+	return types
 }
 
 // RetryReasons returns every [RetryReason] that a Transport gives. The caller owns the slice.

@@ -137,7 +137,7 @@ func TestEventsTellHowLongThingsTook(t *testing.T) {
 		wantEvents(t, s.Events.Requests(), request, request)
 		ended := peerpool.RequestDone{Host: host, Scheme: "http", Method: "GET", Attempts: 1, Status: 201, Duration: 6 * time.Second, Head: 5 * time.Second}
 		endedAgain := ended
-		endedAgain.Duration, endedAgain.Head = 3*time.Second, 2*time.Second
+		endedAgain.Duration, endedAgain.Head, endedAgain.Reused = 3*time.Second, 2*time.Second, true
 		wantEvents(t, s.Events.Outcomes(), ended, endedAgain)
 		s.CloseIdleConnections()
 		wantEvents(t, s.Events.Closings(), peerpool.ConnClosed{
