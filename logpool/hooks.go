@@ -2,9 +2,7 @@ package logpool
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net"
 
 	"github.com/peerpool/peerpool"
 )
@@ -18,25 +16,16 @@ func (l *Log) started(ctx context.Context, s peerpool.RequestStart) {
 func (l *Log) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{slog.String("host", r.Host), slog.Duration("took", r.Duration), slog.Any("addrs", r.Addrs)}
+		if r.ErrorType != "" {
+			attrs = append(attrs, slog.String("cause", string(r.ErrorType)))
+		}
 		return withError(attrs, r.Err)
 	}
-	if r.Err != nil && !errors.Is(r.Err, context.Canceled) {
-		l.logFailure(ctx, msgUnresolved, lookupKind(r.Err), msgResolved, attrs)
+	if r.ErrorType != "" {
+		l.logFailure(ctx, msgUnresolved, string(r.ErrorType), msgResolved, attrs)
 		return
 	}
 	l.log(ctx, msgResolved, attrs)
-}
-
-// lookupKind tells failures to look a host up apart.
-func lookupKind(err error) string {
-	dns, ok := errors.AsType[*net.DNSError](err)
-	switch {
-	case ok && dns.IsNotFound:
-		return "not found"
-	case ok && dns.IsTimeout, errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	}
-	return ""
 }
 
 func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
@@ -47,12 +36,13 @@ func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
 			slog.Duration("proxy", d.Proxy), slog.Duration("tls", d.TLS),
 		}
 		if d.Err != nil {
-			attrs = append(attrs, slog.String("hop", d.Hop), slog.String("error_type", string(d.ErrorType)))
+			attrs = append(attrs, slog.String("hop", d.Hop),
+				slog.String("error_type", string(d.ErrorType)), slog.String("cause", string(d.HopErrorType)))
 		}
 		return withError(attrs, d.Err)
 	}
 	if d.ErrorType != "" {
-		l.logFailure(ctx, msgUndialed, d.Hop+" "+string(d.ErrorType), msgDialed, attrs)
+		l.logFailure(ctx, msgUndialed, d.Hop+" "+string(d.HopErrorType), msgDialed, attrs)
 		return
 	}
 	l.log(ctx, msgDialed, attrs)

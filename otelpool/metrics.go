@@ -74,9 +74,7 @@ func (m *metrics) ended(_ context.Context, e peerpool.RequestDone) {
 
 func (m *metrics) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	attrs := slices.Concat(m.names.Of("", r.Host), m.common)
-	if r.Err != nil {
-		attrs = appendErrorType(attrs, lookupError(r.Err))
-	}
+	attrs = appendErrorType(attrs, r.ErrorType)
 	m.inst.lookups.Record(ctx, r.Duration.Seconds(), metric.WithAttributes(attrs...))
 }
 

@@ -19,6 +19,7 @@ import (
 const (
 	eventAcquire = "peerpool.acquire"
 	eventRetry   = "peerpool.retry"
+	eventFailure = "peerpool.failure"
 )
 
 // The names of spans; what follows each of them says of what.
@@ -33,14 +34,18 @@ const (
 
 // tracing makes spans. Each is made when what it tells of is over, with the times at which that began and ended.
 type tracing struct {
-	tracer trace.Tracer
-	setups setups
+	tracer  trace.Tracer
+	setups  setups
+	answers answers
 }
 
 func newTracing(tracer trace.Tracer) *tracing { return &tracing{tracer: tracer} }
 
 func (t *tracing) observer() *peerpool.Observer {
-	return &peerpool.Observer{DialDone: t.dialed, AcquireDone: t.acquired, AttemptDone: t.done, RequestRetry: t.retried, ConnClosed: t.closed}
+	return &peerpool.Observer{
+		ResolveDone: t.resolved, DialDone: t.dialed, AcquireDone: t.acquired, AttemptDone: t.done,
+		RequestRetry: t.retried, RequestDone: t.ended, ConnClosed: t.closed,
+	}
 }
 
 // setups remembers the sampled spans that connections were set up under, as long as the pool has the connections.
@@ -134,8 +139,16 @@ func outcomeOf(a peerpool.AcquireDone) string {
 
 func (t *tracing) waited(ctx context.Context, a peerpool.AcquireDone) {
 	now := time.Now()
+	begun := now.Add(-a.Waited)
 	server := hosts.Parse(a.Identity.Scheme(), a.Host)
-	_, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(now.Add(-a.Waited)))
+	ctx, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(begun))
+	if a.Resolve > 0 { // also if the request has got the connection of another
+		var errorType peerpool.ErrorType
+		if a.Hop == "resolve" {
+			errorType = a.HopErrorType
+		}
+		t.lookup(ctx, server.Addr, begun, a.Resolve, errorType, a.Err)
+	}
 	fail(span, a.ErrorType, a.Err)
 	span.End(trace.WithTimestamp(now))
 }
@@ -153,17 +166,6 @@ func fail(span trace.Span, kind peerpool.ErrorType, err error) {
 	span.SetAttributes(semconv.ErrorTypeKey.String(string(kind)))
 }
 
-// hopError is the error.type of a hop that failed, where there is more to say than which hop it was.
-func hopError(d peerpool.DialDone) peerpool.ErrorType {
-	switch d.Hop {
-	case "resolve":
-		return lookupError(d.Err)
-	case "connect":
-		return connectError(d.Err, d.ErrorType)
-	}
-	return d.ErrorType
-}
-
 // retried tells the request's span: what a retry has saved is no error of the request.
 func (t *tracing) retried(ctx context.Context, r peerpool.RequestRetry) {
 	span := trace.SpanFromContext(ctx)
@@ -177,6 +179,23 @@ func (t *tracing) retried(ctx context.Context, r peerpool.RequestRetry) {
 		keyIdentity.String(r.Identity.String()),
 	}
 	span.AddEvent(eventRetry, trace.WithAttributes(appendErrorType(attrs, r.ErrorType)...))
+}
+
+// ended tells the request's span what a request has failed of that had a connection. The acquire event tells of one that
+// had none.
+func (t *tracing) ended(ctx context.Context, r peerpool.RequestDone) {
+	outcome := r.Outcome()
+	if r.Close == "" || outcome != peerpool.OutcomeError && outcome != peerpool.OutcomeTruncated {
+		return
+	}
+	span := trace.SpanFromContext(ctx)
+	if !span.IsRecording() {
+		return
+	}
+	attrs := []attribute.KeyValue{
+		keyRequestOutcome.String(string(outcome)), keyClose.String(string(r.Close)), keyReused.Bool(r.Reused),
+	}
+	span.AddEvent(eventFailure, trace.WithAttributes(appendErrorType(attrs, r.ErrorType)...))
 }
 
 // dialed makes the trace of a connection's setup.
@@ -206,13 +225,18 @@ func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.DialDon
 	hop := func(op, name string, took time.Duration, attrs ...attribute.KeyValue) {
 		_, span := t.tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithAttributes(attrs...))
 		if op == failed {
-			fail(span, hopError(d), d.Err)
+			fail(span, d.HopErrorType, d.Err)
 		}
 		at = at.Add(took)
 		span.End(trace.WithTimestamp(at))
 	}
 	if d.Resolve > 0 || failed == "resolve" {
-		hop("resolve", spanLookup+server.Addr, d.Resolve, semconv.DNSQuestionName(server.Addr))
+		var errorType peerpool.ErrorType
+		if failed == "resolve" {
+			errorType = d.HopErrorType
+		}
+		t.lookup(ctx, server.Addr, at, d.Resolve, errorType, d.Err)
+		at = at.Add(d.Resolve)
 	}
 	if failed == "resolve" {
 		return

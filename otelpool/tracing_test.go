@@ -4,11 +4,16 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/peerpool/peerpool"
@@ -94,7 +99,7 @@ func TestTheSetupOfAConnectionIsATraceOfItsOwnThatItsRequestsLinkTo(t *testing.T
 	}
 	ip, port, _ := net.SplitHostPort(addr)
 	for i, want := range []map[string]string{
-		{"dns.question.name": "localhost"},
+		{"dns.question.name": "localhost", "dns.answers": `["127.0.0.1"]`},
 		{"network.peer.address": ip, "network.peer.port": port, "network.transport": "tcp", "network.type": "ipv4"},
 		{"server.address": "localhost", "tls.protocol.name": "tls", "tls.protocol.version": "1.3", "tls.resumed": "false"},
 	} {
@@ -286,4 +291,109 @@ func TestARequestWithoutASpanGetsNone(t *testing.T) {
 		t.Errorf("%d waits without a request's span", n)
 	}
 	l.one("HTTP connection_setup")
+}
+
+func TestARequestThatGetsTheConnectionOfAnotherShowsTheLookUpThatItWaitedFor(t *testing.T) {
+	var tr *peerpool.Transport
+	var served atomic.Int64
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		for first := served.Add(1)%2 == 1; first && tr.Stats().Waiting == 0; { // for this one's connection
+			runtime.Gosched()
+		}
+	})})
+	_, port, _ := net.SplitHostPort(origin.Addr())
+	resolver := new(httptestutil.Resolver)
+	tr = &peerpool.Transport{Resolver: resolver, MaxConnsPerHost: 1}
+	l := watch(t, tr)
+	started := make(chan struct{}, 2)
+	l.Observer = peerpool.MultiObserver(l.Observer, &peerpool.Observer{
+		RequestStart: func(context.Context, peerpool.RequestStart) { started <- struct{}{} },
+	})
+	// The second request may begin to look when the answer is known already; it does not in most of the rounds.
+	for round := range 100 {
+		host := fmt.Sprintf("%d.test", round)
+		resolver.Set(t, host, "127.0.0.1")
+		release := resolver.Hold(host)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				ctx, span := l.tracers.Tracer("test").Start(t.Context(), "request")
+				defer span.End()
+				fetch(t, l, ctx, "http://"+host+":"+port)
+			})
+		}
+		<-started
+		<-started
+		release()
+		wg.Wait()
+		waits := l.named("HTTP wait_for_connection " + host)
+		shown := 0
+		for _, wait := range waits {
+			for _, kid := range l.children(wait) {
+				if kid.Name != "DNS lookup "+host || value(kid.Attributes, "dns.answers") != `["127.0.0.1"]` ||
+					kid.StartTime.Before(wait.StartTime) || kid.EndTime.After(wait.EndTime) {
+					t.Errorf("%+v in %+v", kid, wait)
+				}
+				shown++
+			}
+		}
+		if shown == 2 && len(l.named("HTTP connection_setup "+host)) == 1 {
+			return
+		}
+		l.CloseIdleConnections()
+	}
+	t.Error("a request that was given the connection of another does not show the look-up that it waited for")
+}
+
+func TestWhatARequestHasFailedOfIsAnEvent(t *testing.T) {
+	gone := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		if c.ReadRequest() != nil && c.Number() == 1 {
+			c.Write(httptestutil.Response("ok"))
+			c.ReadRequest()
+		}
+	})
+	cut := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		c.ReadRequest()
+		c.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+	})
+	l := watch(t, &peerpool.Transport{})
+	post := func(url string) tracetest.SpanStub {
+		return l.inSpan(func(ctx context.Context) {
+			req, _ := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+			if resp, err := l.RoundTrip(req); err == nil {
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+		})
+	}
+	for i, c := range []struct {
+		url  string
+		want map[string]string // nil: no failure
+	}{
+		{gone.URL(), nil},
+		{gone.URL(), map[string]string{"error.type": "response_ended", "peerpool.close.reason": "error", "peerpool.connection.reused": "true"}},
+		{gone.URL(), map[string]string{"error.type": "response_ended", "peerpool.close.reason": "error", "peerpool.connection.reused": "false"}},
+		{cut.URL(), map[string]string{"error.type": "", "peerpool.request.outcome": "truncated", "peerpool.connection.reused": "false"}},
+	} {
+		var failures []sdktrace.Event
+		for _, e := range post(c.url).Events {
+			if e.Name == "peerpool.failure" {
+				failures = append(failures, e)
+			}
+		}
+		if c.want == nil {
+			if len(failures) > 0 {
+				t.Errorf("%d: %+v of a request that has not failed", i, failures)
+			}
+			continue
+		}
+		if len(failures) != 1 {
+			t.Fatalf("%d: %d failures, want 1", i, len(failures))
+		}
+		for key, want := range c.want {
+			if got := value(failures[0].Attributes, key); got != want {
+				t.Errorf("%d: %s is %q, want %q", i, key, got, want)
+			}
+		}
+	}
 }
