@@ -23,9 +23,13 @@ type events struct {
 	underway *prometheus.GaugeVec
 	heads    *prometheus.HistogramVec
 	acquires *prometheus.CounterVec
+	stale    *prometheus.CounterVec
 	waits    *prometheus.HistogramVec
+	waited   *prometheus.CounterVec
 	dials    *prometheus.HistogramVec
+	undialed *prometheus.CounterVec
 	lookups  *prometheus.HistogramVec
+	answers  *prometheus.CounterVec
 	ages     *prometheus.HistogramVec
 	uses     *prometheus.HistogramVec
 
@@ -40,12 +44,18 @@ type server struct {
 	underway             prometheus.Gauge
 	heads                prometheus.Observer
 	hits, misses, errors prometheus.Counter
+	stale                prometheus.Counter
 	waits, waitsInVain   prometheus.Observer
+	waited               waits
 	dialed, undialed     prometheus.Observer
+	undialedBy           map[failedHop]prometheus.Counter
 	ages, uses           prometheus.Observer
 }
 
-type lookup struct{ found, failed prometheus.Observer }
+type lookup struct {
+	found, failed prometheus.Observer
+	answers       results
+}
 
 func newEvents(pool prometheus.Labels, limit int) *events {
 	var host []string // the label, if hosts are told apart
@@ -75,10 +85,26 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 			Name: "peerpool_acquires_total", ConstLabels: pool,
 			Help: "Attempts that asked for a connection, by outcome: hit for an idle one, miss, or error.",
 		}, append([]string{"outcome"}, host...)),
+		stale: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_stale_connections_total", ConstLabels: pool,
+			Help: "Attempts whose connection had been used before and was dead: the server closed it as the request was sent.",
+		}, host),
 		waits: histogram("wait_duration_seconds",
 			"Time that attempts without an idle connection have waited for one, by outcome: success or error.", durationBuckets, "outcome"),
+		waited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_waits_total", ConstLabels: pool,
+			Help: "Attempts that have waited for a connection, by result: dialed or released for the connection that they got, error, or canceled.",
+		}, append([]string{"result"}, host...)),
 		dials: histogram("dial_duration_seconds",
 			"Time to set a connection up, look-up and TLS included, by outcome: success or error.", durationBuckets, "outcome"),
+		undialed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_dial_failures_total", ConstLabels: pool,
+			Help: "Dials that failed, by the hop that did and the type of its error. The hop resolve is a look-up before the dial.",
+		}, append([]string{"hop", "error_type"}, host...)),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_dns_lookups_total", ConstLabels: pool,
+			Help: "Look-ups of hosts, by outcome: success, error with its type, or canceled.",
+		}, append([]string{"outcome", "error_type"}, host...)),
 		lookups: histogram("dns_lookup_duration_seconds",
 			"Time to look a host up, by outcome: success or error.", durationBuckets, "outcome"),
 		ages: histogram("connection_duration_seconds",
@@ -89,7 +115,10 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 	e.servers = hosts.New(limit, func(n hosts.Name) *server { return e.server(labelsOf(n.String())) })
 	e.names = hosts.New(limit, func(n hosts.Name) lookup {
 		host := labelsOf(n.Addr)
-		return lookup{e.lookups.WithLabelValues(host("success")...), e.lookups.WithLabelValues(host("error")...)}
+		return lookup{
+			e.lookups.WithLabelValues(host("success")...), e.lookups.WithLabelValues(host("error")...),
+			newResults(e.answers, host, peerpool.ResolveErrorTypes()),
+		}
 	})
 	return e
 }
@@ -115,6 +144,10 @@ func (e *events) server(host func(...string) []string) *server {
 	for _, kind := range peerpool.ErrorTypes() {
 		failures[kind] = e.requests.WithLabelValues(host(string(peerpool.OutcomeError), string(kind))...)
 	}
+	undialedBy := make(map[failedHop]prometheus.Counter)
+	for _, f := range failedHops() {
+		undialedBy[f] = e.undialed.WithLabelValues(host(f.hop, string(f.kind))...)
+	}
 	return &server{
 		outcomes:    outcomes,
 		failures:    failures,
@@ -123,22 +156,31 @@ func (e *events) server(host func(...string) []string) *server {
 		hits:        e.acquires.WithLabelValues(host("hit")...),
 		misses:      e.acquires.WithLabelValues(host("miss")...),
 		errors:      e.acquires.WithLabelValues(host("error")...),
+		stale:       e.stale.WithLabelValues(host()...),
 		waits:       e.waits.WithLabelValues(host("success")...),
 		waitsInVain: e.waits.WithLabelValues(host("error")...),
-		dialed:      e.dials.WithLabelValues(host("success")...),
-		undialed:    e.dials.WithLabelValues(host("error")...),
-		ages:        e.ages.WithLabelValues(host()...),
-		uses:        e.uses.WithLabelValues(host()...),
+		waited: waits{
+			e.waited.WithLabelValues(host("dialed")...), e.waited.WithLabelValues(host("released")...),
+			e.waited.WithLabelValues(host("error")...), e.waited.WithLabelValues(host("canceled")...),
+		},
+		dialed:     e.dials.WithLabelValues(host("success")...),
+		undialed:   e.dials.WithLabelValues(host("error")...),
+		undialedBy: undialedBy,
+		ages:       e.ages.WithLabelValues(host()...),
+		uses:       e.uses.WithLabelValues(host()...),
 	}
 }
 
 func (e *events) all() []prometheus.Collector {
-	return []prometheus.Collector{e.requests, e.underway, e.heads, e.acquires, e.waits, e.dials, e.lookups, e.ages, e.uses}
+	return []prometheus.Collector{
+		e.requests, e.underway, e.heads, e.acquires, e.stale, e.waits, e.waited, e.dials, e.undialed, e.lookups, e.answers, e.ages, e.uses,
+	}
 }
 
 func (e *events) observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		RequestStart: e.started, ResolveDone: e.resolved, DialDone: e.dialed, AcquireDone: e.acquired, RequestDone: e.ended, ConnClosed: e.closed,
+		RequestStart: e.started, ResolveDone: e.resolved, DialDone: e.dialed, AcquireDone: e.acquired,
+		AttemptDone: e.done, RequestDone: e.ended, ConnClosed: e.closed,
 	}
 }
 
@@ -165,6 +207,7 @@ func (e *events) ended(ctx context.Context, r peerpool.RequestDone) {
 
 func (e *events) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	l := e.names.Of("", r.Host)
+	l.answers.count(r.Err, r.ErrorType)
 	if r.Err != nil {
 		observe(ctx, l.failed, r.Duration)
 		return
@@ -176,9 +219,27 @@ func (e *events) dialed(ctx context.Context, d peerpool.DialDone) {
 	s := e.servers.Of(d.Identity.Scheme(), d.Host)
 	if d.Err != nil {
 		observe(ctx, s.undialed, d.Total)
+		if d.ErrorType != "" { // or it was canceled
+			s.failedAt(d.Hop, d.HopErrorType).Inc()
+		}
 		return
 	}
 	observe(ctx, s.dialed, d.Total)
+}
+
+// failedAt returns the counter of a hop that has failed.
+func (s *server) failedAt(hop string, kind peerpool.ErrorType) prometheus.Counter {
+	if c := s.undialedBy[failedHop{hop, kind}]; c != nil {
+		return c
+	}
+	return s.undialedBy[otherHop]
+}
+
+// done sees the connections that the server has closed unnoticed. A new one that dies is another matter.
+func (e *events) done(_ context.Context, d peerpool.AttemptDone) {
+	if d.Close == "error" && d.Reused && !d.Started {
+		e.servers.Of(d.Identity.Scheme(), d.Host).stale.Inc()
+	}
 }
 
 func (e *events) acquired(ctx context.Context, a peerpool.AcquireDone) {
@@ -186,15 +247,23 @@ func (e *events) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	switch {
 	case a.Err != nil:
 		s.errors.Inc()
+		result := s.waited.failed
+		if a.ErrorType == "" {
+			result = s.waited.canceled
+		}
+		result.Inc()
 		observe(ctx, s.waitsInVain, a.Waited)
-		return
-	case a.Miss != "":
-		s.misses.Inc()
-	default:
+	case a.Miss == "":
 		s.hits.Inc()
-		return
+	default:
+		s.misses.Inc()
+		result := s.waited.dialed
+		if a.Reused {
+			result = s.waited.released
+		}
+		result.Inc()
+		observe(ctx, s.waits, a.Waited)
 	}
-	observe(ctx, s.waits, a.Waited)
 }
 
 func (e *events) closed(c peerpool.ConnClosed) {

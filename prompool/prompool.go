@@ -14,7 +14,11 @@
 package prompool
 
 import (
+	"os"
+	"path/filepath"
+	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/peerpool/peerpool"
@@ -30,8 +34,9 @@ type config struct {
 }
 
 // WithName sets the value of the label pool, which all metrics of a Collector have. Without it, or if name is "", the
-// value is the number of the Collector in the process, which depends on the order in which Collectors are made. Name
-// your Collectors if there are several.
+// value is the path of the program's main package, such as "example.com/billing/cmd/server", so that the pools of several
+// programs do not share a value. A second unnamed Collector of a program has that path and "#2", and so on: which one
+// depends on the order in which Collectors are made. Name your Collectors if there are several.
 func WithName(name string) Option { return func(c *config) { c.name = name } }
 
 // WithHosts adds the label host, for example "example.com:443", to the metrics that count events, for the first n
@@ -41,6 +46,22 @@ func WithHosts(n int) Option { return func(c *config) { c.hosts = n } }
 
 // collectors numbers those without a name, so that they can be registered side by side.
 var collectors atomic.Uint64
+
+// program is what tells this program's pools from those of others. A number would be the same in all of them.
+var program = sync.OnceValue(func() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Path != "" && info.Path != "command-line-arguments" {
+		return info.Path
+	}
+	return filepath.Base(os.Args[0])
+})
+
+// unnamed returns the value of the label pool for the next Collector without a name.
+func unnamed() string {
+	if n := collectors.Add(1); n > 1 {
+		return program() + "#" + strconv.FormatUint(n, 10)
+	}
+	return program()
+}
 
 // Collector is a [prometheus.Collector] for one Transport.
 type Collector struct {
@@ -60,7 +81,7 @@ func New(t *peerpool.Transport, opts ...Option) *Collector {
 		opt(&c)
 	}
 	if c.name == "" {
-		c.name = strconv.FormatUint(collectors.Add(1), 10)
+		c.name = unnamed()
 	}
 	pool := prometheus.Labels{"pool": c.name}
 	return &Collector{transport: t, stats: newStatsDescs(pool), events: newEvents(pool, c.hosts)}
@@ -79,9 +100,9 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements [prometheus.Collector]. It takes one snapshot of the Transport.
+// Collect implements [prometheus.Collector]. It takes one snapshot of the Transport, and one of its hosts.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
-	c.stats.collect(ch, c.transport.Stats())
+	c.stats.collect(ch, c.transport.Stats(), c.transport.Hosts())
 	for _, vec := range c.events.all() {
 		vec.Collect(ch)
 	}

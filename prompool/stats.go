@@ -10,7 +10,7 @@ type statsDescs struct {
 	connections, dialing, waiting, quarantined *prometheus.Desc
 
 	opened, hijacked, closed, unexpected *prometheus.Desc
-	misses, dials, dialFailures          *prometheus.Desc
+	misses, dials, addresses             *prometheus.Desc
 	retries, retried                     *prometheus.Desc
 }
 
@@ -19,26 +19,26 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		return prometheus.NewDesc("peerpool_"+name, help, labels, pool)
 	}
 	return statsDescs{
-		connections:  desc("connections", "Connections by state: idle, or active with a request.", "state"),
-		dialing:      desc("dials_in_progress", "Dials under way."),
-		waiting:      desc("waiting_requests", "Requests that wait for a connection."),
-		quarantined:  desc("quarantined_peers", "Peers whose connections serve one request each, because they have sent bytes that answer no request."),
-		opened:       desc("connections_opened_total", "Connections opened."),
-		hijacked:     desc("connections_hijacked_total", "Connections handed over to the caller by an upgrade."),
-		closed:       desc("connections_closed_total", "Connections closed, by reason.", "reason"),
-		unexpected:   desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
-		misses:       desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
-		dials:        desc("dials_total", "Dials begun."),
-		dialFailures: desc("dial_failures_total", "Dials that failed."),
-		retries:      desc("retries_total", "Requests sent again, by reason.", "reason"),
-		retried:      desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
+		connections: desc("connections", "Connections by state: idle, or active with a request.", "state"),
+		dialing:     desc("dials_in_progress", "Dials under way."),
+		waiting:     desc("waiting_requests", "Requests that wait for a connection."),
+		quarantined: desc("quarantined_peers", "Peers whose connections serve one request each, because they have sent bytes that answer no request."),
+		opened:      desc("connections_opened_total", "Connections opened."),
+		hijacked:    desc("connections_hijacked_total", "Connections handed over to the caller by an upgrade."),
+		closed:      desc("connections_closed_total", "Connections closed, by reason.", "reason"),
+		unexpected:  desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
+		misses:      desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
+		dials:       desc("dials_total", "Dials begun."),
+		addresses:   desc("addresses", "Addresses of hosts that have several, by state: usable, or left_out because connects to it fail.", "state"),
+		retries:     desc("retries_total", "Requests sent again, by reason.", "reason"),
+		retried:     desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
 	}
 }
 
 func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		d.connections, d.dialing, d.waiting, d.quarantined, d.opened, d.hijacked, d.closed, d.unexpected,
-		d.misses, d.dials, d.dialFailures, d.retries, d.retried,
+		d.misses, d.dials, d.addresses, d.retries, d.retried,
 	} {
 		ch <- desc
 	}
@@ -46,7 +46,7 @@ func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 
 // collect reports every reason there is, also those that have not come up: a counter that appears with its first
 // event shows no increase for it.
-func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
+func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, hosts []peerpool.HostStats) {
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, n float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, kind, n, labels...)
 	}
@@ -61,6 +61,9 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
 	gauge(d.dialing, s.Dialing)
 	gauge(d.waiting, s.Waiting)
 	gauge(d.quarantined, len(s.Quarantined))
+	usable, leftOut := addressesOf(hosts)
+	gauge(d.addresses, usable, "usable")
+	gauge(d.addresses, leftOut, "left_out")
 	counter(d.opened, s.Opened)
 	counter(d.hijacked, s.Hijacked)
 	for _, reason := range peerpool.CloseReasons() {
@@ -71,10 +74,23 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats) {
 		counter(d.misses, s.Misses[miss], string(miss))
 	}
 	counter(d.dials, s.Dials)
-	counter(d.dialFailures, s.DialFailures)
 	for reason, n := range s.Retries.ByReason() {
 		counter(d.retries, n, string(reason))
 	}
 	counter(d.retried, s.Retries.Saved, "saved")
 	counter(d.retried, s.Retries.Failed, "failed")
+}
+
+// addressesOf counts the addresses of all hosts by their state.
+func addressesOf(hosts []peerpool.HostStats) (usable, leftOut int) {
+	for _, h := range hosts {
+		for _, a := range h.Addresses {
+			if a.LeftOut {
+				leftOut++
+			} else {
+				usable++
+			}
+		}
+	}
+	return usable, leftOut
 }

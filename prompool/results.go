@@ -1,0 +1,63 @@
+package prompool
+
+import (
+	"github.com/peerpool/peerpool"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// waits are the waits for a connection by how they ended.
+type waits struct{ dialed, released, failed, canceled prometheus.Counter }
+
+// results counts what has succeeded, what was canceled, and what has failed by the type of the error.
+type results struct {
+	succeeded, canceled prometheus.Counter
+	failed              map[peerpool.ErrorType]prometheus.Counter
+}
+
+func (r results) count(err error, kind peerpool.ErrorType) {
+	switch failure := r.failed[kind]; {
+	case err == nil:
+		r.succeeded.Inc()
+	case failure != nil:
+		failure.Inc()
+	default:
+		r.canceled.Inc()
+	}
+}
+
+// failedHop is where a dial has failed, and of what.
+type failedHop struct {
+	hop  string
+	kind peerpool.ErrorType
+}
+
+// otherHop stands for what is not among failedHops.
+var otherHop = failedHop{"other", "_OTHER"}
+
+// failedHops are all that there are.
+func failedHops() (all []failedHop) {
+	add := func(hop string, kinds ...peerpool.ErrorType) {
+		for _, kind := range kinds {
+			all = append(all, failedHop{hop, kind})
+		}
+	}
+	add("resolve", peerpool.ResolveErrorTypes()...)
+	add("connect", peerpool.ConnectErrorTypes()...)
+	add("proxy", "proxy_tunnel_error", "timeout")
+	add("tls", "secure_connection_error", "timeout")
+	add("http2", "connection_error", "timeout")
+	add(otherHop.hop, otherHop.kind)
+	return all
+}
+
+// newResults has all series of a counter by outcome and error_type exist from the start.
+func newResults(vec *prometheus.CounterVec, host func(...string) []string, kinds []peerpool.ErrorType) results {
+	r := results{
+		succeeded: vec.WithLabelValues(host("success", "")...), canceled: vec.WithLabelValues(host("canceled", "")...),
+		failed: make(map[peerpool.ErrorType]prometheus.Counter),
+	}
+	for _, kind := range kinds {
+		r.failed[kind] = vec.WithLabelValues(host("error", string(kind))...)
+	}
+	return r
+}
