@@ -27,6 +27,7 @@ func TestTheDocumentationListsWhatThereIs(t *testing.T) {
 	text := readFile(t, docs)
 	for name, rows := range map[string][]string{
 		"prompool": promRows(s), "otel metrics": otelRows(s), "otel spans": spanRows(s), "otel events": eventRows(s),
+		"incidents": incidentRows(),
 	} {
 		block := regexp.MustCompile(`(?s)(<!-- table: ` + name + ` -->\n)(.*?)(<!-- end -->)`)
 		found := block.FindStringSubmatch(text)
@@ -113,6 +114,27 @@ func otelRows(s seen) []string {
 		rows = append(rows, row("`"+m.Name+"`", kind, "`"+m.Unit+"`", quoted(keys), m.Description))
 	}
 	return table(rows, "metric", "instrument", "unit", "attributes", "meaning")
+}
+
+// incidentRows lists what TestEachIncidentShowsItselfAndNothingElse has seen to be so, in the order of the incidents.
+func incidentRows() []string {
+	rows := table(nil, "incident", "alerts", "log", "page", "trace")
+	for _, i := range incidents {
+		var alerts []string
+		for _, alert := range i.alerts {
+			alerts = append(alerts, "`Peerpool"+alert+"`")
+		}
+		rows = append(rows, row(i.name, strings.Join(alerts, "<br>"), lines(i.log), lines(i.page), lines(i.trace)))
+	}
+	return rows
+}
+
+// lines puts texts one below the other into a cell.
+func lines(texts []string) string {
+	if len(texts) == 0 {
+		return "nothing"
+	}
+	return "`" + strings.Join(texts, "`<br>`") + "`"
 }
 
 // spanRows lists spans without what follows the last space of their names: of what they are.

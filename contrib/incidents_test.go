@@ -1,0 +1,289 @@
+package contrib_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+// An incident is something that goes wrong, and everything that an operator sees of it: no less, and no more. A play that
+// shows nothing is a pool in good health.
+type incident struct {
+	name string // as in docs/observability.md
+
+	// play prepares a stage, and returns what a caller does again and again. The stage says whether the incident is under way.
+	play    func(s *stage) (call func(ctx context.Context))
+	callers int           // 0: 3
+	pause   time.Duration // between two calls of a caller; 0: 50 ms
+
+	alerts []string // without "Peerpool"
+	log    []string // message, hop, error_type and reason, at level info
+	page   []string
+	trace  []string // spans that have failed with their error.type, and events of retries
+}
+
+// get returns a call that fetches a URL.
+func (s *stage) get(url string) func(context.Context) {
+	return func(ctx context.Context) { s.call(ctx, http.MethodGet, url) }
+}
+
+// incidents are those of the table in docs/observability.md.
+var incidents = []incident{
+	{
+		name: "a server does not answer",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, _ int) bool {
+				_ = c.WaitClosed()
+				return false
+			})
+			s.transport.ResponseHeaderTimeout = 200 * time.Millisecond
+			return s.get(server.URL())
+		},
+		alerts: []string{"RequestsFail", "ConnectionsBreak"},
+		log:    []string{"connection failed, timeout", "request failed, timeout"},
+		page:   []string{"closes: timeout"},
+		trace:  []string{"HTTP GET: timeout", "peerpool.failure: error, timeout, timeout", "peerpool.failure: error, timeout, timeout, reused"},
+	},
+	{
+		name: "a server closes connections under POSTs",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, n int) bool {
+				return n < 3 && answer(c, n)
+			})
+			return func(ctx context.Context) { s.call(ctx, http.MethodPost, server.URL()) }
+		},
+		alerts: []string{"RequestsFail", "ConnectionsBreak", "StaleConnections"},
+		log:    []string{"connection failed, error", "request failed, response_ended"},
+		page:   []string{"closes: error"},
+		trace:  []string{"HTTP POST: *errors.errorString", "peerpool.failure: error, error, response_ended, reused"},
+	},
+	{
+		name: "responses are truncated",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, _ int) bool {
+				c.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+				return false
+			})
+			return s.get(server.URL())
+		},
+		alerts: []string{"RequestsFail", "ConnectionsBreak"},
+		log:    []string{"connection failed, error", "response truncated"},
+		page:   []string{"closes: error"},
+		trace:  []string{"HTTP GET: *errors.errorString", "peerpool.failure: truncated, error", "peerpool.failure: truncated, error, reused"},
+	},
+	{
+		name: "new connections die",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, n int) bool {
+				return c.Number()%2 == 0 && n < 4 && answer(c, n)
+			})
+			return s.get(server.URL())
+		},
+		alerts: []string{"RequestsFail", "ConnectionsBreak", "RetriesFail", "StaleConnections"},
+		log:    []string{"connection failed, error", "request failed, response_ended", "request sent again, stale"},
+		page:   []string{"closes: error", "retries: failed", "retries: saved", "retries: stale"},
+		trace:  []string{"HTTP GET: *errors.errorString", "peerpool.failure: error, error, response_ended", "peerpool.retry: stale"},
+	},
+	{
+		name: "a server refuses connections",
+		play: func(s *stage) func(context.Context) {
+			origin := httptestutil.NewOrigin(s.t, httptestutil.OriginOptions{})
+			refused := "http://" + closedPort(s)
+			return func(ctx context.Context) {
+				if s.broken.Load() {
+					s.call(ctx, http.MethodGet, refused)
+					return
+				}
+				s.call(ctx, http.MethodGet, origin.URL())
+			}
+		},
+		alerts: []string{"RequestsFail", "DialsFail"},
+		log:    []string{"dial failed, connect, connection_refused", "request failed, connection_error"},
+		page:   []string{"no connection: connect"},
+		trace: []string{
+			"HTTP GET: *net.OpError", "HTTP connection_setup: connection_error", "HTTP wait_for_connection: connection_error",
+			"socket connect: connection_refused",
+		},
+	},
+	{
+		name: "DNS does not know a host",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, answer)
+			s.resolver.Fail("gone.test", &net.DNSError{Err: "no such host", Name: "gone.test", IsNotFound: true})
+			return func(ctx context.Context) {
+				if s.broken.Load() {
+					s.call(ctx, http.MethodGet, "http://gone.test")
+					return
+				}
+				s.call(ctx, http.MethodGet, server.URL())
+			}
+		},
+		alerts: []string{"RequestsFail", "LookupsFail"},
+		log:    []string{"dial failed, resolve, host_not_found", "look-up failed, host_not_found", "request failed, name_resolution_error"},
+		page:   []string{"no connection: resolve"},
+		trace: []string{
+			"DNS lookup: host_not_found", "HTTP GET: *net.OpError", "HTTP connection_setup: name_resolution_error",
+			"HTTP wait_for_connection: name_resolution_error",
+		},
+	},
+	{
+		name: "the pool is exhausted",
+		play: func(s *stage) func(context.Context) {
+			s.transport.MaxConnsPerHost = 1
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, n int) bool {
+				time.Sleep(20 * time.Millisecond) // the server is as slow as its callers are fast
+				return answer(c, n)
+			})
+			return s.get(server.URL())
+		},
+		pause:  time.Millisecond,
+		alerts: []string{"RequestsWait"},
+		page:   []string{"waiting"},
+	},
+	{
+		name: "a server sends bytes that nobody asked for",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, n int) bool {
+				if n == 1 && c.Number()%2 == 0 { // the quarantine does not end with one that behaves
+					return answer(c, n)
+				}
+				return c.Write(httptestutil.Response("ok"), httptestutil.Response("planted"))
+			})
+			return s.get(server.URL())
+		},
+		alerts: []string{"UnexpectedData"},
+		log:    []string{"server in quarantine, connections serve one request each, behind_response", "server out of step, connection closed, unexpected_data"},
+		page:   []string{"closes: quarantine", "closes: unexpected_data", "in quarantine: behind_response"},
+	},
+	{
+		name: "a certificate has expired",
+		play: func(s *stage) func(context.Context) {
+			ca := httptestutil.NewCA(s.t)
+			s.transport.TLSClientConfig = &tls.Config{RootCAs: ca.Pool()}
+			expired := ca.Issue(httptestutil.CertOptions{NotAfter: time.Now().Add(-time.Hour)})
+			valid := s.serve(httptestutil.WireOptions{CA: ca}, answer)
+			old := httptestutil.NewOrigin(s.t, httptestutil.OriginOptions{
+				TLS: &tls.Config{Certificates: []tls.Certificate{expired}}, CA: ca,
+				Configure: quiet,
+			})
+			return func(ctx context.Context) {
+				if s.broken.Load() {
+					s.call(ctx, http.MethodGet, old.URL())
+					return
+				}
+				s.call(ctx, http.MethodGet, valid.URL())
+			}
+		},
+		alerts: []string{"RequestsFail", "DialsFail"},
+		log:    []string{"dial failed, tls, secure_connection_error", "request failed, secure_connection_error"},
+		page:   []string{"no connection: tls"},
+		trace: []string{
+			"HTTP GET: *tls.CertificateVerificationError", "HTTP connection_setup: secure_connection_error",
+			"HTTP wait_for_connection: secure_connection_error", "TLS client handshake: secure_connection_error",
+		},
+	},
+}
+
+// others are incidents beyond those of the table, and what is no incident although it may look like one.
+var others = []incident{
+	{
+		name: "a server closes idle connections early",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, n int) bool {
+				return n < 8 && answer(c, n)
+			})
+			return s.get(server.URL())
+		},
+		alerts: []string{"StaleConnections", "ConnectionsBreak"},
+		log:    []string{"connection failed, error", "request sent again, stale"},
+		page:   []string{"closes: error", "retries: saved", "retries: stale"},
+		trace:  []string{"peerpool.retry: stale"},
+	},
+	{
+		name: "a server closes after each response",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, _ int) bool {
+				c.Write(httptestutil.ResponseWith(200, "ok", "Connection: close"))
+				return false
+			})
+			return s.get(server.URL())
+		},
+		alerts: []string{"LittleReuse"},
+		page:   []string{"closes: connection_close"},
+	},
+	{
+		name: "good health",
+		play: func(s *stage) func(context.Context) {
+			return s.get(s.serve(httptestutil.WireOptions{}, answer).URL())
+		},
+	},
+	{
+		name: "connections are not kept on purpose",
+		play: func(s *stage) func(context.Context) {
+			s.transport.DisableKeepAlives = true
+			return s.get(s.serve(httptestutil.WireOptions{}, answer).URL())
+		},
+		page: []string{"closes: connection_close"},
+	},
+	{
+		name: "twelve callers share two connections",
+		play: func(s *stage) func(context.Context) {
+			s.transport.MaxConnsPerHost = 2
+			return s.get(s.serve(httptestutil.WireOptions{}, answer).URL())
+		},
+		callers: 12,
+	},
+	{
+		name: "callers give up early",
+		play: func(s *stage) func(context.Context) {
+			server := s.serve(httptestutil.WireOptions{}, answer)
+			under := make(chan struct{})
+			silent := s.serve(httptestutil.WireOptions{}, func(c *httptestutil.WireConn, _ int) bool {
+				under <- struct{}{}
+				_ = c.WaitClosed()
+				return false
+			})
+			return func(ctx context.Context) {
+				s.call(ctx, http.MethodGet, server.URL())
+				if s.broken.Load() {
+					ctx, cancel := context.WithCancel(ctx)
+					defer cancel()
+					go func() { // ends with a request that has arrived, or with the call
+						select {
+						case <-under:
+							cancel()
+						case <-ctx.Done():
+						}
+					}()
+					s.call(ctx, http.MethodGet, silent.URL())
+				}
+			}
+		},
+		callers: 1, // so that a request that has arrived is that of the call
+		alerts:  []string{"RequestsCanceled"},
+		page:    []string{"closes: canceled"},
+		trace:   []string{"HTTP GET: *errors.errorString"},
+	},
+}
+
+// quiet keeps an origin from writing what it thinks of handshakes that fail.
+func quiet(s *http.Server) { s.ErrorLog = log.New(io.Discard, "", 0) }
+
+func closedPort(s *stage) string {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// slug returns the name as the value of a label.
+func (i *incident) slug() string { return strings.ReplaceAll(i.name, " ", "-") }

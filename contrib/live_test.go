@@ -1,0 +1,200 @@
+package contrib_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// haste is how many times faster than in earnest time passes for the rules of the alerts. prometheus/alerts_test.yml tests
+// them at their own pace.
+const haste = 100
+
+// hasten divides by haste the times in the rules: those of ranges and of "for".
+func hasten(rules string) string {
+	minutes := regexp.MustCompile(`(\[|for: )(\d+)m`)
+	return minutes.ReplaceAllStringFunc(rules, func(text string) string {
+		m := minutes.FindStringSubmatch(text)
+		n, _ := strconv.Atoi(m[2]) // digits
+		return fmt.Sprintf("%s%dms", m[1], time.Duration(n)*time.Minute/haste/time.Millisecond)
+	})
+}
+
+// watcher is a Prometheus that scrapes all stages and knows the alerts.
+type watcher struct {
+	t *testing.T
+	*testkit.Prometheus
+}
+
+func watch(t *testing.T, registry prometheus.Gatherer) watcher {
+	t.Helper()
+	page := httptest.NewServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	t.Cleanup(page.Close)
+	config := fmt.Sprintf(`
+global: {scrape_interval: 300ms, scrape_timeout: 300ms, evaluation_interval: 600ms}
+rule_files: [alerts.yml]
+scrape_configs: [{job_name: incidents, static_configs: [{targets: [%q]}]}]`, strings.TrimPrefix(page.URL, "http://"))
+	rules, err := os.ReadFile(alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return watcher{t, testkit.RunPrometheus(t, config, map[string]string{"alerts.yml": hasten(string(rules))})}
+}
+
+// firing returns the alerts of each pool, without "Peerpool": those that fire now, or that have fired in a time.
+func (w watcher) firing(in string) map[string][]string {
+	w.t.Helper()
+	expr := `ALERTS{alertstate="firing"}`
+	if in != "" {
+		expr = "max_over_time(" + expr + "[" + in + "])"
+	}
+	samples, err := w.Query(expr)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	fire := make(map[string][]string)
+	for _, s := range samples {
+		pool := s.Labels["pool"]
+		fire[pool] = append(fire[pool], strings.TrimPrefix(s.Labels["alertname"], "Peerpool"))
+	}
+	for pool := range fire {
+		slices.Sort(fire[pool])
+		fire[pool] = slices.Compact(fire[pool])
+	}
+	return fire
+}
+
+// until looks again and again until cond holds, and returns whether that was before the time was up.
+func until(long time.Duration, cond func() bool) bool {
+	giveUp := time.NewTimer(long)
+	defer giveUp.Stop()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for !cond() {
+		select {
+		case <-again.C:
+		case <-giveUp.C:
+			return false
+		}
+	}
+	return true
+}
+
+// TestEachIncidentShowsItselfAndNothingElse plays all incidents at once, each with a Transport of its own. It begins in good
+// health, lasts until every alert that is to fire does and each other one would have had the time to, and ends when none
+// fires any more.
+func TestEachIncidentShowsItselfAndNothingElse(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	all := slices.Concat(incidents, others)
+	stages := make([]*stage, len(all))
+	calls := make([]func(context.Context), len(all))
+	for i := range all {
+		stages[i] = newStage(t, all[i].slug(), registry)
+		calls[i] = all[i].play(stages[i])
+	}
+	w := watch(t, registry)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	for i, inc := range all {
+		running.Go(func() {
+			stages[i].run(ctx, cmp.Or(inc.callers, 3), cmp.Or(inc.pause, 50*time.Millisecond), calls[i])
+		})
+	}
+
+	scraped := func(n int) bool {
+		samples, err := w.Query(`min(count_over_time(peerpool_connections{state="idle"}[1h]))`)
+		return err == nil && len(samples) == 1 && atLeast(samples[0].Value, n)
+	}
+	if !until(3*httptestutil.Bound, func() bool { return scraped(5) }) {
+		t.Fatal("Prometheus does not scrape the metrics")
+	}
+	for _, s := range stages {
+		s.broken.Store(true)
+	}
+	pages := watchPages(stages, 2*15*time.Minute/haste) // the longest alert looks back so far, and waits for as long
+	fire := func() bool {
+		firing := w.firing("")
+		return !slices.ContainsFunc(all, func(i incident) bool { return !containsAll(firing[i.slug()], i.alerts) })
+	}
+	if !until(3*httptestutil.Bound, fire) {
+		t.Error("not every alert that should fire does")
+	}
+	for _, s := range stages {
+		s.broken.Store(false)
+	}
+	if !until(6*httptestutil.Bound, func() bool { return len(w.firing("")) == 0 }) {
+		t.Errorf("these alerts still fire when their incidents are over: %v", w.firing(""))
+	}
+
+	fired := w.firing("1h")
+	for i, inc := range all {
+		t.Run(inc.name, func(t *testing.T) {
+			same(t, "the alerts", fired[inc.slug()], inc.alerts)
+			same(t, "the log", stages[i].log.all(), inc.log)
+			same(t, "the page", pages[i], inc.page)
+			same(t, "the trace", stages[i].trace.all(), inc.trace)
+		})
+	}
+}
+
+// watchPages looks at the pages of all stages for so long, and returns what they have said: that requests wait only if it was
+// so most of the time.
+func watchPages(stages []*stage, long time.Duration) [][]string {
+	said := make([]map[string]int, len(stages))
+	for i := range said {
+		said[i] = make(map[string]int)
+	}
+	looks := 0
+	until(long, func() bool {
+		looks++
+		for i, s := range stages {
+			for _, fact := range s.pageFacts() {
+				said[i][fact]++
+			}
+		}
+		return false
+	})
+	pages := make([][]string, len(stages))
+	for i := range pages {
+		if said[i][waiting] <= looks/2 {
+			delete(said[i], waiting)
+		}
+		pages[i] = slices.Collect(maps.Keys(said[i]))
+	}
+	return pages
+}
+
+func atLeast(value string, n int) bool {
+	got, err := strconv.ParseFloat(value, 64)
+	return err == nil && got >= float64(n)
+}
+
+func containsAll(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
+}
+
+// same compares two lists that are in no order.
+func same(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	got, want = slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
