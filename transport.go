@@ -39,7 +39,7 @@ type Transport struct {
 	// dial fails with that error.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 
-	// DialContext, DialTLSContext, and their older forms Dial and DialTLS, open connections in place of the
+	// DialContext and DialTLSContext, and their older forms Dial and DialTLS, open connections in place of the
 	// Transport. The function then resolves names itself, and the identity holds the name instead of an address:
 	// Resolver, DNSRefresh and PeerOptions.LocalAddr have no effect. To change only the settings of sockets, set
 	// Dialer instead, which has none of these effects. The context carries the values of the request that asked for
@@ -50,9 +50,17 @@ type Transport struct {
 	// speaks the protocol that this method names. If it also has the HandshakeContext method, that method is called
 	// first.
 	DialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
-	Dial           func(network, addr string) (net.Conn, error)
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	DialTLS        func(network, addr string) (net.Conn, error)
+
+	// Dial is used if DialContext is nil.
+	//
+	// Deprecated: use DialContext, which gets a context, as with net/http's Transport.
+	Dial func(network, addr string) (net.Conn, error)
+
+	// DialTLS is used if DialTLSContext is nil.
+	//
+	// Deprecated: use DialTLSContext, which gets a context, as with net/http's Transport.
+	DialTLS func(network, addr string) (net.Conn, error)
 
 	// TLSClientConfig is the TLS configuration. If it is nil, the default configuration is used. The Transport copies
 	// it when it first dials a peer. If DialTLSContext or DialTLS is set and the Transport is to speak HTTP/2, the

@@ -37,16 +37,12 @@ type process struct {
 	dec *json.Decoder
 }
 
-// start starts a program in a role. No program is this one.
-func start(ctx context.Context, program, role string) (*process, error) {
-	if program == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		program = self
+func start(ctx context.Context, role string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, program)
+	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -91,7 +87,7 @@ func (p *process) ask(question any) (reading, error) {
 }
 
 func startServer(ctx context.Context) (*process, endpoint, error) {
-	p, err := start(ctx, "", serverRole)
+	p, err := start(ctx, serverRole)
 	if err != nil {
 		return nil, endpoint{}, err
 	}
@@ -103,8 +99,8 @@ func startServer(ctx context.Context) (*process, endpoint, error) {
 	return p, at, nil
 }
 
-func startWorker(ctx context.Context, program string, j job) (*process, error) {
-	p, err := start(ctx, program, workerRole)
+func startWorker(ctx context.Context, j job) (*process, error) {
+	p, err := start(ctx, workerRole)
 	if err != nil {
 		return nil, err
 	}

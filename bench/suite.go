@@ -1,9 +1,6 @@
 package main
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // candidate is one of the clients that are measured side by side.
 type candidate string
@@ -15,12 +12,6 @@ const (
 	fastHTTP candidate = "fasthttp"
 	hertz    candidate = "hertz"
 	bare     candidate = "bare socket" // the same bytes, and nothing else: the physical limit
-
-	// Clients written in Rust, see rust.go.
-	pingora    candidate = "pingora"
-	pingoraOne candidate = "pingora, 1 thread"
-	hyperUtil  candidate = "hyper-util"
-	reqwest    candidate = "reqwest"
 )
 
 // suite is a group of comparisons that measure the same kind of thing.
@@ -46,7 +37,6 @@ type comparison struct {
 	window     time.Duration // how long one measurement takes, where it is time that bounds it
 	rounds     int           // at most; 0: as many as asked for
 	fresh      bool          // a new process for every measurement
-	rust       bool          // the clients written in Rust can take part
 	calibrate  *calibration
 }
 
@@ -69,7 +59,7 @@ type job struct {
 	Suite     string
 	Candidate candidate
 	Server    endpoint
-	Spec      json.RawMessage // of comparison.spec
+	Spec      []byte // JSON of comparison.spec
 }
 
 // order asks for one measurement.
