@@ -44,7 +44,8 @@ var (
 // exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
 // allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
-	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Ctx: a.ctx, Opts: c.route.exchangeOptions(), Trace: a.trace, Owner: a}
+	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Opts: c.route.exchangeOptions(), Owner: a}
+	x.SetTrace(a.trace)
 	x.HeedLater = !a.entry.Run(x)
 	resp, err := x.Run()
 	if resp != nil {

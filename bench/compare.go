@@ -12,6 +12,7 @@ import (
 type runner struct {
 	ctx      context.Context
 	rounds   int
+	rust     string // the program with the clients written in Rust; "": they take no part
 	progress *progress
 }
 
@@ -49,6 +50,9 @@ func (r *runner) compare(s suite, c comparison) (comparisonReport, error) {
 	spec, err := json.Marshal(c.spec)
 	if err != nil {
 		return comparisonReport{}, err
+	}
+	if c.rust && r.rust != "" {
+		c.candidates = slices.Concat(c.candidates, rustClients)
 	}
 	b := &bout{
 		runner: r, suite: s, c: c, spec: spec,
@@ -88,7 +92,11 @@ func (b *bout) start(c candidate) (*sides, error) {
 	if err != nil {
 		return nil, err
 	}
-	worker, err := startWorker(b.ctx, job{Suite: b.suite.name, Candidate: c, Server: at, Spec: b.spec})
+	program := ""
+	if slices.Contains(rustClients, c) {
+		program = b.rust
+	}
+	worker, err := startWorker(b.ctx, program, job{Suite: b.suite.name, Candidate: c, Server: at, Spec: b.spec})
 	if err != nil {
 		server.stop()
 		return nil, err

@@ -1,42 +1,51 @@
 package main
 
 import (
+	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 )
 
 // environmentReport is what the figures hold for.
 type environmentReport struct {
-	Started  time.Time `json:"started"`
-	Go       string    `json:"go"`
-	OS       string    `json:"os"`
-	Arch     string    `json:"arch"`
-	CPUs     int       `json:"cpus"`
-	FastHTTP string    `json:"fasthttp"`
-	Hertz    string    `json:"hertz"`
-	Commit   string    `json:"commit,omitempty"` // of peerpool
-	Rounds   int       `json:"rounds"`
-	Note     string    `json:"note,omitempty"`
+	Started  time.Time         `json:"started"`
+	Go       string            `json:"go"`
+	OS       string            `json:"os"`
+	Arch     string            `json:"arch"`
+	CPU      string            `json:"cpu,omitempty"` // its name
+	CPUs     int               `json:"cpus"`
+	Versions map[string]string `json:"versions"`         // of the candidates that are modules or crates
+	Commit   string            `json:"commit,omitempty"` // of peerpool
+	Rounds   int               `json:"rounds"`
+	Short    bool              `json:"short,omitempty"` // the figures mean nothing
+	Note     string            `json:"note,omitempty"`
 }
 
-func environment(rounds int) environmentReport {
+// candidateModules are the modules whose versions a report names.
+var candidateModules = map[string]candidate{
+	"github.com/valyala/fasthttp": fastHTTP, "github.com/cloudwego/hertz": hertz,
+}
+
+func environment(s settings) environmentReport {
 	e := environmentReport{
-		Started: time.Now(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(),
-		FastHTTP: "(unknown version)", Hertz: "(unknown version)", Rounds: rounds,
+		Started: time.Now(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
+		CPU: cpuName(), CPUs: runtime.NumCPU(), Versions: map[string]string{}, Rounds: s.rounds, Short: s.short,
+	}
+	if s.rust {
+		e.Versions = rustVersions()
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range info.Deps {
-			switch m.Path {
-			case "github.com/valyala/fasthttp":
-				e.FastHTTP = m.Version
-			case "github.com/cloudwego/hertz":
-				e.Hertz = m.Version
+			if who, ok := candidateModules[m.Path]; ok {
+				e.Versions[string(who)] = strings.TrimPrefix(m.Version, "v")
 			}
 		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				e.Commit = s.Value
+		for _, b := range info.Settings {
+			if b.Key == "vcs.revision" {
+				e.Commit = b.Value
 			}
 		}
 	}
@@ -44,4 +53,28 @@ func environment(rounds int) environmentReport {
 		e.Note = "This system has no getrusage: the columns of CPU time, and the ratios of it, are empty."
 	}
 	return e
+}
+
+// versions lists the versions, in the order of the names: "fasthttp 1.74.0, hertz 0.10.4".
+func (e environmentReport) versions() string {
+	var all []string
+	for who, version := range e.Versions {
+		all = append(all, who+" "+version)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
+
+// cpuName returns what the processor is called, or "" where there is no /proc/cpuinfo that names it.
+func cpuName() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, name, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(name)
+		}
+	}
+	return ""
 }

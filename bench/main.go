@@ -1,9 +1,9 @@
-// Command bench measures peerpool side by side with net/http, fasthttp and a bare socket.
+// Command bench measures peerpool side by side with net/http, other clients and a bare socket.
 //
 // The walk of a run is the files in order: main.go (flags), suite.go (what is compared), compare.go (rounds,
 // interleaved), process.go (the server's and the clients' processes), worker.go (a client's side of a round),
-// stats.go (medians and ratios), and table.go, json.go, plot.go (what comes out). Each suite is a file of its own,
-// suite_*.go.
+// stats.go (medians and ratios), and table.go, json.go, plot.go, publish.go (what comes out). Each suite is a file of
+// its own, suite_*.go. The clients written in Go are client_*.go; rust.go builds those written in Rust.
 package main
 
 import (
@@ -45,8 +45,12 @@ type settings struct {
 	rounds int
 	short  bool
 	list   bool
+	rust   bool
+	from   string
 	json   string
 	plot   string
+	// publish is the repository whose README gets the figures; "": none.
+	publish string
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -59,6 +63,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.BoolVar(&s.list, "list", false, "list the suites and what they compare")
 	flags.StringVar(&s.json, "json", "", "write the results to `file` as JSON; - is standard output, in place of the tables")
 	flags.StringVar(&s.plot, "plot", "", "draw an SVG picture of each suite into `directory`")
+	flags.BoolVar(&s.rust, "rust", false, "measure clients written in Rust too; cargo builds them, which takes minutes the first time")
+	flags.StringVar(&s.from, "from", "", "measure nothing: take what an earlier run wrote to `file` with -json")
+	flags.StringVar(&s.publish, "publish", "", "put the figures into README.md and docs/cost.svg of the repository in `directory`")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
 	}
@@ -109,40 +116,72 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if s.json == "-" {
 		tables = io.Discard
 	}
-	if s.plot != "" {
-		if err := os.MkdirAll(s.plot, 0o755); err != nil {
-			return err
-		}
+	var whole report
+	if s.from != "" {
+		whole, err = readReport(s.from)
+	} else {
+		whole, err = measureAll(ctx, s, stderr, tables)
 	}
-	about := environment(s.rounds)
-	printEnvironment(tables, about)
-	r := runner{ctx: ctx, rounds: s.rounds, progress: newProgress(stderr, s)}
-	whole := report{Environment: about}
-	for _, suite := range s.suites {
-		found, err := r.suite(suite, s.short)
-		if err != nil {
-			return fmt.Errorf("%s: %w", suite.name, err)
-		}
-		whole.Suites = append(whole.Suites, found)
-		printSuite(tables, found)
-		if s.plot != "" {
-			if err := plotSuite(s.plot, found); err != nil {
-				return err
-			}
-		}
+	if err != nil {
+		return err
 	}
-	whole.Seconds = time.Since(about.Started).Seconds()
-	if !s.short { // whose figures mean nothing
+	if s.from != "" {
+		printAll(tables, whole)
+	}
+	if !whole.Environment.Short { // whose figures mean nothing
 		printTargets(tables, whole)
 		printScatter(tables, whole)
 	}
-	if err := writeJSON(s.json, stdout, whole); err != nil {
+	if err := write(s, stdout, whole); err != nil {
 		return err
 	}
 	if failures := whole.failures(); len(failures) > 0 {
 		return fmt.Errorf("not all candidates could be measured:\n%s", strings.Join(failures, "\n"))
 	}
 	return nil
+}
+
+// measureAll runs the suites. It prints each as soon as it is over.
+func measureAll(ctx context.Context, s settings, stderr, tables io.Writer) (report, error) {
+	r := runner{ctx: ctx, rounds: s.rounds, progress: newProgress(stderr, s)}
+	if s.rust {
+		var err error
+		if r.rust, err = buildRust(ctx, stderr); err != nil {
+			return report{}, err
+		}
+	}
+	whole := report{Environment: environment(s)}
+	printEnvironment(tables, whole.Environment)
+	for _, suite := range s.suites {
+		found, err := r.suite(suite, s.short)
+		if err != nil {
+			return report{}, fmt.Errorf("%s: %w", suite.name, err)
+		}
+		whole.Suites = append(whole.Suites, found)
+		printSuite(tables, found)
+	}
+	whole.Seconds = time.Since(whole.Environment.Started).Seconds()
+	return whole, nil
+}
+
+// write writes what the command line asks for besides the tables.
+func write(s settings, stdout io.Writer, whole report) error {
+	if s.plot != "" {
+		if err := os.MkdirAll(s.plot, 0o755); err != nil {
+			return err
+		}
+		for _, suite := range whole.Suites {
+			if err := plotSuite(s.plot, suite); err != nil {
+				return err
+			}
+		}
+	}
+	if s.publish != "" {
+		if err := publish(s.publish, whole); err != nil {
+			return err
+		}
+	}
+	return writeJSON(s.json, stdout, whole)
 }
 
 func list(w io.Writer, s settings) error {

@@ -124,7 +124,7 @@ func TestARunThatIsInterruptedEndsItsProcesses(t *testing.T) {
 }
 
 func TestAWorkerSaysWhatWentWrong(t *testing.T) {
-	p, err := start(t.Context(), workerRole)
+	p, err := start(t.Context(), "", workerRole)
 	if err != nil {
 		t.Fatal(err)
 	}

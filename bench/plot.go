@@ -22,6 +22,7 @@ const (
 
 var plotColors = map[candidate]string{
 	ours: "#1b6ca8", netHTTP: "#9a9a9a", again: "#c4c4c4", fastHTTP: "#d08a2e", hertz: "#e0b070", bare: "#4b4b4b",
+	pingora: "#b0503c", pingoraOne: "#c87f70", hyperUtil: "#8c5fa8", reqwest: "#b394c6",
 }
 
 // plotSuite draws the ratios of a suite's comparisons: a bar for the median, a line for the range, and a mark

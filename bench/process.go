@@ -37,12 +37,16 @@ type process struct {
 	dec *json.Decoder
 }
 
-func start(ctx context.Context, role string) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// start starts a program in a role. No program is this one.
+func start(ctx context.Context, program, role string) (*process, error) {
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		program = self
 	}
-	cmd := exec.CommandContext(ctx, self)
+	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -87,7 +91,7 @@ func (p *process) ask(question any) (reading, error) {
 }
 
 func startServer(ctx context.Context) (*process, endpoint, error) {
-	p, err := start(ctx, serverRole)
+	p, err := start(ctx, "", serverRole)
 	if err != nil {
 		return nil, endpoint{}, err
 	}
@@ -99,8 +103,8 @@ func startServer(ctx context.Context) (*process, endpoint, error) {
 	return p, at, nil
 }
 
-func startWorker(ctx context.Context, j job) (*process, error) {
-	p, err := start(ctx, workerRole)
+func startWorker(ctx context.Context, program string, j job) (*process, error) {
+	p, err := start(ctx, program, workerRole)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // candidate is one of the clients that are measured side by side.
 type candidate string
@@ -12,6 +15,12 @@ const (
 	fastHTTP candidate = "fasthttp"
 	hertz    candidate = "hertz"
 	bare     candidate = "bare socket" // the same bytes, and nothing else: the physical limit
+
+	// Clients written in Rust, see rust.go.
+	pingora    candidate = "pingora"
+	pingoraOne candidate = "pingora, 1 thread"
+	hyperUtil  candidate = "hyper-util"
+	reqwest    candidate = "reqwest"
 )
 
 // suite is a group of comparisons that measure the same kind of thing.
@@ -37,6 +46,7 @@ type comparison struct {
 	window     time.Duration // how long one measurement takes, where it is time that bounds it
 	rounds     int           // at most; 0: as many as asked for
 	fresh      bool          // a new process for every measurement
+	rust       bool          // the clients written in Rust can take part
 	calibrate  *calibration
 }
 
@@ -59,7 +69,7 @@ type job struct {
 	Suite     string
 	Candidate candidate
 	Server    endpoint
-	Spec      []byte // JSON of comparison.spec
+	Spec      json.RawMessage // of comparison.spec
 }
 
 // order asks for one measurement.

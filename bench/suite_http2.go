@@ -25,6 +25,7 @@ func http2Comparisons(short bool) []comparison {
 				name:       "GET, " + plural(callers, "caller"),
 				candidates: []candidate{netHTTP, again, ours}, baseline: netHTTP, twin: again,
 				metric: "cpu", columns: []string{"cpu", "user", "sys", "rate", "allocs", "bytes"}, window: window,
+				rust: true,
 				spec: callersSpec{
 					requestSpec{Method: http.MethodGet, Path: "/", TLS: true, HTTP2: true, Capped: capped}, callers,
 				},

@@ -9,9 +9,17 @@ import (
 )
 
 func printEnvironment(w io.Writer, e environmentReport) {
-	fmt.Fprintf(w, "%s, %s/%s, %d CPUs; fasthttp %s, hertz %s; %d rounds\n", e.Go, e.OS, e.Arch, e.CPUs, e.FastHTTP, e.Hertz, e.Rounds)
+	fmt.Fprintf(w, "%s, %s/%s, %d CPUs %s; %s; %d rounds\n", e.Go, e.OS, e.Arch, e.CPUs, e.CPU, e.versions(), e.Rounds)
 	if e.Note != "" {
 		fmt.Fprintln(w, e.Note)
+	}
+}
+
+// printAll prints the tables of a whole report.
+func printAll(w io.Writer, r report) {
+	printEnvironment(w, r.Environment)
+	for _, s := range r.Suites {
+		printSuite(w, s)
 	}
 }
 

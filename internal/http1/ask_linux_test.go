@@ -343,7 +343,7 @@ func TestATraceHearsOfTheRequestBeforeTheAnswer(t *testing.T) {
 	}
 	asked(t, script, func(t *testing.T, c *Conn) {
 		e := exchangeOn(c, get(t))
-		e.Trace = &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- struct{}{} }}
+		e.SetTrace(&httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote <- struct{}{} }})
 		wantBody(t, run(t, e), "hello")
 	})
 }

@@ -60,7 +60,7 @@ func BenchmarkRequestWriter(b *testing.B) {
 				if _, err := source.Seek(0, io.SeekStart); err != nil {
 					b.Fatal(err)
 				}
-				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Opts: &noOptions, Owner: noOwner{}}
+				e := &Exchange{Conn: conn, Req: req, Opts: &noOptions, Owner: noOwner{}}
 				if err := e.send(); err != nil || !e.Wrote || e.up() != nil {
 					b.Fatal(err, e.Wrote, e.up())
 				}
@@ -88,7 +88,7 @@ func BenchmarkResponseReader(b *testing.B) {
 			b.SetBytes(int64(len(c.response)))
 			b.ReportAllocs()
 			for b.Loop() {
-				e := &Exchange{Conn: conn, Req: req, Ctx: req.Context(), Opts: &noOptions, Owner: noOwner{}}
+				e := &Exchange{Conn: conn, Req: req, Opts: &noOptions, Owner: noOwner{}}
 				h, f, err := e.receive()
 				if err != nil {
 					b.Fatal(err)

@@ -67,7 +67,7 @@ func (noOwner) ExchangeDone(exchange.End, exchange.Outcome) {}
 
 // roundTrip runs one exchange and reads its body into buf, to the end.
 func roundTrip(tb testing.TB, c *Conn, req *http.Request, buf []byte) {
-	e := &Exchange{Conn: c, Req: req, Ctx: req.Context(), Owner: noOwner{}}
+	e := &Exchange{Conn: c, Req: req, Owner: noOwner{}}
 	resp, err := e.Run()
 	if err != nil {
 		tb.Fatal(err)

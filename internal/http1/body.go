@@ -157,8 +157,8 @@ func (b *body) finish(err error, interrupted bool) {
 		e.receivedAll(ends[b.after])
 	case interrupted:
 		e.receivedAll(exchange.EndUnread)
-	case e.Ctx.Err() != nil:
-		e.receivedAll(exchange.GivenUp(e.Ctx))
+	case e.ctx().Err() != nil:
+		e.receivedAll(exchange.GivenUp(e.ctx()))
 	default:
 		e.receivedAll(endOf(err))
 	}

@@ -55,63 +55,78 @@ func (o *Options) maxHeaderBytes() int64 {
 	return o.MaxHeaderBytes
 }
 
-// Exchange is one request and its response. Fill the exported fields, then call Run once.
+// Exchange is one request and its response. Fill the exported fields in the first group, then call Run once.
 //
-// There is one for every request, it is kept for as long as the response is, and most of them are for a request
-// without a body. So it is small: what few exchanges need is in body, and what is of the connection or of the
-// Transport is in Conn and Opts.
+// Every request makes one, and the caller keeps it for as long as the response. So it is small: its size is one that the
+// allocator has, what only few exchanges need is in body, and what belongs to the connection or to the Transport is in Conn
+// and Opts.
 type Exchange struct {
 	Conn  *Conn
-	Req   *http.Request
-	Ctx   context.Context
-	Opts  *Options // nil: none
-	Trace *httptrace.ClientTrace
+	Req   *http.Request // whose context ends the exchange
+	Opts  *Options      // nil: none
 	Owner exchange.Owner
 
-	// What became of it; valid after Run. See exchange.Outcome.
-	Status                         int32
+	// What became of the exchange; valid after Run. See exchange.Outcome.
 	KeepAlive                      exchange.KeepAlive
+	Status                         int32
 	Wrote, Touched, Started, Unfit bool
 	BodyFailed, Malformed          bool
 
-	body *sending // of the request
-	resp http.Response
-	// values are those of the response's header, if they are few. They are never used for another exchange, since
-	// the caller may keep the header for as long as it likes.
-	values [fewFields]string
-
-	// The response's body; see body.
-	err   *error // why it is over, io.EOF included; valid once it is
-	left  int64  // byLength: bytes to come
-	state bodyState
-	kind  kind
-	after uint8 // what the connection is good for after the last byte, of ends
-	gzip  bool  // asked for
-
-	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then the end of the
-	// context is noticed wherever the exchange is not blocked.
+	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then, the exchange notices
+	// the end of the context wherever it is not blocked.
 	HeedLater bool
 
-	// mu guards what follows, which the goroutine of an upload and whoever cancels share, and what sending says.
-	// Nothing that blocks and no hook may be called under it.
-	mu       sync.Mutex
-	ended    bool        // ExchangeDone has been or is being called, and the connection may be another's
-	handed   bool        // the caller has the response, and the exchange ends with its body or its context
-	canceled bool        // Cancel was called, or the context's end was noticed
-	stop     func() bool // stops heeding the context; nil: it is not heeded
+	gzip     bool // asked for
+	kind     kind
+	after    uint8 // what the connection is good for after the last byte: an index of ends
+	ended    bool  // guarded by mu: ExchangeDone has been or is being called, and the connection may be another's
+	handed   bool  // guarded by mu: the caller has the response, and the exchange ends with its body or its context
+	canceled bool  // guarded by mu: Cancel was called, or the end of the context was noticed
+
+	state bodyState // of the response's body; see body
+	err   *error    // why that is over, io.EOF included; valid once it is
+	left  int64     // byLength: bytes to come
+
+	// mu guards ended, handed, canceled and stop, which the goroutine of an upload and others that cancel share, and what
+	// sending says. Nothing that blocks and no hook may be called under it.
+	mu   sync.Mutex
+	stop func() bool // stops heeding the context; nil: it is not heeded
+
+	body *sending // of the request
+	resp http.Response
+	// values are those of the response's header, if they are few. No other exchange uses them, since the caller may keep
+	// the header for as long as it likes.
+	values [fewFields]string
 }
 
-// sending is what becomes of the request, where it has a body, cannot be written, or is not waited for as long as it
-// takes.
+// sending is what an exchange has besides if the request has a body, cannot be written, is traced, or has a time limit.
 type sending struct {
 	exchange.Body
-	up *upload
+	up    *upload
+	trace *httptrace.ClientTrace
 
 	// Guarded by Exchange.mu.
 	err    error       // why the request could not be written
 	headed bool        // the final head has arrived
 	timer  *time.Timer // for the head
 }
+
+// SetTrace sets the hooks to call. Call it before Run.
+func (e *Exchange) SetTrace(t *httptrace.ClientTrace) {
+	if t != nil {
+		e.more().trace = t
+	}
+}
+
+// trace returns the hooks to call, or nil.
+func (e *Exchange) trace() *httptrace.ClientTrace {
+	if e.body == nil {
+		return nil
+	}
+	return e.body.trace
+}
+
+func (e *Exchange) ctx() context.Context { return e.Req.Context() }
 
 // more returns body, made if it is not there yet.
 func (e *Exchange) more() *sending {
@@ -157,8 +172,8 @@ func (e *Exchange) Run() (*http.Response, error) {
 	}
 	if !e.HeedLater {
 		e.Heed()
-	} else if e.Ctx.Err() != nil {
-		return nil, e.fail(context.Cause(e.Ctx))
+	} else if e.ctx().Err() != nil {
+		return nil, e.fail(context.Cause(e.ctx()))
 	}
 	e.gzip = e.Opts.Gzip && wantsGzip(e.Req)
 	if err := e.send(); err != nil {
@@ -173,10 +188,10 @@ func (e *Exchange) Run() (*http.Response, error) {
 
 // Heed has the end of the context end the exchange, whatever it is doing.
 func (e *Exchange) Heed() {
-	if e.Ctx.Done() == nil {
+	if e.ctx().Done() == nil {
 		return
 	}
-	stop := context.AfterFunc(e.Ctx, e.contextEnded)
+	stop := context.AfterFunc(e.ctx(), e.contextEnded)
 	e.mu.Lock()
 	ended := e.ended
 	if !ended {
@@ -190,14 +205,14 @@ func (e *Exchange) Heed() {
 
 // notice is called wherever the exchange could go on although its context has ended, while nobody may listen yet.
 func (e *Exchange) notice() {
-	if e.HeedLater && e.Ctx.Err() != nil {
+	if e.HeedLater && e.ctx().Err() != nil {
 		e.contextEnded()
 	}
 }
 
 // contextEnded cancels the exchange, but for its client to notice first.
 func (e *Exchange) contextEnded() {
-	err := context.Cause(e.Ctx)
+	err := context.Cause(e.ctx())
 	exchange.AwaitClient(e.Req, err)
 	e.Cancel(err)
 }
@@ -218,7 +233,7 @@ func (e *Exchange) Cancel(cause error) {
 		e.Conn.cut()
 	}
 	if handed && e.conclude() {
-		e.done(exchange.GivenUp(e.Ctx))
+		e.done(exchange.GivenUp(e.ctx()))
 		if e.up() != nil {
 			go e.body.Finish() // ends with the last Read of the body, or soon
 		}
@@ -233,9 +248,9 @@ func (e *Exchange) handOver() {
 	canceled := e.canceled
 	e.mu.Unlock()
 	if canceled {
-		e.end(exchange.GivenUp(e.Ctx))
-	} else if e.Ctx.Err() != nil {
-		e.Cancel(context.Cause(e.Ctx))
+		e.end(exchange.GivenUp(e.ctx()))
+	} else if e.ctx().Err() != nil {
+		e.Cancel(context.Cause(e.ctx()))
 	}
 }
 
@@ -285,7 +300,7 @@ func (e *Exchange) conclude() bool {
 // done tells the owner that the exchange has been concluded.
 func (e *Exchange) done(how exchange.End) {
 	if how == exchange.Reusable && e.canceled {
-		how = exchange.GivenUp(e.Ctx)
+		how = exchange.GivenUp(e.ctx())
 	} else if how == exchange.Reusable && e.Conn.aborted() != nil {
 		how = exchange.EndTimeout
 	}
@@ -324,9 +339,9 @@ func (e *Exchange) fail(err error) error {
 	e.conclude()
 	how := endOf(err)
 	e.Wrote = e.wrote()
-	givenUp := e.canceled || e.Ctx.Err() != nil
+	givenUp := e.canceled || e.ctx().Err() != nil
 	if givenUp {
-		how = exchange.GivenUp(e.Ctx)
+		how = exchange.GivenUp(e.ctx())
 	}
 	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
 	if untouched && !givenUp {

@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -13,27 +14,28 @@ const maxFields = 8192
 
 // head is the parsed head of a response: status line and header fields (RFC 9112 sections 4 and 5).
 type head struct {
-	status  string // "200 OK"
-	code    int
-	proto   string
-	minor   int // of HTTP/1.minor
-	header  http.Header
-	lengths lengthSet // of the names in header
-	size    int       // bytes
+	status string // "200 OK"
+	code   int
+	proto  string
+	minor  int // of HTTP/1.minor
+	header http.Header
+	names  nameSet // in header
+	size   int     // bytes
 }
 
-// fewFields is how many fields of a response find room for their values in the exchange itself.
-const fewFields = 8
+// fewFields is how many fields of a response have room for their values in the exchange itself. With room for more, most
+// exchanges would take memory that they do not use.
+const fewFields = 4
 
-// lengthSet is a set of the lengths of field names, modulo 64. Of the fields that decide about a response few are
-// ever there, and a look-up is dear beside asking whether there is any field whose name is that long.
-type lengthSet uint64
+// nameSet is a set of field names of which some count as one. Few of the fields that decide about a response are present,
+// and it is cheap to find out which of them may be.
+type nameSet uint64
 
-func lengthOf(name string) lengthSet { return 1 << (len(name) & 63) }
+func setOf(name string) nameSet { return 1 << ((7*uint(len(name)) + uint(name[0])) & 63) }
 
 // get returns the values of a field by its canonical name.
 func (h *head) get(name string) []string {
-	if h.lengths&lengthOf(name) == 0 {
+	if h.names&setOf(name) == 0 {
 		return nil
 	}
 	return h.header[name]
@@ -121,8 +123,8 @@ func badStart(b []byte) error {
 	return nil
 }
 
-// parseHead parses the head at the start of b, and returns its length; 0 if it is malformed, or not whole. What is
-// wrong with one that is not whole yet may be nothing, and is not to be told. Field names become canonical in b.
+// parseHead parses the head at the start of b, and returns its length, or 0 if the head is malformed or not whole. It
+// returns no error for a head that is not whole yet: the rest of it may make it a good one.
 func parseHead(b []byte, room []string) (h head, size int, err error) {
 	line, rest, whole := cutLine(b)
 	if !whole {
@@ -135,7 +137,7 @@ func parseHead(b []byte, room []string) (h head, size int, err error) {
 	if err := f.parse(); err != nil || f.size == 0 {
 		return head{}, 0, err
 	}
-	h.header, h.lengths = f.header, f.lengths
+	h.header, h.names = f.header, f.names
 	return h, len(b) - len(rest) + f.size, nil
 }
 
@@ -152,12 +154,31 @@ func cutLine(b []byte) (line, rest []byte, whole bool) {
 	return line, rest, true
 }
 
-// commonStatus saves the allocation of the usual status line.
-const commonStatus = "HTTP/1.1 200 OK"
+// statusLines are the usual status lines of HTTP/1.1, by their codes less 100.
+var statusLines = func() (lines [500]string) {
+	for i := range lines {
+		if text := http.StatusText(100 + i); text != "" {
+			lines[i] = "HTTP/1.1 " + strconv.Itoa(100+i) + " " + text
+		}
+	}
+	return lines
+}()
+
+// usualStatusLine returns a line that is equal to b if it is one of statusLines.
+func usualStatusLine(b []byte) (line string, code int, ok bool) {
+	if len(b) < len("HTTP/1.1 200") {
+		return "", 0, false
+	}
+	code = 100*int(b[9]-'0') + 10*int(b[10]-'0') + int(b[11]-'0')
+	if code < 100 || code-100 >= len(statusLines) || string(b) != statusLines[code-100] {
+		return "", 0, false
+	}
+	return statusLines[code-100], code, true
+}
 
 func (h *head) parseStatusLine(b []byte) error {
-	if string(b) == commonStatus {
-		h.status, h.code, h.proto, h.minor = commonStatus[9:], 200, commonStatus[:8], 1
+	if line, code, ok := usualStatusLine(b); ok {
+		h.status, h.code, h.proto, h.minor = line[len("HTTP/1.1 "):], code, line[:len("HTTP/1.1")], 1
 		return nil
 	}
 	line := string(b)

@@ -247,7 +247,7 @@ func TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled(t *testing
 		with(t, 0, answers(length10), func(t *testing.T, c *Conn) {
 			e := exchangeOn(c, get(t))
 			if before {
-				e.Trace = &httptrace.ClientTrace{GotFirstResponseByte: func() { e.Cancel(errReason) }}
+				e.SetTrace(&httptrace.ClientTrace{GotFirstResponseByte: func() { e.Cancel(errReason) }})
 			}
 			resp := run(t, e)
 			if !before {

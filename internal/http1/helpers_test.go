@@ -35,7 +35,7 @@ func (o *owner) ExchangeDone(end exchange.End, _ exchange.Outcome) {
 
 // exchangeOn returns one that is ready to run.
 func exchangeOn(c *Conn, req *http.Request) *Exchange {
-	return &Exchange{Conn: c, Req: req, Ctx: req.Context(), Opts: new(Options), Owner: newOwner()}
+	return &Exchange{Conn: c, Req: req, Opts: new(Options), Owner: newOwner()}
 }
 
 // endOfExchange waits until e has ended, and says how.

@@ -177,7 +177,7 @@ func (e *Exchange) probeBody() io.Reader {
 			return nil
 		}
 	case <-timer.C:
-	case <-e.Ctx.Done():
+	case <-e.ctx().Done():
 	}
 	return p
 }

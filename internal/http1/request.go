@@ -36,8 +36,8 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 		return nil, err
 	}
 	w := headWriter{b: b}
-	if e.Trace != nil {
-		w.wrote = e.Trace.WroteHeaderField
+	if t := e.trace(); t != nil {
+		w.wrote = t.WroteHeaderField
 	}
 	w.b = append(append(w.b, method(req)...), ' ')
 	target := len(w.b)

@@ -123,9 +123,9 @@ func TestATraceIsToldAboutEveryFieldInOrder(t *testing.T) {
 	var told []string
 	e := exchangeOn(likeSocket(&pieces{data: []byte(hello), piece: len(hello)}), req)
 	e.Opts.Gzip = true
-	e.Trace = &httptrace.ClientTrace{
+	e.SetTrace(&httptrace.ClientTrace{
 		WroteHeaderField: func(key string, value []string) { told = append(told, key+": "+strings.Join(value, ", ")) },
-	}
+	})
 	run(t, e).Body.Close()
 	want := []string{"Host: example.test", "User-Agent: Go-http-client/1.1", "Content-Length: 5", "X-A: 1", "Accept-Encoding: gzip"}
 	if !reflect.DeepEqual(told, want) {

@@ -21,7 +21,7 @@ func (e *Exchange) receive() (head, framing, error) {
 		}
 	}
 	e.Started = true
-	if t := e.Trace; t != nil && t.GotFirstResponseByte != nil {
+	if t := e.trace(); t != nil && t.GotFirstResponseByte != nil {
 		t.GotFirstResponseByte()
 	}
 	h, ambiguous, err := e.finalHead()
@@ -95,7 +95,7 @@ func (e *Exchange) noAnswer(err error) error {
 // finalHead reads heads until one is not interim (RFC 9110 section 15.2). One that is has no body: ambiguous says that
 // its fields speak of one all the same.
 func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
-	trace := e.Trace
+	trace := e.trace()
 	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
 	for interim := 0; ; interim++ {
@@ -131,7 +131,7 @@ func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 }
 
 func (e *Exchange) proceed() {
-	if t := e.Trace; t != nil && t.Got100Continue != nil {
+	if t := e.trace(); t != nil && t.Got100Continue != nil {
 		t.Got100Continue()
 	}
 	if up := e.up(); up != nil {

@@ -54,7 +54,7 @@ func (e *Exchange) write(out *outgoing, b []byte) {
 // asks says whether the request is written and its answer waited for in one go: not if a part of it is still to come,
 // nor if somebody wants to hear of the moment between the two, nor if it is long.
 func (e *Exchange) asks(out *outgoing) bool {
-	return e.Conn.canAsk() && e.Trace == nil && (out.body == nil || out.inline && out.length <= maxAsked)
+	return e.Conn.canAsk() && e.trace() == nil && (out.body == nil || out.inline && out.length <= maxAsked)
 }
 
 // ask does so. The request is in the buffer that the answer is read into until all of it has been sent, as others may
@@ -84,7 +84,7 @@ func (e *Exchange) ask(out *outgoing) error {
 }
 
 func (e *Exchange) traceHead() {
-	if t := e.Trace; t != nil && t.WroteHeaders != nil {
+	if t := e.trace(); t != nil && t.WroteHeaders != nil {
 		t.WroteHeaders()
 	}
 }
@@ -127,8 +127,8 @@ func (e *Exchange) startUpload(out outgoing, head []byte) {
 			out.body = nil // it stands behind the head
 		}
 	}
-	if out.expect && e.Trace != nil && e.Trace.Wait100Continue != nil {
-		e.Trace.Wait100Continue()
+	if t := e.trace(); t != nil && t.Wait100Continue != nil && out.expect {
+		t.Wait100Continue()
 	}
 	up := &upload{e: e, head: head, out: out, answer: make(chan bool, 1), done: make(chan struct{})}
 	e.more().up = up
@@ -142,7 +142,7 @@ func (e *Exchange) wroteRequest(err error) {
 	case copyError:
 		err = failed.err
 	}
-	if t := e.Trace; t != nil && t.WroteRequest != nil {
+	if t := e.trace(); t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
 }

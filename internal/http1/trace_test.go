@@ -63,7 +63,7 @@ func TestATraceFollowsAnExchange(t *testing.T) {
 	with(t, 0, answers(early+hello), func(t *testing.T, c *Conn) {
 		var book notebook
 		e := exchangeOn(c, get(t))
-		e.Trace = book.trace()
+		e.SetTrace(book.trace())
 		wantBody(t, run(t, e), "hello")
 		book.want(t, 0, "wrote head", "wrote request", "first byte", "103</style.css>")
 	})
@@ -79,7 +79,7 @@ func TestATraceFollowsAnExchangeThatWaitsForContinue(t *testing.T) {
 	}, func(t *testing.T, c *Conn) {
 		var book notebook
 		e, _ := expecting(t, c)
-		e.Trace = book.trace()
+		e.SetTrace(book.trace())
 		wantBody(t, run(t, e), "hello")
 		wantEnd(t, e, exchange.Reusable)
 		book.want(t, 2, "wrote head", "waiting", "first byte", "continue", "100", "wrote request")
@@ -90,7 +90,7 @@ func TestATraceHearsOfAFailureToWrite(t *testing.T) {
 	with(t, 0, func(p *peer) { p.untilClosed() }, func(t *testing.T, c *Conn) {
 		var book notebook
 		e := exchangeOn(NewConn(&mute{c.NetConn(), 0}), get(t))
-		e.Trace = book.trace()
+		e.SetTrace(book.trace())
 		runFails(t, e)
 		book.want(t, 0, "failed")
 	})
@@ -105,12 +105,12 @@ func TestWhoeverWatchesInterimResponsesLimitsThem(t *testing.T) {
 			seen := 0
 			e := exchangeOn(c, get(t))
 			e.Opts.MaxHeaderBytes = 1000 // far less than all of them together
-			e.Trace = &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+			e.SetTrace(&httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
 				if seen++; seen == limit {
 					return enough
 				}
 				return nil
-			}}
+			}})
 			resp, err := e.Run()
 			switch {
 			case limit == 0 && (err != nil || seen != many || resp.StatusCode != http.StatusOK):

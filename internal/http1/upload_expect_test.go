@@ -195,7 +195,7 @@ func TestWhoeverWaitsForContinueStopsWithTheExchange(t *testing.T) {
 				e, body := expecting(t, c)
 				req, cancel := cancelable(e.Req)
 				defer cancel(nil)
-				e.Req, e.Ctx = req, req.Context()
+				e.Req = req
 				ctx <- cancel
 				err := runFails(t, e)
 				if name == "canceled" && !errors.Is(err, reason) {

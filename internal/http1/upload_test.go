@@ -167,7 +167,7 @@ func (c *uploadCase) exchange(t *testing.T, conn *Conn) {
 	req.ContentLength = c.length
 	e := exchangeOn(conn, req)
 	told := make(chan error, 2)
-	e.Trace = &httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) { told <- info.Err }}
+	e.SetTrace(&httptrace.ClientTrace{WroteRequest: func(info httptrace.WroteRequestInfo) { told <- info.Err }})
 	if c.alter != nil {
 		c.alter(e)
 	}

@@ -38,10 +38,10 @@ func TestAnInterimHeaderStaysAsItWasShown(t *testing.T) {
 		with(t, 0, answers(answer), func(t *testing.T, c *Conn) {
 			var shown []http.Header
 			e := exchangeOn(c, get(t))
-			e.Trace = &httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
+			e.SetTrace(&httptrace.ClientTrace{Got1xxResponse: func(_ int, h textproto.MIMEHeader) error {
 				shown = append(shown, http.Header(h))
 				return nil
-			}}
+			}})
 			resp := run(t, e)
 			if len(shown) != 2 {
 				t.Fatalf("%d interim responses were shown, want 2", len(shown))
