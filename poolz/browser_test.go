@@ -16,8 +16,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// dump returns the document as a browser has it after it has loaded the page and run its script.
-func dump(t *testing.T, url string) string {
+// browse runs a browser, which must find no fault with the page, and returns what it prints.
+func browse(t *testing.T, args ...string) string {
 	t.Helper()
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
@@ -28,8 +28,8 @@ func dump(t *testing.T, url string) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 6*httptestutil.Bound) // it is slow to start
 	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-		"--user-data-dir="+t.TempDir(), "--dump-dom", url)
+	cmd := exec.CommandContext(ctx, browser, append([]string{"--headless", "--no-sandbox", "--disable-gpu",
+		"--enable-logging=stderr", "--hide-scrollbars", "--user-data-dir=" + t.TempDir()}, args...)...)
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -40,6 +40,12 @@ func dump(t *testing.T, url string) string {
 		t.Errorf("the page breaks its own policy: %s", &said)
 	}
 	return string(out)
+}
+
+// dump returns the document as a browser has it after it has loaded the page and run its script.
+func dump(t *testing.T, url string) string {
+	t.Helper()
+	return browse(t, "--dump-dom", url)
 }
 
 // stat returns the number in large that has a name.
@@ -66,7 +72,8 @@ func rowsOf(t *testing.T, dom string) map[string]map[string]string {
 	t.Helper()
 	rows := make(map[string]map[string]string)
 	for _, row := range regexp.MustCompile(`(?s)<tr data-id=.*?</tr>`).FindAllString(dom, -1) {
-		name := regexp.MustCompile(`<a [^>]*>([^<]*)</a>`).FindStringSubmatch(row)[1]
+		name := regexp.MustCompile(`(?s)<a [^>]*>(.*?)</a>`).FindStringSubmatch(row)[1]
+		name = regexp.MustCompile(`</?b[^>]*>`).ReplaceAllString(name, "") // around what tells identities apart
 		cells := make(map[string]string)
 		for _, c := range regexp.MustCompile(`data-label="([^"]*)"[^>]*>([^<]*)<`).FindAllStringSubmatch(row, -1) {
 			cells[c[1]] = c[2]

@@ -13,8 +13,9 @@ import (
 
 // identity is one that the pool knows, with its share in Stats.
 type identity struct {
-	ID   string // for links
-	Name string
+	ID    string // for links
+	Name  string
+	Parts []part
 	peerpool.PeerStats
 	Conns []peerpool.ConnStats // the oldest first; only where they are shown
 }

@@ -37,6 +37,7 @@ type source interface {
 // the last 15 minutes, and the last few hundred events. A Page is safe for concurrent use.
 type Page struct {
 	pool     source
+	hosts    func() []peerpool.HostStats
 	drain    bool // allowed
 	crossing *http.CrossOriginProtection
 	seed     maphash.Seed // of the ids: see idOf
@@ -70,10 +71,14 @@ func AllowDrain() Option { return func(p *Page) { p.drain = true } }
 
 // New returns a Page for t. The Page does not use t before the page is requested, so the fields of t may still be
 // set.
-func New(t *peerpool.Transport, opts ...Option) *Page { return newPage(t, opts) }
+func New(t *peerpool.Transport, opts ...Option) *Page {
+	p := newPage(t, opts)
+	p.hosts = t.Hosts
+	return p
+}
 
 func newPage(pool source, opts []Option) *Page {
-	p := &Page{pool: pool, crossing: http.NewCrossOriginProtection(), seed: maphash.MakeSeed()}
+	p := &Page{pool: pool, hosts: func() []peerpool.HostStats { return nil }, crossing: http.NewCrossOriginProtection(), seed: maphash.MakeSeed()}
 	for _, opt := range opts {
 		opt(p)
 	}

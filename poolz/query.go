@@ -14,9 +14,12 @@ const (
 	defaultPerPage = 50
 	maxPerPage     = 1000
 	defaultSort    = "hits"
+
+	maxSearch = 200 // bytes; the links that keep the search repeat it
+	maxID     = 64  // bytes
 )
 
-// query is what the page is asked for. It goes from page to page in the links, which leave out what is usual.
+// query is what the page is asked for. The links hand it on, except for values that are the usual ones.
 type query struct {
 	Search  string
 	Sort    string // the column
@@ -28,9 +31,15 @@ type query struct {
 	JSON    bool
 }
 
-// parseQuery reads the parameters; those that it does not know are not its business.
+// parseQuery reads the parameters. It ignores parameters that it does not know.
 func parseQuery(values url.Values) (query, error) {
 	q := query{Search: strings.TrimSpace(values.Get("q")), ID: values.Get("id")}
+	switch {
+	case len(q.Search) > maxSearch:
+		return query{}, fmt.Errorf("q: write at most %d bytes", maxSearch)
+	case len(q.ID) > maxID:
+		return query{}, fmt.Errorf("id: there is no identity with so long an id")
+	}
 	var err error
 	if q.JSON, err = choice(values, "format", "html", "json"); err != nil {
 		return q, err
@@ -120,7 +129,7 @@ func (q query) link() string {
 // The links of the page.
 
 func (q query) OnPage(n int) string      { q.Page = n; return q.link() }
-func (q query) Looking(id string) string { q.ID = id; return q.link() }
+func (q query) Looking(id string) string { q.ID, q.Search, q.Page = id, "", 1; return q.link() }
 func (q query) Overview() string         { q.ID = ""; return q.link() }
 func (q query) Paused() string           { q.Refresh = 0; return q.link() }
 func (q query) Refreshing() string       { q.Refresh = defaultRefresh; return q.link() }

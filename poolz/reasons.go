@@ -7,56 +7,60 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// meanings explains the reasons of misses and closes to those who do not know the pool by heart. A reason that is
-// not here is shown without.
+// meanings explains the reasons to people who do not know the pool by heart.
 var meanings = map[string]string{
-	"cold":             "there was no connection",
+	"cold":             "there was no connection to this identity",
 	"busy":             "every connection was in use",
-	"expired":          "an idle one had reached its limit",
-	"stale":            "an idle one turned out to be gone",
-	"fresh":            "a retry wanted a new one",
-	"unpooled":         "opted out of pooling, or meant for one request",
-	reasonNoConnection: "none could be had",
+	"expired":          "the idle connection had reached a limit",
+	"stale":            "the server had closed the idle connection",
+	"fresh":            "a retry asked for a new connection",
+	"unpooled":         "the peer's connections serve one request each",
+	reasonNoConnection: "the attempt failed to get a connection",
 
-	"idle_timeout":      "idle for too long",
-	"idle_limit":        "more idle than MaxIdleConns",
-	"key_idle_limit":    "more idle than MaxIdleConnsPerHost",
-	"max_reuse":         "reused as often as allowed",
-	"max_lifetime":      "as old as allowed",
-	"peer_closed":       "the peer closed it",
-	"unexpected_data":   "bytes that nobody had asked for",
-	"make_room":         "idle, and in the way of another",
-	"no_capacity":       "it takes no more requests",
-	"close_idle":        "CloseIdleConnections",
-	"shutdown":          "Shutdown",
-	"unlisted":          "its address is listed no more",
-	"drain":             "drained by hand",
-	"quarantine":        "the peer has sent unexpected data: one request each",
-	"connection_close":  "one side said it was the last request",
-	"body_unread":       "the response was not read to its end",
-	"request_unsent":    "the response came before the request's end",
-	"connection_auth":   "bound to somebody by NTLM or Negotiate",
-	"discarded":         "discarded by the program",
-	"error":             "the exchange failed",
-	"canceled":          "the request was given up",
-	"tunnel":            "it was a tunnel",
-	"timeout":           "a time limit or a deadline passed",
-	"ambiguous_framing": "two readers could disagree where the response ends",
-	"surplus":           "dialed for nobody who still waits",
-	"goaway":            "HTTP/2: the server closes it",
-	"ping_timeout":      "HTTP/2: the server answered no ping",
-	"protocol":          "HTTP/2: the server complained of the protocol",
-	"stream_ids":        "HTTP/2: few stream numbers are left",
+	"idle_timeout":      "the connection was idle for longer than IdleConnTimeout",
+	"idle_limit":        "more connections were idle than MaxIdleConns allows",
+	"key_idle_limit":    "more connections were idle than MaxIdleConnsPerHost allows",
+	"max_reuse":         "the connection has served as many requests as MaxConnReuse allows",
+	"max_lifetime":      "the connection was older than MaxConnLifetime allows",
+	"peer_closed":       "the server closed the idle connection",
+	"unexpected_data":   "the server sent bytes that answer no request",
+	"make_room":         "an idle connection gave way to one for another identity",
+	"no_capacity":       "the server allows no more requests on the connection",
+	"close_idle":        "the program called CloseIdleConnections",
+	"shutdown":          "the program called Shutdown",
+	"unlisted":          "the resolver no longer lists the address",
+	"drain":             "somebody drained the identity",
+	"quarantine":        "the peer is in quarantine: each connection serves one request",
+	"connection_close":  "the server or the program asked for the close",
+	"body_unread":       "the program did not read the response to its end",
+	"request_unsent":    "the response came before the request was sent to its end",
+	"connection_auth":   "NTLM or Negotiate tied the connection to one user",
+	"discarded":         "the program discarded the connection",
+	"error":             "the request failed",
+	"canceled":          "the program canceled the request",
+	"tunnel":            "the connection was a tunnel (CONNECT)",
+	"hijacked":          "an upgrade, such as a WebSocket, took the connection over",
+	"timeout":           "a time limit passed",
+	"ambiguous_framing": "it was unclear where the response ends",
+	"surplus":           "a dial ended when no request waited for it any more",
+	"goaway":            "HTTP/2: the server announced the end of the connection (GOAWAY)",
+	"ping_timeout":      "HTTP/2: the server did not answer a ping",
+	"protocol":          "HTTP/2: the server or the Transport found a protocol error",
+	"stream_ids":        "HTTP/2: the connection has used up its stream numbers",
 	"unspecified":       "no reason was given",
 
-	"stale retry":       "a reused connection was gone",
-	"refused retry":     "the server said that it did not process it",
+	"stale retry":       "a reused connection turned out to be dead",
+	"refused retry":     "the server said that it did not process the request",
 	"lost retry":        "the connection did not answer a ping",
-	"http1 retry":       "the server wanted HTTP/1.1",
-	"unsent retry":      "nothing had been written",
-	"misdirected retry": "answered 421",
-	"saved retry":       "got their response in the end",
-	"failed retry":      "did not",
+	"http1 retry":       "the server asked for HTTP/1.1",
+	"unsent retry":      "nothing of the request had been written",
+	"misdirected retry": "the server answered 421 Misdirected Request",
+	"saved retry":       "requests that got a response in the end",
+	"failed retry":      "requests that got no response in the end",
+
+	"behind_response": "unexpected data right behind a response",
+	"while_idle":      "unexpected data on an idle connection",
+	"before_request":  "unexpected data on a new connection, before its first request",
 }
 
 // share is one reason's part of a total.
@@ -64,6 +68,19 @@ type share struct {
 	Name, Meaning string
 	Count         uint64
 	Percent       float64 // of the highest
+}
+
+// shareList is shares as they are shown: those with the highest counts, and the rest, which a click shows.
+type shareList struct{ Top, Rest []share }
+
+// sharesOnPage is how many are shown at once.
+const sharesOnPage = 6
+
+func listed(all []share) shareList {
+	if len(all) <= sharesOnPage+1 { // a click to see a single one is not worth it
+		return shareList{Top: all}
+	}
+	return shareList{all[:sharesOnPage], all[sharesOnPage:]}
 }
 
 // shares lists counts, the highest first.
@@ -88,15 +105,17 @@ func retryShares(r peerpool.Retries) []share {
 	var all []share
 	causes := r.ByReason()
 	for _, reason := range peerpool.RetryReasons() {
-		all = append(all, share{Name: string(reason), Count: causes[reason]})
+		if n := causes[reason]; n > 0 {
+			all = append(all, share{Name: string(reason), Count: n})
+		}
+	}
+	if len(all) == 0 {
+		return nil
 	}
 	all = append(all, share{Name: "saved", Count: r.Saved}, share{Name: "failed", Count: r.Failed})
 	var most uint64
 	for _, one := range all {
 		most = max(most, one.Count)
-	}
-	if most == 0 {
-		return nil
 	}
 	for i := range all {
 		all[i].Meaning = meanings[all[i].Name+" retry"]

@@ -3,7 +3,8 @@
   if (!every) return;
   const again = () => {
     const typing = document.activeElement && document.activeElement.matches("input, button");
-    if (document.hidden || typing) setTimeout(again, 1000);
+    const reading = document.querySelector("details[open]");
+    if (document.hidden || typing || reading) setTimeout(again, 1000);
     else location.reload();
   };
   setTimeout(again, every);

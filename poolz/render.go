@@ -3,15 +3,15 @@ package poolz
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"html/template"
 	"time"
 )
 
 var (
-	//go:embed page.html
-	pageHTML string
+	//go:embed *.html
+	templates embed.FS
 	//go:embed style.css
 	styleCSS string
 	//go:embed refresh.js
@@ -28,7 +28,7 @@ func digestSource(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'"
 }
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"style":   func() template.CSS { return template.CSS(styleCSS) },
 	"refresh": func() template.JS { return template.JS(refreshJS) },
 	"int":     grouped[int],
@@ -36,14 +36,23 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"percent": percent,
 	"brief":   brief,
 	"meaning": func(reason string) string { return meanings[reason] },
+	"words":   func(word string) string { return words[word] },
+	"quality": quality,
+	"poor":    poor,
 	"cell":    newCell,
 	"tile":    newTile,
-}).Parse(pageHTML))
 
-// cell is a number in the table of identities.
+	"glossary":    glossary,
+	"conncolumns": func() []string { return connColumns },
+}).ParseFS(templates, "*.html"))
+
+// connColumns are those of the table of connections, behind the number.
+var connColumns = []string{"State", "Age", "Idle for", "Uses", "Requests"}
+
+// cell is a number in a table.
 type cell struct {
 	Label, Text string
-	Class       string // "z" for zeros, which stand back; else the one given
+	Class       string // "z" for a zero, which is shown faintly; else the given one
 }
 
 func newCell(label, text, class string) cell {
@@ -53,14 +62,33 @@ func newCell(label, text, class string) cell {
 	return cell{label, text, class}
 }
 
-// tile is a number in large.
+// tile is a number in large type.
 type tile struct {
-	Label, Stat, Text string
-	Class             string // as in cell
+	Label, Stat, Text, Title string
+	Class                    string // as in cell
 }
 
 func newTile(label, stat, text, class string) tile {
-	return tile{label, stat, text, newCell(label, text, class).Class}
+	return tile{label, stat, text, words[label], newCell(label, text, class).Class}
+}
+
+const (
+	fewAttempts = 20  // with fewer, a hit ratio says nothing yet
+	goodRatio   = 0.8 // from here on it is shown in green
+	poorRatio   = 0.5 // below, it is shown as a warning
+)
+
+// quality returns the class of a hit ratio.
+func quality(hits, misses uint64) string {
+	switch r := ratio(hits, misses); {
+	case hits+misses < fewAttempts:
+		return ""
+	case r >= goodRatio:
+		return "good"
+	case r < poorRatio:
+		return "warn"
+	}
+	return ""
 }
 
 func (r *report) html() ([]byte, error) {
@@ -75,11 +103,19 @@ func (r *report) html() ([]byte, error) {
 
 func (r *report) Ago(at time.Time) string { return ago(r.At.Sub(at)) }
 
-func (r *report) MissShares() []share  { return shares(r.Stats.Misses) }
-func (r *report) CloseShares() []share { return shares(r.Stats.Closes) }
-func (r *report) RetryShares() []share { return retryShares(r.Stats.Retries) }
-func (r *report) Missed() uint64       { return total(r.Stats.Misses) }
-func (r *report) ClosedInAll() uint64  { return total(r.Stats.Closes) }
+func (r *report) MissShares() shareList  { return listed(shares(r.Stats.Misses)) }
+func (r *report) CloseShares() shareList { return listed(shares(r.Stats.Closes)) }
+func (r *report) RetryShares() shareList { return listed(retryShares(r.Stats.Retries)) }
+
+func (r *report) LatestMisses() latest { return r.latest(r.Misses) }
+func (r *report) LatestCloses() latest { return r.latest(r.Closes) }
+
+// HostsShown are the hosts, as many as a page can bear.
+func (r *report) HostsShown() []host { return r.Hosts[:min(len(r.Hosts), hostsOnPage)] }
+
+func (r *report) HostsLeftOut() int   { return max(0, len(r.Hosts)-hostsOnPage) }
+func (r *report) Missed() uint64      { return total(r.Stats.Misses) }
+func (r *report) ClosedInAll() uint64 { return total(r.Stats.Closes) }
 
 // RecentRatio and RecentRate are about the window of the charts.
 func (r *report) RecentRatio() string { return percent(r.Recent.hits, r.Recent.misses) }
@@ -108,7 +144,7 @@ func (r *report) ConnsShown() []connRow {
 			Leases: c.Leases, Capacity: c.Capacity}
 		switch {
 		case c.Retired != "":
-			row.State, row.Class = "retired: "+string(c.Retired), "retired"
+			row.State, row.Class, row.Why = "retired: "+string(c.Retired), "retired", meanings[string(c.Retired)]
 		case c.Leases == 0:
 			row.State, row.Class = "idle", "idle"
 		}
@@ -120,10 +156,72 @@ func (r *report) ConnsShown() []connRow {
 // ConnsLeftOut is how many connections of it are not shown.
 func (r *report) ConnsLeftOut() int { return max(0, len(r.One.Conns)-connsOnPage) }
 
+// poor returns the class of a hit ratio where only a poor one is to stand out.
+func poor(hits, misses uint64) string {
+	if class := quality(hits, misses); class != "good" {
+		return class
+	}
+	return ""
+}
+
+// DrainText says what the button does.
+func (r *report) DrainText() string {
+	one := r.One
+	var now string
+	switch {
+	case one.Idle > 0:
+		now = several(one.Idle, "idle connection", "idle connections") + " will be closed at once. "
+	default:
+		now = "There is no idle connection. "
+	}
+	if one.Active > 0 {
+		now += several(one.Active, "connection serves a request and will be closed", "connections serve requests and will be closed") +
+			" after that. "
+	}
+	return now + "No request fails because of it. The next request opens a new connection."
+}
+
+// DrainCount is what the button says.
+func (r *report) DrainCount() string {
+	return several(r.One.Idle+r.One.Active, "connection", "connections")
+}
+
+func several(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(n) + " " + more
+}
+
+// latest is a list of events as it is shown.
+type latest struct {
+	Events    []latestEvent
+	Observing bool
+}
+
+type latestEvent struct {
+	entry
+	Ago  string
+	Link string // to the page of the identity; "" on that page, and if it is not known
+}
+
+func (r *report) latest(entries []entry) latest {
+	l := latest{Observing: r.Observing}
+	for _, e := range entries {
+		shown := latestEvent{entry: e, Ago: ago(r.At.Sub(e.At))}
+		if e.Name != "" && r.One == nil {
+			shown.Link = r.Query.Looking(e.ID)
+		}
+		l.Events = append(l.Events, shown)
+	}
+	return l
+}
+
 // connRow is a connection as it is shown.
 type connRow struct {
 	Number           int
 	State, Class     string
+	Why              string // a connection is retired
 	Age, Idle        time.Duration
 	Uses             uint64
 	Leases, Capacity int

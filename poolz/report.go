@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	eventsOnPage = 6
+	eventsOnPage = 5
 	connsOnPage  = 500
 )
 
-// report is all that one look at the pool has found, for the page and for JSON.
+// report is what the page and its JSON show of one moment.
 type report struct {
 	Query     query
 	At        time.Time
@@ -32,13 +32,17 @@ type report struct {
 	Closes, Misses []entry
 
 	Quarantines []quarantined
+	Hosts       []host
+
+	names *names
 }
 
 // entry is an event as it is shown.
 type entry struct {
 	event
-	Name string // of the identity; "" if it is not known
-	ID   string
+	Name  string // of the identity; "" if it is not known
+	Parts []part
+	ID    string
 }
 
 // Gone says that an identity was asked for that the pool does not know, or no longer.
@@ -56,26 +60,61 @@ func (p *Page) report(q query, now time.Time) *report {
 	if d := p.drained.Load(); d != nil && now.Sub(d.At) < drainedShown {
 		r.Drained = d
 	}
+	r.names = p.namesOf(&stats)
 	r.Identities, r.Pages = cut(p.identities(&stats, q), q.Page, q.PerPage)
 	for i := range r.Identities {
-		r.Identities[i].Conns = p.pool.Conns(r.Identities[i].Identity)
+		one := &r.Identities[i]
+		one.Conns = p.pool.Conns(one.Identity)
 	}
 	if q.ID != "" && len(r.Identities) == 1 {
 		r.One = &r.Identities[0]
 	}
 	r.Quarantines = quarantines(&stats)
+	r.Hosts = p.hostsOf(&stats, now)
 	r.Closes, r.Misses = p.entries(&p.closes, q), p.entries(&p.misses, q)
+	for _, e := range slices.Concat(r.Closes, r.Misses) {
+		if e.Name != "" {
+			r.names.add(e.Name, e.ID)
+		}
+	}
+	r.nameEntries(r.Closes)
+	r.nameEntries(r.Misses)
+	for i := range r.Identities {
+		one := &r.Identities[i]
+		one.Parts = r.names.parts(one.Name, one.ID)
+	}
 	return r
 }
 
-// entries returns the latest events: all that are kept for a machine or of one identity, else some.
+// nameEntries sets the parts of the names in a list of events.
+func (r *report) nameEntries(entries []entry) {
+	for i := range entries {
+		if e := &entries[i]; e.Name != "" {
+			e.Parts = r.names.parts(e.Name, e.ID)
+		}
+	}
+}
+
+// namesOf returns the names of all identities that the pool knows.
+func (p *Page) namesOf(stats *peerpool.Stats) *names {
+	n := newNames()
+	for i := range stats.Peers {
+		id := stats.Peers[i].Identity
+		n.add(id.String(), p.idOf(id))
+	}
+	return n
+}
+
+// entries returns the latest events. A machine, and the page of an identity, get all that are kept. The overview gets a
+// few, with those of a kind put together.
 func (p *Page) entries(l *log, q query) []entry {
-	most := logKept
+	events := l.latest(logKept, func(e *event) bool { return q.ID == "" || q.ID == p.idOf(e.identity) })
 	if q.ID == "" && !q.JSON {
-		most = eventsOnPage
+		events = together(events)
+		events = events[:min(len(events), eventsOnPage)]
 	}
 	var entries []entry
-	for _, e := range l.latest(most, func(e *event) bool { return q.ID == "" || q.ID == p.idOf(e.identity) }) {
+	for _, e := range events {
 		shown := entry{event: e}
 		if e.identity != (peerpool.Identity{}) {
 			shown.Name, shown.ID = e.identity.String(), p.idOf(e.identity)
@@ -83,6 +122,26 @@ func (p *Page) entries(l *log, q query) []entry {
 		entries = append(entries, shown)
 	}
 	return entries
+}
+
+// together returns one event for each identity and reason: the newest, with the count of all of them.
+func together(events []event) []event {
+	type kind struct {
+		identity        peerpool.Identity
+		reason, failure string
+	}
+	at := make(map[kind]int)
+	var kept []event
+	for _, e := range events {
+		k := kind{e.identity, e.Reason, e.Failure}
+		if i, known := at[k]; known {
+			kept[i].Count += e.Count
+			continue
+		}
+		at[k] = len(kept)
+		kept = append(kept, e)
+	}
+	return kept
 }
 
 // quarantined is a peer whose connections serve one request each.
@@ -95,7 +154,8 @@ type quarantined struct {
 	Last     time.Time `json:"last"`
 }
 
-// quarantines returns the peers in quarantine, the latest to send what nobody asked for first; never nil.
+// quarantines returns the peers in quarantine. The one that has sent unexpected data last is the first. The slice is
+// never nil.
 func quarantines(stats *peerpool.Stats) []quarantined {
 	all := make([]quarantined, 0, len(stats.Quarantined))
 	for _, q := range stats.Quarantined {

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	demoCallers = 16
-	demoTimeout = 10 * time.Second // of a request: none should come near it
+	demoCallers   = 16
+	demoAddresses = 3                // of a host that has several
+	demoTimeout   = 10 * time.Second // of a request: none should come near it
 )
 
 // phase is one kind of server and how it is asked.
@@ -34,14 +35,17 @@ type phase struct {
 
 // demoPhases are the servers of the demonstration.
 func demoPhases() []phase {
-	return []phase{
+	phases := []phase{
 		{name: "plain", requests: 30000},
 		{name: "TLS", requests: 30000, secure: true},
 		closingPhase(),
 		{name: "restarts", requests: 24000, manners: restarting(2000, 11)},
 		strayPhase(),
-		addressesPhase(),
 	}
+	if hasAddresses(demoAddresses) {
+		phases = append(phases, addressesPhase())
+	}
+	return phases
 }
 
 // restarting has a server die with a request of each caller, so that all clients lose the same: it has received them, and
@@ -53,7 +57,7 @@ func restarting(every, times int64) manners {
 // addressesPhase asks a host with three addresses, and takes one of them away while no request is under way.
 func addressesPhase() phase {
 	return phase{
-		name: "3 addresses", requests: 12000, wave: 4000, manners: manners{addresses: 3},
+		name: "3 addresses", requests: 12000, wave: 4000, manners: manners{addresses: demoAddresses},
 		pause: func(ctx context.Context, s *server, wave int) {
 			if wave == 1 {
 				s.loseAddress()
@@ -135,7 +139,7 @@ func newDemonstration(s streams) (*demonstration, error) {
 		return nil, err
 	}
 	var addrs []netip.Addr
-	for i := range 3 {
+	for i := range demoAddresses {
 		addrs = append(addrs, netip.MustParseAddr(addressOf(i)))
 	}
 	names, err := startNames(demoHost, addrs...)

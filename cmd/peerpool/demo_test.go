@@ -66,6 +66,7 @@ func only(t *testing.T, name string) phase {
 
 func TestTheDemonstrationAsksEveryServerThroughBothClients(t *testing.T) {
 	httptestutil.CheckLeaks(t)
+	needAddresses(t, demoAddresses)
 	var out, errs strings.Builder
 	code, err := demonstrate(t.Context(), streams{out: &out, err: &errs}, small())
 	if code != exitOK || err != nil {

@@ -90,6 +90,18 @@ func startServer(m manners) (*server, error) {
 	return s, nil
 }
 
+// hasAddresses reports whether the system has so many of these addresses. All systems have one, Linux has all.
+func hasAddresses(n int) bool {
+	for i := range n {
+		ln, err := net.Listen("tcp", net.JoinHostPort(addressOf(i), "0"))
+		if err != nil {
+			return false
+		}
+		ln.Close()
+	}
+	return true
+}
+
 // addressOf returns the i-th address of servers.
 func addressOf(i int) string { return fmt.Sprintf("127.0.0.%d", i+1) }
 

@@ -61,11 +61,30 @@ func (d *demonstration) invite() (*visitors, error) {
 			v.groups = append(v.groups, visitorGroup{srv.url(), peer, kind.callers, kind.every})
 		}
 	}
+	if err := v.addHost(); err != nil {
+		v.dismiss()
+		return nil, err
+	}
 	if err := v.addSlow(); err != nil {
 		v.dismiss()
 		return nil, err
 	}
 	return v, nil
+}
+
+// addHost adds a host with several addresses, one of which refuses connections, if the system has so many.
+func (v *visitors) addHost() error {
+	if !hasAddresses(demoAddresses) {
+		return nil
+	}
+	srv, err := startServer(manners{addresses: demoAddresses})
+	if err != nil {
+		return err
+	}
+	srv.loseAddress()
+	v.ends = append(v.ends, srv.close)
+	v.groups = append(v.groups, visitorGroup{srv.url(), nil, 6, 80 * time.Millisecond})
+	return nil
 }
 
 // addSlow adds a server that takes its time, and one that is not there.
