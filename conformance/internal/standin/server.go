@@ -1,6 +1,6 @@
 package standin
 
-//lint:file-ignore SA1019 net/http\'s tests set Dial, deprecated or not
+//lint:file-ignore SA1019 net/http's tests set Dial, deprecated or not
 
 import (
 	"context"
