@@ -79,6 +79,25 @@ func (w watcher) firing(in string) map[string][]string {
 	return fire
 }
 
+// answersTheDashboard sends every query of the dashboard as Grafana would, with all values of its variables chosen. Each has
+// an answer: what it asks for is there.
+func (w watcher) answersTheDashboard() {
+	w.t.Helper()
+	for _, expr := range expressions(w.t) {
+		for _, variable := range []string{"$job", "$instance", "$pool"} {
+			if !strings.Contains(expr, `=~"`+variable+`"`) {
+				w.t.Errorf("%s cannot be narrowed down by %s", expr, variable)
+			}
+			expr = strings.ReplaceAll(expr, variable, ".*")
+		}
+		expr = strings.ReplaceAll(expr, "$__rate_interval", "5s")
+		samples, err := w.Query(expr)
+		if err != nil || len(samples) == 0 {
+			w.t.Errorf("%s has no answer: %v", expr, err)
+		}
+	}
+}
+
 // until looks again and again until cond holds, and returns whether that was before the time was up.
 func until(long time.Duration, cond func() bool) bool {
 	giveUp := time.NewTimer(long)
@@ -136,6 +155,7 @@ func TestEachIncidentShowsItselfAndNothingElse(t *testing.T) {
 	if !until(3*httptestutil.Bound, fire) {
 		t.Error("not every alert that should fire does")
 	}
+	w.answersTheDashboard()
 	for _, s := range stages {
 		s.broken.Store(false)
 	}

@@ -22,7 +22,7 @@ func (l *Log) resolved(ctx context.Context, r peerpool.ResolveDone) {
 		return withError(attrs, r.Err)
 	}
 	if r.ErrorType != "" {
-		l.logFailure(ctx, msgUnresolved, string(r.ErrorType), msgResolved, attrs)
+		l.logDigest(ctx, msgUnresolved, string(r.ErrorType), msgResolved, attrs)
 		return
 	}
 	l.log(ctx, msgResolved, attrs)
@@ -42,7 +42,7 @@ func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
 		return withError(attrs, d.Err)
 	}
 	if d.ErrorType != "" {
-		l.logFailure(ctx, msgUndialed, d.Hop+" "+string(d.HopErrorType), msgDialed, attrs)
+		l.logDigest(ctx, msgUndialed, d.Hop+" "+string(d.HopErrorType), msgDialed, attrs)
 		return
 	}
 	l.log(ctx, msgDialed, attrs)
@@ -91,21 +91,27 @@ func (l *Log) ended(ctx context.Context, e peerpool.RequestDone) {
 	}
 	switch e.Outcome() {
 	case peerpool.OutcomeError:
-		l.logFailure(ctx, msgFailed, string(e.ErrorType), msgEnded, attrs)
+		l.logDigest(ctx, msgFailed, string(e.ErrorType), msgEnded, attrs)
 	case peerpool.OutcomeTruncated:
-		l.logFailure(ctx, msgTruncated, string(e.Close), msgEnded, attrs)
+		l.logDigest(ctx, msgTruncated, string(e.Close), msgEnded, attrs)
 	default:
 		l.log(ctx, msgEnded, attrs)
 	}
 }
 
 func (l *Log) closed(c peerpool.ConnClosed) {
-	l.log(context.Background(), closeMessage(c.Reason), func() []slog.Attr {
+	attrs := func() []slog.Attr {
 		return []slog.Attr{
 			slog.String("host", c.Host), identity(c.Identity), slog.Uint64("conn", uint64(c.Conn)), slog.String("reason", string(c.Reason)),
 			slog.Int("uses", c.Uses), slog.Duration("age", c.Age), slog.Bool("in_use", c.InUse),
 		}
-	})
+	}
+	switch m := closeMessage(c.Reason); m {
+	case msgBroken, msgDrained:
+		l.logDigest(context.Background(), m, string(c.Reason), msgClosed, attrs)
+	default:
+		l.log(context.Background(), m, attrs)
+	}
 }
 
 func (l *Log) quarantined(q peerpool.QuarantineChange) {

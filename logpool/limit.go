@@ -33,36 +33,36 @@ func (l *limit) take(rate int) (suppressed int, ok bool) {
 	return suppressed, true
 }
 
-// failure is a kind of failure. There are few: its kind is a value of error.type, and what went before it.
-type failure struct {
+// occasion is something that is worth a record, of a kind. There are few: a kind is an error.type, a reason or a hop.
+type occasion struct {
 	message message
 	kind    string
 }
 
-// digest lets through one record of each kind of failure in an interval.
+// digest lets through one record of each occasion in an interval.
 type digest struct {
 	mu   sync.Mutex // guards what follows; nothing is called under it
-	seen map[failure]*sighting
+	seen map[occasion]*sighting
 }
 
-// sighting is when a failure was last written, and how often it has happened since.
+// sighting is when an occasion was last written, and how often it has happened since.
 type sighting struct {
 	written time.Time
 	times   int
 }
 
-// take says whether a record may be written, and how many failures it stands for.
-func (d *digest) take(f failure, interval time.Duration) (times int, ok bool) {
+// take says whether a record may be written, and how many occasions it stands for.
+func (d *digest) take(o occasion, interval time.Duration) (times int, ok bool) {
 	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := d.seen[f]
+	s := d.seen[o]
 	if s == nil {
 		if d.seen == nil {
-			d.seen = make(map[failure]*sighting)
+			d.seen = make(map[occasion]*sighting)
 		}
 		s = &sighting{written: now.Add(-interval)}
-		d.seen[f] = s
+		d.seen[o] = s
 	}
 	s.times++
 	if now.Sub(s.written) < interval {

@@ -10,9 +10,9 @@
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
 // The package logs each kind of failure, such as a refused connection, a time-out or a wrong certificate, once in ten
-// seconds. The record says how many times the failure has happened since it was last logged. Of any other message, the
-// package logs only the first few in a second. The next record of that message says how many were not logged. No record
-// holds a secret: a [peerpool.Identity] hides its secrets, and the URL of a request is never logged.
+// seconds. It does the same for connections that were drained. The record says how many times that has happened since it
+// was last logged. Of any other message, the package logs only the first few in a second. The next record of that message
+// says how many were not logged. No record holds a secret: a [peerpool.Identity] hides its secrets, and the URL of a request is never logged.
 package logpool
 
 import (
@@ -91,7 +91,7 @@ type Log struct {
 	limits [numMessages]limit
 
 	interval time.Duration
-	failures digest
+	digest   digest
 }
 
 // message is a kind of record, with a rate of its own.
@@ -179,13 +179,13 @@ func (l *Log) log(ctx context.Context, m message, attrs func() []slog.Attr) {
 	l.logger.LogAttrs(ctx, m.level(), texts[m], all...)
 }
 
-// logFailure writes a record of a failure, unless one of that kind has been written not long ago: then it is the record of
-// another message, for debugging.
-func (l *Log) logFailure(ctx context.Context, m message, kind string, otherwise message, attrs func() []slog.Attr) {
+// logDigest writes a record of something that may happen often, unless one of that kind has been written not long ago: then
+// it is the record of another message, for debugging.
+func (l *Log) logDigest(ctx context.Context, m message, kind string, otherwise message, attrs func() []slog.Attr) {
 	if !l.logger.Enabled(ctx, m.level()) {
 		return
 	}
-	times, ok := l.failures.take(failure{m, kind}, l.interval)
+	times, ok := l.digest.take(occasion{m, kind}, l.interval)
 	if !ok {
 		l.log(ctx, otherwise, attrs)
 		return

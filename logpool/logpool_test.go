@@ -357,3 +357,23 @@ func TestADebugLogHasEveryFailure(t *testing.T) {
 		t.Errorf("the log says %q, want %q", log.says(t), want)
 	}
 }
+
+func TestConnectionsThatFailOrAreDrainedAreWrittenOnceInAWhileByReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logger := open(slog.LevelInfo)
+		o := logpool.New(logger).Observer()
+		for range 50 {
+			o.ConnClosed(peerpool.ConnClosed{Reason: "error"})
+			o.ConnClosed(peerpool.ConnClosed{Reason: "timeout"})
+			o.ConnClosed(peerpool.ConnClosed{Reason: "drain"})
+		}
+		if want := []string{"INFO connection failed error", "INFO connection failed timeout", "INFO connection drained drain"}; !slices.Equal(log.says(t), want) {
+			t.Errorf("the log says %q, want %q", log.says(t), want)
+		}
+		time.Sleep(10 * time.Second)
+		o.ConnClosed(peerpool.ConnClosed{Reason: "drain"})
+		if records := log.records(t); len(records) != 4 || records[3]["times"] != 50.0 {
+			t.Errorf("%v, want one more that stands for 50", records)
+		}
+	})
+}

@@ -93,7 +93,8 @@ func handle(err error) {
 	}
 }
 
-// collect reports what has been counted: no more than has ever been other than zero.
+// collect reports what has been counted. Counters that are peerpool's own are reported from the start, at zero: of a counter
+// that appears with its first event, no increase shows.
 func (m *metrics) collect(o metric.Observer, i *instruments) {
 	m.servers.Each(func(s *series) {
 		for p := range s.conns {
@@ -114,8 +115,6 @@ func (m *metrics) collect(o metric.Observer, i *instruments) {
 				o.ObserveInt64(c.inst, n, metric.WithAttributeSet(s.with(attrs...)))
 			})
 		}
-		if n := s.closes.value(reasonStray); n > 0 {
-			o.ObserveInt64(i.stray, n, metric.WithAttributeSet(s.with()))
-		}
+		o.ObserveInt64(i.stray, s.closes.value(reasonStray), metric.WithAttributeSet(s.with()))
 	})
 }

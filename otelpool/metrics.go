@@ -30,6 +30,7 @@ func newMetrics(meter metric.Meter, limit int, common []attribute.KeyValue) *met
 		return []attribute.KeyValue{semconv.DNSQuestionName(name.Addr)}
 	})
 	m.inst = newInstruments(meter, m.collect)
+	m.inst.confined.Add(context.Background(), 0, metric.WithAttributes(common...)) // it is there from the start, at zero
 	return m
 }
 

@@ -182,6 +182,9 @@ func TestOurCountersAreThereFromTheStart(t *testing.T) {
 		"peerpool.connection.closes": len(peerpool.CloseReasons()),
 		"peerpool.retries":           len(peerpool.RetryReasons()),
 		"peerpool.retried_requests":  2,
+
+		"peerpool.connection.unexpected_data": 1,
+		"peerpool.quarantined_peers":          1,
 	} {
 		points := l.points(name)
 		for at, count := range points {

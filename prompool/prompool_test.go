@@ -241,3 +241,38 @@ func TestRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 		`peerpool_response_head_duration_seconds`:                              5,
 	})
 }
+
+// series returns how many there are, of all metrics.
+func series(t *testing.T, registry prometheus.Gatherer) int {
+	t.Helper()
+	return len(gather(t, registry))
+}
+
+func TestTheNumberOfSeriesDoesNotGrowWithWhatIsRequested(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	_, port, _ := net.SplitHostPort(origin.Addr())
+	for limit, most := range map[int]int{0: 1, 5: 6} { // that many hosts, and one for all others
+		resolver := new(httptestutil.Resolver)
+		tr := &peerpool.Transport{Resolver: resolver}
+		registry := register(t, tr, prompool.WithHosts(limit))
+		before := series(t, registry)
+		for i := range 200 {
+			host := fmt.Sprintf("%d.test", i)
+			switch i % 4 {
+			case 0:
+				resolver.Set(t, host, "127.0.0.1")
+			case 1:
+				resolver.Fail(host, &net.DNSError{Err: "no such host", IsNotFound: true})
+			case 2:
+				resolver.Fail(host, fmt.Errorf("broken in a way of its own: %d", i))
+			case 3:
+				resolver.Set(t, host, "127.0.0.2") // refuses
+			}
+			_ = fetch(tr, t.Context(), "http://"+host+":"+port)
+		}
+		if after := series(t, registry); after > before*most {
+			t.Errorf("with %d hosts, %d series have become %d", limit, before, after)
+		}
+		t.Logf("%d series at first, %d with %d hosts", before, series(t, registry), limit)
+	}
+}
