@@ -38,6 +38,7 @@ type attempt struct {
 	report *reporting // nil: nobody wants one
 
 	entry inflight.Entry // its place in the list of requests under way
+	shut  bool           // the Transport was shut down before the request came
 	ends  atomic.Int32   // see end
 }
 
@@ -49,16 +50,17 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, report *Repor
 	a := attempts.Get().(*attempt)
 	a.t, a.peer, a.orig, a.req, a.ctx, a.number = t, peer, orig, req, orig.Context(), 1
 	a.trace = httptrace.ContextClientTrace(a.ctx)
-	if after != nil {
-		a.number, a.redials = after.number+1, after.redials
-	}
-	a.report = newReporting(report, a, after)
 	var before *inflight.Entry
 	if after != nil {
-		before = &after.entry
+		a.number, a.redials, before = after.number+1, after.redials, &after.entry
 	}
-	t.core.inflight.Enlist(&a.entry, orig, before)
-	a.observeStart(after)
+	if report != nil {
+		a.report = newReporting(report, a, after)
+	}
+	a.shut = !t.core.inflight.Enlist(&a.entry, orig, before)
+	if t.Observer != nil {
+		a.observeStart(after)
+	}
 	return a
 }
 
@@ -70,7 +72,9 @@ func (a *attempt) end(status int32) {
 		return
 	}
 	watched := a.t.core.inflight.Remove(&a.entry)
-	a.observeEnd(status, nil, "")
+	if a.t.Observer != nil {
+		a.observeEnd(status, nil, "")
+	}
 	if !watched { // or somebody may still look at it
 		*a = attempt{}
 		attempts.Put(a)
@@ -82,61 +86,80 @@ func (a *attempt) try() (*http.Response, outcome) {
 	if err := a.acquire(); err != nil {
 		return nil, outcome{err: err, unleased: true, retired: errors.Is(err, pool.ErrRetired)}
 	}
-	a.route.keepReady(a.peer)
-	a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
-	return a.run()
+	if a.t.MinIdleConnsPerHost > 0 || a.peer != nil {
+		a.route.keepReady(a.peer)
+	}
+	if a.told() {
+		a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
+	}
+	resp, o, err := a.lease.Conn().exchange(a)
+	if resp != nil {
+		resp.Request = a.orig
+	}
+	out := outcome{Outcome: o, err: err, reused: a.lease.Reused()}
+	if err != nil {
+		a.explain(&out)
+	}
+	if a.report != nil {
+		a.report.exchanged(&out)
+	}
+	return resp, out
 }
 
 // acquire leases a connection: an idle one if there is one, else a dialed or a released one.
 func (a *attempt) acquire() error {
-	if a.entry.TurnedAway() {
+	if a.shut {
 		return ErrClosed
 	}
 	to, err := a.t.destination(a.req, a.peer)
 	if err != nil {
 		return err
 	}
-	to.key.http1 = a.http1 || requiresHTTP1(a.req)
-	if a.route == nil && a.trace != nil && a.trace.GetConn != nil {
+	to.key.http1 = to.key.http1 || a.http1
+	if a.trace != nil && a.trace.GetConn != nil && a.route == nil {
 		a.trace.GetConn(to.hostPort(a.req.URL))
 	}
-	r, work, err := a.routeTo(to)
-	if err == nil && !to.key.http1 && r.wantsHTTP1() {
-		to.key.http1 = true
-		r, work, err = a.routeTo(to)
-	}
-	a.clock.resolve = work.resolve
-	if err != nil {
-		a.observeUnreachable(work, err)
-		return err
+	var work groundwork
+	r := a.t.core.routes.get(&to.key)
+	if r == nil || !r.current() || r.mayHTTP2 && r.wantsHTTP1() {
+		if r, work, err = a.findRoute(to); err != nil {
+			return err
+		}
 	}
 	a.route = r
-	return a.lend(r, work)
-}
-
-// routeTo returns the route to a destination, and what finding it has done of a dial.
-func (a *attempt) routeTo(to destination) (*route, groundwork, error) {
-	if r := a.t.core.routes.get(to.key); r != nil && r.current() {
-		return r, groundwork{}, nil
-	}
-	ctx, stop := a.waiting()
-	defer a.waited(stop)
-	r, work, err := a.t.findRoute(ctx, a.req.URL, to)
-	if err == errCanceled {
-		err = errWaitCanceled
-	}
-	return r, work, err
-}
-
-// lend takes a connection of one identity from the pool, or of those of a host.
-func (a *attempt) lend(r *route, work groundwork) (err error) {
 	terms := a.t.terms(a.peer)
-	terms.Fresh, terms.Expect = a.fresh, r.expect()
-	terms.Unpooled = terms.Unpooled || a.alone || r.looks() || terms.Expect != 0 && r.identity.group == "" && bindsConnection(a.req)
+	terms.Fresh = a.fresh
+	terms.Unpooled = terms.Unpooled || a.alone || r.looks()
+	if r.mayHTTP2 {
+		terms.Expect = r.expect()
+		terms.Unpooled = terms.Unpooled || terms.Expect != 0 && r.peer.Group == "" && bindsConnection(a.req)
+	}
 	var ok bool
 	if a.lease, ok = r.tryAcquire(terms); ok {
 		return nil
 	}
+	return a.await(terms, work)
+}
+
+// findRoute returns the route to a destination if the one that is remembered will not do, and what finding it has done of
+// the dial to come.
+func (a *attempt) findRoute(to destination) (*route, groundwork, error) {
+	ctx, stop := a.waiting()
+	defer a.waited(stop)
+	r, work, err := a.t.routeTo(ctx, a.req.URL, to)
+	if err == errCanceled {
+		err = errWaitCanceled
+	}
+	a.clock.resolve = work.resolve
+	if err != nil {
+		a.observeUnreachable(work, err)
+	}
+	return r, work, err
+}
+
+// await waits for a connection: one that is dialed, or one that another request releases.
+func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
+	r := a.route
 	terms.Missed = a.lease.Miss()
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
@@ -201,7 +224,10 @@ func identityIn(err error) Identity {
 	return Identity{}
 }
 
-// acquired tells trace and observer.
+// told says whether somebody is told of the attempt.
+func (a *attempt) told() bool { return a.t.Observer != nil || a.report != nil || a.trace != nil }
+
+// acquired tells of the connection that the attempt has got, or that it has got none.
 func (a *attempt) acquired(id Identity, err error) {
 	a.observeAcquired(id, err)
 	a.reportAcquired(id, err)
@@ -218,50 +244,44 @@ func (a *attempt) acquired(id Identity, err error) {
 	}
 }
 
-// run runs the exchange on the leased connection.
-func (a *attempt) run() (*http.Response, outcome) {
-	resp, o, err := a.lease.Conn().exchange(a)
-	if resp != nil {
-		resp.Request = a.orig
+// explain completes the outcome of an exchange that has failed: with whose failure it was.
+func (a *attempt) explain(o *outcome) {
+	if body, ok := o.err.(*exchange.BodyError); ok {
+		o.BodyFailed, o.err = true, body.Err
 	}
-	if body, ok := err.(*exchange.BodyError); ok {
-		o.BodyFailed, err = true, body.Err
+	err := o.err
+	if cause := a.canceledBy(); cause != nil {
+		o.err, o.canceled = a.cancelError(cause, err), true
 	}
-	out := outcome{Outcome: o, err: err, reused: a.lease.Reused()}
-	if err != nil {
-		if cause := a.canceledBy(); cause != nil {
-			out.err, out.canceled = a.cancelError(cause, err), true
-		}
+	if o.Refused && !o.canceled && !replayOf(a.req, o.Touched).body {
+		o.err = http2.CannotRetry(err)
 	}
-	if out.Refused && !out.canceled && !replayOf(a.req, out.Touched).body {
-		out.err = http2.CannotRetry(err)
-	}
-	a.report.exchanged(&out)
-	return resp, out
 }
 
-// result returns what RoundTrip returns.
+// answer ends the walk of a request that has a response.
+func (a *attempt) answer(resp *http.Response, status int32) *http.Response {
+	if a.number > 1 {
+		a.t.core.counters.saved.Add(1)
+	}
+	a.entry.Answered(&a.t.core.inflight)
+	if a.t.Observer != nil {
+		a.observeHead()
+	}
+	a.end(status)
+	return resp
+}
+
+// result returns what RoundTrip returns, after the verdict.
 func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error) {
 	switch {
 	case o.err == nil:
-		a.saved()
-		a.entry.Answered(&a.t.core.inflight)
-		a.observeHead()
-		a.end(o.Status)
-		return resp, nil
+		return a.answer(resp, o.Status), nil
 	case o.unleased:
 		a.acquired(a.wanted(o.err), o.err)
 	}
 	err := a.abandon(o.err, o.errorType(), o.Touched)
 	exchange.AwaitClient(a.orig, o.err)
 	return nil, err
-}
-
-// saved counts a request that a retry has saved.
-func (a *attempt) saved() {
-	if a.number > 1 {
-		a.t.core.counters.saved.Add(1)
-	}
 }
 
 // abandon ends a request that has no response, for an error of that type, and returns what RoundTrip returns. touched: its
@@ -348,9 +368,16 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	if end == exchange.EndError && a.canceledBy() != nil {
 		end = exchange.GivenUp(a.ctx) // while it waited for an answer to a ping
 	}
-	left := a.leaving()
-	reason := a.lease.Conn().endLease(a, end, o)
-	a.observeDone(left, &o, reason)
-	a.report.done()
+	c, left := a.lease.Conn(), 0
+	if a.t.Observer != nil {
+		left = c.about().leave()
+	}
+	reason := c.endLease(a, end, o)
+	if a.t.Observer != nil {
+		a.observeDone(left, &o, reason)
+	}
+	if a.report != nil {
+		a.report.done()
+	}
 	a.end(o.Status)
 }

@@ -14,7 +14,7 @@ func lookUp(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := t.core.routes.get(to.key)
+	r := t.core.routes.get(&to.key)
 	if r == nil || !r.current() {
 		b.Fatal("the route is not known")
 	}
@@ -99,7 +99,7 @@ func BenchmarkIdentityLookUpParallel(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			to, err := t.destination(req, nil)
-			if err != nil || t.core.routes.get(to.key) == nil {
+			if err != nil || t.core.routes.get(&to.key) == nil {
 				b.Error("the route is not known")
 				return
 			}

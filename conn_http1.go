@@ -67,9 +67,13 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 	case exchange.EndUnfit:
 		return a.lease.Release()
 	case exchange.Reusable:
-		a.heedKeepAlive(o.KeepAlive)
+		if o.KeepAlive.Timeout >= 0 || o.KeepAlive.Max >= 0 {
+			a.heedKeepAlive(o.KeepAlive)
+		}
 		reason = a.lease.Release()
-		a.putIdle(reason)
+		if a.trace != nil {
+			a.putIdle(reason)
+		}
 		return reason
 	case exchange.EndUnexpected:
 		c.blame(behindResponse)
@@ -80,17 +84,15 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 // heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
 // tenth for the time that a request takes to reach it.
 func (a *attempt) heedKeepAlive(ka exchange.KeepAlive) {
-	if ka.Timeout >= 0 || ka.Max >= 0 {
-		idle := time.Duration(-1)
-		if ka.Timeout >= 0 {
-			idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
-		}
-		a.lease.Limit(idle, int(ka.Max))
+	idle := time.Duration(-1)
+	if ka.Timeout >= 0 {
+		idle = max(1, time.Duration(ka.Timeout)*time.Second*9/10)
 	}
+	a.lease.Limit(idle, int(ka.Max))
 }
 
 func (a *attempt) putIdle(reason CloseReason) {
-	if a.trace == nil || a.trace.PutIdleConn == nil {
+	if a.trace.PutIdleConn == nil {
 		return
 	}
 	if reason == "" {
@@ -110,38 +112,53 @@ func (c *http1Conn) Attach(retire func(pool.Reason)) {
 
 // Probe is called by the pool before the connection is leased again.
 func (c *http1Conn) Probe() pool.Reason {
-	reason := c.watch(c.found(c.Conn.Probe(), whileIdle))
-	if reason == "" && c.has(served) && c.quarantined() {
+	if found := c.Conn.Probe(); found != http1.Quiet {
+		return c.found(found, whileIdle)
+	}
+	if c.Watching == http1.Unwatched {
+		c.watch()
+	}
+	if q := &c.route.t.core.quarantine; q.count.Load() > 0 && c.has(served) && q.holds(c.route.id) {
 		return reasonQuarantine
 	}
-	return reason
+	return ""
 }
 
 // Rest is called by the pool when the connection is released. Closes and bytes that the system knows of can wait
 // for the Probe that follows: the watcher tells of the one, and of the other nobody needs to know before.
 func (c *http1Conn) Rest() pool.Reason {
-	c.past.Or(served)
-	reason := c.watch(c.found(c.Conn.Rest(), behindResponse))
-	if reason == "" && c.quarantined() {
+	if !c.has(served) {
+		c.past.Or(served)
+	}
+	if found := c.Conn.Rest(); found != http1.Quiet {
+		return c.found(found, behindResponse)
+	}
+	if c.Watching == http1.Unwatched {
+		c.watch()
+	}
+	if q := &c.route.t.core.quarantine; q.count.Load() > 0 && q.holds(c.route.id) {
 		c.past.Or(lingers)
 		return reasonQuarantine
 	}
-	return reason
+	return ""
 }
 
 func (c *http1Conn) has(past uint32) bool { return c.past.Load()&past != 0 }
 
-func (c *http1Conn) quarantined() bool { return c.route.t.core.quarantine.holds(c.route.id) }
-
-// found passes on what was found, and remembers a peer that has sent unexpected data.
-func (c *http1Conn) found(cond http1.Condition, why string) http1.Condition {
-	if cond == http1.Unexpected {
+// found returns why a connection on which a probe has found something is closed. It remembers a peer that has sent
+// unexpected data. why says where that was found.
+func (c *http1Conn) found(cond http1.Condition, why string) pool.Reason {
+	switch cond {
+	case http1.PeerClosed:
+		return pool.ReasonPeerClosed
+	case http1.Unexpected:
 		if !c.has(served) {
 			why = beforeRequest
 		}
 		c.blame(why)
+		return pool.ReasonUnexpectedData
 	}
-	return cond
+	return ""
 }
 
 // blame remembers the peer, once for a connection.
@@ -151,19 +168,13 @@ func (c *http1Conn) blame(why string) {
 	}
 }
 
-// watch has a connection watched that is found quiet for the first time: not before, since an answer that is closed
-// behind may still be read by the first lease.
-func (c *http1Conn) watch(found http1.Condition) pool.Reason {
-	if reason := reasonOf(found); reason != "" {
-		return reason
+// watch has a connection watched that a probe finds quiet for the first time. It is not watched earlier, because the first
+// lease may still read an answer behind which the server closes.
+func (c *http1Conn) watch() {
+	c.Watching = http1.Unwatchable
+	if watched, ok := c.route.t.core.watcher.Add(c); ok {
+		c.watched, c.Watching = watched, http1.BeingWatched
 	}
-	if c.Watching == http1.Unwatched {
-		c.Watching = http1.Unwatchable
-		if watched, ok := c.route.t.core.watcher.Add(c); ok {
-			c.watched, c.Watching = watched, http1.BeingWatched
-		}
-	}
-	return ""
 }
 
 // Notify is called by the watcher.
@@ -173,17 +184,7 @@ func (c *http1Conn) Notify() {
 }
 
 // idleEnded is called for a connection that the watcher cannot watch.
-func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(reasonOf(c.found(found, whileIdle))) }
-
-func reasonOf(found http1.Condition) pool.Reason {
-	switch found {
-	case http1.PeerClosed:
-		return pool.ReasonPeerClosed
-	case http1.Unexpected:
-		return pool.ReasonUnexpectedData
-	}
-	return ""
-}
+func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(c.found(found, whileIdle)) }
 
 // Close closes the connection, or leaves that to the quarantine of its peer, which watches it for a moment.
 func (c *http1Conn) Close() error {

@@ -3,7 +3,6 @@ package peerpool
 import (
 	"cmp"
 	"crypto/tls"
-	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -27,15 +26,15 @@ const maxSessions = 512
 // core is what a Transport works with once it has been used. Nothing in it runs, and nothing outlives the
 // Transport, but while there are connections, dials or look-ups.
 type core struct {
-	pool      *connPool
-	routes    routes
-	names     resolve.Cache
-	watcher   watch.Watcher
-	sessions  tls.ClientSessionCache
-	inflight  inflight.List
-	counters  counters
-	exchanges exchangeOptions
-	memory    memory
+	pool     *connPool
+	routes   routes
+	names    resolve.Cache
+	watcher  watch.Watcher
+	sessions tls.ClientSessionCache
+	inflight inflight.List
+	counters counters
+	options  atomic.Pointer[optionSet] // the latest ones; nil: none are needed yet
+	memory   memory
 
 	quarantine quarantine
 	http2      func() *http2.Engine // made at first use
@@ -78,30 +77,4 @@ func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reaso
 	if o := t.Observer; o != nil && o.ConnClosed != nil {
 		o.ConnClosed(c.about().obituary(id.Value(), reason))
 	}
-}
-
-// RegisterProtocol makes rt serve the requests whose URLs have the given scheme. It panics if a RoundTripper is
-// already registered for the scheme. If rt returns [http.ErrSkipAltProtocol], the Transport serves that request
-// itself.
-func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
-	c := t.runtime()
-	c.altMu.Lock()
-	defer c.altMu.Unlock()
-	alt := maps.Clone(c.alternates())
-	if _, taken := alt[scheme]; taken {
-		panic("protocol " + scheme + " already registered")
-	}
-	if alt == nil {
-		alt = make(map[string]http.RoundTripper)
-	}
-	alt[scheme] = rt
-	c.alt.Store(&alt)
-}
-
-// alternates returns the RoundTrippers registered, by scheme.
-func (c *core) alternates() map[string]http.RoundTripper {
-	if alt := c.alt.Load(); alt != nil {
-		return *alt
-	}
-	return nil
 }

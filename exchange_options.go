@@ -1,27 +1,16 @@
 package peerpool
 
-import (
-	"sync/atomic"
+import "github.com/peerpool/peerpool/internal/http1"
 
-	"github.com/peerpool/peerpool/internal/http1"
-)
-
-// exchangeOptions hold what the exchanges of a Transport have in common. They are made anew when one of the fields that
-// they come from has changed: net/http reads these for every request.
-type exchangeOptions struct {
-	now atomic.Pointer[optionSet]
-}
-
-// optionSet has the options for connections that belong to one Group, and those for others. It is never written to.
+// optionSet holds what the exchanges of a Transport have in common: the options for connections that belong to one Group,
+// and those for others. It is never written to. A Transport makes a new one when one of the fields that it comes from has
+// changed, because net/http reads these fields for every request.
 type optionSet struct {
 	open, ofOneGroup http1.Options
 }
 
-// of returns the options that follow from the fields of t.
-func (o *exchangeOptions) of(t *Transport) *optionSet {
-	if set := o.now.Load(); set != nil && t.asks(&set.open) {
-		return set
-	}
+// optionsOf returns the options that follow from the fields of t.
+func optionsOf(t *Transport) *optionSet {
 	set := &optionSet{open: http1.Options{
 		Gzip:           !t.DisableCompression,
 		Close:          t.DisableKeepAlives,
@@ -33,7 +22,6 @@ func (o *exchangeOptions) of(t *Transport) *optionSet {
 	}}
 	set.ofOneGroup = set.open
 	set.ofOneGroup.Partitioned = true
-	o.now.Store(set)
 	return set
 }
 
@@ -45,22 +33,30 @@ func (t *Transport) asks(o *http1.Options) bool {
 		o.ReadBuffer == t.ReadBufferSize && o.WriteBuffer == t.WriteBufferSize
 }
 
-// exchangeOptions returns those for a request on the route. Where it leads to a proxy, requests name their targets in full.
+// exchangeOptions returns those for a request on the route.
 func (r *route) exchangeOptions() *http1.Options {
-	proxied := r.via != nil && r.identity.target == ""
-	if o := r.proxied.Load(); proxied && o != nil && r.t.asks(o) {
-		return o
+	set := r.t.core.options.Load()
+	if set == nil || !r.t.asks(&set.open) {
+		set = optionsOf(r.t)
+		r.t.core.options.Store(set)
 	}
-	set := r.t.core.exchanges.of(r.t)
 	opts := &set.open
 	if r.identity.group != "" {
 		opts = &set.ofOneGroup
 	}
-	if proxied {
-		o := *opts
-		o.Proxied, o.ProxyHeader = true, r.via.requestHeader()
-		opts = &o
-		r.proxied.Store(opts)
+	if r.via != nil && r.via.tunnel == "" {
+		return r.proxiedOptions(opts)
 	}
 	return opts
+}
+
+// proxiedOptions returns the options for a request that names its target in full, to a proxy.
+func (r *route) proxiedOptions(opts *http1.Options) *http1.Options {
+	if o := r.proxied.Load(); o != nil && r.t.asks(o) {
+		return o
+	}
+	o := *opts
+	o.Proxied, o.ProxyHeader = true, r.via.requestHeader()
+	r.proxied.Store(&o)
+	return &o
 }

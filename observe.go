@@ -148,15 +148,6 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	}
 }
 
-// leaving is called when an attempt is about to end its lease. It returns how many requests are left on the
-// connection.
-func (a *attempt) leaving() int {
-	if a.t.Observer == nil {
-		return 0
-	}
-	return a.lease.Conn().about().leave()
-}
-
 // discard ends the lease with the connection.
 func (a *attempt) discard(end exchange.End) CloseReason {
 	if a.t.Observer != nil {

@@ -299,12 +299,14 @@ func valuesOf(ctx context.Context) contextValues {
 	return v
 }
 
-// peerOf returns the peer of a request, or nil for the Transport's own settings. given is that of its context.
-func (t *Transport) peerOf(req *http.Request, given *Peer) (*Peer, error) {
-	if given != nil || t.PeerFor == nil {
-		return given, nil
+// given returns what the context of a request holds for this package. Its peer is what PeerFor returns if the context
+// names none, and nil for the Transport's own settings.
+func (t *Transport) given(req *http.Request) (v contextValues, err error) {
+	v, _ = req.Context().Value(contextKey{}).(contextValues)
+	if v.peer == nil && t.PeerFor != nil {
+		v.peer, err = t.PeerFor(req)
 	}
-	return t.PeerFor(req)
+	return v, err
 }
 
 // target returns where a URL leads: to the host:port that it names, or where the peer says. The address is the

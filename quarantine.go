@@ -6,7 +6,7 @@ import (
 	"time"
 	"unique"
 
-	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/pool"
 )
 
 // Bytes that arrive after a connection has been checked out cannot be told from an answer. A peer that has sent bytes that
@@ -69,11 +69,8 @@ type watchedConn struct {
 	timer *time.Timer
 }
 
-// holds says whether a peer is in quarantine.
+// holds says whether a peer is in quarantine. If count is zero, none is.
 func (q *quarantine) holds(id unique.Handle[Identity]) bool {
-	if q.count.Load() == 0 {
-		return false
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	p := q.peers[id]
@@ -202,7 +199,7 @@ func (q *quarantine) all() []PeerQuarantine {
 func (t *Transport) watchEnds(w *watchedConn) {
 	c, q := w.conn, &t.core.quarantine
 	if q.unwatch(w) {
-		if c.found(c.Conn.Probe(), whileIdle) != http1.Unexpected {
+		if c.found(c.Conn.Probe(), whileIdle) != pool.ReasonUnexpectedData {
 			if ended, ends := q.silent(c.route.id); ends {
 				t.tellQuarantined(ended)
 			}

@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,31 +27,29 @@ import (
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.begun.Do(nothing)
 	orig := req
-	if err := checkForm(req); err != nil {
-		closeBody(req)
-		return nil, err
-	}
-	if alt := t.alternate(req); alt != nil {
-		var resp *http.Response
-		var err error
-		if resp, req, err = roundTripAlternate(alt, req); req == nil {
+	if t.runtime().alt.Load() != nil {
+		resp, rest, err := t.roundTripRegistered(req)
+		if rest == nil {
 			return resp, err
 		}
+		req = rest
 	}
 	if err := checkRequest(req); err != nil {
 		closeBody(req)
 		exchange.AwaitClient(orig, err)
 		return nil, err
 	}
-	given := valuesOf(req.Context())
-	peer, err := t.peerOf(req, given.peer)
+	given, err := t.given(req)
 	if err != nil {
 		closeBody(req)
 		return nil, err
 	}
-	a := newAttempt(t, orig, req, peer, given.report, nil)
+	a := newAttempt(t, orig, req, given.peer, given.report, nil)
 	for {
 		resp, o := a.try()
+		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the table of decide begins with it
+			return a.answer(resp, o.Status), nil
+		}
 		v := decide(o, replayOf(a.req, o.Touched), a.tries())
 		if v == giveUp {
 			return a.result(resp, o)
@@ -70,29 +69,32 @@ func checkForm(req *http.Request) error {
 		return errors.New("http: nil Request.URL")
 	case req.Header == nil:
 		return errors.New("http: nil Request.Header")
-	case !isHTTP(req.URL.Scheme):
+	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
 		return nil
 	}
-	if err := checkFields(req.Header, "header"); err != nil {
+	if err := checkFields(req.Header, "header"); err != nil || len(req.Trailer) == 0 {
 		return err
 	}
 	return checkFields(req.Trailer, "trailer")
 }
 
-func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }
-
-// checkRequest finds what else must never reach a connection.
+// checkRequest finds what must never reach a connection.
 func checkRequest(req *http.Request) error {
-	if !isHTTP(req.URL.Scheme) {
-		return fmt.Errorf("unsupported protocol scheme %q", req.URL.Scheme)
+	if err := checkForm(req); err != nil {
+		return err
 	}
-	if req.Method != "" && strings.IndexFunc(req.Method, notToken) >= 0 {
-		return fmt.Errorf("net/http: invalid method %q", req.Method)
-	}
-	if req.URL.Host == "" {
+	scheme, method, ctx := req.URL.Scheme, req.Method, req.Context()
+	switch {
+	case scheme != "http" && scheme != "https":
+		return fmt.Errorf("unsupported protocol scheme %q", scheme)
+	case method != "" && method != http.MethodGet && method != http.MethodPost && strings.IndexFunc(method, notToken) >= 0:
+		return fmt.Errorf("net/http: invalid method %q", method)
+	case req.URL.Host == "":
 		return errors.New("http: no Host in request URL")
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
-	return canceledCause(req.Context())
+	return nil
 }
 
 func notToken(r rune) bool { return !httpguts.IsTokenRune(r) }

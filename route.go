@@ -36,14 +36,17 @@ type destination struct {
 
 func (t *Transport) destination(req *http.Request, peer *Peer) (destination, error) {
 	to := destination{key: routeKey{scheme: req.URL.Scheme, host: req.URL.Host, peer: peer, tls: t.TLSClientConfig}}
-	via, err := t.proxyOf(req, peer)
-	if err != nil {
-		return destination{}, err
+	if t.Proxy != nil || peer != nil {
+		via, err := t.proxyOf(req, peer)
+		if err != nil {
+			return destination{}, err
+		}
+		if via != nil {
+			to.via, to.key.proxy = via, via.key()
+		}
 	}
-	if via != nil {
-		to.via, to.key.proxy = via, via.key()
-	}
-	to.key.dialer = t.dialerFor(req.URL.Scheme, via)
+	to.key.dialer = t.dialerFor(req.URL.Scheme, to.via)
+	to.key.http1 = len(req.Header["Upgrade"]) > 0 && requiresHTTP1(req)
 	return to, nil
 }
 
@@ -69,6 +72,7 @@ type plan struct {
 	tls       *tls.Config // towards the target; nil: none
 	via       *proxyHop   // nil: direct
 	authority string      // host:port of the URL, or of the peer
+	mayHTTP2  bool        // HTTP/2 is spoken, or on offer
 }
 
 // route says where the requests of one key go now. It is immutable except for what it learns when it looks again.
@@ -130,7 +134,10 @@ func (t *Transport) planTo(u *url.URL, to destination) (plan, Identity, error) {
 	if id.priorHTTP2 && httpTwoDisabled() {
 		return plan{}, Identity{}, errNoHTTP2
 	}
-	p := plan{t: t, key: to.key, peer: opts, protocols: protocols, tls: target.config, authority: authority}
+	p := plan{
+		t: t, key: to.key, peer: opts, protocols: protocols, tls: target.config, authority: authority,
+		mayHTTP2: id.priorHTTP2 || u.Scheme == "https" && protocols.HTTP2(),
+	}
 	if to.via != nil {
 		p.via = &hop
 	}
@@ -162,6 +169,24 @@ func (p plan) to(addr netip.AddrPort, host Identity, version uint64) *route {
 	return r
 }
 
+// routeTo returns the route to a destination, as it is remembered or as it is found now, and what finding it has done of
+// the dial to come: also with an error. If the server has asked for HTTP/1.1 lately, the route is one for HTTP/1.1.
+func (t *Transport) routeTo(ctx context.Context, u *url.URL, to destination) (*route, groundwork, error) {
+	r, work, err := t.rememberedOrFound(ctx, u, to)
+	if err == nil && r.wantsHTTP1() {
+		to.key.http1 = true
+		r, work, err = t.rememberedOrFound(ctx, u, to)
+	}
+	return r, work, err
+}
+
+func (t *Transport) rememberedOrFound(ctx context.Context, u *url.URL, to destination) (*route, groundwork, error) {
+	if r := t.core.routes.get(&to.key); r != nil && r.current() {
+		return r, groundwork{}, nil
+	}
+	return t.findRoute(ctx, u, to)
+}
+
 // findRoute makes the route to a destination, and returns what of its dial is done already: also with an error.
 func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination) (*route, groundwork, error) {
 	p, id, err := t.planTo(u, to)
@@ -176,7 +201,7 @@ func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination) (
 	if err != nil {
 		return nil, work, err
 	}
-	old := routes.get(to.key)
+	old := routes.get(&to.key)
 	if len(found.addrs) == 1 && !old.elsewhere(found.addrs[0]) {
 		return routes.put(p.only(found, id, old)), work, nil
 	}
@@ -228,7 +253,7 @@ var noOptions PeerOptions
 
 // expect is how many requests at once a new connection may serve, for the pool: one, if HTTP/2 is not on offer.
 func (r *route) expect() int {
-	if !r.identity.priorHTTP2 && (r.identity.scheme != "https" || !r.protocols.HTTP2()) {
+	if !r.mayHTTP2 {
 		return 0
 	}
 	if r.host == nil {
@@ -243,10 +268,10 @@ func (r *route) expect() int {
 	return expect
 }
 
-// wantsHTTP1 says whether the server, at whatever address, has asked for HTTP/1.1 lately.
+// wantsHTTP1 says whether the server, at whatever address, has asked lately for HTTP/1.1 in place of HTTP/2.
 func (r *route) wantsHTTP1() bool {
-	if r.host == nil {
-		return r.learned.wantsHTTP1()
+	if !r.mayHTTP2 || r.host == nil {
+		return r.mayHTTP2 && r.learned.wantsHTTP1()
 	}
 	return slices.ContainsFunc(*r.host.members.Load(), func(m *route) bool { return m.learned.wantsHTTP1() })
 }
@@ -259,9 +284,9 @@ func (r *route) looks() bool {
 	return slices.ContainsFunc(*r.host.members.Load(), func(m *route) bool { return m.learned.looks.Load() })
 }
 
-// current says that the route's addresses have been looked up not long ago.
+// current says that the route's addresses, if they are looked up at all, have been looked up not long ago.
 func (r *route) current() bool {
-	return !r.addr.IsValid() && r.host == nil || r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
+	return r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
 }
 
 func (r *route) tryAcquire(terms pool.Terms) (connLease, bool) {

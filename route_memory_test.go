@@ -20,7 +20,10 @@ func wantNoRoutes(t *testing.T, tr *Transport) {
 		rs := &tr.runtime().routes
 		rs.mu.RLock()
 		defer rs.mu.RUnlock()
-		return len(rs.byKey) + len(rs.byIdentity)
+		if rs.latest.Load() != nil {
+			n++
+		}
+		return n + len(rs.byKey) + len(rs.byIdentity)
 	}
 	peerEventually(t, "no route is remembered", func() bool { return left() == 0 })
 }

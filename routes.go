@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"unique"
 )
 
@@ -18,12 +19,22 @@ type routes struct {
 	byKey      map[routeKey]*route
 	byIdentity map[unique.Handle[Identity]][]*route
 	crowd      int // the most that byKey has held since it was made
+
+	latest atomic.Pointer[route] // one of byKey, which was asked for last; nil: none
 }
 
-func (rs *routes) get(key routeKey) *route {
+// get returns the route of a key, or nil. Most requests ask for the same route as the one before them.
+func (rs *routes) get(key *routeKey) *route {
+	if r := rs.latest.Load(); r != nil && r.key == *key {
+		return r
+	}
 	rs.mu.RLock()
-	defer rs.mu.RUnlock()
-	return rs.byKey[key]
+	r := rs.byKey[*key]
+	if r != nil {
+		rs.latest.Store(r) // under the lock, so that it is not one that is forgotten meanwhile
+	}
+	rs.mu.RUnlock()
+	return r
 }
 
 // put remembers a route. Where somebody else has just made one to the same host, that one is returned: a host is to be one
@@ -61,6 +72,7 @@ func (rs *routes) drop(r *route) {
 
 func (rs *routes) removeLocked(r *route) {
 	delete(rs.byKey, r.key)
+	rs.latest.CompareAndSwap(r, nil)
 	left := slices.DeleteFunc(rs.byIdentity[r.id], func(o *route) bool { return o == r })
 	if len(left) == 0 {
 		delete(rs.byIdentity, r.id)
@@ -75,6 +87,7 @@ func (rs *routes) forget(id unique.Handle[Identity]) {
 	defer rs.mu.Unlock()
 	for _, r := range rs.byIdentity[id] {
 		delete(rs.byKey, r.key)
+		rs.latest.CompareAndSwap(r, nil)
 	}
 	delete(rs.byIdentity, id)
 	rs.shrinkLocked()

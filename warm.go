@@ -37,42 +37,32 @@ func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	if err := checkRequest(req); err != nil {
 		return err
 	}
-	peer, err := t.peerOf(req, valuesOf(ctx).peer)
+	given, err := t.given(req)
 	if err != nil {
 		return err
 	}
-	r, err := t.routeTo(req, peer)
+	r, err := t.routeOf(req, given.peer)
 	if err != nil {
 		return causeOf(err)
 	}
-	if err := r.warm(ctx, n, r.readyTerms(peer)); err != nil {
+	if err := r.warm(ctx, n, r.readyTerms(given.peer)); err != nil {
 		if !r.known() {
 			t.core.routes.drop(r)
 		}
 		return err
 	}
-	r.keepReady(peer)
+	r.keepReady(given.peer)
 	return nil
 }
 
-// routeTo returns the route of a request that is not sent.
-func (t *Transport) routeTo(req *http.Request, peer *Peer) (*route, error) {
+// routeOf returns the route of a request that is not sent.
+func (t *Transport) routeOf(req *http.Request, peer *Peer) (*route, error) {
 	to, err := t.destination(req, peer)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		r := t.core.routes.get(to.key)
-		if r == nil || !r.current() {
-			if r, _, err = t.findRoute(req.Context(), req.URL, to); err != nil {
-				return nil, err
-			}
-		}
-		if to.key.http1 || !r.wantsHTTP1() {
-			return r, nil
-		}
-		to.key.http1 = true
-	}
+	r, _, err := t.routeTo(req.Context(), req.URL, to)
+	return r, err
 }
 
 // readyTerms are those of connections that are opened for no request.

@@ -28,11 +28,8 @@ func (l *List) Shut() {
 // IsShut says whether Shut was called.
 func (l *List) IsShut() bool { return l.door.shut.Load() }
 
-// left is called when an attempt has left, after the list shows that. Before the door is shut it costs one load.
+// left is called when an attempt has left after the door was shut, and the list shows that.
 func (d *door) left() {
-	if !d.shut.Load() {
-		return
-	}
 	d.mu.Lock()
 	close(d.turn)
 	d.turn = make(chan struct{})

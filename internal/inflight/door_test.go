@@ -12,10 +12,11 @@ func TestAListThatIsShutTakesRetriesOnly(t *testing.T) {
 	var first, second, fresh Entry
 	l.Enlist(&first, req, nil)
 	l.Shut()
-	l.Enlist(&second, req, &first)
-	l.Enlist(&fresh, req, nil)
-	if second.TurnedAway() || !fresh.TurnedAway() {
-		t.Errorf("the retry was turned away: %t, the new request: %t", second.TurnedAway(), fresh.TurnedAway())
+	if !l.Enlist(&second, req, &first) {
+		t.Error("the retry was turned away")
+	}
+	if l.Enlist(&fresh, req, nil) {
+		t.Error("the new request was let in")
 	}
 	if n := l.Len(); n != 1 {
 		t.Errorf("%d attempts are listed", n)

@@ -24,7 +24,8 @@ type Exchange interface {
 // Entry is the part of an attempt that a [List] knows. The zero value is ready to be listed. An Entry must not be
 // copied, and may be used for another attempt after [List.Remove] has returned false.
 type Entry struct {
-	req *http.Request // as the caller gave it
+	req   *http.Request // as the caller gave it
+	shard *shard        // that lists it
 	listing
 
 	// mu guards because, stopWait, active and grown. Nothing that blocks and nobody else's code is called under it.
@@ -37,13 +38,12 @@ type Entry struct {
 	answered atomic.Bool // see Answered
 }
 
-// TurnedAway says whether the list was shut before the attempt came, and did not take it.
-func (e *Entry) TurnedAway() bool { return e.turnedAway }
-
 // Answered notes that RoundTrip is about to return a response: [List.Emptied] does not wait for the attempt any more.
 func (e *Entry) Answered(l *List) {
 	e.answered.Store(true)
-	l.door.left()
+	if l.door.shut.Load() {
+		l.door.left()
+	}
 }
 
 // Wait returns a copy of ctx that also ends when the attempt is canceled without a context. The caller passes stop to

@@ -51,7 +51,6 @@ type listing struct {
 	born       uint32        // the number of sweeps before it came
 	listed     bool
 	late       bool // it waits for a sweep to listen; set before it is listed
-	turnedAway bool // it came after the door was shut, and is not listed; never changed
 }
 
 var seed = maphash.MakeSeed()
@@ -62,45 +61,19 @@ func (l *List) shard(req *http.Request) *shard {
 
 // Enlist lists e, an attempt at req, which is the request as the caller gave it. after is the attempt before it, or
 // nil: e takes its place, and is canceled if after was. If the list is shut, Enlist does not take the first attempt at
-// a request: see [Entry.TurnedAway].
+// a request, and returns false.
 //
 // Enlist decides when to begin to listen to the context and the Cancel channel of req: normally a moment later, if the
 // attempt is still under way. It begins at once if the deadline is near, and in a synctest bubble, where no time passes
 // while a goroutine can run. A bubble is known by its clock: all others are monotonic.
-func (l *List) Enlist(e *Entry, req *http.Request, after *Entry) {
-	e.req = req
-	ctx, cancel := req.Context(), cancelChannel(req)
-	if cancel == nil && ctx == context.Background() {
-		l.add(e, after)
-		return
-	}
-	now := time.Now()
-	deadline, ok := ctx.Deadline()
-	e.late = now != now.Round(0) && !(ok && deadline.Sub(now) < 2*moment)
-	l.add(e, after)
-	if cancel == nil {
-		return
-	}
-	select {
-	case <-cancel:
-		l.cancelOne(e, cause(ctx))
-	default:
-		if !e.late {
-			s := l.shard(req)
-			s.mu.Lock()
-			e.listen(l)
-			s.mu.Unlock()
-		}
-	}
-}
-
-func (l *List) add(e, after *Entry) {
-	s := l.shard(e.req)
+func (l *List) Enlist(e *Entry, req *http.Request, after *Entry) (taken bool) {
+	s, ctx, cancel := l.shard(req), req.Context(), cancelChannel(req)
+	e.req, e.shard = req, s
+	e.late = (cancel != nil || ctx != context.Background()) && mayListenLater(ctx)
 	s.mu.Lock()
 	if after == nil && l.door.shut.Load() {
-		e.late, e.turnedAway = false, true
 		s.mu.Unlock()
-		return
+		return false
 	}
 	if after != nil {
 		e.because = after.Canceled()
@@ -120,17 +93,44 @@ func (l *List) add(e, after *Entry) {
 	if e.late {
 		l.arm()
 	}
+	if cancel != nil {
+		l.listenAtOnce(e, cancel)
+	}
+	return true
+}
+
+// mayListenLater says whether the first moment of an attempt may pass before anybody listens to its context.
+func mayListenLater(ctx context.Context) bool {
+	now := time.Now()
+	deadline, ok := ctx.Deadline()
+	return now != now.Round(0) && !(ok && deadline.Sub(now) < 2*moment)
+}
+
+// listenAtOnce ends an attempt whose Cancel channel is closed already, and listens to the channel if no sweep is to do so.
+func (l *List) listenAtOnce(e *Entry, cancel <-chan struct{}) {
+	select {
+	case <-cancel:
+		l.cancelOne(e, cause(e.req.Context()))
+	default:
+		if !e.late {
+			e.shard.mu.Lock()
+			e.listen(l)
+			e.shard.mu.Unlock()
+		}
+	}
 }
 
 // Remove takes e off its list, if it is still there. It returns whether a goroutine may still hold e, which watches
 // the Cancel channel of the request. If not, nobody but the caller knows e any more.
 func (l *List) Remove(e *Entry) (watched bool) {
-	s := l.shard(e.req)
+	s := e.shard
 	s.mu.Lock()
 	s.removeLocked(e)
 	watched = e.done != nil
 	s.mu.Unlock()
-	l.door.left()
+	if l.door.shut.Load() {
+		l.door.left()
+	}
 	return watched
 }
 
@@ -177,7 +177,7 @@ func (l *List) Cancel(req *http.Request) {
 // cancelOne ends one attempt, if it is still under way.
 func (l *List) cancelOne(e *Entry, err error) {
 	var v victim
-	s := l.shard(e.req)
+	s := e.shard
 	s.mu.Lock()
 	if e.listed {
 		v = e.mark(err)
