@@ -46,6 +46,25 @@ func photograph(t *testing.T, url string, width, height, scheme int) look {
 	return look{img, t}
 }
 
+// keepPictures is a folder in which the tests leave what they have seen, for people to look at.
+var keepPictures = os.Getenv("PEERPOOL_KEEP_PICTURES")
+
+// save writes the picture down to the end of the page.
+func (l look) save(file string) {
+	l.t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer f.Close()
+	whole := l.Image.(interface {
+		SubImage(image.Rectangle) image.Image
+	})
+	if err := png.Encode(f, whole.SubImage(image.Rect(0, 0, l.Bounds().Dx(), l.end()+8))); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 // brightness is from 0 to 255.
 func (l look) brightness(x, y int) uint8 { return color.GrayModel.Convert(l.At(x, y)).(color.Gray).Y }
 
