@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/peerpool/peerpool/internal/testkit"
 	dto "github.com/prometheus/client_model/go"
 )
 
@@ -138,13 +139,7 @@ func TestEachAlertHasALineOfWhatToDo(t *testing.T) {
 }
 
 func TestPromtoolAcceptsTheAlertsAndTheirTests(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		if os.Getenv("PEERPOOL_REQUIRE_SERVERS") == "1" {
-			t.Fatal("promtool is not installed, and PEERPOOL_REQUIRE_SERVERS=1")
-		}
-		t.Skip("promtool is not installed")
-	}
+	promtool := testkit.Installed(t, "promtool")
 	for _, args := range [][]string{{"check", "rules", alerts}, {"test", "rules", alertTests}} {
 		if out, err := exec.Command(promtool, args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"html"
 	"net/http"
-	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -14,18 +13,13 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // browse runs a browser, which must find no fault with the page, and returns what it prints.
 func browse(t *testing.T, args ...string) string {
 	t.Helper()
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("PEERPOOL_REQUIRE_SERVERS") == "1" {
-			t.Fatal("chromium is not installed, and PEERPOOL_REQUIRE_SERVERS=1")
-		}
-		t.Skip("chromium is not installed: the page is not rendered (apt-get install chromium)")
-	}
+	browser := testkit.Installed(t, "chromium")
 	ctx, cancel := context.WithTimeout(t.Context(), 6*httptestutil.Bound) // it is slow to start
 	defer cancel()
 	cmd := exec.CommandContext(ctx, browser, append([]string{"--headless", "--no-sandbox", "--disable-gpu",

@@ -15,34 +15,6 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// The functions below run real servers. A server that is not installed skips its test, unless
-// PEERPOOL_REQUIRE_SERVERS=1 says that this would be a mistake.
-
-// Installed returns the path of a program, or ends the test.
-func Installed(t *testing.T, program string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path
-	}
-	if os.Getenv("PEERPOOL_REQUIRE_SERVERS") == "1" {
-		t.Fatalf("%s is not installed, and PEERPOOL_REQUIRE_SERVERS=1", program)
-	}
-	t.Skipf("%s is not installed, so this test is skipped; on Debian: apt-get install %s", program, packageOf(program))
-	return ""
-}
-
-// packageOf returns the Debian package that brings a program.
-func packageOf(program string) string {
-	switch program {
-	case "nghttpd":
-		return "nghttp2-server"
-	case "node":
-		return "nodejs"
-	}
-	return program
-}
-
 // FreeAddr returns an address on loopback that nobody listens on.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
