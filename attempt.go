@@ -32,6 +32,9 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
+	trial *route // the address of the host that the attempt is to try, or nil
+	avoid *route // the one at which the attempt before failed, or nil
+
 	route  *route // nil: there is none
 	lease  connLease
 	clock  clock
@@ -134,6 +137,9 @@ func (a *attempt) acquire() error {
 		terms.Expect = r.expect()
 		terms.Unpooled = terms.Unpooled || terms.Expect != 0 && r.peer.Group == "" && bindsConnection(a.req)
 	}
+	if r.host != nil {
+		a.aim(&terms)
+	}
 	var ok bool
 	if a.lease, ok = r.tryAcquire(terms); ok {
 		return nil
@@ -161,6 +167,10 @@ func (a *attempt) findRoute(to destination) (*route, groundwork, error) {
 func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 	r := a.route
 	terms.Missed = a.lease.Miss()
+	if r.host != nil {
+		work.trial, work.avoid = a.trial, a.avoid
+		defer a.landed()
+	}
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
 	if a.lease, err = r.acquire(ctx, terms, work); err == nil {
@@ -250,6 +260,7 @@ func (a *attempt) explain(o *outcome) {
 		o.BodyFailed, o.err = true, body.Err
 	}
 	err := o.err
+	o.elsewhere = a.route.host.several()
 	if cause := a.canceledBy(); cause != nil {
 		o.err, o.canceled = a.cancelError(cause, err), true
 	}
@@ -325,6 +336,9 @@ func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, er
 	next := newAttempt(a.t, a.orig, req, a.peer, a.report.of(), a)
 	next.fresh, next.alone = v.fresh(&o, next.tries(), a.lease.Conn().noticesFailure(o.err)), v.alone(next.tries())
 	next.http1 = a.http1 || v == retryHTTP1
+	if v == retryAddress {
+		next.avoid = a.route.host.member(a.lease.Key())
+	}
 	return next, nil
 }
 
@@ -371,6 +385,9 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	c, left := a.lease.Conn(), 0
 	if a.t.Observer != nil {
 		left = c.about().leave()
+	}
+	if a.route.host != nil {
+		a.judge(end, &o)
 	}
 	reason := c.endLease(a, end, o)
 	if a.t.Observer != nil {

@@ -133,7 +133,7 @@ func (t *Transport) Clone() *Transport {
 	c.Dialer = cloneDialer(t.Dialer)
 	c.Observer = t.Observer
 	c.Resolver = t.Resolver
-	c.DNSRefresh, c.Balance = t.DNSRefresh, t.Balance
+	c.DNSRefresh, c.Balance, c.Outliers = t.DNSRefresh, t.Balance, t.Outliers
 	c.DisableQuarantine = t.DisableQuarantine
 	return c
 }

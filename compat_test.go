@@ -97,6 +97,10 @@ func anything(t *testing.T, typ reflect.Type, n int64) reflect.Value {
 	case reflect.Pointer:
 		v.Set(reflect.New(typ.Elem()))
 		fillSome(v.Interface())
+	case reflect.Struct:
+		for i := range typ.NumField() {
+			v.Field(i).Set(anything(t, typ.Field(i).Type, n))
+		}
 	case reflect.Interface:
 		v.Set(reflect.ValueOf(net.DefaultResolver))
 	default:

@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,7 +20,7 @@ func booked(t *testing.T, addrs ...string) *host {
 	t.Helper()
 	tr := &Transport{}
 	tr.runtime()
-	head := &route{plan: plan{t: tr, peer: &noOptions}, learned: new(learned), version: 1}
+	head := &route{plan: plan{t: tr, peer: &noOptions}, learned: new(learned), version: 1, identity: Identity{network: "tcp", scheme: "http", address: "a.test:80"}}
 	var listed []netip.AddrPort
 	for _, addr := range addrs {
 		listed = append(listed, netip.AddrPortFrom(netip.MustParseAddr(addr), 80))
@@ -28,14 +29,16 @@ func booked(t *testing.T, addrs ...string) *host {
 }
 
 func (h *host) texts() (addrs []string) {
-	order, _ := h.order(netip.AddrPort{})
-	for _, addr := range order {
-		addrs = append(addrs, addr.Addr().String())
+	order, _ := h.order(nil, groundwork{})
+	for _, m := range order {
+		addrs = append(addrs, m.addr.Addr().String())
 	}
 	return addrs
 }
 
-func at(addr string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(addr), 80) }
+func (h *host) at(addr string) *route {
+	return h.dialed[netip.AddrPortFrom(netip.MustParseAddr(addr), 80)]
+}
 
 func wantOrder(t *testing.T, h *host, want ...string) {
 	t.Helper()
@@ -44,16 +47,18 @@ func wantOrder(t *testing.T, h *host, want ...string) {
 	}
 }
 
+var errRefused = errors.New("refused")
+
 func TestAnAddressThatDoesNotAnswerIsDialedLastAtOnceAndOneThatRefusesAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := booked(t, "192.0.2.1", "192.0.2.2", "192.0.2.3")
-		h.failed(at("192.0.2.1"), true, errSilent)
+		h.failed(h.at("192.0.2.1"), EjectSilent, errSilent)
 		wantOrder(t, h, "192.0.2.2", "192.0.2.3", "192.0.2.1")
 
 		h = booked(t, "192.0.2.1", "192.0.2.2", "192.0.2.3")
-		for range maxFailures {
+		for range defaultFailures {
 			wantOrder(t, h, "192.0.2.1", "192.0.2.2", "192.0.2.3")
-			h.failed(at("192.0.2.1"), false, errSilent)
+			h.failed(h.at("192.0.2.1"), EjectConnect, errRefused)
 		}
 		wantOrder(t, h, "192.0.2.2", "192.0.2.3", "192.0.2.1")
 	})
@@ -61,9 +66,12 @@ func TestAnAddressThatDoesNotAnswerIsDialedLastAtOnceAndOneThatRefusesAfterAWhil
 
 func TestFailuresThatDoNotFollowOneAnotherDoNotLeaveAnAddressOut(t *testing.T) {
 	h := booked(t, "192.0.2.1", "192.0.2.2")
-	for range 3 * maxFailures {
-		h.failed(at("192.0.2.1"), false, errSilent)
-		h.answered(at("192.0.2.1"))
+	m := h.at("192.0.2.1")
+	for range 3 * defaultFailures {
+		h.failed(m, EjectConnect, errRefused)
+		h.connected(m)
+		h.failed(m, EjectRequest, nil)
+		h.answered(m, false)
 	}
 	wantOrder(t, h, "192.0.2.1", "192.0.2.2")
 }
@@ -71,11 +79,12 @@ func TestFailuresThatDoNotFollowOneAnotherDoNotLeaveAnAddressOut(t *testing.T) {
 func TestAnAddressThatIsLeftOutIsTriedByOneDialAndLeftOutForLongerIfThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := booked(t, "192.0.2.1", "192.0.2.2", "192.0.2.3")
+		m := h.at("192.0.2.2")
 		var last time.Duration
 		for range 8 {
-			h.failed(at("192.0.2.2"), true, errSilent)
-			out := h.book.state[at("192.0.2.2")].out - time.Since(started)
-			if out <= 0 || out > longestOut*5/4 || last < longestOut/2 && out < last*6/5 {
+			h.failed(m, EjectSilent, errSilent)
+			out := m.state.until - time.Since(started)
+			if longest := defaultMaxEjectionTime; out <= 0 || out > longest*5/4 || last < longest/2 && out < last*6/5 {
 				t.Errorf("it is left out for %v, and was for %v before", out, last)
 			}
 			last = out
@@ -84,15 +93,17 @@ func TestAnAddressThatIsLeftOutIsTriedByOneDialAndLeftOutForLongerIfThatFails(t 
 			wantOrder(t, h, "192.0.2.2", "192.0.2.1", "192.0.2.3") // this dial tries it
 			wantOrder(t, h, "192.0.2.1", "192.0.2.3", "192.0.2.2") // and no other does
 		}
-		h.answered(at("192.0.2.2"))
+		h.connected(m)
 		wantOrder(t, h, "192.0.2.1", "192.0.2.2", "192.0.2.3")
 	})
 }
 
 func TestNeverMoreThanHalfOfTheAddressesAreLeftOut(t *testing.T) {
 	h := booked(t, "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5")
-	for _, addr := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"} {
-		h.failed(at(addr), true, errSilent)
+	for i, addr := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"} {
+		for range defaultFailures {
+			h.failed(h.at(addr), []EjectReason{EjectSilent, EjectRequest}[i%2], errSilent)
+		}
 	}
 	wantOrder(t, h, "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.1", "192.0.2.2")
 }

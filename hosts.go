@@ -2,9 +2,11 @@ package peerpool
 
 import (
 	"cmp"
+	"context"
 	"net/netip"
 	"slices"
 	"time"
+	"unique"
 )
 
 // HostStats describes a host with several addresses at one moment.
@@ -15,21 +17,92 @@ type HostStats struct {
 	Addresses []AddressStats
 }
 
-// AddressStats describes one address of a host. [Stats.Peers] describes its connections, under its Identity.
+// AddressStats describes one address of a host. The numbers of connections and requests include those of other hosts
+// that share the address.
 type AddressStats struct {
 	Identity Identity
 	Addr     netip.AddrPort
-	Failures int       // number of connects that have failed in a row
-	LeftOut  bool      // the address has failed and is dialed only after all others
-	Since    time.Time // when the address was left out; the zero Time if it is not left out
-	Until    time.Time // when the address is tried again
-	Reason   error     // the failure because of which the address was left out
+	State    AddressState
+	Idle     int // idle connections
+	Active   int // connections that serve requests
+	Requests int // requests under way
+
+	ConnectFailures int // number of connects that have failed in a row
+	Failures        int // number of requests that have failed in a row
+	ServerErrors    int // number of responses in a row with a status from 500 to 599; 0 if Outliers.ServerErrors is 0
+
+	Since  time.Time   // when the address was left out; the zero Time if it is not left out
+	Until  time.Time   // when the address is tried again; the zero Time if it is not left out
+	Reason EjectReason // why the address was left out; "" if it is not left out
+	Error  string      // text of the failure; "" if the failure has none, or the address is not left out
+}
+
+// LeftOut reports whether the address is left out: its State is AddressAvoided, AddressEjected or AddressTrial.
+func (a AddressStats) LeftOut() bool { return a.Reason != "" }
+
+// AddressState says how the Transport uses an address of a host: see [Outliers].
+type AddressState string
+
+// These are the states of addresses.
+const (
+	AddressListed  AddressState = "listed"  // it gets requests
+	AddressAvoided AddressState = "avoided" // connects to it fail: it is dialed last, and its open connections serve
+	AddressEjected AddressState = "ejected" // its requests fail: it gets no new request
+	AddressTrial   AddressState = "trial"   // it was left out, and one dial or one request tries it now
+	AddressLeaving AddressState = "leaving" // the resolver no longer lists it: it gets no new request
+)
+
+// AddressStates returns every [AddressState]. The caller owns the slice.
+func AddressStates() []AddressState {
+	return []AddressState{AddressListed, AddressAvoided, AddressEjected, AddressTrial, AddressLeaving}
+}
+
+// EjectReason says why an address of a host is left out. There are few values, so a metric can use them as labels.
+type EjectReason string
+
+// These are the reasons to leave an address out.
+const (
+	EjectConnect EjectReason = "connect" // connects, or TLS handshakes, have failed
+	EjectSilent  EjectReason = "silent"  // a connect was not answered before that of a later address
+	EjectRequest EjectReason = "request" // requests got no response, or one that was cut short
+	EjectTimeout EjectReason = "timeout" // requests got no response in time
+	EjectStatus  EjectReason = "status"  // responses had a status from 500 to 599
+)
+
+// EjectReasons returns every [EjectReason]. The caller owns the slice.
+func EjectReasons() []EjectReason {
+	return []EjectReason{EjectConnect, EjectSilent, EjectRequest, EjectTimeout, EjectStatus}
+}
+
+// ConnectFailed describes a connect that failed, to one of several addresses of a host.
+type ConnectFailed struct {
+	Identity  Identity // of the address
+	Host      string   // see DialDone
+	Addr      netip.AddrPort
+	Duration  time.Duration
+	Silent    bool // the connect was given up without an answer, because that of a later address had succeeded
+	Err       error
+	ErrorType ErrorType // see DialDone
+}
+
+// AddressChange describes an address of a host that is left out, or is used again: see [Outliers].
+type AddressChange struct {
+	Host     Identity // of the host: its Address is the name of the host
+	Identity Identity // of the address
+	Addr     netip.AddrPort
+	State    AddressState // AddressAvoided or AddressEjected; AddressListed if Ended
+	Reason   EjectReason  // the latest failure
+	Failures int          // failures of this kind in a row; 0 if Ended
+	Err      error        // error of the latest failure; nil if a request failed
+	Since    time.Time    // when the address was left out
+	Until    time.Time    // when the address is tried again
+	Ended    bool         // the address is used again
 }
 
 // Hosts returns a description of each host that has, or has had, several addresses and to which the Transport has
-// connections. The addresses are those that the resolver listed last, in the resolver's order. If a host is dialed as
-// several kinds of peer, Hosts describes it once for each kind. Hosts is safe for concurrent use. The caller owns the
-// returned slice.
+// connections. The addresses are those that the resolver listed last, in the resolver's order, and then those that it
+// does not list any more. If a host is dialed as several kinds of peer, Hosts describes it once for each kind. Hosts is
+// safe for concurrent use. The caller owns the returned slice.
 func (t *Transport) Hosts() []HostStats {
 	var all []HostStats
 	for _, h := range t.runtime().routes.hosts() {
@@ -55,17 +128,87 @@ func (h *host) stats() HostStats {
 	inPool := h.pool.Stats()
 	s := HostStats{Identity: h.head.identity, Waiting: inPool.Waiting, Dialing: inPool.Dialing}
 	h.book.mu.Lock()
-	defer h.book.mu.Unlock()
-	for _, m := range *h.members.Load() {
-		a := AddressStats{Identity: m.identity, Addr: m.addr}
-		if state := h.book.state[m.addr]; state != nil {
-			a.Failures = state.failures
-			if state.out != 0 {
-				a.LeftOut, a.Reason = true, state.reason
-				a.Since, a.Until = started.Add(state.since), started.Add(state.out)
-			}
-		}
+	for _, m := range h.members.Load().all {
+		s.Addresses = append(s.Addresses, m.addressStats())
+	}
+	for _, m := range h.leaving {
+		a := m.addressStats()
+		a.State = AddressLeaving
 		s.Addresses = append(s.Addresses, a)
 	}
+	listed := len(h.members.Load().all)
+	h.book.mu.Unlock()
+	slices.SortFunc(s.Addresses[min(listed, len(s.Addresses)):], func(a, b AddressStats) int { return a.Addr.Compare(b.Addr) })
+	for i := range s.Addresses {
+		a := &s.Addresses[i]
+		for _, c := range h.head.t.core.pool.Conns(unique.Make(a.Identity)) {
+			if a.Requests += c.Leases; c.Leases > 0 {
+				a.Active++
+			} else {
+				a.Idle++
+			}
+		}
+	}
 	return s
+}
+
+// addressStats is what the book says of an address. The caller holds its mu.
+func (m *route) addressStats() AddressStats {
+	a := AddressStats{Identity: m.identity, Addr: m.addr, State: AddressListed}
+	s := m.state
+	if s == nil { // of a host that had one address
+		return a
+	}
+	a.ConnectFailures, a.Failures, a.ServerErrors = s.connects, s.requests, s.serverErrors
+	if s.state == "" {
+		return a
+	}
+	a.State, a.Reason = s.state, s.reason
+	if s.trying {
+		a.State = AddressTrial
+	}
+	a.Since, a.Until = started.Add(s.since), started.Add(s.until)
+	if s.err != nil {
+		a.Error = s.err.Error()
+	}
+	return a
+}
+
+// event describes the address for the observer, as it is now. The caller holds mu.
+func (s *addressState) event(h *host, m *route) AddressChange {
+	e := AddressChange{
+		Host: h.head.identity, Identity: m.identity, Addr: m.addr, State: s.state, Reason: s.reason, Err: s.err,
+		Since: started.Add(s.since), Until: started.Add(s.until),
+	}
+	switch {
+	case s.state == "":
+		e.State, e.Ended = AddressListed, true
+	case s.reason == EjectConnect, s.reason == EjectSilent:
+		e.Failures = s.connects
+	case s.reason == EjectStatus:
+		e.Failures = s.serverErrors
+	default:
+		e.Failures = s.requests
+	}
+	return e
+}
+
+// tell tells the observer.
+func (h *host) tell(e AddressChange) {
+	if o := h.head.t.Observer; o != nil && o.AddressChange != nil {
+		o.AddressChange(e)
+	}
+}
+
+// connectFailed notes, and tells, that a connect to an address has failed.
+func (h *host) connectFailed(ctx context.Context, m *route, reason EjectReason, err error, begun time.Time) {
+	h.head.t.core.counters.connectFailures.Add(1)
+	if o := h.head.t.Observer; o != nil && o.ConnectFailed != nil {
+		failure := newDialError(m.identity, opConnect, err)
+		o.ConnectFailed(ctx, ConnectFailed{
+			Identity: m.identity, Host: h.head.key.host, Addr: m.addr, Duration: time.Since(begun),
+			Silent: reason == EjectSilent, Err: err, ErrorType: dialErrorType(failure),
+		})
+	}
+	h.failed(m, reason, err)
 }

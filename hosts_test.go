@@ -12,7 +12,7 @@ func TestHostsTellWhichAddressIsLeftOutAndWhy(t *testing.T) {
 	r := &httptestutil.Resolver{}
 	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1") // of which the first refuses
 	tr := peerTransport(t, &Transport{Resolver: r})
-	for range maxFailures {
+	for range defaultFailures {
 		peerGet(t, tr, peerURL(t, o, "a.test"), nil)
 		o.CloseConns()
 		peerEventually(t, "nothing idles", func() bool { return tr.Stats().Idle == 0 })
@@ -23,10 +23,11 @@ func TestHostsTellWhichAddressIsLeftOutAndWhy(t *testing.T) {
 		t.Fatalf("the hosts are %+v", hosts)
 	}
 	refuses, answers := hosts[0].Addresses[0], hosts[0].Addresses[1]
-	if !refuses.LeftOut || refuses.Reason == nil || !refuses.Until.After(refuses.Since) || refuses.Failures != maxFailures {
+	if refuses.State != AddressAvoided || refuses.Reason != EjectConnect || refuses.Error == "" || !refuses.Until.After(refuses.Since) ||
+		refuses.ConnectFailures != defaultFailures {
 		t.Errorf("the one that refuses: %+v", refuses)
 	}
-	if answers.LeftOut || answers.Failures != 0 || answers.Identity.Address() != o.Addr() {
+	if answers.State != AddressListed || answers.ConnectFailures != 0 || answers.Identity.Address() != o.Addr() {
 		t.Errorf("the one that answers: %+v", answers)
 	}
 }

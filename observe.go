@@ -202,25 +202,26 @@ func (a *attempt) observeEnd(status int32, err error, errorType ErrorType) {
 	})
 }
 
-// observed returns a resolver that reports what r says.
-func (t *Transport) observed(r resolve.Resolver) resolve.Resolver {
-	if o := t.Observer; o != nil && o.ResolveDone != nil {
-		return observedResolver{r, o}
-	}
-	return r
-}
+// observed returns a resolver that counts and reports what r says.
+func (t *Transport) observed(r resolve.Resolver) resolve.Resolver { return observedResolver{r, t} }
 
 type observedResolver struct {
 	resolve.Resolver
-	o *Observer
+	t *Transport
 }
 
 // LookupNetIP is called by the cache of names, when it has no answer or an old one.
 func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	start := time.Now()
 	addrs, err := r.Resolver.LookupNetIP(ctx, network, host)
-	r.o.ResolveDone(ctx, ResolveDone{
-		Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err, ErrorType: lookupErrorType(err),
-	})
+	r.t.core.counters.lookups.Add(1)
+	if err != nil {
+		r.t.core.counters.lookupFailures.Add(1)
+	}
+	if o := r.t.Observer; o != nil && o.ResolveDone != nil {
+		o.ResolveDone(ctx, ResolveDone{
+			Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err, ErrorType: lookupErrorType(err),
+		})
+	}
 	return addrs, err
 }

@@ -15,6 +15,7 @@ import (
 //
 //	RequestStart        RoundTrip begins with a request
 //	  ResolveDone       a host was looked up, because no answer was known
+//	  ConnectFailed     a connect to one of several addresses has failed
 //	  DialDone          a dial has ended, in success or failure
 //	  AcquireDone       an attempt has got a connection, or has failed to get one
 //	  AttemptDone       the attempt is over: its response has been read or given up
@@ -22,6 +23,7 @@ import (
 //	RequestDone         the request is over
 //	ConnClosed          the pool has closed a connection
 //	QuarantineChange    a peer's connections now serve one request each, or no longer do
+//	AddressChange       an address of a host is left out because it fails, or is used again
 //
 // A hook has the name of the event that it receives.
 //
@@ -53,6 +55,10 @@ type Observer struct {
 	// proxy or a dial function resolves.
 	ResolveDone func(ctx context.Context, r ResolveDone)
 
+	// ConnectFailed is called when a connect to one of several addresses of a host has failed. The dial goes on to the
+	// next address: DialDone is called when it has ended.
+	ConnectFailed func(ctx context.Context, c ConnectFailed)
+
 	// DialDone is called when a dial has ended, in success or failure. It is also called when a dial could not begin
 	// because there was no address.
 	DialDone func(ctx context.Context, d DialDone)
@@ -78,6 +84,10 @@ type Observer struct {
 
 	// QuarantineChange is called when a peer is put into quarantine, and when its quarantine ends.
 	QuarantineChange func(q QuarantineChange)
+
+	// AddressChange is called when an address of a host is left out because it fails, when it is left out for longer, and
+	// when it is used again.
+	AddressChange func(a AddressChange)
 }
 
 // MissReason says why a request did not find an idle connection. The value "" means that it found one. [MissReasons]

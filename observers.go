@@ -18,13 +18,14 @@ func MultiObserver(observers ...*Observer) *Observer {
 		return observers[0]
 	}
 	all := Observer{
-		RequestStart: each(observers, func(o *Observer) func(context.Context, RequestStart) { return o.RequestStart }),
-		ResolveDone:  each(observers, func(o *Observer) func(context.Context, ResolveDone) { return o.ResolveDone }),
-		DialDone:     each(observers, func(o *Observer) func(context.Context, DialDone) { return o.DialDone }),
-		AcquireDone:  each(observers, func(o *Observer) func(context.Context, AcquireDone) { return o.AcquireDone }),
-		AttemptDone:  each(observers, func(o *Observer) func(context.Context, AttemptDone) { return o.AttemptDone }),
-		RequestRetry: each(observers, func(o *Observer) func(context.Context, RequestRetry) { return o.RequestRetry }),
-		RequestDone:  each(observers, func(o *Observer) func(context.Context, RequestDone) { return o.RequestDone }),
+		RequestStart:  each(observers, func(o *Observer) func(context.Context, RequestStart) { return o.RequestStart }),
+		ResolveDone:   each(observers, func(o *Observer) func(context.Context, ResolveDone) { return o.ResolveDone }),
+		DialDone:      each(observers, func(o *Observer) func(context.Context, DialDone) { return o.DialDone }),
+		AcquireDone:   each(observers, func(o *Observer) func(context.Context, AcquireDone) { return o.AcquireDone }),
+		AttemptDone:   each(observers, func(o *Observer) func(context.Context, AttemptDone) { return o.AttemptDone }),
+		RequestRetry:  each(observers, func(o *Observer) func(context.Context, RequestRetry) { return o.RequestRetry }),
+		RequestDone:   each(observers, func(o *Observer) func(context.Context, RequestDone) { return o.RequestDone }),
+		ConnectFailed: each(observers, func(o *Observer) func(context.Context, ConnectFailed) { return o.ConnectFailed }),
 	}
 	closed := each(observers, func(o *Observer) func(context.Context, ConnClosed) {
 		if o.ConnClosed == nil {
@@ -43,6 +44,15 @@ func MultiObserver(observers ...*Observer) *Observer {
 	})
 	if quarantined != nil {
 		all.QuarantineChange = func(q QuarantineChange) { quarantined(context.Background(), q) }
+	}
+	address := each(observers, func(o *Observer) func(context.Context, AddressChange) {
+		if o.AddressChange == nil {
+			return nil
+		}
+		return func(_ context.Context, a AddressChange) { o.AddressChange(a) }
+	})
+	if address != nil {
+		all.AddressChange = func(a AddressChange) { address(context.Background(), a) }
 	}
 	return &all
 }

@@ -28,10 +28,13 @@ const reasonQuarantine CloseReason = "quarantine"
 // reasonUnlisted is the [CloseReason] of connections to an address that the resolver no longer lists.
 const reasonUnlisted CloseReason = "unlisted"
 
+// reasonEjected is the [CloseReason] of connections to an address that is left out because its requests fail.
+const reasonEjected CloseReason = "ejected"
+
 // closeReasons are the home of all close reasons. A package that has constants for its own lists them here. Two tests look
 // for one that is missing: among those constants, and among the reasons that all tests have seen.
 var closeReasons = []CloseReason{
-	reasonDrain, reasonUnlisted, reasonQuarantine,
+	reasonDrain, reasonUnlisted, reasonEjected, reasonQuarantine,
 	// the pool
 	pool.ReasonIdleTimeout, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
 	pool.ReasonUnpooled, pool.ReasonPeerClosed, pool.ReasonUnexpectedData, pool.ReasonMakeRoom, pool.ReasonCloseIdle,
@@ -79,5 +82,5 @@ func RetryReasons() []RetryReason { return slices.Clone(retryReasons) }
 
 var retryReasons = []RetryReason{
 	RetryReason(retryStale), RetryReason(retryUnsent), RetryReason(retryMisdirected), RetryReason(retryRefused),
-	RetryReason(retryLost), RetryReason(retryHTTP1),
+	RetryReason(retryLost), RetryReason(retryHTTP1), RetryReason(retryAddress),
 }

@@ -32,11 +32,12 @@ func lastTry(try int) bool { return try >= maxAttempts }
 // outcome is what an attempt came to, as far as the verdict needs it.
 type outcome struct {
 	exchange.Outcome
-	err      error
-	canceled bool // the request's context or its caller ended it
-	reused   bool // the connection had served a request before, or was idle in the pool
-	unleased bool // there was no connection
-	retired  bool // the one that was dialed retired before any request could use it, as with an HTTP/2 server that goes away
+	err       error
+	canceled  bool // the request's context or its caller ended it
+	reused    bool // the connection had served a request before, or was idle in the pool
+	elsewhere bool // the host has other addresses
+	unleased  bool // there was no connection
+	retired   bool // the one that was dialed retired before any request could use it, as with an HTTP/2 server that goes away
 }
 
 // turnedAway says that the server did not process the request for a reason that passes.
@@ -56,12 +57,13 @@ type verdict string
 
 const (
 	giveUp           verdict = ""
-	retryUnsent      verdict = "unsent"      // nothing was written
-	retryStale       verdict = "stale"       // a reused connection was gone, and the request is idempotent
-	retryMisdirected verdict = "misdirected" // 421
-	retryRefused     verdict = "refused"     // GOAWAY or REFUSED_STREAM: the server did not process the request
-	retryLost        verdict = "lost"        // the connection did not answer a ping, and the request is idempotent
-	retryHTTP1       verdict = "http1"       // HTTP_1_1_REQUIRED
+	retryUnsent      verdict = "unsent"          // nothing was written
+	retryStale       verdict = "stale"           // a reused connection was gone, and the request is idempotent
+	retryMisdirected verdict = "misdirected"     // 421
+	retryRefused     verdict = "refused"         // GOAWAY or REFUSED_STREAM: the server did not process the request
+	retryLost        verdict = "lost"            // the connection did not answer a ping, and the request is idempotent
+	retryHTTP1       verdict = "http1"           // HTTP_1_1_REQUIRED
+	retryAddress     verdict = "another_address" // one of the host's addresses has failed, and the request is idempotent
 
 	// leaseAgain is to look for another connection within the same attempt. Nobody is told, because there was no exchange.
 	leaseAgain verdict = "lease"
@@ -114,6 +116,7 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 //	the server has reset the stream                       any             any          give up
 //	something was written, connection reused              idempotent      replayable   once more
 //	something was written, connection reused              any other       any          give up
+//	the same on a new one, the host has other addresses   idempotent      replayable   once more, at another one
 //	something was written, new connection                 any             any          give up
 //
 // There are at most maxAttempts, or maxTurns; see fresh, alone and pause for what they are made on, and when. RFC 9110 section 9.2.2,
@@ -140,6 +143,8 @@ func decide(o outcome, r replay, attempt int) verdict {
 		return giveUp
 	case o.reused && r.idempotent:
 		return retryStale
+	case o.elsewhere && r.idempotent:
+		return retryAddress
 	}
 	return giveUp
 }

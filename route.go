@@ -84,6 +84,7 @@ type route struct {
 	proxied  atomic.Pointer[http1.Options] // the last ones, of a route to a proxy: see exchangeOptions
 
 	addr      netip.AddrPort // the only one; not valid if a dialer or a proxy resolves the name, and for a head
+	state     *addressState  // of addr, if the host has several; nil otherwise
 	host      *host          // of a head: a route to several addresses, whose identity names the host; or nil
 	version   uint64         // of the answer that listed addr
 	lookAgain atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
@@ -260,7 +261,7 @@ func (r *route) expect() int {
 		return r.learned.expect()
 	}
 	expect := pool.ExpectUnknown
-	for _, m := range *r.host.members.Load() {
+	for _, m := range r.host.members.Load().all {
 		if shown := m.learned.expect(); shown != pool.ExpectUnknown {
 			expect = shown
 		}
@@ -273,7 +274,7 @@ func (r *route) wantsHTTP1() bool {
 	if !r.mayHTTP2 || r.host == nil {
 		return r.mayHTTP2 && r.learned.wantsHTTP1()
 	}
-	return slices.ContainsFunc(*r.host.members.Load(), func(m *route) bool { return m.learned.wantsHTTP1() })
+	return slices.ContainsFunc(r.host.members.Load().all, func(m *route) bool { return m.learned.wantsHTTP1() })
 }
 
 // looks says whether handshakes look something up in the context of the request, see handshakeContext.
@@ -281,7 +282,7 @@ func (r *route) looks() bool {
 	if r.host == nil {
 		return r.learned.looks.Load()
 	}
-	return slices.ContainsFunc(*r.host.members.Load(), func(m *route) bool { return m.learned.looks.Load() })
+	return slices.ContainsFunc(r.host.members.Load().all, func(m *route) bool { return m.learned.looks.Load() })
 }
 
 // current says that the route's addresses, if they are looked up at all, have been looked up not long ago.

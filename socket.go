@@ -125,6 +125,9 @@ func (p *plan) unixDialer() *net.Dialer {
 
 // connect connects to an IP address.
 func (p *plan) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	if network := p.t.network; network != nil {
+		return network(ctx, addr)
+	}
 	return p.tcpDialer().DialContext(ctx, "tcp", addr.String())
 }
 

@@ -27,6 +27,15 @@ type Stats struct {
 	Closes       map[CloseReason]uint64 // connections that were closed, by reason
 	Retries      Retries
 
+	// Lookups counts the look-ups of hosts, and LookupFailures those that failed. ConnectFailures counts the connects that
+	// failed to one of several addresses of a host, also if the dial then succeeded with another address. Ejections
+	// counts how many times an address was left out.
+	Lookups, LookupFailures    uint64
+	ConnectFailures, Ejections uint64
+
+	// Hosts describes the hosts with several addresses: see Transport.Hosts.
+	Hosts []HostStats
+
 	// UnexpectedData counts the connections that were closed because the peer sent bytes that do not answer any
 	// request. Such a peer is broken or hostile.
 	UnexpectedData uint64
@@ -72,6 +81,7 @@ type Retries struct {
 	Refused     uint64 // an HTTP/2 server said that it did not process the request
 	Lost        uint64 // an HTTP/2 connection did not answer a ping
 	HTTP1       uint64 // an HTTP/2 server asked for HTTP/1.1
+	Address     uint64 // one of several addresses failed, and the request was sent to another one
 	Saved       uint64 // requests that were sent again and got a response in the end
 	Failed      uint64 // requests that were sent again and got no response
 }
@@ -82,12 +92,14 @@ func (r Retries) ByReason() map[RetryReason]uint64 {
 	return map[RetryReason]uint64{
 		RetryReason(retryStale): r.Stale, RetryReason(retryUnsent): r.Unsent, RetryReason(retryMisdirected): r.Misdirected,
 		RetryReason(retryRefused): r.Refused, RetryReason(retryLost): r.Lost, RetryReason(retryHTTP1): r.HTTP1,
+		RetryReason(retryAddress): r.Address,
 	}
 }
 
 // counters are what the pool does not count. They are only ever added to.
 type counters struct {
-	stale, unsent, misdirected, refused, lost, http1, saved, failed atomic.Uint64
+	stale, unsent, misdirected, refused, lost, http1, address, saved, failed atomic.Uint64
+	lookups, lookupFailures, connectFailures, ejections                      atomic.Uint64
 }
 
 func (c *counters) retried(v verdict) {
@@ -104,6 +116,8 @@ func (c *counters) retried(v verdict) {
 		c.lost.Add(1)
 	case retryHTTP1:
 		c.http1.Add(1)
+	case retryAddress:
+		c.address.Add(1)
 	}
 }
 
@@ -117,9 +131,12 @@ func (t *Transport) Stats() Stats {
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
 		Retries: Retries{
 			Stale: c.stale.Load(), Unsent: c.unsent.Load(), Misdirected: c.misdirected.Load(),
-			Refused: c.refused.Load(), Lost: c.lost.Load(), HTTP1: c.http1.Load(),
+			Refused: c.refused.Load(), Lost: c.lost.Load(), HTTP1: c.http1.Load(), Address: c.address.Load(),
 			Saved: c.saved.Load(), Failed: c.failed.Load(),
 		},
+		Lookups: c.lookups.Load(), LookupFailures: c.lookupFailures.Load(),
+		ConnectFailures: c.connectFailures.Load(), Ejections: c.ejections.Load(),
+		Hosts:          t.Hosts(),
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
 		Quarantined:    t.core.quarantine.all(),
 		Peers:          make([]PeerStats, 0, len(s.Keys)),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/resolve"
 )
 
 const (
@@ -212,10 +213,16 @@ type Transport struct {
 	// zero value is [BalanceNone], which does not spread them.
 	Balance Balance
 
+	// Outliers says when the Transport leaves out an address of a host with several addresses because it fails. The zero
+	// value leaves out addresses whose connects or requests fail three times in a row.
+	Outliers Outliers
+
 	// DisableQuarantine, if true, reuses the connections of a peer that has sent unexpected data like any others.
 	// Otherwise each of these connections serves only one request until the peer has behaved for long enough: see
 	// [Quarantine].
 	DisableQuarantine bool
+
+	network resolve.Connect // of tests alone, in place of the system's, for hosts with several addresses
 
 	once     sync.Once
 	core     *core     // made by once, never reassigned: see runtime

@@ -71,6 +71,9 @@ func TestEveryReasonInBackquotesExists(t *testing.T) {
 	for _, reason := range peerpool.CloseReasons() {
 		known[string(reason)] = true
 	}
+	for _, reason := range peerpool.RetryReasons() {
+		known[string(reason)] = true
+	}
 	metrics := documentAt(t, "docs/observability.md").prose
 	for _, doc := range documents(t) {
 		if doc.path == "docs/observability.md" || doc.path == "CHANGELOG.md" {

@@ -68,7 +68,7 @@ func (h *host[K, C]) before(one, other *group[K, C]) bool {
 // would have been if it had one.
 func (h *host[K, C]) balanced() (next *entry[K, C], lacking *group[K, C]) {
 	for _, g := range h.listedGroups() {
-		if lacking == nil || h.before(g, lacking) {
+		if !h.undialed(g) && (lacking == nil || h.before(g, lacking)) {
 			lacking = g
 		}
 		e := g.idle.first
@@ -92,7 +92,7 @@ func (h *host[K, C]) first() (first *group[K, C]) {
 	}
 	conns := func(g *group[K, C]) int { return g.all.len + h.turn(g).toward }
 	for _, g := range h.listedGroups() {
-		if first == nil || conns(g) < conns(first) {
+		if !h.undialed(g) && (first == nil || conns(g) < conns(first)) {
 			first = g
 		}
 	}

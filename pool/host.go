@@ -23,6 +23,8 @@ type members[K comparable, C Conn] struct {
 	known   bool           // the groups are there, and know the host
 	visited uint64         // see reserved
 
+	undialed []K // for which the Balance begins no dial
+
 	balance  Balance // set once, as dialer and maxConns are
 	dialer   HostDialer[K, C]
 	maxConns int
@@ -246,3 +248,6 @@ func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	}
 	return useless, alive
 }
+
+// undialed says that the host is not to dial for the key.
+func (h *host[K, C]) undialed(g *group[K, C]) bool { return slices.Contains(h.set.undialed, g.key) }

@@ -44,6 +44,14 @@ func (h *Host[K, C]) SetBalance(balance Balance, dialer HostDialer[K, C], maxCon
 	h.set.balance, h.set.dialer, h.set.maxConns = balance, dialer, Terms{MaxConns: maxConns}.limit()
 }
 
+// SetUndialed sets the keys for which the host does not dial by itself, because of its Balance, although it is their
+// turn. Their connections serve as before.
+func (h *Host[K, C]) SetUndialed(keys []K) {
+	h.pool.mu.Lock()
+	defer h.pool.mu.Unlock()
+	h.set.undialed = slices.Clone(keys)
+}
+
 // NewHost returns a Host with the given keys. It panics if there are no keys. The pool calls forget, without holding
 // its lock, when no key of the host has a connection any more, no dial is under way, and no caller waits for the
 // host. forget may be nil.

@@ -45,8 +45,8 @@ const (
 // addressStates explains the states.
 var addressStates = map[string]string{
 	stateWell:    "it gets its requests",
-	stateFailing: "the last connects to it have failed",
-	stateOut:     "it has failed again and again, so it is dialed only after all others",
+	stateFailing: "the last connects or requests to it have failed",
+	stateOut:     "it has failed again and again, so it is dialed only after all others, and gets no request if requests failed",
 }
 
 // hostsOf returns the hosts with several addresses.
@@ -81,20 +81,31 @@ func (p *Page) hostsOf(stats *peerpool.Stats, now time.Time) []host {
 func addressOf(a peerpool.AddressStats, now time.Time) address {
 	row := address{Text: a.Addr.String(), State: stateWell}
 	switch {
-	case a.LeftOut:
+	case a.LeftOut():
 		row.State = stateOut
-		row.Why = failed(a.Failures) + "; tried again in " + brief(a.Until.Sub(now))
-	case a.Failures > 0:
-		row.State, row.Why = stateFailing, failed(a.Failures)
+		row.Why = why(a) + "; tried again in " + brief(a.Until.Sub(now))
+	case a.ConnectFailures+a.Failures+a.ServerErrors > 0:
+		row.State, row.Why = stateFailing, why(a)
 	}
 	return row
 }
 
-func failed(connects int) string {
-	if connects == 1 {
-		return "the last connect failed"
+// why says in which way an address has failed.
+func why(a peerpool.AddressStats) string {
+	switch {
+	case a.ServerErrors > 0 && a.Failures == 0:
+		return lastOf(a.ServerErrors, "response had a status of 5xx", "responses had a status of 5xx")
+	case a.Failures > 0:
+		return lastOf(a.Failures, "request failed", "requests failed")
 	}
-	return fmt.Sprintf("the last %d connects failed", connects)
+	return lastOf(a.ConnectFailures, "connect failed", "connects failed")
+}
+
+func lastOf(n int, one, many string) string {
+	if n == 1 {
+		return "the last " + one
+	}
+	return fmt.Sprintf("the last %d %s", n, many)
 }
 
 // shareOut sets the shares of the addresses.

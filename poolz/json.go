@@ -40,6 +40,7 @@ type jsonRetries struct {
 	Refused     uint64 `json:"refused"`
 	Lost        uint64 `json:"lost"`
 	HTTP1       uint64 `json:"http1"`
+	Address     uint64 `json:"another_address"`
 	Saved       uint64 `json:"saved"`
 	Failed      uint64 `json:"failed"`
 }

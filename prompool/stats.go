@@ -85,7 +85,7 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, host
 func addressesOf(hosts []peerpool.HostStats) (usable, leftOut int) {
 	for _, h := range hosts {
 		for _, a := range h.Addresses {
-			if a.LeftOut {
+			if a.LeftOut() {
 				leftOut++
 			} else {
 				usable++

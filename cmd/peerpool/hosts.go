@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -18,11 +19,11 @@ type hostReport struct {
 }
 
 type addressReport struct {
-	Address  string `json:"address"`
-	Requests uint64 `json:"requests"`
-	LeftOut  bool   `json:"left_out"` // it is dialed only after all others
-	Failures int    `json:"failures"` // connects that have failed in a row
-	Reason   string `json:"reason,omitempty"`
+	Address  string                `json:"address"`
+	Requests uint64                `json:"requests"`
+	State    peerpool.AddressState `json:"state"`
+	Failures int                   `json:"failures"` // connects, and requests, that have failed in a row
+	Reason   string                `json:"reason,omitempty"`
 }
 
 // requests returns how many requests an identity has served.
@@ -40,11 +41,10 @@ func hostReports(hosts []peerpool.HostStats, requests func(peerpool.Identity) ui
 	for _, h := range hosts {
 		r := hostReport{Host: h.Identity.String()}
 		for _, a := range h.Addresses {
-			shown := addressReport{Address: a.Addr.String(), Requests: requests(a.Identity), LeftOut: a.LeftOut, Failures: a.Failures}
-			if a.Reason != nil {
-				shown.Reason = errorText(a.Reason)
-			}
-			r.Addresses = append(r.Addresses, shown)
+			r.Addresses = append(r.Addresses, addressReport{
+				Address: a.Addr.String(), Requests: requests(a.Identity), State: a.State,
+				Failures: a.ConnectFailures + a.Failures, Reason: cmp.Or(a.Error, string(a.Reason)),
+			})
 		}
 		reports = append(reports, r)
 	}
@@ -67,8 +67,8 @@ func hostsText(hosts []hostReport) string {
 
 func (a addressReport) state() string {
 	switch {
-	case a.LeftOut:
-		return fmt.Sprintf("left out after %s: %s", several(uint64(a.Failures), "failure"), a.Reason)
+	case a.State != peerpool.AddressListed:
+		return fmt.Sprintf("%s after %s: %s", a.State, several(uint64(a.Failures), "failure"), a.Reason)
 	case a.Failures > 0:
 		return several(uint64(a.Failures), "failure")
 	}

@@ -75,6 +75,15 @@ func (c *Cache) Lookup(ctx context.Context, r Resolver, network, host string, tt
 	return f.wait(ctx)
 }
 
+// Refresh looks host up now, however young the answer is that is known, and waits for it until ctx ends. Several callers
+// at a time, and those who call Lookup, share a look-up. Lookup then returns what has come of it.
+func (c *Cache) Refresh(ctx context.Context, r Resolver, network, host string) {
+	c.mu.Lock()
+	f := c.join(context.WithoutCancel(ctx), r, question{network, host})
+	c.mu.Unlock()
+	f.wait(ctx)
+}
+
 // recall returns what is known, unless it is too old to be used at all. The caller holds c.mu.
 func (c *Cache) recall(q question, now time.Time, ttl time.Duration) *entry {
 	element := c.known[q]

@@ -80,7 +80,7 @@ func TestAListOfReasonsIsTheCallers(t *testing.T) {
 }
 
 func TestRetriesByReasonHaveEveryReason(t *testing.T) {
-	got := peerpool.Retries{Stale: 1, Unsent: 2, Misdirected: 3, Refused: 4, Lost: 5, HTTP1: 6, Saved: 7, Failed: 8}.ByReason()
+	got := peerpool.Retries{Stale: 1, Unsent: 2, Misdirected: 3, Refused: 4, Lost: 5, HTTP1: 6, Address: 7, Saved: 8, Failed: 9}.ByReason()
 	var sum uint64
 	for _, reason := range peerpool.RetryReasons() {
 		if got[reason] == 0 {
@@ -88,7 +88,7 @@ func TestRetriesByReasonHaveEveryReason(t *testing.T) {
 		}
 		sum += got[reason]
 	}
-	if len(got) != len(peerpool.RetryReasons()) || sum != 1+2+3+4+5+6 {
+	if len(got) != len(peerpool.RetryReasons()) || sum != 1+2+3+4+5+6+7 {
 		t.Errorf("%v", got)
 	}
 }

@@ -1,0 +1,68 @@
+package peerpool
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"time"
+)
+
+// Outliers says when the Transport leaves out an address of a host that has several addresses. The zero value has all
+// the defaults. It has no effect on a host with one address, or if a dial function or a proxy resolves the host.
+//
+// An address is avoided if connects to it fail: the Transport dials it after all others, and its open connections still
+// serve. An address is ejected if its requests fail: it gets no new request, neither on a new connection nor on an idle
+// one. Either state lasts for EjectionTime. Then one dial, or one request, tries the address. If that succeeds, the
+// address is used as before. Otherwise it is left out for twice as long. The Transport never leaves out more than half
+// of a host's addresses.
+//
+// A request fails if its connection ends or breaks the protocol before the response is complete, or if the time limit
+// of the request or of the Transport passes before the response begins. A reused connection that turns out to be
+// closed is no failure, nor is a request that the caller cancels or that the server refuses unprocessed.
+type Outliers struct {
+	// Failures is how many connects, or requests, of an address must fail in a row. Zero means 3. If it is negative, no
+	// address is left out. A connect that is not answered before that of a later address counts for all of them.
+	Failures int
+
+	// ServerErrors is how many responses of an address in a row must have a status from 500 to 599. Zero means that
+	// the Transport does not look at the status.
+	ServerErrors int
+
+	// EjectionTime is how long an address is left out the first time. It is varied by up to 25 % in either direction.
+	// It doubles each time the address fails again, up to MaxEjectionTime. Zero means 2 seconds, or 2 minutes for
+	// MaxEjectionTime.
+	EjectionTime, MaxEjectionTime time.Duration
+}
+
+const (
+	defaultFailures        = 3
+	defaultEjectionTime    = 2 * time.Second
+	defaultMaxEjectionTime = 2 * time.Minute
+)
+
+// enough says whether that many failures in a row, for this reason, leave an address out.
+func (o *Outliers) enough(reason EjectReason, failures int) bool {
+	limit := cmp.Or(o.Failures, defaultFailures)
+	switch reason {
+	case EjectSilent:
+		limit = 1
+	case EjectStatus:
+		limit = o.ServerErrors
+	}
+	return failures >= limit
+}
+
+// span returns how long an address is left out that has been left out that many times in a row before.
+func (o *Outliers) span(before int) time.Duration {
+	first, longest := o.EjectionTime, o.MaxEjectionTime
+	if first <= 0 {
+		first = defaultEjectionTime
+	}
+	if longest <= 0 {
+		longest = max(first, defaultMaxEjectionTime)
+	}
+	long := longest
+	if before < 32 && first <= longest>>before {
+		long = first << before
+	}
+	return long*3/4 + rand.N(max(1, long/2))
+}
