@@ -41,7 +41,7 @@ func TestEveryBlockOfGoCompiles(t *testing.T) {
 	blocks := 0
 	for _, doc := range documents(t) {
 		for _, b := range doc.blocks {
-			if b.language != "go" {
+			if b.language != "go" || b.from != "" {
 				continue
 			}
 			blocks++
@@ -52,6 +52,28 @@ func TestEveryBlockOfGoCompiles(t *testing.T) {
 	}
 	if blocks < 10 {
 		t.Errorf("found %d blocks of Go, which cannot be all", blocks)
+	}
+}
+
+// A block that uses another module quotes a program of examples, which is built and tested there.
+func TestEveryQuotedBlockIsTheFile(t *testing.T) {
+	quotes := 0
+	for _, doc := range documents(t) {
+		for _, b := range doc.blocks {
+			if b.from == "" {
+				continue
+			}
+			quotes++
+			file, err := os.ReadFile("../" + b.from)
+			if err != nil {
+				t.Errorf("%s:%d: %v", doc.path, b.line, err)
+			} else if _, code, _ := strings.Cut(string(file), "package main\n"); b.text != "package main\n"+code {
+				t.Errorf("%s:%d: the block is not what %s holds after its comment", doc.path, b.line, b.from)
+			}
+		}
+	}
+	if quotes == 0 {
+		t.Error("found no block that quotes a file")
 	}
 }
 

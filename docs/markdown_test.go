@@ -24,6 +24,7 @@ type block struct {
 	line     int
 	language string // "go", "sh", or what else stands behind the fence
 	given    string // Go declarations that it takes for granted: <!-- given: ... --> above it
+	from     string // file that it quotes in full: <!-- from: ... --> above it
 	text     string
 }
 
@@ -51,6 +52,7 @@ func documents(t *testing.T) []document {
 
 var (
 	given   = regexp.MustCompile(`^<!-- given: (.*) -->$`)
+	quoted  = regexp.MustCompile(`^<!-- from: (.*) -->$`)
 	heading = regexp.MustCompile(`^#+ +(.*)$`)
 )
 
@@ -60,13 +62,13 @@ func parse(t *testing.T, path, text string) document {
 	doc := document{path: path, text: text, headings: make(map[string]bool)}
 	var open *block
 	var lines []string
-	granted := ""
+	granted, from := "", ""
 	for i, line := range strings.Split(strings.ReplaceAll(text, "\r\n", "\n"), "\n") {
 		fence := strings.HasPrefix(line, "```")
 		switch {
 		case fence && open == nil:
-			open = &block{line: i + 1, language: strings.TrimPrefix(line, "```"), given: granted}
-			granted = ""
+			open = &block{line: i + 1, language: strings.TrimPrefix(line, "```"), given: granted, from: from}
+			granted, from = "", ""
 		case fence:
 			doc.blocks = append(doc.blocks, *open)
 			open = nil
@@ -75,6 +77,9 @@ func parse(t *testing.T, path, text string) document {
 		default:
 			if m := given.FindStringSubmatch(line); m != nil {
 				granted = m[1]
+			}
+			if m := quoted.FindStringSubmatch(line); m != nil {
+				from = m[1]
 			}
 			if m := heading.FindStringSubmatch(line); m != nil {
 				doc.headings[anchor(m[1])] = true
