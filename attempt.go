@@ -187,7 +187,7 @@ func (a *attempt) tries() int { return int(a.number + a.redials) }
 
 // bindsConnection says that the server may take the request's credential for that of its connection, and so of
 // whoever shares that: there must be nobody.
-func bindsConnection(req *http.Request) bool { return exchange.BindsConnection(req.Header, 0, nil) }
+func bindsConnection(req *http.Request) bool { return exchange.RequestBinds(req.Header) }
 
 // terms are what the Transport and the peer say about pooling.
 func (t *Transport) terms(p *Peer) pool.Terms {

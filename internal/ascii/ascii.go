@@ -8,6 +8,9 @@ func EqualFold(s, t string) bool {
 	if len(s) != len(t) {
 		return false
 	}
+	if s == t { // as it mostly is
+		return true
+	}
 	for i := range len(s) {
 		if Lower(s[i]) != Lower(t[i]) {
 			return false

@@ -7,26 +7,49 @@ import (
 	"github.com/peerpool/peerpool/internal/ascii"
 )
 
-// BindsConnection says that NTLM or Negotiate went over the connection: they authenticate a connection
-// rather than a request, so that whoever uses it next would be taken for somebody else. A request that
-// carries them counts as well as a challenge: some clients authenticate before they are asked.
-func BindsConnection(asked http.Header, status int, answered http.Header) bool {
-	for name, values := range asked { // whatever way its name is spelled
-		if (ascii.EqualFold(name, "Authorization") || ascii.EqualFold(name, "Proxy-Authorization")) && bound(values) {
+// RequestBinds reports whether a request with this header may bind its connection; see BindsConnection.
+func RequestBinds(header http.Header) bool {
+	for name, values := range header {
+		if BindsConnection(name, values) {
 			return true
 		}
-	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
-		return bound(answered["Www-Authenticate"]) || bound(answered["Proxy-Authenticate"])
 	}
 	return false
 }
 
+// BindsConnection reports whether a field of a request carries a credential of NTLM or Negotiate, in any spelling of its
+// name. These schemes authenticate a connection, not a request: the server may take the next user of the connection for
+// the first one. A request that carries such a credential counts as well as a challenge, since some clients authenticate
+// before they are asked.
+func BindsConnection(name string, values []string) bool {
+	switch len(name) {
+	case len("Authorization"):
+		return ascii.EqualFold(name, "Authorization") && bound(values)
+	case len("Proxy-Authorization"):
+		return ascii.EqualFold(name, "Proxy-Authorization") && bound(values)
+	}
+	return false
+}
+
+// ChallengeBinds reports whether a response asks for a credential of NTLM or Negotiate.
+func ChallengeBinds(status int, header http.Header) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return bound(header["Www-Authenticate"]) || bound(header["Proxy-Authenticate"])
+	}
+	return false
+}
+
+// bound reports whether one of the comma-separated parts of values begins with the name of such a scheme.
 func bound(values []string) bool {
-	for _, v := range values {
-		for challenge := range strings.SplitSeq(v, ",") {
-			scheme, _, _ := strings.Cut(ascii.TrimSpace(challenge), " ")
+	for _, rest := range values {
+		for more := true; more; {
+			var part string
+			part, rest, more = strings.Cut(rest, ",")
+			if part = ascii.TrimSpace(part); part == "" || ascii.Lower(part[0]) != 'n' {
+				continue
+			}
+			scheme, _, _ := strings.Cut(part, " ")
 			if ascii.EqualFold(scheme, "NTLM") || ascii.EqualFold(scheme, "Negotiate") {
 				return true
 			}

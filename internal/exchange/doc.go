@@ -7,6 +7,6 @@
 //	source.go    what a request's body reads from
 //	discard.go   Discard: how a caller reaches the connection below a response's body
 //	client.go    AwaitClient: what an http.Client needs to put its name to a timeout
-//	auth.go      BindsConnection: NTLM and Negotiate
+//	auth.go      BindsConnection, ChallengeBinds: NTLM and Negotiate
 //	timeout.go   IsTimeout
 package exchange

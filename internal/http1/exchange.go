@@ -76,6 +76,7 @@ type Exchange struct {
 	// the end of the context wherever it is not blocked.
 	HeedLater bool
 
+	intents  intents
 	gzip     bool // asked for
 	kind     kind
 	after    uint8 // what the connection is good for after the last byte: an index of ends
@@ -157,9 +158,9 @@ func (e *Exchange) Outcome() exchange.Outcome {
 	return o
 }
 
-// closing says whether the server is asked to close the connection.
+// closing reports whether the exchange asks the server to close the connection. It is valid once the head is written.
 func (e *Exchange) closing() bool {
-	return e.Req.Close || e.Opts.Close && len(e.Req.Header["Upgrade"]) == 0
+	return e.Req.Close || e.Opts.Close && e.intents&intendsUpgrade == 0
 }
 
 // Run writes the request and reads the head of the response. On success the exchange ends with the
@@ -175,7 +176,6 @@ func (e *Exchange) Run() (*http.Response, error) {
 	} else if e.ctx().Err() != nil {
 		return nil, e.fail(context.Cause(e.ctx()))
 	}
-	e.gzip = e.Opts.Gzip && wantsGzip(e.Req)
 	if err := e.send(); err != nil {
 		return nil, e.fail(e.sendFailed(err))
 	}

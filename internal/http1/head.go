@@ -31,7 +31,12 @@ const fewFields = 4
 // and it is cheap to find out which of them may be.
 type nameSet uint64
 
-func setOf(name string) nameSet { return 1 << ((7*uint(len(name)) + uint(name[0])) & 63) }
+func setOf(name string) nameSet {
+	if name == "" {
+		return 0
+	}
+	return 1 << ((7*uint(len(name)) + uint(name[0])) & 63)
+}
 
 // get returns the values of a field by its canonical name.
 func (h *head) get(name string) []string {

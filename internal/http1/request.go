@@ -53,17 +53,21 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	}
 	w.b = append(w.b, " HTTP/1.1\r\n"...)
 	w.field("Host", host)
-	if agent, given := userAgent(req.Header); agent != "" || !given {
-		w.field("User-Agent", agent)
-	}
-	if err := w.framing(req, out, e.closing()); err != nil {
+	var room [fewSent]sentField
+	h := readHeader(req.Header, room[:0])
+	e.intents = h.intents()
+	e.gzip = e.Opts.Gzip && req.Method != http.MethodHead && h.leavesEncoding()
+	w.userAgent(&h)
+	if err := w.framing(req, out, e.closing() && e.intents&intendsClose == 0); err != nil {
 		return nil, err
 	}
-	w.fields(req.Header)
+	w.fields(h.fields)
 	if e.gzip {
 		w.field("Accept-Encoding", "gzip")
 	}
-	w.fields(e.Opts.ProxyHeader)
+	if len(e.Opts.ProxyHeader) > 0 {
+		w.header(e.Opts.ProxyHeader)
+	}
 	return append(w.b, "\r\n"...), nil
 }
 
@@ -72,17 +76,6 @@ func method(req *http.Request) string {
 		return http.MethodGet
 	}
 	return req.Method
-}
-
-// userAgent returns the User-Agent to send. One that is set to nothing is not sent at all.
-func userAgent(header http.Header) (agent string, given bool) {
-	if values, ok := header["User-Agent"]; ok {
-		if len(values) == 0 {
-			return "", true
-		}
-		return values[0], true
-	}
-	return defaultUserAgent, false
 }
 
 // hostHeader returns the value of Host (RFC 9112 section 3.2), from the same string that the
@@ -181,9 +174,9 @@ func appendPath(b []byte, u *url.URL) []byte {
 	return b
 }
 
-// framing writes what says how long the body is and whether the connection ends after it.
-func (w *headWriter) framing(req *http.Request, out *outgoing, closing bool) error {
-	if closing && !httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close") {
+// framing writes how long the body is and, if so asked, that the connection ends after it.
+func (w *headWriter) framing(req *http.Request, out *outgoing, closes bool) error {
+	if closes {
 		w.field("Connection", "close")
 	}
 	switch {
@@ -215,43 +208,33 @@ func checkTrailer(name string) error {
 	return nil
 }
 
-// ownField says that the exchange writes the field itself. But for User-Agent they decide where a request ends and who
-// gets it; a second one would be another opinion.
-func ownField(name string) bool {
-	switch len(name) {
-	case len("Host"):
-		return ascii.EqualFold(name, "Host")
-	case len("Trailer"):
-		return ascii.EqualFold(name, "Trailer")
-	case len("User-Agent"):
-		return name == "User-Agent"
-	case len("Content-Length"):
-		return ascii.EqualFold(name, "Content-Length")
-	case len("Transfer-Encoding"):
-		return ascii.EqualFold(name, "Transfer-Encoding")
-	}
-	return false
+// header writes a header without what the exchange writes itself.
+func (w *headWriter) header(header http.Header) {
+	w.fields(readHeader(header, nil).fields)
 }
 
-// fields writes header in the order of its names, so that equal requests are equal bytes.
-func (w *headWriter) fields(header http.Header) {
-	if len(header) == 0 {
-		return
+// userAgent writes the User-Agent. If the caller has set it to nothing, none is sent.
+func (w *headWriter) userAgent(h *sentHeader) {
+	agent, given := h.userAgent()
+	switch {
+	case !given && w.wrote == nil:
+		w.b = append(w.b, "User-Agent: "+defaultUserAgent+"\r\n"...)
+	case !given:
+		w.field("User-Agent", defaultUserAgent)
+	case agent != "":
+		w.field("User-Agent", agent)
 	}
-	var few [24]string
-	names := few[:0]
-	for name := range header {
-		if !ownField(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range header[name] {
-			w.line(name, value)
+}
+
+// fields writes fields as they are.
+func (w *headWriter) fields(fields []sentField) {
+	for i := range fields {
+		f := &fields[i]
+		for _, value := range f.values {
+			w.line(f.name, value)
 		}
 		if w.wrote != nil {
-			w.wrote(name, header[name])
+			w.wrote(f.name, f.values)
 		}
 	}
 }
@@ -263,8 +246,8 @@ func (w *headWriter) field(name, value string) {
 	}
 }
 
-// line appends a field line. That names and values hold nothing that could end it early has been
-// checked before a connection was acquired; a line end that slipped through becomes a space.
+// line appends a field line. The Transport has checked names and values before it acquired a connection. A line end that is
+// there all the same becomes a space.
 func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)
 	start := len(w.b)

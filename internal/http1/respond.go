@@ -190,16 +190,15 @@ var ends = [...]exchange.End{exchange.Reusable, exchange.EndClose, exchange.EndT
 // heads of both messages tell (RFC 9112 section 9.3).
 func (e *Exchange) afterResponse(h head, f framing) exchange.End {
 	switch {
-	case !f.persist || e.closing() ||
-		httpguts.HeaderValuesContainsToken(e.Req.Header["Connection"], "close"):
+	case !f.persist || e.closing() || e.intents&intendsClose != 0:
 		return exchange.EndClose
 	case e.Opts.Proxied && httpguts.HeaderValuesContainsToken(h.header["Proxy-Connection"], "close"):
 		return exchange.EndClose
-	case e.Req.Method == http.MethodConnect || len(e.Req.Header["Upgrade"]) > 0:
+	case e.Req.Method == http.MethodConnect || e.intents&intendsUpgrade != 0:
 		return exchange.EndTunnel
 	case f.ambiguous:
 		return exchange.EndAmbiguous
-	case !e.Opts.Partitioned && exchange.BindsConnection(e.Req.Header, h.code, h.header):
+	case !e.Opts.Partitioned && (e.intents&intendsBinding != 0 || exchange.ChallengeBinds(h.code, h.header)):
 		return exchange.EndAuth
 	}
 	return exchange.Reusable

@@ -1,7 +1,6 @@
 package http1
 
 import (
-	"net/http"
 	"net/http/httptrace"
 	"slices"
 	"time"
@@ -227,11 +226,3 @@ func (e *Exchange) stopTimer() bool {
 	e.body.timer = nil
 	return t == nil || t.Stop()
 }
-
-// wantsGzip says whether the transport may ask for gzip on its own: not when the caller decides about
-// encodings, nor for a range, which would be one of the encoded bytes.
-func wantsGzip(req *http.Request) bool {
-	return emptyField(req.Header["Accept-Encoding"]) && emptyField(req.Header["Range"]) && req.Method != http.MethodHead
-}
-
-func emptyField(values []string) bool { return len(values) == 0 || values[0] == "" }

@@ -232,7 +232,7 @@ func (w *headWriter) trailer(trailer http.Header) error {
 			return err
 		}
 	}
-	w.fields(trailer)
+	w.header(trailer)
 	return nil
 }
 
