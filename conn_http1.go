@@ -44,7 +44,7 @@ var (
 // exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
 // allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
-	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Opts: c.route.exchangeOptions(), Owner: a}
+	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Opts: a.peer.limited(c.route.exchangeOptions()), Owner: a}
 	x.SetTrace(a.trace)
 	x.HeedLater = !a.entry.Run(x)
 	resp, err := x.Run()

@@ -91,7 +91,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 	if a.req.Close || httpguts.HeaderValuesContainsToken(a.req.Header["Connection"], "close") {
 		c.Retire(http2.Reason(exchange.EndClose))
 	}
-	x := c.NewExchange(a.ctx, a.req, a)
+	x := c.NewExchange(a.ctx, a.req, a.t.exchangeLimits(a.peer), a)
 	x.HeedLater = !a.entry.Run(x)
 	resp, err := x.Run()
 	if err != nil {

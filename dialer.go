@@ -63,7 +63,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	}
 	if err == nil && (nc == nil || r.furtherHops()) {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, d.begun.Add(maxDial))
+		ctx, cancel = r.withinDial(ctx, d.begun)
 		defer cancel()
 		nc, err = d.hops(ctx, nc)
 	}
@@ -71,13 +71,14 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	if err == nil {
 		c, err = r.newConn(ctx, nc)
 	}
+	err = r.outOfTime(ctx, err)
 	d.end(ctx, nc, c, err)
 	return c, err
 }
 
 // dialsKnownAddress says that the first hop is a connection that we make, within a time limit, to an address that we know.
 func (r *route) dialsKnownAddress() bool {
-	return r.key.dialer == ourDialer && r.addr.IsValid() && r.t.limitsConnect()
+	return r.key.dialer == ourDialer && r.addr.IsValid() && r.limitsConnect()
 }
 
 // furtherHops says that something is exchanged with somebody before a connection is ready.
@@ -184,6 +185,8 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 
 // custom dials through DialContext or Dial.
 func (r *route) custom(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := r.connectContext(ctx)
+	defer cancel()
 	t, network, addr := r.t, r.identity.network, r.identity.address
 	var nc net.Conn
 	var err error

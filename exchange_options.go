@@ -15,7 +15,7 @@ func optionsOf(t *Transport) *optionSet {
 		Gzip:           !t.DisableCompression,
 		Close:          t.DisableKeepAlives,
 		ExpectTimeout:  t.ExpectContinueTimeout,
-		HeaderTimeout:  t.ResponseHeaderTimeout,
+		Limits:         t.limits(),
 		MaxHeaderBytes: t.MaxResponseHeaderBytes,
 		ReadBuffer:     t.ReadBufferSize,
 		WriteBuffer:    t.WriteBufferSize,
@@ -28,18 +28,24 @@ func optionsOf(t *Transport) *optionSet {
 // asks says whether the fields of the Transport are those that o was made from.
 func (t *Transport) asks(o *http1.Options) bool {
 	return o.Gzip != t.DisableCompression && o.Close == t.DisableKeepAlives &&
-		o.ExpectTimeout == t.ExpectContinueTimeout && o.HeaderTimeout == t.ResponseHeaderTimeout &&
+		o.ExpectTimeout == t.ExpectContinueTimeout && o.Limits == t.limits() &&
 		o.MaxHeaderBytes == t.MaxResponseHeaderBytes &&
 		o.ReadBuffer == t.ReadBufferSize && o.WriteBuffer == t.WriteBufferSize
 }
 
+// options returns the latest options, made anew if they no longer follow from the fields.
+func (t *Transport) options() *optionSet {
+	set := t.core.options.Load()
+	if set == nil || !t.asks(&set.open) {
+		set = optionsOf(t)
+		t.core.options.Store(set)
+	}
+	return set
+}
+
 // exchangeOptions returns those for a request on the route.
 func (r *route) exchangeOptions() *http1.Options {
-	set := r.t.core.options.Load()
-	if set == nil || !r.t.asks(&set.open) {
-		set = optionsOf(r.t)
-		r.t.core.options.Store(set)
-	}
+	set := r.t.options()
 	opts := &set.open
 	if r.identity.group != "" {
 		opts = &set.ofOneGroup

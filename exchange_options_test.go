@@ -65,11 +65,11 @@ func TestEverySettingOfAnExchangeReachesHTTP2(t *testing.T) {
 			continue
 		}
 		var tr Transport
-		before := tr.http2Config()
+		before, limits := tr.http2Config(), tr.limits()
 		setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
-		if tr.http2Config() == before {
+		if tr.http2Config() == before && tr.limits() == limits {
 			t.Errorf("Transport.%s changes nothing of an exchange over HTTP/2: give http2.Config the field (internal/http2/engine.go), and "+
-				"set it in http2Config (protocols.go)", field.Name)
+				"set it in http2Config (protocols.go), or exchange.Limits, and set it in limits (limits.go)", field.Name)
 		}
 	}
 }

@@ -42,20 +42,22 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 		h.update(found)
 	}
 	h.askAgain(ctx)
-	m, nc, err := h.connect(ctx, h.member(first), d.work)
+	within, cancel := h.head.withinOwnDial(ctx, begun)
+	defer cancel()
+	m, nc, err := h.connect(within, h.member(first), d.work)
 	work := d.work
 	if work.start.IsZero() {
 		work.start = begun
 	}
 	work.connect = time.Since(begun)
 	if err != nil {
-		failure := newDialError(h.head.identity, opConnect, err)
+		failure := h.head.outOfTime(within, newDialError(h.head.identity, opConnect, err))
 		report := dial{route: h.head, report: DialDone{Identity: h.head.identity, Host: h.head.key.host}}
 		report.start(work)
 		report.end(ctx, nil, nil, failure)
 		return unique.Handle[Identity]{}, nil, failure
 	}
-	c, err := m.dial(ctx, nc, work)
+	c, err := m.dial(within, nc, work)
 	switch {
 	case err == nil:
 		h.connected(m)

@@ -26,6 +26,7 @@ const inIdentity = ""
 const (
 	limitOnly    = "it says how long or how often a connection is used, not who is at its other end"
 	keepsReady   = "it says how many connections are opened, not who is at their other end"
+	ofDial       = "it bounds how long a dial takes, and leaves nothing behind on the connection"
 	ofTransport  = "a Transport has one, and its pool is its own"
 	ofExchange   = "it concerns one exchange, and leaves nothing behind on the connection"
 	http2Only    = "it decides what is offered, which is in the identity, or bounds what is agreed upon"
@@ -33,23 +34,29 @@ const (
 )
 
 var peerOptionsFields = map[string]string{
-	"Addr":               inIdentity,
-	"ServerName":         inIdentity,
-	"AlternativeName":    inIdentity,
-	"SkipVerify":         inIdentity,
-	"SkipHostnameVerify": inIdentity,
-	"RootCAs":            inIdentity,
-	"ClientCertificate":  inIdentity,
-	"Proxy":              inIdentity,
-	"NoProxy":            inIdentity, // as the absence of a proxy
-	"LocalAddr":          inIdentity,
-	"Group":              inIdentity,
-	"Protocols":          inIdentity, // with TLS as the ALPN offered
-	"IdleTimeout":        limitOnly,
-	"MaxConnReuse":       limitOnly,
-	"MaxConnLifetime":    limitOnly,
-	"MaxConns":           limitOnly,
-	"MinIdleConns":       keepsReady,
+	"Addr":                  inIdentity,
+	"ServerName":            inIdentity,
+	"AlternativeName":       inIdentity,
+	"SkipVerify":            inIdentity,
+	"SkipHostnameVerify":    inIdentity,
+	"RootCAs":               inIdentity,
+	"ClientCertificate":     inIdentity,
+	"Proxy":                 inIdentity,
+	"NoProxy":               inIdentity, // as the absence of a proxy
+	"LocalAddr":             inIdentity,
+	"Group":                 inIdentity,
+	"Protocols":             inIdentity, // with TLS as the ALPN offered
+	"IdleTimeout":           limitOnly,
+	"MaxConnReuse":          limitOnly,
+	"MaxConnLifetime":       limitOnly,
+	"MaxConns":              limitOnly,
+	"MinIdleConns":          keepsReady,
+	"ConnectTimeout":        ofDial,
+	"TLSHandshakeTimeout":   ofDial,
+	"DialTimeout":           ofDial,
+	"ResponseHeaderTimeout": ofExchange,
+	"BodyReadTimeout":       ofExchange,
+	"BodyWriteTimeout":      ofExchange,
 }
 
 var transportFields = map[string]string{
@@ -75,6 +82,9 @@ var transportFields = map[string]string{
 	"MaxIdleConnsPerHost":    limitOnly,
 	"MaxConnsPerHost":        limitOnly,
 	"MinIdleConnsPerHost":    keepsReady,
+	"DialTimeout":            limitOnly,
+	"BodyReadTimeout":        ofExchange,
+	"BodyWriteTimeout":       ofExchange,
 	"IdleConnTimeout":        limitOnly,
 	"MaxConnReuse":           limitOnly,
 	"MaxConnStreams":         limitOnly,
@@ -140,6 +150,8 @@ func TestNoOptionOfAPeerIsSharedWithItsCaller(t *testing.T) {
 	proxy, idle, protocols := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, time.Minute, new(http.Protocols)
 	protocols.SetHTTP1(true)
 	opts := PeerOptions{
+		ConnectTimeout: &idle, TLSHandshakeTimeout: &idle, DialTimeout: &idle,
+		ResponseHeaderTimeout: &idle, BodyReadTimeout: &idle, BodyWriteTimeout: &idle,
 		RootCAs: x509.NewCertPool(), ClientCertificate: &cert, Proxy: proxy, IdleTimeout: &idle, Protocols: protocols,
 	}
 	given, kept := reflect.ValueOf(opts), reflect.ValueOf(peerNew(t, opts).opts)

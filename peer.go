@@ -78,6 +78,19 @@ type PeerOptions struct {
 	// applies. If it is zero, connections to this peer are never pooled: each is closed when its response ends.
 	IdleTimeout *time.Duration
 
+	// These are time limits of connections and requests to this peer. Nil means the Transport's: Dialer.Timeout,
+	// TLSHandshakeTimeout, DialTimeout, ResponseHeaderTimeout, BodyReadTimeout and BodyWriteTimeout. Zero means no limit,
+	// except that a dial never takes longer than two minutes unless DialTimeout says so.
+	//
+	// ConnectTimeout bounds the time until a socket is connected to the server or to the proxy. If the Transport has a
+	// DialContext, its context ends then. DialTLSContext, Dial and DialTLS do not see it.
+	ConnectTimeout        *time.Duration
+	TLSHandshakeTimeout   *time.Duration
+	DialTimeout           *time.Duration
+	ResponseHeaderTimeout *time.Duration
+	BodyReadTimeout       *time.Duration
+	BodyWriteTimeout      *time.Duration
+
 	// MinIdleConns is how many idle connections the Transport keeps ready for this peer: see
 	// Transport.MinIdleConnsPerHost, which applies if it is zero. It must not be greater than MaxConns.
 	MinIdleConns int
@@ -94,8 +107,9 @@ type PeerOptions struct {
 // but the Transport has to find a route for each Peer separately.
 type Peer struct {
 	opts    PeerOptions
-	network string // of opts.Addr: "", "tcp" or "unix"
-	addr    string // of opts.Addr, without "unix:"
+	network string      // of opts.Addr: "", "tcp" or "unix"
+	addr    string      // of opts.Addr, without "unix:"
+	limits  *timeLimits // nil: an exchange has the Transport's
 }
 
 // NewPeer checks opts and returns a Peer with these options. If an option is wrong, the error names its field.
@@ -110,6 +124,7 @@ func NewPeer(opts PeerOptions) (*Peer, error) {
 		opts.checkCertificate(),
 		opts.checkProxy(),
 		opts.checkLimits(),
+		opts.checkTimeLimits(),
 		checkGroup(opts.Group),
 	); err != nil {
 		return nil, err
@@ -127,6 +142,8 @@ func NewPeer(opts PeerOptions) (*Peer, error) {
 		d := *opts.IdleTimeout
 		p.opts.IdleTimeout = &d
 	}
+	p.opts.ownTimeLimits()
+	p.limits = newTimeLimits(&p.opts)
 	if opts.Protocols != nil {
 		protocols := *opts.Protocols
 		p.opts.Protocols = &protocols

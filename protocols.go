@@ -130,7 +130,6 @@ func requiresHTTP1(req *http.Request) bool {
 func (t *Transport) http2Config() http2.Config {
 	return http2.Config{
 		HTTP2:                  t.HTTP2,
-		ResponseHeaderTimeout:  t.ResponseHeaderTimeout,
 		ExpectContinueTimeout:  t.ExpectContinueTimeout,
 		DisableCompression:     t.DisableCompression,
 		MaxResponseHeaderBytes: t.MaxResponseHeaderBytes,

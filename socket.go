@@ -28,20 +28,6 @@ func (t *Transport) netDialer() *net.Dialer {
 	return &netDialer
 }
 
-// connectTimeout bounds a race of addresses. Each of its sockets has the Dialer's time limit besides.
-func (t *Transport) connectTimeout() time.Duration {
-	if t.limitsConnect() {
-		return t.netDialer().Timeout
-	}
-	return maxDial
-}
-
-// limitsConnect says that the Dialer itself gives a connection up before a whole dial has taken too long.
-func (t *Transport) limitsConnect() bool {
-	d := t.netDialer().Timeout
-	return d > 0 && d <= maxDial
-}
-
 // resolver returns what looks up names.
 func (t *Transport) resolver() resolve.Resolver {
 	switch {
@@ -98,7 +84,7 @@ func localText(local netip.AddrPort) string {
 
 // tcpDialer returns what opens TCP sockets.
 func (p *plan) tcpDialer() *net.Dialer {
-	d := p.t.netDialer()
+	d := p.withTimeout(p.t.netDialer())
 	_, unix := d.LocalAddr.(*net.UnixAddr)
 	own := p.peer.LocalAddr
 	if !unix && !own.IsValid() {
@@ -114,7 +100,7 @@ func (p *plan) tcpDialer() *net.Dialer {
 
 // unixDialer returns what opens Unix sockets. They cannot be bound to a TCP address.
 func (p *plan) unixDialer() *net.Dialer {
-	d := p.t.netDialer()
+	d := p.withTimeout(p.t.netDialer())
 	if _, tcp := d.LocalAddr.(*net.TCPAddr); !tcp {
 		return d
 	}
@@ -139,7 +125,7 @@ type racing struct {
 }
 
 func (p *plan) racing() racing {
-	return racing{connect: p.connect, timeout: p.t.connectTimeout(), delay: p.t.netDialer().FallbackDelay}
+	return racing{connect: p.connect, timeout: p.connectTimeout(), delay: p.t.netDialer().FallbackDelay}
 }
 
 // run connects to one of addrs.

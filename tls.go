@@ -187,7 +187,7 @@ func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (ne
 // finishHandshake completes the handshake of a connection that we, or a custom dialer, have made. It closes one whose
 // handshake fails.
 func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
-	if d := r.t.TLSHandshakeTimeout; d > 0 {
+	if d := r.tlsHandshakeTimeout(); d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, d, errHandshakeTimeout{})
 		defer cancel()

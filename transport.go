@@ -149,6 +149,23 @@ type Transport struct {
 	// and HTTP1 is not. The caller must then know that the server speaks it.
 	Protocols *http.Protocols
 
+	// DialTimeout limits the time until a new connection is ready for a request: the connect, the proxy, and the TLS
+	// handshake together. Looking up the name does not count. Zero means two minutes. RoundTrip then returns
+	// [ErrDialTimeout].
+	DialTimeout time.Duration
+
+	// BodyReadTimeout limits the time that a Read of a response's body waits for the server to send more. The Read then
+	// returns [ErrBodyReadTimeout]. The time between two Reads does not count. Zero means no limit.
+	BodyReadTimeout time.Duration
+
+	// BodyWriteTimeout limits the time that the server, or what lies between, may accept nothing more of a request's
+	// body. RoundTrip then returns [ErrBodyWriteTimeout]. The time that the body's own Read takes does not count, nor does
+	// the wait for the answer to "Expect: 100-continue". Zero means no limit.
+	//
+	// If a response has arrived before the body is sent, the response can still be read. The request is never sent again,
+	// and its connection, or its HTTP/2 stream, is not used again. The same holds for the other time limits.
+	BodyWriteTimeout time.Duration
+
 	// MinIdleConnsPerHost is how many idle connections the Transport keeps ready to each host that is in use, so that a
 	// request finds one that is open. Whenever a host has fewer, because requests use them or because the server or a
 	// limit has closed one, the Transport opens more in the background. Zero means none.

@@ -155,7 +155,7 @@ func (r *route) settle(ctx context.Context, c conn) error {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.t.connectTimeout())
+	ctx, cancel := context.WithTimeout(ctx, r.connectTimeout())
 	defer cancel()
 	err := h.AwaitSettings(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // DefaultBufferSize is the size in bytes of the read and write buffers when none is asked for.
@@ -143,8 +144,13 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if cause := c.aborted(); cause != nil {
 		return 0, cause // whether or not closing a connection of a custom dialer ends its reads
 	}
-	var n int
-	var err error
+	if c.limitsReads() {
+		return c.readWithin(p)
+	}
+	return c.read(p)
+}
+
+func (c *Conn) read(p []byte) (n int, err error) {
 	if ahead := c.readingAhead(); ahead != nil && len(p) > 0 {
 		var more bool
 		if n, more, err = ahead.take(p); !more {
@@ -175,6 +181,8 @@ func (c *Conn) ReadFrom(src io.Reader) (int64, error) {
 type input struct {
 	buf  []byte
 	r, w int // unread bytes are buf[r:w]
+
+	limit time.Duration // of each read; 0: none
 
 	attend func(fd uintptr) (done bool) // the method ask, bound once
 	out    []byte                       // to be sent
@@ -222,6 +230,9 @@ func (c *Conn) takeInput(size int) {
 // giveInput gives the buffer back. The caller has seen to what it still held.
 func (c *Conn) giveInput() {
 	if in := c.in; in != nil {
+		if in.limit > 0 {
+			c.endReadLimit()
+		}
 		c.in = nil
 		in.release()
 	}

@@ -61,7 +61,7 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
 		return n, werr, b.endOfLength()
 	}
-	if w == io.Discard && b.kind != byChunks && b.Conn.canSkip() {
+	if w == io.Discard && b.kind != byChunks && b.Conn.canSkip() && !b.Conn.limitsReads() {
 		skipped, err := b.skip()
 		if n += skipped; err != errors.ErrUnsupported {
 			return n, nil, err
@@ -142,6 +142,9 @@ func write(w io.Writer, p []byte) (int, error) {
 // whether they are enough to be worth it.
 func (b *body) systemCopies(w io.Writer) bool {
 	c := b.Conn
+	if c.limitsReads() {
+		return false
+	}
 	switch w.(type) {
 	case *net.TCPConn, *os.File:
 	default:

@@ -27,13 +27,13 @@ const (
 // Options are what a Transport adds to the requests on a connection. Any number of exchanges may share them, and
 // nobody may change them then. Zero times and sizes mean none, or the default.
 type Options struct {
+	exchange.Limits
 	ProxyHeader    http.Header   // sent besides the request's own header
 	Proxied        bool          // absolute-form target, for a proxy
 	Gzip           bool          // ask for gzip if the request doesn't say otherwise, and decode it
 	Close          bool          // ask the server to close, unless the request is for an upgrade
 	Partitioned    bool          // the connection belongs to one credential: NTLM and Negotiate may bind it
 	ExpectTimeout  time.Duration // how long to wait for 100 Continue; 0: not at all
-	HeaderTimeout  time.Duration // from the end of the request to the head of the response; 0: none
 	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer; 0: 10 MiB
 	ReadBuffer     int           // bytes; 0: DefaultBufferSize
 	WriteBuffer    int

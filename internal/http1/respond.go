@@ -173,6 +173,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		return r, nil
 	}
 	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
+	e.Conn.limitReads(e.Opts.BodyReadTimeout)
 	r.Body = (*body)(e)
 	if e.gzip && exchange.IsGzip(h.header) {
 		exchange.Ungzip(&e.resp, (*body)(e))

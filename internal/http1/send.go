@@ -155,7 +155,10 @@ func (e *Exchange) sendFailed(err error) error {
 	case copyError:
 		return err.err
 	}
-	if !e.wrote() {
+	switch {
+	case err == exchange.ErrBodyWrite: // net/http has no such limit, and no words for it
+		return err
+	case !e.wrote():
 		return unsentError{err}
 	}
 	return connectionBroken(err)

@@ -50,6 +50,7 @@ func (u *upload) run() {
 				err = closeErr
 			}
 		}
+		u.e.Conn.endWriteLimit(u.e.Opts.BodyWriteTimeout)
 		u.e.uploaded(err)
 	}()
 	err = u.send()
@@ -62,7 +63,7 @@ func (u *upload) send() (err error) {
 		}
 	}()
 	if u.head != nil {
-		n, err := u.e.Conn.Write(u.head)
+		n, err := u.write(u.head)
 		u.wrote = n > 0
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (u *upload) wait() bool {
 
 // copy copies want bytes, or all if want is negative.
 func (u *upload) copy(src io.Reader, want int64) error {
-	if u.out.file != nil && u.e.Conn.kernelCopies() {
+	if u.out.file != nil && u.e.Conn.kernelCopies() && u.e.Opts.BodyWriteTimeout <= 0 {
 		return u.copyFile(want)
 	}
 	buf := make([]byte, copyBuffer)
@@ -114,7 +115,7 @@ func (u *upload) copy(src io.Reader, want int64) error {
 		n, rerr := src.Read(buf)
 		if n > 0 {
 			sent += int64(n)
-			if _, err := u.e.Conn.Write(buf[:n]); err != nil {
+			if _, err := u.write(buf[:n]); err != nil {
 				return u.copyFailed(sent, u.readFromError(want, err))
 			}
 		}
@@ -138,7 +139,7 @@ func (e copyError) Error() string { return e.err.Error() }
 // copyFailed returns the error of writing the body after sent bytes of it have been read. net/http has read a whole body
 // before it writes what fits into its buffer.
 func (u *upload) copyFailed(sent int64, err error) error {
-	if err == io.EOF || sent <= int64(u.e.Opts.writeBuffer()) {
+	if err == io.EOF || err == exchange.ErrBodyWrite || sent <= int64(u.e.Opts.writeBuffer()) {
 		return err
 	}
 	return copyError{err}
@@ -147,7 +148,7 @@ func (u *upload) copyFailed(sent int64, err error) error {
 // readFromError returns the error of copying want bytes as net/http returns it. There, a plain TCP connection reads from a
 // body of known length by its ReadFrom.
 func (u *upload) readFromError(want int64, err error) error {
-	if _, plain := u.e.Conn.nc.(*net.TCPConn); !plain || want < 0 || u.out.memory != nil {
+	if _, plain := u.e.Conn.nc.(*net.TCPConn); !plain || want < 0 || u.out.memory != nil || err == exchange.ErrBodyWrite {
 		return err
 	}
 	return opError("readfrom", u.e.Conn.nc, err)
@@ -205,7 +206,7 @@ func (u *upload) chunks() error {
 			copy(buf[start:], size)
 			chunk := append(buf[start:room+n], "\r\n"...)
 			sent += int64(len(chunk))
-			if _, err := u.e.Conn.Write(chunk); err != nil {
+			if _, err := u.write(chunk); err != nil {
 				return u.copyFailed(sent, err)
 			}
 		}
@@ -220,7 +221,7 @@ func (u *upload) chunks() error {
 	if err := u.e.body.Use(func(io.Reader) error { return last.trailer(u.e.Req.Trailer) }); err != nil {
 		return &exchange.BodyError{Err: err}
 	}
-	_, err := u.e.Conn.Write(append(last.b, "\r\n"...))
+	_, err := u.write(append(last.b, "\r\n"...))
 	return err
 }
 

@@ -34,7 +34,7 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	for x.reading || x.buffered == 0 && x.readEndLocked() == nil {
-		x.cond.Wait()
+		x.waitToReadLocked()
 	}
 	if x.closed || x.buffered == 0 {
 		err := x.readEndLocked()

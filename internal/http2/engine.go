@@ -30,7 +30,6 @@ const (
 // Config is what a Transport says about HTTP/2.
 type Config struct {
 	HTTP2                  *http.HTTP2Config // nil: its zero value
-	ResponseHeaderTimeout  time.Duration
 	ExpectContinueTimeout  time.Duration
 	DisableCompression     bool
 	MaxResponseHeaderBytes int64
@@ -44,7 +43,6 @@ type Engine struct {
 	pingAfter     time.Duration // negative: never
 	pingTimeout   time.Duration
 	writeTimeout  time.Duration // 0: none
-	headerTimeout time.Duration // 0: none
 	expectTimeout time.Duration // 0: the body is sent at once
 	gzip          bool
 	maxHeader     int64  // bytes of a header list, as the RFC counts them
@@ -70,7 +68,6 @@ func New(c Config) *Engine {
 		pingAfter:     h.SendPingTimeout,
 		pingTimeout:   h.PingTimeout,
 		writeTimeout:  max(0, h.WriteByteTimeout),
-		headerTimeout: max(0, c.ResponseHeaderTimeout),
 		expectTimeout: max(0, c.ExpectContinueTimeout),
 		gzip:          !c.DisableCompression,
 		maxHeader:     defaultHeaderList,

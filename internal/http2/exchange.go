@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
@@ -70,7 +69,7 @@ type Exchange struct {
 	interim  []interim // to be told
 	interims int64     // bytes of all interim heads
 	stop     func() bool
-	timer    *time.Timer // for the head
+	timing   *timing // nil: there are no limits
 
 	resetCode xhttp2.ErrCode // with which the server has reset the stream
 	reset     bool           // it has
@@ -94,11 +93,14 @@ type Exchange struct {
 }
 
 // NewExchange returns the exchange of a request, which ends with ctx at the latest. Its owner is told when it has
-// ended.
-func (c *Conn) NewExchange(ctx context.Context, req *http.Request, owner exchange.Owner) *Exchange {
+// ended. limits may be nil, and must not change.
+func (c *Conn) NewExchange(ctx context.Context, req *http.Request, limits *exchange.Limits, owner exchange.Owner) *Exchange {
 	x := &Exchange{c: c, req: req, ctx: ctx, owner: owner, left: -1}
 	x.cond.L = &c.mu
 	x.chunks = x.room[:0]
+	if limits != nil && *limits != (exchange.Limits{}) {
+		x.timing = &timing{limits: limits}
+	}
 	x.trace = httptrace.ContextClientTrace(ctx)
 	return x
 }
@@ -269,9 +271,7 @@ func (x *Exchange) fail(err error) error {
 	c := x.c
 	c.mu.Lock()
 	x.abortLocked(err, xhttp2.ErrCodeCancel)
-	if x.timer != nil {
-		x.timer.Stop()
-	}
+	x.stopTimerLocked()
 	canceled := x.cause != nil
 	x.Wrote, x.Started = x.id != 0, x.started
 	x.Malformed = x.protocol

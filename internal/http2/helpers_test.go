@@ -132,7 +132,7 @@ func (b *bench) startWith(ctx context.Context, method string, body io.Reader, ex
 		req.Header.Set("Expect", expect)
 	}
 	r := &run{t: b.t, done: make(chan struct{})}
-	r.Exchange = b.NewExchange(ctx, req, r)
+	r.Exchange = b.NewExchange(ctx, req, nil, r)
 	go func() {
 		defer close(r.done)
 		if r.resp, r.err = r.Run(); r.err == nil {

@@ -6,7 +6,6 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	xhttp2 "golang.org/x/net/http2"
@@ -19,23 +18,9 @@ func (x *Exchange) requestSent(err error) {
 	if t := x.trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
-	limit := x.c.engine.headerTimeout
-	if err != nil || limit == 0 {
-		return
+	if err == nil && x.timing != nil {
+		x.awaitHead()
 	}
-	x.c.mu.Lock()
-	if !x.headed && x.over == nil {
-		x.timer = time.AfterFunc(limit, x.timedOut)
-	}
-	x.c.mu.Unlock()
-}
-
-func (x *Exchange) timedOut() {
-	x.c.mu.Lock()
-	if !x.headed {
-		x.abortLocked(errHeaderTimeout, xhttp2.ErrCodeCancel)
-	}
-	x.c.unlockAndFlush()
 }
 
 // await waits for the head of the final response, and tells of those before it.
@@ -119,9 +104,7 @@ func (x *Exchange) respond() *http.Response {
 	x.announceTrailer()
 	c := x.c
 	c.mu.Lock()
-	if x.timer != nil {
-		x.timer.Stop()
-	}
+	x.stopTimerLocked()
 	empty := x.bare
 	if empty && r.ContentLength < 0 && !x.head {
 		r.ContentLength = 0

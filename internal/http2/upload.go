@@ -38,10 +38,12 @@ var (
 type upload struct {
 	exchange.Body
 	x      *Exchange
-	length int64  // -1: unknown
-	expect bool   // 100 Continue is waited for
-	small  []byte // what has been read of it, all there is, where it lies in memory; nil: it does not
-	inline bool   // small has gone out with the head
+	length int64       // -1: unknown
+	expect bool        // 100 Continue is waited for
+	small  []byte      // what has been read of it, all there is, where it lies in memory; nil: it does not
+	inline bool        // small has gone out with the head
+	timer  *time.Timer // for the server to take more; nil before the first use
+	heard  int64       // Conn.heard when that began
 }
 
 // These hold the frames that bodies are read into.
@@ -144,7 +146,7 @@ func (u *upload) send() error {
 	var total int64
 	trailer := len(u.x.req.Trailer) > 0
 	for full := 0; ; {
-		if full == fullReads && pool == &smallFrames {
+		if full == fullReads && pool == &smallFrames && u.x.limits().BodyWriteTimeout == 0 {
 			pool.Put(frame)
 			pool = &largeFrames
 			frame = pool.Get().(*[]byte)
@@ -199,11 +201,13 @@ func (u *upload) atEnd(total *int64) error {
 func (u *upload) sendData(buf []byte, last bool) error {
 	for {
 		left := len(buf) - frameHead
+		u.expectProgress()
 		n, err := u.x.takeWindow(left)
-		if err != nil {
-			return err
+		if err == nil {
+			err = u.x.c.writeData(u.x, buf[:frameHead+n], last && n == left)
 		}
-		if err := u.x.c.writeData(u.x, buf[:frameHead+n], last && n == left); err != nil {
+		u.progressed()
+		if err != nil {
 			return err
 		}
 		if n == left {

@@ -1,0 +1,46 @@
+package http1
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestAPeerThatTakesALittleAtATimeIsNotOutOfTime(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.(*net.TCPConn).SetWriteBuffer(16 << 10)
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	_ = peer.(*net.TCPConn).SetReadBuffer(16 << 10)
+
+	const size, limit = 1 << 20, 500 * time.Millisecond
+	go func() {
+		for buf := make([]byte, 8<<10); ; time.Sleep(10 * time.Millisecond) { // more than a second in all
+			if _, err := peer.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	c := NewConn(nc)
+	if n, err := c.writeWithin(make([]byte, size), limit); n != size || err != nil {
+		t.Errorf("%d bytes written, %v", n, err)
+	}
+	c.endWriteLimit(limit)
+	time.Sleep(limit)
+	if _, err := io.WriteString(c, "later"); err != nil {
+		t.Errorf("after the limit was taken back: %v", err)
+	}
+}
