@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unique"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
@@ -229,5 +230,28 @@ func TestHostsThatShareAnAddressShareItsConnections(t *testing.T) {
 	}
 	if n := o.Conns(); n != 1 {
 		t.Errorf("%d connections were made, want one", n)
+	}
+}
+
+func TestARouteThatWasAskedForLastIsForgottenLikeAnyOther(t *testing.T) {
+	for name, forget := range map[string]func(*routes, *route){
+		"with its identity": func(rs *routes, r *route) { rs.forget(r.id) },
+		"dropped":           (*routes).drop,
+		"replaced": func(rs *routes, r *route) {
+			rs.put(&route{plan: plan{key: r.key}, id: unique.Make(Identity{address: "another"})})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var rs routes
+			r := &route{plan: plan{key: routeKey{host: "example.test"}}, id: unique.Make(Identity{address: "one"})}
+			rs.put(r)
+			if rs.get(&r.key) != r || rs.get(&r.key) != r {
+				t.Fatal("the route is not remembered")
+			}
+			forget(&rs, r)
+			if rs.get(&r.key) == r {
+				t.Error("the route is still found")
+			}
+		})
 	}
 }
