@@ -21,18 +21,13 @@ func (s state) String() string {
 	return [...]string{"opening", "active", "idle", "hijacked", "closed"}[s]
 }
 
-// mayBecome is the state diagram. Nothing leads out of hijacked and closed.
-func (s state) mayBecome(next state) bool {
-	switch s {
-	case opening:
-		return next == active
-	case active:
-		return next == idle || next == hijacked || next == closed
-	case idle:
-		return next == active || next == closed
-	default:
-		return false
-	}
+// mayBecome is the state diagram: the states that follow each one, as bits. Nothing leads out of hijacked and closed.
+var mayBecome = [...]uint8{
+	opening:  1 << active,
+	active:   1<<idle | 1<<hijacked | 1<<closed,
+	idle:     1<<active | 1<<closed,
+	hijacked: 0,
+	closed:   0,
 }
 
 // entry is one connection and what the pool knows of it. There is one entry for a connection and one connection
@@ -70,7 +65,7 @@ type entry[K comparable, C Conn] struct {
 
 // become changes the state; a step that the diagram does not have is a broken pool.
 func (e *entry[K, C]) become(next state) {
-	if !e.state.mayBecome(next) {
+	if mayBecome[e.state]&(1<<next) == 0 {
 		panicState(e.state, next)
 	}
 	e.state = next
@@ -82,9 +77,16 @@ func panicState(from, to state) {
 
 // bind lowers the connection's caps to those of terms and takes over what holds for the next release.
 func (e *entry[K, C]) bind(terms *Terms) {
-	e.maxUses = min(e.maxUses, terms.maxUses())
-	e.expires = min(e.expires, e.expiry(terms))
-	e.idleFor, e.unpooled = shorter(terms.IdleTimeout, e.peerIdle), terms.Unpooled || e.private
+	if terms.MaxReuse > 0 {
+		e.maxUses = min(e.maxUses, terms.maxUses())
+	}
+	if terms.MaxLifetime > 0 {
+		e.expires = min(e.expires, e.expiry(terms))
+	}
+	e.idleFor, e.unpooled = terms.IdleTimeout, terms.Unpooled || e.private
+	if e.peerIdle > 0 {
+		e.idleFor = shorter(e.idleFor, e.peerIdle)
+	}
 }
 
 // expiry is the moment at which the connection reaches the MaxLifetime of terms, in its own jitter.
@@ -103,11 +105,12 @@ func (e *entry[K, C]) expiry(terms *Terms) time.Duration {
 func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
 	uses := e.uses()
 	switch {
-	case uses > 0 && uses >= min(e.maxUses, terms.maxUses()):
+	case uses > 0 && (uses >= e.maxUses || terms.MaxReuse > 0 && uses >= terms.maxUses()):
 		return ReasonMaxReuse
-	case now >= min(e.expires, e.expiry(terms)):
+	case now >= e.expires || terms.MaxLifetime > 0 && now >= e.expiry(terms):
 		return ReasonMaxLifetime
-	case e.state == idle && now >= deadline(e.idleSince, shorter(e.idleFor, terms.IdleTimeout)):
+	case e.state == idle && (e.idleFor > 0 || terms.IdleTimeout > 0) &&
+		now-e.idleSince >= shorter(e.idleFor, terms.IdleTimeout):
 		return ReasonIdleTimeout
 	}
 	return ""
@@ -115,11 +118,20 @@ func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
 
 // deadline is the moment at which the reaper closes the idle connection.
 func (e *entry[K, C]) deadline() time.Duration {
+	if e.idleFor <= 0 {
+		return e.expires
+	}
 	return min(deadline(e.idleSince, e.idleFor), e.expires)
 }
 
 // uses is the number of leases so far. The one under way counts if the connection is shared.
-func (e *entry[K, C]) uses() uint64 { return e.ended.Load() + uint64(e.load()) }
+func (e *entry[K, C]) uses() uint64 {
+	uses := e.ended.Load()
+	if e.sharing != nil {
+		uses += uint64(len(e.leases))
+	}
+	return uses
+}
 
 func (e *entry[K, C]) used() bool { return e.uses() > 0 }
 

@@ -178,8 +178,10 @@ func (g *group[K, C]) wanted() bool {
 // mostIdle is the number of idle connections that count for the idle limit of the key, or of a host that has it.
 func (g *group[K, C]) mostIdle() int {
 	most := g.idle.len
-	for _, h := range g.joined() {
-		most = max(most, h.idle())
+	if g.hosts != nil {
+		for _, h := range *g.hosts {
+			most = max(most, h.idle())
+		}
 	}
 	return most
 }

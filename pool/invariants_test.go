@@ -14,7 +14,7 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 	var errs []error
 	broken := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
-	if !p.todo.nothing() {
+	if todo := &p.todo; len(todo.closes)+len(todo.dials)+len(todo.forgotten)+len(todo.hosts) > 0 {
 		broken("rule 4: what was decided has not been done: %+v", p.todo)
 	}
 	checkIdle(p, broken)

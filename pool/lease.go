@@ -112,7 +112,7 @@ func (l Lease[K, C]) Release() Reason {
 	e := l.end("Release")
 	var reason Reason
 	var owed bool
-	if e.shared() || !e.unpooled { // an unpooled one is closed whatever a probe says
+	if e.sharing != nil || !e.unpooled { // an unpooled one is closed whatever a probe says
 		reason, owed = e.restOrProbe()
 	}
 	reason, ok := e.group.own.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason, owed)
@@ -162,7 +162,7 @@ func (l Lease[K, C]) end(verb string) *entry[K, C] {
 	if l.entry == nil {
 		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
 	}
-	if !l.entry.shared() && !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
+	if l.entry.sharing == nil && !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
 		endedTwice(verb)
 	}
 	return l.entry

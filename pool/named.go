@@ -153,7 +153,9 @@ func (h *Host[K, C]) DrainUnlisted(key K, reason Reason) int {
 // TryAcquire does what Pool.TryAcquire does, for any key of the host. Of the idle connections, it takes the one that
 // was released last, whatever its key.
 func (h *Host[K, C]) TryAcquire(terms Terms) (Lease[K, C], bool) {
-	return h.pool.tryAcquire(asked[K, C]{host: h}, &terms)
+	r := request[K, C]{terms: &terms, start: h.pool.now()}
+	l, _, _ := h.pool.checkout(asked[K, C]{host: h}, &r)
+	return l, l.entry != nil
 }
 
 // Acquire does what Pool.Acquire does, for any key of the host.

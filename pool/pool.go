@@ -147,16 +147,9 @@ func (p *Pool[K, C]) now() time.Duration { return time.Since(p.epoch) }
 // leases nothing, but its Miss method returns what TryAcquire found: MissStale or MissExpired, or "" if there was no
 // connection to try. Pass this value on to Acquire in Terms.Missed.
 func (p *Pool[K, C]) TryAcquire(key K, terms Terms) (Lease[K, C], bool) {
-	return p.tryAcquire(asked[K, C]{key: key}, &terms)
-}
-
-func (p *Pool[K, C]) tryAcquire(at asked[K, C], terms *Terms) (Lease[K, C], bool) {
-	r := request[K, C]{terms: terms, start: p.now()}
-	c, _, _ := p.checkout(at, &r)
-	if c.entry == nil {
-		return Lease[K, C]{found: r.found}, false
-	}
-	return c.begin(terms, hit, r.rested), true
+	r := request[K, C]{terms: &terms, start: p.now()}
+	l, _, _ := p.checkout(asked[K, C]{key: key}, &r)
+	return l, l.entry != nil
 }
 
 // Acquire leases a connection. If there is an idle connection or a place on a shared one, Acquire leases it.
@@ -177,32 +170,34 @@ func (p *Pool[K, C]) acquire(at asked[K, C], by *caller[K, C], terms *Terms) (Le
 		return Lease[K, C]{}, context.Cause(by.ctx)
 	}
 	r := request[K, C]{terms: terms, start: p.now(), caller: by}
-	c, w, err := p.checkout(at, &r)
+	l, w, err := p.checkout(at, &r)
 	switch {
 	case err != nil:
 		return Lease[K, C]{}, err
-	case c.entry != nil:
-		return c.begin(terms, hit, r.rested), nil
+	case w == nil:
+		return l, nil
 	default:
 		return p.await(w, &r)
 	}
 }
 
-// checkout takes the most recently released idle connection that passes its probe, or else a place on one that is
-// shared. Where there is none, it returns the want that has joined the queue, if the request is one that waits. What
-// has failed its probe is closed in one step with looking on, so that no connection comes back unnoticed in between.
-func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (c claim[K, C], w *want[K, C], err error) {
+// checkout leases the most recently released idle connection that passes its probe, or else a place on one that is
+// shared. If there is none, the lease has no entry, and w is the want that has joined the queue, if the request is one
+// that waits. A connection that has failed its probe is closed in one step with the next look, so that no connection
+// comes back unnoticed in between.
+func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], w *want[K, C], err error) {
 	p.mu.Lock()
 	for {
+		var c claim[K, C]
 		c, w, err = p.choose(at, r)
 		p.unlock()
 		if c.entry == nil {
-			return c, w, err
+			return Lease[K, C]{found: r.found}, w, err
 		}
 		reason := c.entry.conn.Probe()
 		if reason == "" {
 			c.entry.group.hits.Add(1)
-			return c, nil, nil
+			return c.begin(r.terms, hit, r.rested), nil, nil
 		}
 		r.found = stale
 		p.mu.Lock()
@@ -213,7 +208,12 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (c claim[K, C], 
 
 // choose takes the next candidate, or else lets the request join the queue. It is called with the lock held.
 func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w *want[K, C], err error) {
-	h := p.hostOf(at)
+	var h *host[K, C]
+	if at.host != nil {
+		h = p.hostOf(at)
+	} else if g := p.groups[at.key]; g != nil {
+		h = &g.own
+	}
 	if p.closed {
 		if h != nil {
 			p.tendHost(h)
@@ -288,7 +288,7 @@ func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 	p.active++
 	e.group.active++
 	r.rested = r.start - e.idleSince
-	if e.shared() {
+	if e.sharing != nil {
 		return e.take(r.terms)
 	}
 	return claim[K, C]{entry: e}

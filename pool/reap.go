@@ -37,10 +37,8 @@ func (p *Pool[K, C]) wakeReaper(at, now time.Duration) {
 
 // disarm stops the timer, and with it all that keeps a pool alive that nobody else refers to.
 func (p *Pool[K, C]) disarm() {
-	if p.reaper.wake != forever {
-		p.reaper.wake = forever
-		p.reaper.timer.Stop()
-	}
+	p.reaper.wake = forever
+	p.reaper.timer.Stop()
 }
 
 // reap is what the timer calls, on a goroutine that ends with this call.

@@ -11,7 +11,7 @@ type Rester interface {
 
 // restOrProbe looks at a connection that a lease gives back. owed says that a Probe must follow before the next lease.
 func (e *entry[K, C]) restOrProbe() (reason Reason, owed bool) {
-	if rester, ok := any(e.conn).(Rester); ok && !e.shared() {
+	if rester, ok := any(e.conn).(Rester); ok && e.sharing == nil {
 		return rester.Rest(), true
 	}
 	return e.conn.Probe(), false

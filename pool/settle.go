@@ -19,9 +19,9 @@ type doomed[K comparable, C Conn] struct {
 	reason Reason
 }
 
-// unlock lets go of the lock and does what was decided meanwhile, which is mostly nothing.
+// unlock releases the lock and does what was decided meanwhile, which is usually nothing.
 func (p *Pool[K, C]) unlock() {
-	if p.todo.nothing() {
+	if len(p.todo.closes)+len(p.todo.dials)+len(p.todo.forgotten)+len(p.todo.hosts) == 0 {
 		p.mu.Unlock()
 		return
 	}
@@ -35,10 +35,6 @@ func (p *Pool[K, C]) decided() after[K, C] {
 	todo := p.todo
 	p.todo = after[K, C]{}
 	return todo
-}
-
-func (a *after[K, C]) nothing() bool {
-	return len(a.closes)+len(a.dials)+len(a.forgotten)+len(a.hosts) == 0
 }
 
 // act begins with the closes, so that a dial finds the room that they make. The lock is not held.
@@ -80,15 +76,17 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, bool) {
 	now := p.now()
 	p.mu.Lock()
-	if c.entry.shared() && !c.drop() {
+	if c.entry.sharing != nil && !c.drop() {
 		p.mu.Unlock()
 		return "", false
 	}
-	if owed && reason == "" {
+	if owed && reason == "" && p.waiting > 0 {
 		reason = p.probeOwed(c.entry)
 	}
 	reason = p.settle(c.entry, nil, reason, now)
-	p.tend(c.entry.group)
+	if reason != "" || p.waiting > 0 || len(p.floors) > 0 {
+		p.tend(c.entry.group)
+	} // else the connection is kept, and nobody waits for room
 	p.unlock()
 	return reason, true
 }
@@ -115,7 +113,11 @@ func (p *Pool[K, C]) settle(
 	if reason == "" {
 		reason = p.refusal(e, asker, now)
 	}
-	if reason == "" {
+	switch {
+	case reason != "":
+	case asker == nil && p.waiting == 0 && e.sharing == nil:
+		reason = p.park(e, now)
+	default:
 		reason = p.pass(e, asker, now)
 	}
 	if reason != "" {
@@ -127,7 +129,7 @@ func (p *Pool[K, C]) settle(
 // pass hands the connection to its asker, else to its heir, or to as many heirs as a shared one has room for, or to
 // idle, or says why it can do neither.
 func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
-	for (asker != nil || e.group.wanted()) && e.room() {
+	for (asker != nil || p.waiting > 0 && e.group.wanted()) && e.room() {
 		heir := asker
 		if asker == nil {
 			heir = e.group.heir(e)
@@ -209,7 +211,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], asker *want[K, C], now time.Duratio
 		return ReasonShutdown
 	case e.unpooled && asker == nil: // only who asked for it may have it
 		return ReasonUnpooled
-	case e.shared() && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
+	case e.sharing != nil && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
 		return ReasonNoCapacity
 	}
 	return e.spent(&anyTerms, now)
@@ -224,7 +226,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		return ReasonShutdown
 	case p.closeIdle:
 		return ReasonCloseIdle
-	case e.surplus() && !p.floorNeeds(e):
+	case e.sharing != nil && e.surplus() && !p.floorNeeds(e):
 		return ReasonSurplus
 	case perKey < 0:
 		return ReasonKeyIdleLimit
@@ -236,7 +238,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	for total > 0 && p.idle.len >= total { // more than one, if the limit has been lowered
 		p.evict(p.idle.last, ReasonIdleLimit)
 	}
-	if e.shared() {
+	if e.sharing != nil {
 		e.unlist()
 	}
 	e.become(idle)
@@ -248,6 +250,8 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	if at := e.deadline(); at != forever {
 		p.reaper.timed++
 		p.arm(at, now)
+	} else if p.reaper.timed == 0 && p.reaper.wake != forever {
+		p.disarm()
 	}
 	return ""
 }
@@ -299,7 +303,7 @@ func (p *Pool[K, C]) tend(g *group[K, C]) {
 		p.tendFloors(g)
 	}
 	p.forgetUseless(g)
-	if p.reaper.timed == 0 {
+	if p.reaper.timed == 0 && p.reaper.wake != forever {
 		p.disarm()
 	}
 	if p.closed {
