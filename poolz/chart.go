@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// The size of a chart in its own units. It is stretched to the width that there is.
+// The size of a chart in its own units. The browser stretches it to the available width.
 const (
 	chartWidth  = 600
 	chartHeight = 100
 )
 
-// window is how long a chart looks back: the shortest that holds all there is, or else the longest.
+// windows are the times that a chart can cover. A chart covers the shortest that holds all samples, or the longest.
 var windows = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}
 
-// chart is one curve over the time before now.
+// chart is a curve that ends now.
 type chart struct {
 	Line, Area string // paths
 	Top        string // the label of its upper edge
 	Window     time.Duration
 }
 
-// charts draws the hit ratio, and the attempts per second.
+// charts draws the hit ratio and the attempts per second.
 func charts(spans []span, now time.Time) (hitRatio, rate chart) {
 	window := windowOf(spans, now)
 	busiest := 0.0
@@ -52,7 +52,7 @@ func windowOf(spans []span, now time.Time) time.Duration {
 	return longest
 }
 
-// draw makes a curve of steps, one for each span, between 0 and 1. A span without a value leaves a gap.
+// draw returns a curve with a step for each span. value returns a number from 0 to 1, or false to leave a gap.
 func draw(spans []span, now time.Time, window time.Duration, value func(span) (float64, bool)) chart {
 	var line, area strings.Builder
 	end := math.Inf(-1) // of the step before
@@ -98,7 +98,7 @@ func roundUp(v float64) float64 {
 	return 10 * unit
 }
 
-// sumOf adds up the spans that end within a time before now.
+// sumOf returns the sum of the spans that end within the window before now.
 func sumOf(spans []span, now time.Time, window time.Duration) span {
 	var sum span
 	for _, s := range spans {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// grouped writes a whole number with its thousands apart.
+// grouped returns a whole number with commas between groups of three digits.
 func grouped[N int | uint64](n N) string {
 	digits := strconv.FormatUint(uint64(n), 10)
 	for i := len(digits) - 3; i > 0; i -= 3 {
@@ -16,7 +16,7 @@ func grouped[N int | uint64](n N) string {
 	return digits
 }
 
-// number64 writes a rate or a round number, with one decimal where that matters.
+// number64 returns a rate as text. A small rate has one decimal.
 func number64(v float64) string {
 	if v < 10 && v != math.Trunc(v) {
 		return strconv.FormatFloat(v, 'f', 1, 64)
@@ -24,7 +24,7 @@ func number64(v float64) string {
 	return grouped(uint64(math.Round(v)))
 }
 
-// percent rounds down, so that only all of them are 100 %. There is none where there is nothing.
+// percent rounds down, so that it returns 100 % only if rest is zero. If both are zero, it returns a dash.
 func percent(part, rest uint64) string {
 	whole := part + rest
 	if whole == 0 {
@@ -34,7 +34,7 @@ func percent(part, rest uint64) string {
 	return fmt.Sprintf("%d.%d %%", tenths/10, tenths%10)
 }
 
-// brief writes a duration with two or three digits.
+// brief returns a duration as text, with two or three digits.
 func brief(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -55,7 +55,7 @@ func brief(d time.Duration) string {
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
-// two writes a duration in two units, or in the larger one if that is all.
+// two returns a duration in two units, or in the larger one if the rest is zero.
 func two(d, large time.Duration, largeName string, small time.Duration, smallName string) string {
 	text := fmt.Sprintf("%d %s", d/large, largeName)
 	if rest := d % large / small; rest > 0 {
@@ -64,7 +64,7 @@ func two(d, large time.Duration, largeName string, small time.Duration, smallNam
 	return text
 }
 
-// ago writes how long ago something was.
+// ago returns how long ago an event was.
 func ago(d time.Duration) string {
 	switch {
 	case d < time.Second:

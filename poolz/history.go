@@ -8,18 +8,18 @@ import (
 
 const (
 	sampleEvery = 5 * time.Second
-	samplesKept = 181 // a quarter of an hour if each is taken in time
+	samplesKept = 181 // 15 minutes, if each is taken in time
 )
 
-// sample is what had been counted at one moment. Both counters only grow.
+// sample holds the values of two counters at one moment. Both counters only grow.
 type sample struct {
 	at           time.Time
 	hits, misses uint64
 }
 
-// history is the latest samples. They are taken when something happens or is looked at, so that no goroutine
-// has to: in between nothing has been missed, as counters lose nothing. Its zero value is empty, and safe for
-// concurrent use.
+// history holds the latest samples. A sample is taken when a request is counted or when the page is requested, so no
+// goroutine is needed. Nothing is missed in between, because the counters only grow. The zero value is empty. A history is
+// safe for concurrent use.
 type history struct {
 	due atomic.Int64 // the earliest moment of the next sample, in nanoseconds of Unix time
 
@@ -27,7 +27,7 @@ type history struct {
 	samples []sample   // the oldest first
 }
 
-// tick takes a sample if the last one is old enough. count is called only then.
+// tick takes a sample if the last one is old enough. It calls count only in that case.
 func (h *history) tick(now time.Time, count func() (hits, misses uint64)) {
 	if now.UnixNano() < h.due.Load() {
 		return
@@ -35,7 +35,7 @@ func (h *history) tick(now time.Time, count func() (hits, misses uint64)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if now.UnixNano() < h.due.Load() {
-		return // somebody else has just done it
+		return // another goroutine has just taken it
 	}
 	hits, misses := count()
 	if len(h.samples) == samplesKept {
@@ -45,7 +45,7 @@ func (h *history) tick(now time.Time, count func() (hits, misses uint64)) {
 	h.due.Store(now.Add(sampleEvery).UnixNano())
 }
 
-// span is what happened between two samples.
+// span holds what was counted between two samples.
 type span struct {
 	from, to     time.Time
 	hits, misses uint64
@@ -53,7 +53,7 @@ type span struct {
 
 func (s span) attempts() uint64 { return s.hits + s.misses }
 
-// perSecond is the rate of attempts.
+// perSecond returns the attempts per second.
 func (s span) perSecond() float64 {
 	if d := s.to.Sub(s.from); d > 0 {
 		return float64(s.attempts()) / d.Seconds()
@@ -61,7 +61,7 @@ func (s span) perSecond() float64 {
 	return 0
 }
 
-// spans returns what happened between the samples, the oldest first, and up to now.
+// spans returns what was counted between the samples, and from the last sample until now. The oldest span is the first.
 func (h *history) spans(now time.Time, hits, misses uint64) []span {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -71,14 +71,14 @@ func (h *history) spans(now time.Time, hits, misses uint64) []span {
 		if i+1 < len(h.samples) {
 			next = h.samples[i+1]
 		}
-		if next.at.After(s.at) { // two clocks may have been read in one order and used in the other
+		if next.at.After(s.at) { // two goroutines may take samples in another order than they read the clock
 			spans = append(spans, span{s.at, next.at, less(next.hits, s.hits), less(next.misses, s.misses)})
 		}
 	}
 	return spans
 }
 
-// less is a - b, or zero where what is later was counted before: the counters are not read at one moment.
+// less returns a - b, or zero if b is larger. That can happen because the two counters are not read at the same moment.
 func less(a, b uint64) uint64 {
 	if a < b {
 		return 0

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/peerpool/peerpool"
@@ -26,33 +27,36 @@ type host struct {
 
 // address is one address of a host.
 type address struct {
-	Text, ID     string // ID: of its identity; "" if the pool has no connection to it
-	State        string // one of addressStates
-	Why          string // what keeps it from being used
-	Idle, Active int
-	Attempts     uint64
-	Share        float64 // of the attempts at all addresses, in percent
-	Load         int     // the same in shades, from 0 (nothing) to loadLevels (the most of all)
+	Text, ID               string // ID: of its identity; "" if the pool has no connection to it
+	State                  peerpool.AddressState
+	Why                    string // what keeps it from being used, or may do so soon
+	Idle, Active, Requests int
+	Attempts               uint64
+	Share                  float64 // of the attempts at all addresses, in percent
+	Load                   int     // the same in shades, from 0 (nothing) to loadLevels (the most of all)
 }
 
-// The states of an address.
-const (
-	stateWell    = "well"
-	stateFailing = "failing"
-	stateOut     = "left out"
-)
-
 // addressStates explains the states.
-var addressStates = map[string]string{
-	stateWell:    "it gets its requests",
-	stateFailing: "the last connects or requests to it have failed",
-	stateOut:     "it has failed again and again, so it is dialed only after all others, and gets no request if requests failed",
+var addressStates = map[peerpool.AddressState]string{
+	peerpool.AddressListed:  "it gets its requests",
+	peerpool.AddressAvoided: "connects to it fail: it is dialed only after the others, and its open connections still serve",
+	peerpool.AddressEjected: "its requests fail: it gets no new requests for a while",
+	peerpool.AddressTrial:   "it was left out, and one request finds out whether it is well again",
+	peerpool.AddressLeaving: "the resolver no longer lists it: it gets no new requests",
+}
+
+// ejectReasons explains why an address is left out.
+var ejectReasons = map[peerpool.EjectReason]string{
+	peerpool.EjectConnect: "connects or TLS handshakes failed",
+	peerpool.EjectSilent:  "a connect was not answered",
+	peerpool.EjectRequest: "requests got no response, or half of one",
+	peerpool.EjectTimeout: "requests timed out",
+	peerpool.EjectStatus:  "responses had a status from 500 to 599",
 }
 
 // hostsOf returns the hosts with several addresses.
 func (p *Page) hostsOf(stats *peerpool.Stats, now time.Time) []host {
-	all := p.hosts()
-	if len(all) == 0 {
+	if len(stats.Hosts) == 0 {
 		return nil
 	}
 	peers := make(map[peerpool.Identity]*peerpool.PeerStats, len(stats.Peers))
@@ -60,13 +64,13 @@ func (p *Page) hostsOf(stats *peerpool.Stats, now time.Time) []host {
 		peers[stats.Peers[i].Identity] = &stats.Peers[i]
 	}
 	var shown []host
-	for _, h := range all {
+	for _, h := range stats.Hosts {
 		one := host{Name: h.Identity.String(), Waiting: h.Waiting, Dialing: h.Dialing}
 		for _, a := range h.Addresses {
 			row := addressOf(a, now)
 			if s := peers[a.Identity]; s != nil {
 				row.ID = p.idOf(a.Identity)
-				row.Idle, row.Active, row.Attempts = s.Idle, s.Active, s.Hits+s.Misses
+				row.Attempts = s.Hits + s.Misses
 			}
 			one.Addresses = append(one.Addresses, row)
 		}
@@ -77,35 +81,28 @@ func (p *Page) hostsOf(stats *peerpool.Stats, now time.Time) []host {
 	return shown
 }
 
-// addressOf returns what is shown of an address besides its connections.
+// addressOf returns what is shown of an address besides its share.
 func addressOf(a peerpool.AddressStats, now time.Time) address {
-	row := address{Text: a.Addr.String(), State: stateWell}
+	row := address{Text: a.Addr.String(), State: a.State, Idle: a.Idle, Active: a.Active, Requests: a.Requests}
+	var why []string
 	switch {
-	case a.LeftOut():
-		row.State = stateOut
-		row.Why = why(a) + "; tried again in " + brief(a.Until.Sub(now))
-	case a.ConnectFailures+a.Failures+a.ServerErrors > 0:
-		row.State, row.Why = stateFailing, why(a)
-	}
-	return row
-}
-
-// why says in which way an address has failed.
-func why(a peerpool.AddressStats) string {
-	switch {
-	case a.ServerErrors > 0 && a.Failures == 0:
-		return lastOf(a.ServerErrors, "response had a status of 5xx", "responses had a status of 5xx")
+	case a.Reason != "":
+		why = append(why, ejectReasons[a.Reason])
+	case a.ConnectFailures > 0:
+		why = append(why, several(a.ConnectFailures, "connect", "connects")+" failed in a row")
 	case a.Failures > 0:
-		return lastOf(a.Failures, "request failed", "requests failed")
+		why = append(why, several(a.Failures, "request", "requests")+" failed in a row")
+	case a.ServerErrors > 0:
+		why = append(why, several(a.ServerErrors, "response", "responses")+" in a row had a status from 500 to 599")
 	}
-	return lastOf(a.ConnectFailures, "connect failed", "connects failed")
-}
-
-func lastOf(n int, one, many string) string {
-	if n == 1 {
-		return "the last " + one
+	if !a.Since.IsZero() {
+		why = append(why, "since "+brief(now.Sub(a.Since)))
 	}
-	return fmt.Sprintf("the last %d %s", n, many)
+	if a.Until.After(now) {
+		why = append(why, "tried again in "+brief(a.Until.Sub(now)))
+	}
+	row.Why = strings.Join(why, ", ")
+	return row
 }
 
 // shareOut sets the shares of the addresses.
@@ -136,7 +133,7 @@ func (h *host) attempts() (n uint64) {
 
 // Summary says how many addresses are in which state.
 func (h host) Summary() string {
-	counts := make(map[string]int)
+	counts := make(map[peerpool.AddressState]int)
 	for _, a := range h.Addresses {
 		counts[a.State]++
 	}
@@ -144,8 +141,8 @@ func (h host) Summary() string {
 	if len(h.Addresses) == 1 {
 		text = "1 address"
 	}
-	for _, state := range []string{stateFailing, stateOut} {
-		if n := counts[state]; n > 0 {
+	for _, state := range peerpool.AddressStates() {
+		if n := counts[state]; n > 0 && state != peerpool.AddressListed {
 			text += fmt.Sprintf(", %d %s", n, state)
 		}
 	}
@@ -178,15 +175,18 @@ func (h host) RowsLeftOut() int {
 }
 
 func (h host) unwell() []address {
-	return slices.DeleteFunc(slices.Clone(h.Addresses), func(a address) bool { return a.State == stateWell })
+	return slices.DeleteFunc(slices.Clone(h.Addresses), func(a address) bool { return a.well() })
 }
+
+// well reports whether nothing speaks against the address.
+func (a address) well() bool { return a.State == peerpool.AddressListed && a.Why == "" }
 
 // Class is the state as a word for the style.
 func (a address) Class() string {
-	if a.State == stateOut {
-		return "out"
+	if a.State == peerpool.AddressListed && a.Why != "" {
+		return "failing"
 	}
-	return a.State
+	return string(a.State)
 }
 
 func (a address) Meaning() string { return addressStates[a.State] }

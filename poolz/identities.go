@@ -11,19 +11,19 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// identity is one that the pool knows, with its share in Stats.
+// identity is an identity that the pool knows, with its statistics.
 type identity struct {
 	ID    string // for links
 	Name  string
 	Parts []part
 	peerpool.PeerStats
-	Conns []peerpool.ConnStats // the oldest first; only where they are shown
+	Conns []peerpool.ConnStats // the oldest first; set only for identities that are shown
 }
 
-// Ratio is the share of hits in the attempts; negative if there were none.
+// Ratio returns the share of hits in the attempts. It is negative if there were no attempts.
 func (i *identity) Ratio() float64 { return ratio(i.Hits, i.Misses) }
 
-// Oldest is the age of the oldest connection.
+// Oldest returns the age of the oldest connection.
 func (i *identity) Oldest() time.Duration {
 	if len(i.Conns) == 0 {
 		return 0
@@ -31,7 +31,7 @@ func (i *identity) Oldest() time.Duration {
 	return i.Conns[0].Age
 }
 
-// MostUses is how often the connection was used that was used most.
+// MostUses returns the largest number of uses of a connection.
 func (i *identity) MostUses() uint64 {
 	var most uint64
 	for _, c := range i.Conns {
@@ -47,7 +47,7 @@ func ratio(hits, misses uint64) float64 {
 	return float64(hits) / float64(hits+misses)
 }
 
-// column is one by which identities are sorted.
+// column is a column by which identities can be sorted.
 type column struct {
 	Name, Title string
 	compare     func(a, b *identity) int
@@ -80,13 +80,13 @@ func columnNames() string {
 	return strings.Join(names, ", ")
 }
 
-// idOf returns a name for an identity that stands in links. It is a digest under a key of this page's own, so that
-// it is stable as long as the page lives, and nobody learns from it what the identity holds of secrets.
+// idOf returns the id of an identity for links. The id is a digest with a key that only this Page has. It stays the same as
+// long as the Page exists, and does not reveal secrets that the identity holds.
 func (p *Page) idOf(id peerpool.Identity) string {
 	return fmt.Sprintf("%016x", maphash.Comparable(p.seed, id))
 }
 
-// identities returns those of a snapshot that are asked for: found and sorted, not cut into pages.
+// identities returns the identities of a snapshot that the query asks for, sorted.
 func (p *Page) identities(stats *peerpool.Stats, q query) []identity {
 	words := strings.Fields(strings.ToLower(q.Search))
 	found := make([]identity, 0, len(stats.Peers))
@@ -100,14 +100,14 @@ func (p *Page) identities(stats *peerpool.Stats, q query) []identity {
 	return found
 }
 
-// matches says whether all the words, in small letters, are in a name.
+// matches reports whether a name contains all the words, which are in lower case.
 func matches(name string, words []string) bool {
 	name = strings.ToLower(name)
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(name, w) })
 }
 
-// sortIdentities sorts by a column and, where that is equal, by name, so that the order stays from one look to
-// the next.
+// sortIdentities sorts by a column, and by name where the column is equal, so that equal rows keep their order when the
+// page refreshes.
 func sortIdentities(all []identity, by string, asc bool) {
 	of := columns[slices.IndexFunc(columns, func(c column) bool { return c.Name == by })].compare
 	slices.SortFunc(all, func(a, b identity) int {
@@ -119,14 +119,14 @@ func sortIdentities(all []identity, by string, asc bool) {
 	})
 }
 
-// pages is how a list is cut.
+// pages says which part of a list a page shows.
 type pages struct {
 	Page, Last  int
-	From, To    int // the first and the last shown, from 1; both 0 if there is none
+	From, To    int // numbers of the first and the last one shown, from 1; both 0 if there is none
 	Found, Size int
 }
 
-// cut returns the part of the list that is on the page asked for, or on the last one if there are not so many.
+// cut returns the part of the list that is on the given page, or on the last page if there are fewer.
 func cut(all []identity, page, perPage int) ([]identity, pages) {
 	if perPage == 0 {
 		perPage = max(1, len(all))

@@ -7,7 +7,7 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// document is the report as JSON. Durations are in seconds, and the maps never null.
+// document is the report as JSON. Durations are in seconds. Maps and lists are never null.
 type document struct {
 	At           time.Time                       `json:"at"`
 	Idle         int                             `json:"idle"`
@@ -26,8 +26,8 @@ type document struct {
 	Quarantined  []quarantined                   `json:"quarantined"`
 	Recent       jsonRecent                      `json:"recent"`
 	Known        int                             `json:"known_identities"` // all of them
-	Found        int                             `json:"found_identities"` // those that were searched for
-	Identities   []jsonIdentity                  `json:"identities"`       // those on this page of them
+	Found        int                             `json:"found_identities"` // those that the search matches
+	Identities   []jsonIdentity                  `json:"identities"`       // those on this page
 	LastCloses   []jsonEvent                     `json:"last_closes"`      // the newest first
 	LastMisses   []jsonEvent                     `json:"last_misses"`
 	Drained      *drained                        `json:"drained,omitempty"`
@@ -45,7 +45,7 @@ type jsonRetries struct {
 	Failed      uint64 `json:"failed"`
 }
 
-// jsonRecent is what happened lately.
+// jsonRecent counts what happened within the window of the charts.
 type jsonRecent struct {
 	Seconds float64 `json:"seconds"`
 	Hits    uint64  `json:"hits"`
@@ -117,7 +117,7 @@ func jsonEventOf(e entry) jsonEvent {
 	return jsonEvent{e.At, e.Reason, e.Count, e.ID, e.Name, e.Waited.Seconds(), e.Failure}
 }
 
-// converted is never nil, so that an empty list is [] rather than null.
+// converted returns the converted elements. It never returns nil, so that an empty list is [] in JSON and not null.
 func converted[A, B any](all []A, convert func(A) B) []B {
 	to := make([]B, len(all))
 	for i, a := range all {

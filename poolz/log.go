@@ -8,23 +8,23 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// logKept bounds the events that a log keeps.
+// logKept is the largest number of events that a log keeps.
 const logKept = 200
 
-// event is a close or a miss, or several of a kind about which no more is known.
+// event is a close or a miss, or several with the same reason.
 type event struct {
 	At       time.Time
 	Reason   string
-	identity peerpool.Identity // the zero one if it is not known
+	identity peerpool.Identity // the zero Identity if it is not known
 	Count    uint64
 	Waited   time.Duration // of a miss: how long the request waited for its connection
-	Failure  string        // of a miss that ended without a connection: at which hop
+	Failure  string        // of a miss without a connection: what failed
 }
 
-// log is the latest events. Its zero value is empty, and safe for concurrent use.
+// log holds the latest events. The zero value is empty. A log is safe for concurrent use.
 type log struct {
 	mu     sync.Mutex // guards what follows
-	events []event    // a ring once it is full
+	events []event    // a ring buffer once it is full
 	oldest int
 }
 
@@ -39,7 +39,7 @@ func (l *log) add(e event) {
 	l.oldest = (l.oldest + 1) % logKept
 }
 
-// latest returns the events that match, the newest first, at most n.
+// latest returns at most n events that match, the newest first.
 func (l *log) latest(n int, match func(*event) bool) []event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +56,7 @@ func (l *log) latest(n int, match func(*event) bool) []event {
 	return found
 }
 
-// addNew adds what two snapshots of the same counters differ in, in the order of the reasons.
+// addNew adds an event for each counter that has grown between two snapshots, in the order of the reasons.
 func addNew[R ~string](l *log, at time.Time, before, after map[R]uint64) {
 	var reasons []R
 	for reason, n := range after {

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// part is a piece of the name of an identity.
+// part is a part of the name of an identity.
 type part struct {
 	Text    string
 	Differs bool // other identities with the same address do not have it
@@ -19,13 +19,13 @@ type names struct {
 // family is the identities of one address.
 type family struct {
 	members int
-	fields  map[string]int // how many of them have a field, by its text
+	fields  map[string]int // number of members that have a field, by its text
 	values  map[string]*common
-	ids     map[string]string // of the first identity with a name
+	ids     map[string]string // of the first identity with that name
 	twins   map[string]bool   // names that several identities have
 }
 
-// common is what all different values of a field have in common, in bytes.
+// common says what the values of a field have in common, in bytes.
 type common struct {
 	first          string
 	prefix, suffix int
@@ -34,7 +34,7 @@ type common struct {
 
 func newNames() *names { return &names{families: make(map[string]*family)} }
 
-// add makes an identity known. It may be added again.
+// add adds an identity. Adding it again has no effect.
 func (n *names) add(name, id string) {
 	fields := fieldsOf(name)
 	f := n.families[fields[0]]
@@ -95,7 +95,7 @@ func commonSuffix(a, b string) int {
 	return n
 }
 
-// parts returns a name in pieces. A space stands between fields, as in the name.
+// parts returns the parts of a name. Together they are the name, except for text that is shortened.
 func (n *names) parts(name, id string) []part {
 	fields := fieldsOf(name)
 	f := n.families[fields[0]]
@@ -123,27 +123,27 @@ func (n *names) parts(name, id string) []part {
 }
 
 const (
-	twinDigits   = 4  // of an id, which tell identities with the same name apart
+	twinDigits   = 4  // of an id, to tell identities with the same name apart
 	shortValue   = 24 // bytes; in a longer value only the part that differs stands out
 	longCommon   = 40 // bytes; a longer beginning or end that values have in common is shortened
 	shownOfParts = 12 // bytes that stay at both of its ends
 )
 
-// around returns how much of the beginning and of the end of a value other values have in common with it, if the value
-// is long.
+// around returns the lengths of the beginning and of the end that a long value has in common with other values. For a
+// short value, it returns zeros.
 func (c *common) around(value string) (prefix, suffix int) {
 	if !c.several || len(value) <= shortValue {
 		return 0, 0
 	}
 	prefix = c.prefix
 	suffix = min(c.suffix, len(value)-prefix)
-	if prefix+suffix == len(value) { // it is a part of another value
+	if prefix+suffix == len(value) { // another value contains this one
 		return 0, 0
 	}
 	return prefix, suffix
 }
 
-// shortened returns what values have in common. In the middle, it may leave something out.
+// shortened returns text that values have in common. It leaves out the middle of a long text.
 func shortened(text string) string {
 	if len(text) <= longCommon {
 		return text
@@ -169,7 +169,7 @@ func appendText(parts []part, text string, differs bool) []part {
 	return append(parts, part{text, differs})
 }
 
-// fieldsOf cuts a name at its spaces, except in quoted values. There is always a first field.
+// fieldsOf splits a name at its spaces, except at those in quoted values. It returns at least one field.
 func fieldsOf(name string) []string {
 	var fields []string
 	quoted, from := false, 0

@@ -9,11 +9,11 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// reasonNoConnection stands where a request got no connection at all; the pool's own reasons are for those that
+// reasonNoConnection is the reason of a miss that ended without a connection. The pool's own reasons are for attempts that
 // got one.
 const reasonNoConnection = "no_connection"
 
-// watching is what a Page counts for itself while it observes.
+// watching holds what a Page counts while it observes.
 type watching struct {
 	on           atomic.Bool
 	hits, misses atomic.Uint64
@@ -50,8 +50,8 @@ func (p *Page) closed(c peerpool.ConnClosed) {
 	p.closes.add(event{At: time.Now(), Reason: string(c.Reason), identity: c.Identity, Count: 1})
 }
 
-// failureOf says in a word or two what kept a request from a connection. The error's own text may come from
-// anywhere, a function for proxies that quotes credentials included, and is not for a page.
+// failureOf says in a word or two why an attempt got no connection. The page does not show the text of the error, because
+// it may hold secrets: for example, a Proxy function may quote credentials in its error.
 func failureOf(a peerpool.AcquireDone) string {
 	switch {
 	case a.Hop != "" && a.ErrorType == "timeout":
@@ -68,7 +68,7 @@ func failureOf(a peerpool.AcquireDone) string {
 	return ""
 }
 
-// look takes a snapshot of the pool, and learns from it what no hook has told.
+// look takes a snapshot of the pool. If the Page does not observe, look compares the snapshot with the previous one.
 func (p *Page) look(now time.Time) (peerpool.Stats, []span) {
 	p.looking.Lock()
 	defer p.looking.Unlock()
@@ -76,7 +76,7 @@ func (p *Page) look(now time.Time) (peerpool.Stats, []span) {
 	hits, misses := stats.Hits, total(stats.Misses)
 	if p.watching.on.Load() {
 		hits, misses = p.watching.counts()
-	} else if p.last != nil { // what happened before the first look is in the totals
+	} else if p.last != nil { // without a previous snapshot there is nothing to compare
 		addNew(&p.closes, now, p.last.Closes, stats.Closes)
 		addNew(&p.misses, now, p.last.Misses, stats.Misses)
 	}

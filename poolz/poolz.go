@@ -26,7 +26,7 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// source is what a Page needs of a Transport.
+// source is the part of a Transport that a Page uses.
 type source interface {
 	Stats() peerpool.Stats
 	Conns(peerpool.Identity) []peerpool.ConnStats
@@ -37,7 +37,6 @@ type source interface {
 // the last 15 minutes, and the last few hundred events. A Page is safe for concurrent use.
 type Page struct {
 	pool     source
-	hosts    func() []peerpool.HostStats
 	drain    bool // allowed
 	crossing *http.CrossOriginProtection
 	seed     maphash.Seed // of the ids: see idOf
@@ -46,15 +45,15 @@ type Page struct {
 	misses   log
 	watching watching
 
-	// looking guards last. It is held while a snapshot is taken, so that snapshots are compared in the order in
-	// which they were taken; nothing that a Transport calls looks.
+	// looking guards last. It is held while a snapshot is taken, so that snapshots are compared in the order in which
+	// they were taken. No hook of the Page takes it.
 	looking sync.Mutex
 	last    *peerpool.Stats // nil before the first look
 
-	drained atomic.Pointer[drained] // the latest; nil: none
+	drained atomic.Pointer[drained] // the latest drain; nil: none
 }
 
-// drained is what somebody has drained.
+// drained describes a drain.
 type drained struct {
 	At          time.Time `json:"at"`
 	Identity    string    `json:"identity"`
@@ -72,13 +71,11 @@ func AllowDrain() Option { return func(p *Page) { p.drain = true } }
 // New returns a Page for t. The Page does not use t before the page is requested, so the fields of t may still be
 // set.
 func New(t *peerpool.Transport, opts ...Option) *Page {
-	p := newPage(t, opts)
-	p.hosts = t.Hosts
-	return p
+	return newPage(t, opts)
 }
 
 func newPage(pool source, opts []Option) *Page {
-	p := &Page{pool: pool, hosts: func() []peerpool.HostStats { return nil }, crossing: http.NewCrossOriginProtection(), seed: maphash.MakeSeed()}
+	p := &Page{pool: pool, crossing: http.NewCrossOriginProtection(), seed: maphash.MakeSeed()}
 	for _, opt := range opts {
 		opt(p)
 	}

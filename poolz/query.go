@@ -19,7 +19,7 @@ const (
 	maxID     = 64  // bytes
 )
 
-// query is what the page is asked for. The links hand it on, except for values that are the usual ones.
+// query holds the parameters of a request. The links of the page repeat those that differ from the usual ones.
 type query struct {
 	Search  string
 	Sort    string // the column
@@ -71,7 +71,7 @@ func parseQuery(values url.Values) (query, error) {
 	return q, nil
 }
 
-// choice reads a parameter with two values, the first of which is the usual one, and says whether it is the second.
+// choice reads a parameter with two values, and reports whether it has the second one, which is not the usual one.
 func choice(values url.Values, name, usual, other string) (bool, error) {
 	switch values.Get(name) {
 	case "", usual:
@@ -100,7 +100,7 @@ func (n number) in(values url.Values) (int, error) {
 	return v, nil
 }
 
-// link returns the query as a reference relative to the page, wherever that is mounted.
+// link returns the query as a relative reference, so that it works under any prefix.
 func (q query) link() string {
 	values := url.Values{}
 	set := func(name, value, usual string) {
@@ -136,18 +136,18 @@ func (q query) Refreshing() string       { q.Refresh = defaultRefresh; return q.
 func (q query) Unfiltered() string       { q.Search, q.Page = "", 1; return q.link() }
 func (q query) Here() string             { return q.link() }
 
-// SortedBy is a link that sorts by a column, the other way round if it is sorted by that already.
+// SortedBy returns a link that sorts by a column. If the list is sorted by it already, the link reverses the order.
 func (q query) SortedBy(name string) string {
 	if q.Sort == name {
 		q.Asc = !q.Asc
 	} else {
-		q.Sort, q.Asc = name, name == columnIdentity // numbers: the highest first
+		q.Sort, q.Asc = name, name == columnIdentity // the highest number first
 	}
 	q.Page = 1
 	return q.link()
 }
 
-// AsJSON is a link to the same, for machines: all of it.
+// AsJSON returns a link to the same report as JSON, with all identities.
 func (q query) AsJSON() string {
 	q.JSON, q.Page, q.PerPage, q.Refresh = true, 1, 0, defaultRefresh
 	return q.link()

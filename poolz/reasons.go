@@ -65,27 +65,27 @@ var meanings = map[string]string{
 	"before_request":  "unexpected data on a new connection, before its first request",
 }
 
-// share is one reason's part of a total.
+// share is the count of one reason.
 type share struct {
 	Name, Meaning string
 	Count         uint64
-	Percent       float64 // of the highest
+	Percent       float64 // of the highest count
 }
 
-// shareList is shares as they are shown: those with the highest counts, and the rest, which a click shows.
+// shareList holds the shares with the highest counts, and the rest, which the page shows after a click.
 type shareList struct{ Top, Rest []share }
 
-// sharesOnPage is how many are shown at once.
+// sharesOnPage is the number of shares that the page shows without a click.
 const sharesOnPage = 6
 
 func listed(all []share) shareList {
-	if len(all) <= sharesOnPage+1 { // a click to see a single one is not worth it
+	if len(all) <= sharesOnPage+1 { // a single share is not hidden behind a click
 		return shareList{Top: all}
 	}
 	return shareList{all[:sharesOnPage], all[sharesOnPage:]}
 }
 
-// shares lists counts, the highest first.
+// shares returns the counts that are not zero, the highest first.
 func shares[R ~string](counts map[R]uint64) []share {
 	var all []share
 	for reason, n := range counts {
@@ -102,7 +102,7 @@ func shares[R ~string](counts map[R]uint64) []share {
 	return all
 }
 
-// retryShares lists the retries by cause and by outcome; none if there were none.
+// retryShares returns the retries by reason and by result, or nil if there were none.
 func retryShares(r peerpool.Retries) []share {
 	var all []share
 	causes := r.ByReason()

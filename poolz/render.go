@@ -18,7 +18,7 @@ var (
 	refreshJS string
 )
 
-// contentSecurityPolicy allows the page its own style and script, by their digests, and its icon, and nothing else.
+// contentSecurityPolicy allows only the page's own style and script, by their digests, and its icon.
 var contentSecurityPolicy = "default-src 'none'; style-src " + digestSource(styleCSS) +
 	"; script-src " + digestSource(refreshJS) +
 	"; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -46,7 +46,7 @@ var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMa
 	"conncolumns": func() []string { return connColumns },
 }).ParseFS(templates, "*.html"))
 
-// connColumns are those of the table of connections, behind the number.
+// connColumns are the columns of the table of connections after the number.
 var connColumns = []string{"State", "Age", "Idle for", "Uses", "Requests"}
 
 // cell is a number in a table.
@@ -75,7 +75,7 @@ func newTile(label, stat, text, class string) tile {
 const (
 	fewAttempts = 20  // with fewer, a hit ratio says nothing yet
 	goodRatio   = 0.8 // from here on it is shown in green
-	poorRatio   = 0.5 // below, it is shown as a warning
+	poorRatio   = 0.5 // below that, it is shown as a warning
 )
 
 // quality returns the class of a hit ratio.
@@ -99,7 +99,7 @@ func (r *report) html() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// The following are for the template.
+// The template calls the methods below.
 
 func (r *report) Ago(at time.Time) string { return ago(r.At.Sub(at)) }
 
@@ -110,23 +110,23 @@ func (r *report) RetryShares() shareList { return listed(retryShares(r.Stats.Ret
 func (r *report) LatestMisses() latest { return r.latest(r.Misses) }
 func (r *report) LatestCloses() latest { return r.latest(r.Closes) }
 
-// HostsShown are the hosts, as many as a page can bear.
+// HostsShown returns the hosts that the page shows.
 func (r *report) HostsShown() []host { return r.Hosts[:min(len(r.Hosts), hostsOnPage)] }
 
 func (r *report) HostsLeftOut() int   { return max(0, len(r.Hosts)-hostsOnPage) }
 func (r *report) Missed() uint64      { return total(r.Stats.Misses) }
 func (r *report) ClosedInAll() uint64 { return total(r.Stats.Closes) }
 
-// RecentRatio and RecentRate are about the window of the charts.
+// RecentRatio and RecentRate cover the window of the charts.
 func (r *report) RecentRatio() string { return percent(r.Recent.hits, r.Recent.misses) }
 func (r *report) RecentRate() string  { return number64(r.Recent.perSecond()) }
 
 func (r *report) Columns() []column { return columns }
 
-// Known is how many identities there are.
+// Known returns the number of identities.
 func (r *report) Known() int { return len(r.Stats.Peers) }
 
-// Previous and Next are the numbers of the pages around this one; 0: there is none.
+// Previous and Next return the numbers of the neighboring pages, or 0 if there is none.
 func (p pages) Previous() int { return p.Page - 1 }
 
 func (p pages) Next() int {
@@ -136,7 +136,7 @@ func (p pages) Next() int {
 	return p.Page + 1
 }
 
-// ConnsShown are the connections of the identity that was asked for, as many as a page can bear.
+// ConnsShown returns the connections of the identity that the page shows.
 func (r *report) ConnsShown() []connRow {
 	var rows []connRow
 	for i, c := range r.One.Conns[:min(len(r.One.Conns), connsOnPage)] {
@@ -153,10 +153,10 @@ func (r *report) ConnsShown() []connRow {
 	return rows
 }
 
-// ConnsLeftOut is how many connections of it are not shown.
+// ConnsLeftOut returns the number of its connections that the page does not show.
 func (r *report) ConnsLeftOut() int { return max(0, len(r.One.Conns)-connsOnPage) }
 
-// poor returns the class of a hit ratio where only a poor one is to stand out.
+// poor is like quality, but a good hit ratio does not stand out.
 func poor(hits, misses uint64) string {
 	if class := quality(hits, misses); class != "good" {
 		return class
@@ -164,7 +164,7 @@ func poor(hits, misses uint64) string {
 	return ""
 }
 
-// DrainText says what the button does.
+// DrainText says what the button will do.
 func (r *report) DrainText() string {
 	one := r.One
 	var now string
@@ -181,7 +181,7 @@ func (r *report) DrainText() string {
 	return now + "No request fails because of it. The next request opens a new connection."
 }
 
-// DrainCount is what the button says.
+// DrainCount says how many connections the button will drain.
 func (r *report) DrainCount() string {
 	return several(r.One.Idle+r.One.Active, "connection", "connections")
 }
@@ -193,7 +193,7 @@ func several(n int, one, more string) string {
 	return grouped(n) + " " + more
 }
 
-// latest is a list of events as it is shown.
+// latest is a list of events as the page shows it.
 type latest struct {
 	Events    []latestEvent
 	Observing bool
@@ -202,7 +202,7 @@ type latest struct {
 type latestEvent struct {
 	entry
 	Ago  string
-	Link string // to the page of the identity; "" on that page, and if it is not known
+	Link string // to the page of the identity; "" on that page, or if the identity is not known
 }
 
 func (r *report) latest(entries []entry) latest {
@@ -217,11 +217,11 @@ func (r *report) latest(entries []entry) latest {
 	return l
 }
 
-// connRow is a connection as it is shown.
+// connRow is a connection as the page shows it.
 type connRow struct {
 	Number           int
 	State, Class     string
-	Why              string // a connection is retired
+	Why              string // it is retired
 	Age, Idle        time.Duration
 	Uses             uint64
 	Leases, Capacity int
@@ -230,7 +230,7 @@ type connRow struct {
 // fact is one attribute of an identity.
 type fact struct{ Name, Value string }
 
-// Facts are what the identity that was asked for says of itself.
+// Facts returns the attributes of the identity that the page shows.
 func (r *report) Facts() []fact {
 	id := r.One.Identity
 	var facts []fact

@@ -20,14 +20,14 @@ type report struct {
 	Stats     peerpool.Stats
 	Observing bool
 	MayDrain  bool
-	Drained   *drained // not too long ago; nil: nothing
+	Drained   *drained // a short time ago; nil: none
 
-	Recent         span // what happened in the charts' window
+	Recent         span // within the window of the charts
 	HitRatio, Rate chart
 
 	Identities []identity // on this page, with their connections
 	Pages      pages
-	One        *identity // the one that was asked for, if any was
+	One        *identity // the one that the query asks for; nil if it asks for none, or the pool does not know it
 
 	Closes, Misses []entry
 
@@ -37,7 +37,7 @@ type report struct {
 	names *names
 }
 
-// entry is an event as it is shown.
+// entry is an event with the name of its identity.
 type entry struct {
 	event
 	Name  string // of the identity; "" if it is not known
@@ -45,13 +45,13 @@ type entry struct {
 	ID    string
 }
 
-// Gone says that an identity was asked for that the pool does not know, or no longer.
+// Gone reports whether the query asks for an identity that the pool does not know.
 func (r *report) Gone() bool { return r.Query.ID != "" && r.One == nil }
 
-// drainedShown is how long the page tells that something was drained.
+// drainedShown is how long the page shows a drain.
 const drainedShown = time.Minute
 
-// report looks at the pool.
+// report takes a snapshot of the pool and returns what the query asks for.
 func (p *Page) report(q query, now time.Time) *report {
 	stats, spans := p.look(now)
 	r := &report{Query: q, At: now, Stats: stats, Observing: p.watching.on.Load(), MayDrain: p.drain}
@@ -86,7 +86,7 @@ func (p *Page) report(q query, now time.Time) *report {
 	return r
 }
 
-// nameEntries sets the parts of the names in a list of events.
+// nameEntries sets the parts of the names of events.
 func (r *report) nameEntries(entries []entry) {
 	for i := range entries {
 		if e := &entries[i]; e.Name != "" {
@@ -105,8 +105,8 @@ func (p *Page) namesOf(stats *peerpool.Stats) *names {
 	return n
 }
 
-// entries returns the latest events. A machine, and the page of an identity, get all that are kept. The overview gets a
-// few, with those of a kind put together.
+// entries returns the latest events: all that are kept, for JSON and for the page of an identity. For the overview, it puts
+// events of a kind together, and returns a few.
 func (p *Page) entries(l *log, q query) []entry {
 	events := l.latest(logKept, func(e *event) bool { return q.ID == "" || q.ID == p.idOf(e.identity) })
 	if q.ID == "" && !q.JSON {
@@ -124,7 +124,7 @@ func (p *Page) entries(l *log, q query) []entry {
 	return entries
 }
 
-// together returns one event for each identity and reason: the newest, with the count of all of them.
+// together returns the newest event for each identity and reason, with the count of all of them.
 func together(events []event) []event {
 	type kind struct {
 		identity        peerpool.Identity
@@ -144,7 +144,7 @@ func together(events []event) []event {
 	return kept
 }
 
-// quarantined is a peer whose connections serve one request each.
+// quarantined is a peer in quarantine.
 type quarantined struct {
 	Identity string    `json:"identity"`
 	Why      string    `json:"why"`

@@ -11,7 +11,7 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "same-origin") // without any referrer a browser would not tell its origin either
+	h.Set("Referrer-Policy", "same-origin") // with "no-referrer", a browser would not send its origin either
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -45,7 +45,7 @@ func (p *Page) refuseMethod(w http.ResponseWriter, method string) {
 	refuse(w, http.StatusMethodNotAllowed, text)
 }
 
-// refuse says in one line what is wrong with a request.
+// refuse answers a request with a line that says what is wrong with it.
 func refuse(w http.ResponseWriter, status int, text string) {
 	http.Error(w, "poolz: "+text, status)
 }
@@ -65,13 +65,13 @@ func (p *Page) show(w http.ResponseWriter, q query) {
 	if report.Gone() {
 		w.WriteHeader(http.StatusNotFound)
 	}
-	_, _ = w.Write(body) // whoever asked may have left
+	_, _ = w.Write(body) // the browser may have gone
 }
 
-// maxForm bounds a form, which has one field, in bytes.
+// maxForm is the largest size of a form, in bytes. A form has one field.
 const maxForm = 4 << 10
 
-// serveDrain drains the identity that a form names, and leads back to the overview.
+// serveDrain drains the identity that a form names, and redirects to the overview.
 func (p *Page) serveDrain(w http.ResponseWriter, r *http.Request, q query) {
 	if err := p.crossing.Check(r); err != nil {
 		refuse(w, http.StatusForbidden, "this request comes from another site")
@@ -96,12 +96,12 @@ func (p *Page) serveDrain(w http.ResponseWriter, r *http.Request, q query) {
 	case 1:
 		n := p.pool.Drain(found[0].Identity)
 		p.drained.Store(&drained{At: time.Now(), Identity: found[0].Name, Connections: n})
-	default: // one in 2^64
+	default: // the chance is one in 2^64
 		refuse(w, http.StatusConflict, "two identities have this id")
 		return
 	}
-	// Relative to the URL that the browser knows: a prefix may have been stripped from the one here.
-	back, _ := parseQuery(r.URL.Query()) // it has been parsed before
+	// The redirect is relative to the URL that the browser knows, because a handler may have stripped a prefix from r.URL.
+	back, _ := parseQuery(r.URL.Query()) // ServeHTTP has parsed it before
 	w.Header().Set("Location", back.Overview())
 	w.WriteHeader(http.StatusSeeOther)
 }

@@ -38,7 +38,7 @@ var words = map[string]string{
 	"Latest closes":   "the last connections that were closed",
 }
 
-// glossary is the words that the page explains at its end.
+// glossary returns the words that the page explains at its end.
 func glossary() []fact {
 	var all []fact
 	for _, word := range []string{

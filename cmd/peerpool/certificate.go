@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// loopbackTLS makes the two sides of TLS with a server on 127.0.0.1: a certificate that nobody else knows, and
-// the trust in it. Nothing of it is stored.
+// loopbackTLS returns the TLS configuration of a server on 127.0.0.1, with a new certificate, and that of a client that
+// trusts this certificate alone. It stores neither of them.
 func loopbackTLS() (server, client *tls.Config, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -16,24 +16,24 @@ import (
 
 const (
 	demoCallers   = 16
-	demoAddresses = 3                // of a host that has several
-	demoTimeout   = 10 * time.Second // of a request: none should come near it
+	demoAddresses = 3                // of the host with several addresses
+	demoTimeout   = 10 * time.Second // of a request; a request should take far less
 )
 
-// phase is one kind of server and how it is asked.
+// phase is one kind of server, and how the clients send requests to it.
 type phase struct {
 	name     string
 	secure   bool // with TLS
 	manners  manners
 	requests int
 
-	// The requests are sent in waves of so many, all at once if it is 0. Between two waves, when no request is
-	// under way, pause is called if it is set.
+	// wave is the number of requests that are sent before a pause. Zero means all of them. Between two waves, no request
+	// is under way. pause, if it is not nil, is called there.
 	wave  int
 	pause func(ctx context.Context, s *server, wave int)
 }
 
-// demoPhases are the servers of the demonstration.
+// demoPhases returns the phases of the demonstration.
 func demoPhases() []phase {
 	phases := []phase{
 		{name: "plain", requests: 30000},
@@ -48,13 +48,14 @@ func demoPhases() []phase {
 	return phases
 }
 
-// restarting has a server die with a request of each caller, so that all clients lose the same: it has received them, and
-// answers none. After so many times it goes on without, since the last requests come from fewer callers.
+// restarting returns the manners of a server that restarts after every so many requests. At each restart the server has
+// received one request of each caller, and has answered none of them, so all clients lose the same. The server stops
+// restarting after times restarts, because the last requests come from fewer callers.
 func restarting(every, times int64) manners {
 	return manners{restartEvery: every, restartWith: demoCallers, restarts: times}
 }
 
-// addressesPhase asks a host with three addresses, and takes one of them away while no request is under way.
+// addressesPhase sends requests to a host with several addresses. One of them goes away while no request is under way.
 func addressesPhase() phase {
 	return phase{
 		name: "3 addresses", requests: 12000, wave: 4000, manners: manners{addresses: demoAddresses},
@@ -67,8 +68,8 @@ func addressesPhase() phase {
 	}
 }
 
-// closingPhase closes what idles for 20 ms, and the pauses sweep over that time in steps of 50 us, so that some
-// requests are sent at the very moment when the server closes their connection.
+// closingPhase has a server that closes a connection when it has been idle for 20 ms. The pauses between the waves vary
+// around that time in steps of 50 us, so that some requests are sent at the very moment when the server closes.
 func closingPhase() phase {
 	const closeAfter, step, sweep = 20 * time.Millisecond, 50 * time.Microsecond, 60
 	return phase{
@@ -80,7 +81,7 @@ func closingPhase() phase {
 	}
 }
 
-// strayPhase sends bytes that answer no request: some right behind a response, some on idle connections.
+// strayPhase has a server that sends bytes that answer no request: right behind a response, and on idle connections.
 func strayPhase() phase {
 	return phase{
 		name: "stray bytes", requests: 40 * 500, wave: 500,
@@ -92,7 +93,7 @@ func strayPhase() phase {
 	}
 }
 
-// contender is one of the two clients that are compared.
+// contender is one of the two clients that the demonstration compares.
 type contender struct {
 	name string
 	make func(*http.Transport) transport
@@ -115,15 +116,15 @@ func balanced(t *http.Transport) *peerpool.Transport {
 	return tr
 }
 
-// demonstration is what all phases share.
+// demonstration holds what all phases share.
 type demonstration struct {
 	names                *names
 	serverTLS, clientTLS *tls.Config
 	progress             *progress
-	watched              *peerpool.Transport // serves all phases, for a page to show; nil: each has its own
+	watched              *peerpool.Transport // serves all phases, so that a page can show it; nil: each phase has its own
 }
 
-// demonstrate runs all phases with both clients, one after the other, and prints the table of what happened.
+// demonstrate runs all phases with both clients, one after the other, and prints a table of what happened.
 func demonstrate(ctx context.Context, s streams, phases []phase) (int, error) {
 	d, err := newDemonstration(s)
 	if err != nil {
@@ -166,10 +167,10 @@ func (d *demonstration) present(ctx context.Context, s streams, phases []phase) 
 	return exitOK, nil
 }
 
-// rows runs the phases, as long as ctx lasts.
+// rows runs the phases until all are over or ctx ends.
 func (d *demonstration) rows(ctx context.Context, phases []phase) ([]row, error) {
 	defer log.SetOutput(log.Writer())
-	log.SetOutput(io.Discard) // net/http logs a line for each stray response that it finds
+	log.SetOutput(io.Discard) // net/http logs a line for each stray response
 
 	var rows []row
 	for _, ph := range phases {
@@ -225,13 +226,13 @@ func (d *demonstration) row(ctx context.Context, ph phase, c contender) (row, er
 	return r, nil
 }
 
-// settings are those of both clients.
+// settings returns the settings of both clients.
 func (d *demonstration) settings() *http.Transport {
 	dialer := &net.Dialer{Resolver: d.names.resolver()}
 	return &http.Transport{MaxIdleConnsPerHost: demoCallers, TLSClientConfig: d.clientTLS, DialContext: dialer.DialContext}
 }
 
-// statsOf returns nil for a client that keeps none.
+// statsOf returns the statistics of a client, or nil if the client keeps none.
 func statsOf(rt transport) *peerpool.Stats {
 	pooled, ok := rt.(*peerpool.Transport)
 	if !ok {
@@ -241,7 +242,7 @@ func statsOf(rt transport) *peerpool.Stats {
 	return &stats
 }
 
-// since returns what the report needs of the difference between two snapshots.
+// since returns the difference between two snapshots, as far as the report needs it.
 func since(before, after *peerpool.Stats) *peerpool.Stats {
 	if before == nil {
 		return nil
@@ -255,7 +256,7 @@ func since(before, after *peerpool.Stats) *peerpool.Stats {
 	return &stats
 }
 
-// send sends the requests wave by wave.
+// send sends the requests of the phase, wave by wave.
 func (ph phase) send(ctx context.Context, l *load, s *server) {
 	size := ph.wave
 	if size == 0 {
@@ -269,7 +270,7 @@ func (ph phase) send(ctx context.Context, l *load, s *server) {
 	}
 }
 
-// idle waits, but not longer than ctx lasts.
+// idle waits for d, or until ctx ends.
 func idle(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -133,15 +133,19 @@ func TestTheTraceCountsTheRetriesThatPeerpoolCounts(t *testing.T) {
 	}
 }
 
-func TestARestartCostsBothClientsItsPostsAlone(t *testing.T) {
+func TestARestartCostsPeerpoolItsPostsAlone(t *testing.T) {
 	ph := only(t, "restarts")
 	ph.requests, ph.manners = 1000, restarting(200, 4)
 	rows := demoRows(t, []phase{ph})
 	for _, r := range rows {
 		// Requests are numbered in turn, so the last of each caller are a quarter POSTs, give or take one that was slow.
-		if r.restarts != 4 || r.lost < 4*3 || r.lost > 4*5 || r.failed != uint64(r.lost) {
+		// What is beyond those is the client's. That net/http has none is not for this test to say.
+		if r.restarts != 4 || r.lost < 4*3 || r.lost > 4*5 || r.failed < uint64(r.lost) {
 			t.Errorf("%s: %d restarts, %d POSTs lost, %d failed, want 4, about 16, and as many as were lost: %v",
 				r.client, r.restarts, r.lost, r.failed, r.errors)
+		}
+		if r.stats != nil && r.failed != uint64(r.lost) {
+			t.Errorf("%s: %d POSTs lost, %d failed, want as many: %v", r.client, r.lost, r.failed, r.errors)
 		}
 	}
 	wantIn(t, squeezed(demoText(rows, false)), "Each restart ends all connections", "restarts peerpool 4 restarts", "restarts net/http 4 restarts")

@@ -24,7 +24,7 @@ const demoLegend = `
              had bytes on them that nobody had asked for; net/http does not tell
 `
 
-// demoText is the report of the demonstration.
+// demoText returns the report of the demonstration.
 func demoText(rows []row, interrupted bool) string {
 	t := table{texts: 2}
 	t.add("server", "client", "requests", "failed", "wrong", "conns", "saved", "hits", "recovered", "dropped")
@@ -61,7 +61,7 @@ func (r row) dropped() string {
 	return count(r.stats.Closes["peer_closed"] + r.stats.UnexpectedData)
 }
 
-// restartsText explains the failures at a server that restarts; nothing if there was none.
+// restartsText explains the failures at a server that restarts. It returns "" if no server did.
 func restartsText(rows []row) string {
 	t := table{texts: 2}
 	for _, r := range rows {
@@ -77,7 +77,7 @@ func restartsText(rows []row) string {
 		"are lost with every client. Its other requests are sent again, and a failure beyond the lost POSTs is the client's:\n" + t.text("  ")
 }
 
-// addressesText says how the requests were spread over the addresses of a host; nothing if there was one alone.
+// addressesText says how the requests were spread over the addresses of a host. It returns "" if no host had several.
 func addressesText(rows []row) string {
 	t := table{texts: 2}
 	for _, r := range rows {
@@ -96,7 +96,7 @@ func addressesText(rows []row) string {
 		"peerpool has Balance set to round robin, net/http dials what the resolver lists first:\n" + t.text("  ")
 }
 
-// failuresText says what the failed requests got for an answer; nothing if none failed.
+// failuresText lists the errors of the failed requests. It returns "" if no request failed.
 func failuresText(rows []row) string {
 	var t table
 	t.texts = 4
@@ -130,7 +130,7 @@ func idleText(s *peerpool.Stats) string {
 	return fmt.Sprintf("%d idle at the end", s.Idle)
 }
 
-// countsText lists counts by name, the highest first, or says that there are none.
+// countsText lists counts by name, with the highest first. It returns "none" if all are zero.
 func countsText[K ~string](counts map[K]uint64) string {
 	var parts []string
 	for _, name := range byCount(counts) {
@@ -153,7 +153,7 @@ func byCount[M ~map[K]uint64, K ~string](counts M) []K {
 
 func count(n uint64) string { return strconv.FormatUint(n, 10) }
 
-// percent rounds down, so that only all of them are 100 %.
+// percent rounds down, so that it returns 100 % only if part is whole.
 func percent(part, whole uint64) string {
 	if whole == 0 {
 		return "-"

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// errorTexts counts errors by what they say. It holds a bounded number of texts.
+// errorTexts counts errors by their text. It holds a bounded number of texts.
 type errorTexts map[string]uint64
 
 const (
@@ -22,7 +22,7 @@ func (t errorTexts) add(err error) {
 	t[text]++
 }
 
-// errorText returns what err says without the port on our side, which differs for every connection.
+// errorText returns the text of err without the local port, which differs for every connection.
 func errorText(err error) string {
 	text := err.Error()
 	var op *net.OpError

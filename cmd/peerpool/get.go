@@ -14,13 +14,13 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// maxFarewell bounds how long the end of the program waits for connections to be closed in good order.
+// maxFarewell limits how long the program waits at its end for connections to close in good order.
 const maxFarewell = time.Second
 
-// minIdlePerHost is what the Transport keeps by default.
+// minIdlePerHost is the number of idle connections per host that a Transport keeps by default.
 const minIdlePerHost = 64
 
-// get is "peerpool get".
+// get runs "peerpool get".
 func get(ctx context.Context, args []string, s streams) (int, error) {
 	a, err := parseGet(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -60,8 +60,8 @@ func get(ctx context.Context, args []string, s streams) (int, error) {
 	return r.exitCode(), nil
 }
 
-// transport returns the Transport that all requests go through. It keeps at least a connection for each caller. It
-// asks for HTTP/2 also with -k, which sets a TLS configuration.
+// transport returns the Transport for all requests. It keeps at least one idle connection for each caller. It must ask for
+// HTTP/2 explicitly, because the TLS configuration that -k sets turns HTTP/2 off.
 func (a *getArgs) transport() *peerpool.Transport {
 	tr := &peerpool.Transport{
 		Proxy:               http.ProxyFromEnvironment,
@@ -78,7 +78,7 @@ func (a *getArgs) transport() *peerpool.Transport {
 	return tr
 }
 
-// prepare spreads the requests over the URLs in turn.
+// prepare returns a function that makes request number n. The URLs take turns.
 func (a *getArgs) prepare(t *tally) func(context.Context, int) exchange {
 	type target struct {
 		req     *http.Request
@@ -97,14 +97,14 @@ func (a *getArgs) prepare(t *tally) func(context.Context, int) exchange {
 	}
 }
 
-// farewell closes the connections.
+// farewell closes the connections of a Transport.
 func farewell(tr *peerpool.Transport) {
 	ctx, cancel := context.WithTimeout(context.Background(), maxFarewell)
 	defer cancel()
-	_ = tr.Shutdown(ctx) // what is still open then ends with the program
+	_ = tr.Shutdown(ctx) // connections that are still open end with the program
 }
 
-// exitCode says how the program ends after the report.
+// exitCode returns the exit code of the program after the report.
 func (r *getReport) exitCode() int {
 	switch {
 	case r.Interrupted:
@@ -122,7 +122,7 @@ func (r *getReport) format(asJSON bool) string {
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
-		panic(err) // the report holds nothing that has no JSON
+		panic(err) // cannot happen: every field of the report can be encoded
 	}
 	return string(b) + "\n"
 }

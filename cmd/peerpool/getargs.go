@@ -73,7 +73,7 @@ func (a *getArgs) flags(fields *[]string) *flag.FlagSet {
 	set.Func("c", "", atLeastOne(&a.callers, "-c 8"))
 	set.BoolVar(&a.json, "json", false, "")
 	set.BoolVar(&a.insecure, "k", false, "")
-	set.Func("H", "", func(s string) error { // never fails: the package flag would show what may be a secret
+	set.Func("H", "", func(s string) error { // checked later, because an error of the package flag would show the value, which may be a secret
 		*fields = append(*fields, s)
 		return nil
 	})
@@ -98,7 +98,7 @@ func (a *getArgs) flags(fields *[]string) *flag.FlagSet {
 	return set
 }
 
-// settleCount checks the number of requests against the URLs.
+// settleCount sets the number of requests if -n does not, and checks that there is one for each URL.
 func (a *getArgs) settleCount() error {
 	if len(a.urls) == 0 {
 		return misuse(`no URL given: write "peerpool get http://HOST/PATH"`)
@@ -121,8 +121,8 @@ func atLeastOne(n *int, example string) func(string) error {
 	}
 }
 
-// flagError turns an error of the package flag into one of ours. It shows an unknown flag only if that looks like a
-// name: a header field may have been glued to its -H.
+// flagError turns an error of the package flag into a *usageError. It shows an unknown flag only if it looks like a name,
+// because a header field may follow -H without a space.
 func flagError(err error) error {
 	const unknown = "flag provided but not defined: "
 	text := err.Error()
@@ -157,8 +157,8 @@ func (a *getArgs) addField(field string) error {
 	return nil
 }
 
-// shownField quotes what was given as a header field, up to the end of what may be a name. What follows may be a
-// secret, and so may a single word that does not look like a name.
+// shownField quotes the beginning of a header field for a message: the part that looks like a name. The rest may be a
+// secret, and so may a word that does not look like a name.
 func shownField(field string) string {
 	const letters = "-ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	const longest = 40
@@ -190,7 +190,7 @@ func parseTarget(arg string) (*url.URL, error) {
 	return nil, misuse("%q is not a URL: write http://HOST:PORT/PATH or https://HOST:PORT/PATH", given)
 }
 
-// shownURL returns what was given as a URL without what may be a secret: user name, password and query.
+// shownURL returns a URL for a message, without the parts that may be secret: user name, password and query.
 func shownURL(arg string) string {
 	const longest = 200
 	arg, _, asks := strings.Cut(arg, "?")

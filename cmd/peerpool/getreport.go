@@ -14,10 +14,10 @@ import (
 // getReport is what "peerpool get" prints, as text or as JSON.
 type getReport struct {
 	Interrupted bool    `json:"interrupted"`
-	Requests    int     `json:"requests"` // asked for
+	Requests    int     `json:"requests"` // that were asked for
 	Answered    uint64  `json:"answered"` // responses read to their end
 	Failed      uint64  `json:"failed"`
-	Unfinished  uint64  `json:"unfinished"` // given up because of the interruption
+	Unfinished  uint64  `json:"unfinished"` // given up because the command was interrupted
 	Seconds     float64 `json:"seconds"`
 
 	Status  map[int]uint64 `json:"status"`
@@ -25,7 +25,7 @@ type getReport struct {
 	Latency latency        `json:"latency_seconds"`
 	Bytes   int64          `json:"bytes"` // of bodies, decoded
 
-	// GivenUpAt counts the requests that -timeout or the interruption ended, by the hop at which they were.
+	// GivenUpAt counts the requests that -timeout or an interruption ended, by the hop that they had reached.
 	GivenUpAt map[hop]uint64 `json:"given_up_at"`
 
 	Protocols   map[string]protocolUse         `json:"protocols"`
@@ -36,7 +36,7 @@ type getReport struct {
 	Misses      map[peerpool.MissReason]uint64 `json:"misses"`
 	Retries     retryReport                    `json:"retries"`
 
-	Story []string `json:"story,omitempty"` // of a single request
+	Story []string `json:"story,omitempty"` // told if there is one request
 }
 
 // latency holds quantiles of the time to the end of a response, in seconds.
@@ -59,7 +59,7 @@ type connectionReport struct {
 	Closed map[peerpool.CloseReason]uint64 `json:"closed"`
 }
 
-// retryReport counts requests that were sent again, by reason, and what came of it.
+// retryReport counts the requests that were sent again, by reason and by result.
 type retryReport struct {
 	Stale       uint64 `json:"stale"`
 	Unsent      uint64 `json:"unsent"`
@@ -95,7 +95,7 @@ func newGetReport(t *tally, w *witness, stats peerpool.Stats, hosts []peerpool.H
 	return r
 }
 
-// report enters into r what the witness has seen so far: the identities with the most requests first.
+// report fills in what the witness has seen. The identity with the most requests is the first.
 func (w *witness) report(r *getReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +115,7 @@ func (w *witness) report(r *getReport) {
 	r.Story = slices.Clone(w.story)
 }
 
-// orEmpty has JSON show {} rather than null.
+// orEmpty returns m, or an empty map if m is nil, so that JSON shows {} and not null.
 func orEmpty[M ~map[K]V, K comparable, V any](m M) M {
 	if m == nil {
 		return M{}
@@ -123,7 +123,7 @@ func orEmpty[M ~map[K]V, K comparable, V any](m M) M {
 	return m
 }
 
-// text is the report for people.
+// text returns the report as text.
 func (r *getReport) text() string {
 	var b strings.Builder
 	if r.Interrupted {
@@ -194,7 +194,7 @@ func (r retryReport) text() string {
 		countsText(peerpool.Retries(r).ByReason()), r.Saved, r.Failed)
 }
 
-// errorsText lists the errors; nothing if there were none.
+// errorsText lists the errors. It returns "" if there were none.
 func (r *getReport) errorsText() string {
 	if len(r.Errors) == 0 {
 		return ""
@@ -206,7 +206,7 @@ func (r *getReport) errorsText() string {
 	return "\nWhat failed:\n" + t.text("  ")
 }
 
-// givenUpText says where requests were that -timeout or an interruption has ended; nothing if there were none.
+// givenUpText lists the hops of requests that were given up. It returns "" if there were none.
 func (r *getReport) givenUpText() string {
 	if len(r.GivenUpAt) == 0 {
 		return ""
@@ -218,7 +218,7 @@ func (r *getReport) givenUpText() string {
 	return "\nWhere the requests were when they were given up:\n" + t.text("  ")
 }
 
-// protocolsText says what each protocol has carried, the one with the most responses first.
+// protocolsText says what each protocol has carried. The one with the most responses is the first.
 func protocolsText(protocols map[string]protocolUse) string {
 	names := slices.SortedFunc(maps.Keys(protocols), func(a, b string) int {
 		return cmp.Or(cmp.Compare(protocols[b].Responses, protocols[a].Responses), cmp.Compare(a, b))
@@ -238,7 +238,7 @@ func protocolsText(protocols map[string]protocolUse) string {
 	return strings.Join(parts, "; ")
 }
 
-// text says how many TLS handshakes there were; nothing if there was none.
+// text says how many TLS handshakes there were. It returns "" if there was none.
 func (u tlsUse) text() string {
 	if u.Handshakes+u.Failed == 0 {
 		return ""

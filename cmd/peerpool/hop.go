@@ -35,13 +35,13 @@ var hopMeanings = map[hop]string{
 	hopBody:     "the rest of the body",
 }
 
-// whereabouts knows at which hop one request is. A nil one knows nothing.
+// whereabouts knows at which hop a request is. A nil *whereabouts knows nothing.
 type whereabouts struct {
 	proxied bool // a proxy stands between the socket and TLS
 
 	mu   sync.Mutex // guards what follows; nothing is called under it
 	at   hop
-	held bool // the request has a connection, so a dial that still goes on does not move it
+	held bool // the request has a connection, so its dial no longer counts
 }
 
 // follow returns a context whose request keeps w up to date.
@@ -82,7 +82,7 @@ func (w *whereabouts) enter(at hop, held bool) {
 	w.at, w.held = at, held
 }
 
-// dial notes that the dial that the request has begun is at a hop.
+// dial notes that the dial of the request is at a hop. It has no effect once the request has a connection.
 func (w *whereabouts) dial(at hop) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +91,7 @@ func (w *whereabouts) dial(at hop) {
 	}
 }
 
-// now returns the hop, or "" if nobody has followed the request.
+// now returns the hop at which the request is, or "" if w is nil.
 func (w *whereabouts) now() hop {
 	if w == nil {
 		return ""

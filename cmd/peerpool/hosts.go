@@ -55,7 +55,7 @@ func hostReports(hosts []peerpool.HostStats, requests func(peerpool.Identity) ui
 func hostsText(hosts []hostReport) string {
 	var b strings.Builder
 	for _, h := range hosts {
-		t := table{texts: 1}
+		t := table{texts: 1, note: true}
 		t.add("address of "+h.Host, "requests", "state")
 		for _, a := range h.Addresses {
 			t.add(a.Address, count(a.Requests), a.state())
@@ -72,7 +72,7 @@ func (a addressReport) state() string {
 	case a.Failures > 0:
 		return several(uint64(a.Failures), "failure")
 	}
-	return "well"
+	return string(a.State)
 }
 
 // balances are the values of -balance.

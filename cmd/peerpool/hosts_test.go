@@ -27,7 +27,7 @@ func addressedOrigins(t *testing.T, addrs ...string) (port string) {
 func TestGetReportsTheAddressesOfAHost(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	port := addressedOrigins(t, "127.0.0.1", "127.0.0.2")
-	r := reported(t.Context(), t, exitOK, "-n", "40", "-balance", "round-robin",
+	r := reported(t.Context(), t, exitOK, "-n", "3000", "-c", "4", "-balance", "round-robin",
 		"-resolve", "api.test=127.0.0.1,127.0.0.2,127.0.0.9", "http://api.test:"+port+"/")
 	if len(r.Hosts) != 1 || len(r.Hosts[0].Addresses) != 3 || !strings.Contains(r.Hosts[0].Host, "api.test") {
 		t.Fatalf("hosts %+v, want api.test with three addresses", r.Hosts)
@@ -39,10 +39,10 @@ func TestGetReportsTheAddressesOfAHost(t *testing.T) {
 			t.Errorf("address %+v", a)
 		}
 	}
-	if sum != 40 || r.Failed != 0 {
-		t.Errorf("%d requests at the addresses, %d failed, want 40 and none", sum, r.Failed)
+	if sum != 3000 || r.Failed != 0 {
+		t.Errorf("%d requests at the addresses, %d failed, want 3000 and none", sum, r.Failed)
 	}
-	wantIn(t, r.text(), "address of ", "127.0.0.1:"+port, "well", "failure")
+	wantIn(t, r.text(), "address of ", "127.0.0.1:"+port, "listed", "failure")
 }
 
 func TestAHostWithOneAddressHasNoTable(t *testing.T) {

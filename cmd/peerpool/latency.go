@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Latencies go into a histogram of a fixed size, not into a list, so that ten million requests take no more
-// memory than ten. Each power of two is cut into 64 steps: what is read from it is at most 1/64 (1.6 %) too high,
-// and never too low. The maximum is exact.
+// Latencies are kept in a histogram of a fixed size and not in a list, so ten million requests take no more memory than
+// ten. Each power of two is divided into 64 steps. A quantile is therefore at most 1/64 (1.6 %) too high, and never too
+// low. The maximum is exact.
 const (
 	stepBits = 6
 	steps    = 1 << stepBits
@@ -29,7 +29,7 @@ func (h *histogram) add(d time.Duration) {
 	h.max = max(h.max, d)
 }
 
-// bucketOf numbers the buckets by size: those below 64 ns hold one value each, later ones 2, 4, 8...
+// bucketOf returns the number of a duration's bucket. A bucket below 64 ns holds one value; later ones hold 2, 4, 8 and so on.
 func bucketOf(d time.Duration) int {
 	v := uint64(d)
 	if v < steps {
@@ -49,8 +49,8 @@ func highest(bucket int) time.Duration {
 	return time.Duration((step+1)<<shift - 1)
 }
 
-// quantile returns the least duration that at least this share of all durations does not exceed; 0 if there are
-// none.
+// quantile returns the smallest duration that at least this share of all durations does not exceed. It returns 0 if
+// there are none.
 func (h *histogram) quantile(share float64) time.Duration {
 	rank := uint64(math.Ceil(share * float64(h.total)))
 	var seen uint64

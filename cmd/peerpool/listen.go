@@ -28,7 +28,7 @@ func isListenFlag(arg string) bool {
 	return name == "-listen" || name == "--listen"
 }
 
-// parseListen reads the arguments of the demonstration, which are not none.
+// parseListen reads the arguments of the demonstration. There is at least one.
 func parseListen(args []string) (addr string, err error) {
 	set := flag.NewFlagSet("peerpool", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
@@ -49,8 +49,8 @@ func checkListen(addr string) error {
 	return nil
 }
 
-// demonstrateOnPage is demonstrate with one Transport for all phases, whose pool is shown on a page. When the
-// phases are over the page goes on, with some load to look at, until ctx ends.
+// demonstrateOnPage runs the demonstration with one Transport for all phases, and serves a page that shows its pool. After
+// the phases, it keeps a light load running until ctx ends.
 func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []phase) (int, error) {
 	addr, err := parseListen(args)
 	if err != nil {
@@ -80,7 +80,7 @@ func demonstrateOnPage(ctx context.Context, args []string, s streams, phases []p
 	return exitOK, nil
 }
 
-// watchOn serves the page and the metrics of t, which must not have been used before, until the server is closed.
+// watchOn serves the page and the metrics of t until the returned server is closed. t must not have been used before.
 func watchOn(addr string, t *peerpool.Transport, s streams) (*http.Server, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -91,7 +91,7 @@ func watchOn(addr string, t *peerpool.Transport, s streams) (*http.Server, error
 	return srv, nil
 }
 
-// watch makes all that shows what a Transport does, which must not have been used before.
+// watch returns a handler with the page and the metrics of t. t must not have been used before.
 func watch(t *peerpool.Transport) http.Handler {
 	page := poolz.New(t, poolz.AllowDrain())
 	collector := prompool.New(t)
@@ -106,12 +106,12 @@ func watch(t *peerpool.Transport) http.Handler {
 	return mux
 }
 
-// serveOn serves until the server is closed. Its goroutine ends with that.
+// serveOn serves on ln until the returned server is closed, which also ends its goroutine.
 func serveOn(ln net.Listener, handler http.Handler) *http.Server {
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			ln.Close() // who asks for the page is refused rather than left to wait
+			ln.Close() // so that a browser is refused and does not wait
 		}
 	}()
 	return srv

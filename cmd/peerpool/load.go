@@ -11,37 +11,37 @@ import (
 	"time"
 )
 
-// load sends requests from several callers at once and tells what became of each. It keeps nothing per request.
+// load sends requests from several callers at the same time, and reports the result of each. It keeps nothing per request.
 type load struct {
 	client  *http.Client
 	callers int
-	timeout time.Duration // of a request with its response's body; 0: none
+	timeout time.Duration // of a request, including the body of its response; 0: none
 
-	// prepare makes request number n, counted from 0. It is called by all callers at the same time.
+	// prepare makes request number n, counted from 0. It must be safe for concurrent use.
 	prepare func(ctx context.Context, n int) exchange
 
 	answered, failed atomic.Int64 // so far
 }
 
-// exchange is one request on its way.
+// exchange is one request, and what to do with its response.
 type exchange struct {
 	req   *http.Request
 	body  io.Writer    // takes the body of the response
-	where *whereabouts // follows the request; nil: nobody asks
+	where *whereabouts // follows the request; may be nil
 	done  func(result)
 }
 
-// result is what became of a request: exactly one of a response read to its end, an error, and unfinished.
+// result is how a request ended: with a response that was read to its end, with an error, or unfinished.
 type result struct {
 	status     int           // of a response that was read to its end; else 0
 	bytes      int64         // of its body
 	latency    time.Duration // to the end of the body
-	err        error         // there was no response, or it broke off
+	err        error         // there was no response, or its body ended early
 	unfinished bool          // given up because the load was stopped
-	givenUpAt  hop           // where the request was when its time was over or the load was stopped; else ""
+	givenUpAt  hop           // the hop that the request had reached when its time was over or the load was stopped; else ""
 }
 
-// newClient returns a client that does nothing of its own: it follows no redirect.
+// newClient returns a client that adds nothing to rt: it does not follow redirects.
 func newClient(rt http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     rt,
@@ -49,8 +49,8 @@ func newClient(rt http.RoundTripper) *http.Client {
 	}
 }
 
-// run sends the requests from first to before end, and returns when all have ended. If ctx ends, no more are sent,
-// and those under way are given up.
+// run sends the requests with the numbers first to end-1, and returns when all have ended. If ctx ends, run sends no more
+// requests, and gives up those under way.
 func (l *load) run(ctx context.Context, first, end int) {
 	var sent atomic.Int64
 	var callers sync.WaitGroup
@@ -101,7 +101,7 @@ func (l *load) exchange(x exchange) result {
 	defer resp.Body.Close()
 	x.where.enter(hopBody, true)
 	r := result{status: resp.StatusCode}
-	if r.status != http.StatusSwitchingProtocols { // what follows that is no body, and need not end
+	if r.status != http.StatusSwitchingProtocols { // the bytes after it are not a body, and may never end
 		r.bytes, err = io.Copy(x.body, resp.Body)
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *load) exchange(x exchange) result {
 	return r
 }
 
-// cause strips what http.Client puts around an error: the method and the URL, which are known, and may be long.
+// cause removes the *url.Error that http.Client puts around an error. The method and the URL in it are known.
 func cause(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

@@ -1,14 +1,16 @@
 // Command peerpool shows what package peerpool does.
 //
-// Alone it is a demonstration: it starts servers on the loopback interface, well-behaved and other ones, sends
-// the same requests to each through peerpool and through net/http, and prints what happened as a table.
+// Without arguments, it runs a demonstration. It starts servers on the loopback interface, some of which misbehave, sends the
+// same requests to each of them through peerpool and through net/http, and prints a table of what happened.
 //
-// "peerpool get" sends requests to URLs and reports what they cost: status, latency, the identities used, and
-// how often a connection was reused, missed, retried or closed, and why.
+// "peerpool get" sends requests to URLs. It reports statuses, latencies, protocols and identities, how many connections were
+// reused, and why others were opened and closed.
 //
-// "peerpool probe" measures what a server allows its clients and prints the settings that fit it.
+// "peerpool probe" measures what a server allows its clients, and prints the settings that fit it.
 //
-// "peerpool soak" sends requests to servers that misbehave and keeps a ledger of what became of each. See "peerpool help".
+// "peerpool soak" sends requests to servers that misbehave, and keeps a ledger of how each request ended.
+//
+// "peerpool help" lists all flags.
 package main
 
 import (
@@ -33,11 +35,11 @@ const (
 const usage = `peerpool shows what the connection pool of package peerpool does.
 
   peerpool [-listen ADDR]
-        sends some thousand requests to well-behaved and other servers, all of them in this process,
-        through peerpool and through net/http, and prints what happened to each
+        sends thousands of requests to servers in this process, some of which misbehave, through peerpool and
+        through net/http, and prints what happened
 
-        -listen ADDR  show the pool meanwhile on a page at http://ADDR/debug/peerpool, and go on with
-                      a light load until Ctrl-C
+        -listen ADDR  serve the pool's page at http://ADDR/debug/peerpool meanwhile, and go on with a
+                      light load until Ctrl-C
 
   peerpool get [flags] URL...
         sends GET requests through one Transport and reports what they cost. It does not follow redirects. It uses
@@ -58,34 +60,34 @@ const usage = `peerpool shows what the connection pool of package peerpool does.
                       least-requests (default none)
 
   peerpool probe [-max-wait D] [-max-requests N] [-json] [-k] URL
-        measures what a server allows its clients (protocols, requests on a connection, how long one may
-        idle, streams, pings, how it closes) and prints the settings that fit it; it uses one connection at
-        a time, sends GET and HEAD only, and stops at a 429, or at a 403 after another answer
+        measures what a server allows its clients (protocols, requests on a connection, idle time, streams,
+        pings, how it closes), and prints the settings that fit it. It uses one connection at a time, sends
+        only GET and HEAD, and stops if the server answers 429, or 403 after another status
 
-        -max-wait D      how long to wait for the end of an idle connection (default 2m)
-        -max-requests N  how many requests to try on a connection (default 120)
-        -json            the findings as one JSON object
+        -max-wait D      wait this long for the server to close an idle connection (default 2m)
+        -max-requests N  send this many requests on a connection (default 120)
+        -json            print the findings as one JSON object
         -k               accept any certificate
 
   peerpool soak [-n N] [-c C] [-seed S]
-        sends requests to servers in this process that close, reset, restart, rotate, refuse streams and say
-        what nobody asked for, over HTTP/1.1 and HTTP/2, and keeps a ledger: wrong answers, lost requests,
-        POSTs executed twice, corrupted uploads, shared connections and leaks must all be 0
+        sends requests over HTTP/1.1 and HTTP/2 to servers in this process that close, reset, restart, rotate,
+        refuse streams and send unexpected data, and keeps a ledger: wrong answers, lost requests, POSTs that
+        were executed twice, corrupted uploads, shared connections and leaks must all be 0
 
         -n N     requests in total (default 100000)
         -c C     callers that send them at the same time (default 32)
         -seed S  of the requests (default: the time)
 
   peerpool help
-        prints this
+        prints this text
 
-Ctrl-C stops sending and reports what was done so far; a second one ends the program at once.
+Ctrl-C stops the requests and prints the report so far. A second Ctrl-C ends the program at once.
 
-Exit codes: 0 every request got its response, or the ledger of soak is clean; 1 one of them did not, or it is not; 2 bad arguments; 130 interrupted.
-The demonstration exits with 0 whatever the table says.
+Exit codes: 0 if every request got its response, or the ledger of soak is clean; 1 if not; 2 for bad arguments;
+130 if interrupted. The demonstration exits with 0, whatever its table says.
 `
 
-// streams are where a command writes.
+// streams are the places to which a command writes.
 type streams struct {
 	out, err io.Writer
 	live     bool // err is a terminal, so a line on it can be rewritten
@@ -96,8 +98,8 @@ func main() {
 	os.Exit(run(interruptible(), os.Args[1:], s))
 }
 
-// interruptible returns a context that ends with the first Ctrl-C or SIGTERM. From then on a signal does what it
-// does by default: it ends the program.
+// interruptible returns a context that ends with the first Ctrl-C or SIGTERM. Any further signal has its default effect:
+// it ends the program.
 func interruptible() context.Context {
 	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -108,11 +110,11 @@ func interruptible() context.Context {
 	return ctx
 }
 
-// run does what the arguments ask for and returns the exit code.
+// run runs the command that the arguments name, and returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	code, err := dispatch(ctx, args, s)
 	if err != nil {
-		_, _ = fmt.Fprintf(s.err, "peerpool: %v\n", err) // there is nowhere else to say it
+		_, _ = fmt.Fprintf(s.err, "peerpool: %v\n", err) // there is no other place to report it
 		var bad *usageError
 		if errors.As(err, &bad) {
 			return exitUsage
@@ -145,7 +147,7 @@ func dispatch(ctx context.Context, args []string, s streams) (int, error) {
 	return 0, misuse(`unknown command %s: write "peerpool get URL" or "peerpool" alone`, shown(args[0]))
 }
 
-// usageError says what is wrong with the arguments, and what to write instead.
+// usageError says what is wrong with the arguments and what to write instead.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// names is a DNS server on the loopback interface. It knows one host, and gives its addresses in another order each
-// time, as servers of DNS do that spread the load.
+// names is a DNS server on the loopback interface. It knows one host. It returns the host's addresses in another order each
+// time, as DNS servers do to spread the load.
 type names struct {
 	host    string
 	addrs   []netip.Addr
@@ -74,6 +74,6 @@ func (n *names) serve() {
 		if err != nil {
 			continue
 		}
-		_, _ = n.socket.WriteTo(packed, from) // a client that hears nothing asks again
+		_, _ = n.socket.WriteTo(packed, from) // a client without an answer asks again
 	}
 }

@@ -30,7 +30,7 @@ type probeArgs struct {
 	json        bool
 }
 
-// probeServer is "peerpool probe".
+// probeServer runs "peerpool probe".
 func probeServer(ctx context.Context, args []string, s streams) (int, error) {
 	a, err := parseProbe(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -44,7 +44,7 @@ func probeServer(ctx context.Context, args []string, s streams) (int, error) {
 		o.TLS = &tls.Config{InsecureSkipVerify: true} // -k says so
 	}
 	o.Progress = func(what string, atMost time.Duration) {
-		_, _ = fmt.Fprintf(s.err, "measuring %s (at most %v)\n", what, atMost) // the report follows all the same
+		_, _ = fmt.Fprintf(s.err, "measuring %s (at most %v)\n", what, atMost) // if this fails, the report still follows
 	}
 	r, err := probe.Run(ctx, o)
 	text := probeText(r)
@@ -100,12 +100,12 @@ func parseProbe(args []string) (*probeArgs, error) {
 	return a, err
 }
 
-// probeText is the report of a probe for people.
+// probeText returns the report of a probe as text.
 func probeText(r *probe.Report) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
-		_, _ = fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...) // a Builder takes everything
+		_, _ = fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...) // a write to a Builder cannot fail
 	}
 	row("server", "%s", r.URL)
 	for _, a := range r.Addresses {

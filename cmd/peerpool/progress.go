@@ -14,16 +14,16 @@ const (
 	plainInterval = 5 * time.Second
 )
 
-// progress tells how far something is: on one line that is rewritten if w is a terminal, else on a line now and
-// then. Errors in writing are ignored, as nothing depends on it.
+// progress shows how far a task is. If w is a terminal, it rewrites one line. Otherwise it writes a line every few
+// seconds. It ignores errors of w, because nothing depends on what it shows.
 type progress struct {
 	w     io.Writer
 	live  bool
 	width int // of the text that stands on the line; belongs to the goroutine of follow while that runs
 }
 
-// follow shows text again and again until stop is called, which takes the line away. The first time is one
-// interval from now, so that what is quickly done shows nothing.
+// follow shows text at intervals until stop is called, which removes the line. It waits for one interval first, so a short
+// task shows nothing.
 func (p *progress) follow(text func() string) (stop func()) {
 	ended := make(chan struct{})
 	var shower sync.WaitGroup
@@ -67,7 +67,7 @@ func (p *progress) erase() {
 	}
 }
 
-// note tells something that stays, unless the line that is rewritten has told it.
+// note writes a line that stays. On a terminal it writes nothing, because the line there has shown the same.
 func (p *progress) note(text string) {
 	if !p.live {
 		_, _ = fmt.Fprintln(p.w, text)

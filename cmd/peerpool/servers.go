@@ -14,31 +14,32 @@ import (
 	"time"
 )
 
-// manners are how a server treats its connections. The zero value is a good one that closes none.
+// manners say how a server treats its connections. With the zero value, it behaves well and closes none of them.
 type manners struct {
 	tls *tls.Config // nil: no TLS
 
-	// closeAfter is how long a connection may idle before the server closes it; 0: for ever.
+	// closeAfter is how long a connection may be idle before the server closes it. Zero means no limit.
 	closeAfter time.Duration
 
-	// restartEvery is after how many requests all connections die, as the kernel closes them when a process dies. The
-	// port stays open, as under a supervisor that holds it for the next process. 0: never.
+	// restartEvery is the number of requests after which the server closes all connections, as the kernel does when a
+	// process dies. The port stays open, as under a supervisor that keeps it for the next process. Zero means never.
 	restartEvery int64
 
-	// restartWith is how many requests a dying process has received and not answered: it answers none of the last
-	// ones before a restart, and dies when all of them have come. So many callers must be at work. 0: one.
+	// restartWith is the number of requests that the server has received and not answered when it restarts. It holds
+	// the last requests before a restart until all of them have arrived, so at least as many callers must be at work.
+	// Zero means one.
 	restartWith int64
 
-	restarts int64 // how often that happens; 0: no limit
+	restarts int64 // how many restarts there are; 0: no limit
 
-	addresses int // of the host, one server on each; 0: one
+	addresses int // of the host; 0: one
 
-	// repeatEvery sends every so-manieth response twice in a row; 0: none.
+	// repeatEvery is n if the server sends every n-th response twice. Zero means that it repeats none.
 	repeatEvery int64
 }
 
-// server answers each request with the last element of its path, so that an answer tells its request. It
-// listens on the loopback interface.
+// server answers each request with the last element of the request's path, so that each answer shows to which request it
+// belongs. It listens on the loopback interface.
 type server struct {
 	manners
 	lns []net.Listener // one for each address, all with the same port
@@ -46,23 +47,25 @@ type server struct {
 	opened, requests atomic.Int64   // connections, requests
 	served           []atomic.Int64 // requests by address
 
-	// mu guards all that follows. Connections are written to and closed under it, neither of which blocks here:
-	// there is always room for one response more.
+	// mu guards the fields below. The server writes to connections and closes them while it holds mu. Neither blocks,
+	// because a socket buffer always has room for another response here.
 	mu     sync.Mutex
 	conns  map[net.Conn]*serverConn
 	closed bool
+	since  int64         // requests since the last restart
 	held   int64         // requests that wait for a restart
 	died   int64         // restarts so far
 	lost   int64         // POSTs that were held at a restart
 	fate   chan struct{} // closed at the next restart
 
-	serving sync.WaitGroup // the accepting goroutines, and one for each connection
+	serving sync.WaitGroup // goroutines that accept, and one for each connection
 }
 
 // serverConn is a connection to an address of a server.
 type serverConn struct {
 	address int
 	last    string // response; "" before the first
+	held    bool   // its request waits for a restart
 }
 
 // demoHost is the name of servers with several addresses.
@@ -82,7 +85,7 @@ func startServer(m manners) (*server, error) {
 			return nil, fmt.Errorf("no server could be started: %w", err)
 		}
 		s.lns = append(s.lns, ln)
-		_, port, _ = net.SplitHostPort(ln.Addr().String()) // it has the form that net gives it
+		_, port, _ = net.SplitHostPort(ln.Addr().String()) // the address of a listener always has a port
 	}
 	for i, ln := range s.lns {
 		s.serving.Go(func() { s.accept(i, ln) })
@@ -90,7 +93,8 @@ func startServer(m manners) (*server, error) {
 	return s, nil
 }
 
-// hasAddresses reports whether the system has so many of these addresses. All systems have one, Linux has all.
+// hasAddresses reports whether the loopback interface has the first n of these addresses. On Linux it has all of them,
+// elsewhere often the first alone.
 func hasAddresses(n int) bool {
 	for i := range n {
 		ln, err := net.Listen("tcp", net.JoinHostPort(addressOf(i), "0"))
@@ -131,10 +135,15 @@ func (s *server) close() {
 	s.serving.Wait()
 }
 
-// die closes all connections. The caller holds mu.
+// die closes all connections. The caller holds mu. Those with a request that waits for the restart are the last, so that no
+// caller goes on while a connection is still open.
 func (s *server) die() {
-	for c := range s.conns {
-		c.Close()
+	for _, held := range []bool{false, true} {
+		for c, sc := range s.conns {
+			if sc.held == held {
+				c.Close()
+			}
+		}
 	}
 	close(s.fate)
 	s.fate = make(chan struct{})
@@ -168,14 +177,14 @@ func (s *server) loseAddress() {
 	}
 }
 
-// babble sends every connection its last response again. It is for a server without TLS and a moment when no
-// request is under way: what crosses a request on the wire cannot be told from its response by any client.
+// babble sends the last response of each connection again. Call it for a server without TLS, while no request is under
+// way: no client can tell bytes that cross a request on the wire from the response to it.
 func (s *server) babble() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c, sc := range s.conns {
 		if sc.last != "" {
-			_, _ = io.WriteString(c, sc.last) // a connection that is closed meanwhile hears nothing
+			_, _ = io.WriteString(c, sc.last) // the connection may have been closed
 		}
 	}
 }
@@ -196,7 +205,7 @@ func (s *server) accept(address int, ln net.Listener) {
 	}
 }
 
-// enter takes a connection in, unless the server is closed.
+// enter adds a connection, unless the server is closed.
 func (s *server) enter(c net.Conn, address int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +243,7 @@ func (s *server) serve(socket net.Conn, address int) {
 		}
 		n := s.requests.Add(1)
 		s.served[address].Add(1)
-		if s.awaitRestart(n, req.Method) {
+		if s.awaitRestart(socket, req.Method) {
 			return
 		}
 		response := answer(req)
@@ -245,34 +254,41 @@ func (s *server) serve(socket net.Conn, address int) {
 	}
 }
 
-// awaitRequest waits for the first byte of a request, and says whether it came in time.
+// awaitRequest waits for the first byte of a request, and reports whether it came in time.
 func (s *server) awaitRequest(c net.Conn, in *bufio.Reader) bool {
 	if s.closeAfter > 0 {
-		_ = c.SetReadDeadline(time.Now().Add(s.closeAfter)) // fails when closed, and so does the read
+		_ = c.SetReadDeadline(time.Now().Add(s.closeAfter)) // if it fails, so does the read
 	}
 	_, err := in.Peek(1)
 	return err == nil
 }
 
-// awaitRestart returns false if the n-th request is to be answered. Else it waits for the restart, and is the restart if
-// all others that are to be lost in it wait already.
-func (s *server) awaitRestart(n int64, method string) bool {
-	with := max(1, s.restartWith)
-	if s.restartEvery == 0 || (n-1)%s.restartEvery < s.restartEvery-with {
+// awaitRestart returns false if the server is to answer a request. Otherwise it waits for the restart and returns true. The
+// last request that arrives before the restart triggers it. If several are lost, each is the second or a later one on its
+// connection, because clients do not send a request again if a new connection breaks.
+func (s *server) awaitRestart(c net.Conn, method string) bool {
+	if s.restartEvery == 0 {
 		return false
 	}
 	s.mu.Lock()
-	if s.closed || s.restarts > 0 && s.died == s.restarts {
-		defer s.mu.Unlock()
-		return s.closed
+	s.since++
+	sc := s.conns[c]
+	switch {
+	case s.closed || sc == nil:
+		s.mu.Unlock()
+		return true
+	case s.since <= s.restartEvery-max(1, s.restartWith), s.restarts > 0 && s.died == s.restarts, s.restartWith > 1 && sc.last == "":
+		s.mu.Unlock()
+		return false
 	}
 	s.held++
+	sc.held = true
 	if method == http.MethodPost {
 		s.lost++
 	}
 	fate := s.fate
-	if s.held == with {
-		s.held = 0
+	if s.held >= s.restartWith {
+		s.held, s.since = 0, 0
 		s.died++
 		s.die()
 	}
@@ -281,7 +297,7 @@ func (s *server) awaitRestart(n int64, method string) bool {
 	return true
 }
 
-// answer is the response to a request.
+// answer returns the response to a request.
 func answer(req *http.Request) string {
 	nonce := path.Base(req.URL.Path)
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(nonce), nonce)
@@ -295,7 +311,7 @@ func (s *server) remember(c net.Conn, response string) {
 	}
 }
 
-// mumble returns the response to the n-th request, twice if it is its turn.
+// mumble returns the response to the n-th request, twice if repeatEvery says so.
 func (s *server) mumble(n int64, response string) string {
 	if s.repeatEvery > 0 && n%s.repeatEvery == 0 {
 		return response + response

@@ -121,21 +121,25 @@ func TestARestartEndsAllConnectionsAndNotThePort(t *testing.T) {
 }
 
 func TestARestartWaitsForTheRequestsThatItLoses(t *testing.T) {
-	s := serving(t, manners{restartEvery: 3, restartWith: 2, restarts: 1})
+	s := serving(t, manners{restartEvery: 4, restartWith: 2, restarts: 1})
 	a, b := visit(t, s), visit(t, s)
 	a.ask("/1")
 	a.hears("1")
-	a.ask("/2") // stays unanswered until the other has asked
-	b.ask("/3")
+	a.ask("/2")
+	a.hears("2")
+	a.ask("/3") // stays unanswered until the other has lost one as well
+	b.ask("/4")
+	b.hears("4") // is the first on its connection
+	b.ask("/5")
 	a.isGone()
 	b.isGone()
 	next := visit(t, s)
-	for _, path := range []string{"4", "5", "6"} { // there is no further restart
+	for _, path := range []string{"6", "7", "8", "9", "10"} { // there is no further restart
 		next.ask("/" + path)
 		next.hears(path)
 	}
-	if died, lost, served := s.ledger(); died != 1 || lost != 0 || served[0] != 6 {
-		t.Errorf("%d restarts, %d POSTs lost, %v requests, want 1, 0 and 6", died, lost, served)
+	if died, lost, served := s.ledger(); died != 1 || lost != 0 || served[0] != 10 {
+		t.Errorf("%d restarts, %d POSTs lost, %v requests, want 1, 0 and 10", died, lost, served)
 	}
 }
 

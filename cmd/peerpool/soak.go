@@ -15,7 +15,7 @@ import (
 
 const defaultSoak = 100_000
 
-// soakServers is "peerpool soak".
+// soakServers runs "peerpool soak".
 func soakServers(ctx context.Context, args []string, s streams) (int, error) {
 	opts := soak.Options{Requests: defaultSoak, Seed: uint64(time.Now().UnixNano())}
 	set := flag.NewFlagSet("soak", flag.ContinueOnError)

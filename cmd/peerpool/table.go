@@ -5,15 +5,16 @@ import (
 	"unicode/utf8"
 )
 
-// table is rows of cells. The first columns hold text and stand on the left, the rest numbers, on the right.
+// table holds rows of cells. The first columns are aligned on the left, the others, which hold numbers, on the right.
 type table struct {
-	texts int // columns of text
+	texts int  // columns of text
+	note  bool // the last column holds text too
 	rows  [][]string
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// String returns the table with its columns aligned, each line beginning with indent.
+// text returns the table with aligned columns. Each line begins with indent.
 func (t *table) text(indent string) string {
 	var widths []int
 	for _, row := range t.rows {
@@ -30,7 +31,7 @@ func (t *table) text(indent string) string {
 		for i, cell := range row {
 			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
 			switch {
-			case i < t.texts:
+			case i < t.texts || t.note && i == len(widths)-1:
 				line.WriteString(cell + gap + "  ")
 			default:
 				line.WriteString(gap + cell + "  ")

@@ -2,10 +2,10 @@ package main
 
 import "sync"
 
-// tally counts what became of the requests, in a space that does not grow with their number: there are at most a
-// thousand statuses, a few texts of errors, and a histogram. The zero value is ready, and safe for concurrent use.
+// tally counts the results of requests. Its size does not grow with their number: it holds at most a thousand statuses, a
+// few texts of errors, and a histogram. The zero value is ready to use, and safe for concurrent use.
 type tally struct {
-	mu         sync.Mutex // guards all that follows
+	mu         sync.Mutex // guards the fields below
 	statuses   map[int]uint64
 	errors     errorTexts
 	failed     uint64

@@ -14,12 +14,12 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// postEvery makes every so-manieth request of the demonstration a POST, which no client may send twice: what
-// befalls it on a dying connection is a failure, unless the connection was known to be dead.
+// postEvery is n if every n-th request of the demonstration is a POST. No client may send a POST twice, so a POST fails if
+// its connection dies, unless the client knew that the connection was dead.
 const postEvery = 4
 
-// trial prepares the requests of one client to one server, and judges the answers. Both clients are measured with
-// the same instrument, an httptrace, which tells for each attempt whether its connection had served before.
+// trial prepares the requests of one client to one server, and checks the answers. It measures both clients in the same
+// way: an httptrace reports for each attempt whether its connection had served a request before.
 type trial struct {
 	base *url.URL
 
@@ -27,13 +27,13 @@ type trial struct {
 	sum row
 }
 
-// row is what happened to one client at one server.
+// row holds what happened to the requests of one client to one server.
 type row struct {
 	server, client string
 
-	answered, wrong, failed, unfinished uint64 // requests: each is exactly one of these
-	attempts, reused                    uint64 // requests that got a connection, repeated ones included
-	recovered                           uint64 // requests that were answered after a repetition
+	answered, wrong, failed, unfinished uint64 // requests; each is counted in exactly one of these
+	attempts, reused                    uint64 // attempts that got a connection, and those among them that got a used one
+	recovered                           uint64 // requests that were answered after more than one attempt
 	errors                              errorTexts
 
 	opened   int64   // connections, as the server counted them
@@ -41,7 +41,7 @@ type row struct {
 	lost     int64   // POSTs that the server had received and not answered when it died
 	served   []int64 // requests by address
 
-	stats *peerpool.Stats // nil: net/http keeps none
+	stats *peerpool.Stats // nil for net/http, which has no statistics
 }
 
 func newTrial(base string) (*trial, error) {
@@ -52,10 +52,10 @@ func newTrial(base string) (*trial, error) {
 	return &trial{base: u, sum: row{errors: errorTexts{}}}, nil
 }
 
-// tries is what the trace tells about one request.
+// tries counts the attempts of one request.
 type tries struct{ attempts, reused uint64 }
 
-// prepare makes request number n, whose path holds its nonce, the number itself.
+// prepare makes request number n. Its path is its nonce: the number.
 func (t *trial) prepare(ctx context.Context, n int) exchange {
 	seen := &tries{}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {

@@ -13,29 +13,29 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// visitors are the light load that keeps a page alive: callers at servers of every kind, who ask now and then.
+// visitors are a light load, so that the page has something to show: callers that send requests to servers of every kind.
 type visitors struct {
 	client *http.Client
 	groups []visitorGroup
 	ends   []func() // stop the servers
 }
 
-// visitorGroup is some callers who ask the same peer.
+// visitorGroup is a number of callers that send requests to the same peer.
 type visitorGroup struct {
 	url     string
-	peer    *peerpool.Peer // nil: what the Transport does on its own
+	peer    *peerpool.Peer // nil: the Transport's own settings
 	callers int
 	every   time.Duration // on average, for each of them
 }
 
-// invite starts the servers that are visited.
+// invite starts the servers for the visitors.
 func (d *demonstration) invite() (*visitors, error) {
 	v := &visitors{client: newClient(d.watched)}
 	for _, kind := range []struct {
 		manners manners
 		callers int
 		every   time.Duration
-		tenants []string // a group for each, so that they share no connection; none: one without a group
+		tenants []string // each has a Group, so they share no connection; nil: one group of visitors without a Group
 	}{
 		{manners{}, 6, 40 * time.Millisecond, []string{"tenant-a", "tenant-b", "tenant-c"}},
 		{manners{tls: d.serverTLS}, 8, 60 * time.Millisecond, []string{"", "audit"}},
@@ -87,7 +87,7 @@ func (v *visitors) addHost() error {
 	return nil
 }
 
-// addSlow adds a server that takes its time, and one that is not there.
+// addSlow adds a server that answers slowly, and a port on which no server listens.
 func (v *visitors) addSlow() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -107,7 +107,7 @@ func (v *visitors) addSlow() error {
 	return absent.Close()
 }
 
-// visit sends requests until ctx ends. Then it waits for those under way, which are given up, and stops the servers.
+// visit sends requests until ctx ends, which also ends those under way. Then it stops the servers.
 func (v *visitors) visit(ctx context.Context) {
 	var callers sync.WaitGroup
 	for _, g := range v.groups {
@@ -126,7 +126,7 @@ func (v *visitors) dismiss() {
 	}
 }
 
-// call asks again and again. What becomes of a request is for the page to tell.
+// call sends requests until ctx ends. It ignores how they end, because the page shows that.
 func (v *visitors) call(ctx context.Context, g visitorGroup) {
 	for ctx.Err() == nil {
 		idle(ctx, rand.N(2*g.every))

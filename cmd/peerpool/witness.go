@@ -11,26 +11,26 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// witness counts by identity what a Transport tells its Observer. Stats would do, but forgets an identity that has
-// no connection left. There are no more identities than the URLs have addresses.
+// witness counts the events of a Transport by identity. Stats cannot be used for that, because it has no identity without
+// a connection. The number of identities is bounded by the number of addresses that the URLs have.
 type witness struct {
-	telling bool // tell the story of the one request that is sent
+	telling bool // keep a story of the events, for a single request
 
-	mu         sync.Mutex // guards all that follows; nothing is called under it but the closures of this file
+	mu         sync.Mutex // guards the fields below; only functions of this file are called while it is held
 	identities map[peerpool.Identity]*identityUse
 	protocols  map[string]*protocolUse
 	tls        tlsUse
 	story      []string
 }
 
-// protocolUse is what happened over one protocol.
+// protocolUse counts what happened over one protocol.
 type protocolUse struct {
 	Responses   uint64 `json:"responses"`
 	Connections uint64 `json:"connections"`
 	MostAtOnce  int    `json:"most_at_once"` // requests on one connection
 }
 
-// tlsUse is what happened in the TLS handshakes with the servers.
+// tlsUse counts the TLS handshakes with the servers.
 type tlsUse struct {
 	Handshakes uint64            `json:"handshakes"` // successful ones
 	Resumed    uint64            `json:"resumed"`    // those among them that resumed a session
@@ -38,9 +38,9 @@ type tlsUse struct {
 	Versions   map[string]uint64 `json:"versions"` // successful handshakes by version
 }
 
-// identityUse is what happened under one identity.
+// identityUse counts what happened under one identity.
 type identityUse struct {
-	Requests     uint64 `json:"requests"` // a request that was sent again counts where it was sent last
+	Requests     uint64 `json:"requests"` // a request that was sent again counts once, for its last attempt
 	Connections  uint64 `json:"connections"`
 	Hits         uint64 `json:"hits"` // attempts that found an idle connection
 	DialFailures uint64 `json:"dial_failures"`
@@ -53,8 +53,7 @@ func newWitness(telling bool) *witness {
 	}
 }
 
-// observer returns the hooks. They may still be called after the last request has ended, by a dial that outlives
-// it.
+// observer returns the hooks. A dial that outlives its request may call them after the last request has ended.
 func (w *witness) observer() *peerpool.Observer {
 	return &peerpool.Observer{AcquireDone: w.acquired, DialDone: w.dialed, RequestRetry: w.retried, AttemptDone: w.done}
 }
@@ -69,7 +68,7 @@ func (w *witness) over(protocol string) *protocolUse {
 	return use
 }
 
-// see counts an event, and tells it if there is a story to tell.
+// see counts an event, and adds it to the story if there is one.
 func (w *witness) see(id peerpool.Identity, count func(*identityUse), tell func() string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,7 +121,7 @@ func (w *witness) dialed(_ context.Context, e peerpool.DialDone) {
 	}, func() string { return dialedText(e) })
 }
 
-// count takes in the handshake of a dial that had one.
+// count counts the handshake of a dial, if it had one.
 func (u *tlsUse) count(e peerpool.DialDone) {
 	switch {
 	case e.Hop == "tls":
