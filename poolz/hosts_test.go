@@ -1,6 +1,7 @@
 package poolz
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"net/netip"
@@ -68,6 +69,25 @@ func TestAHostShowsManyAddressesAsSquaresAndTheUnwellInATable(t *testing.T) {
 	if size := len(body); size > 100<<10 {
 		t.Errorf("the page has %d bytes", size)
 	}
+}
+
+func TestTheDocumentHasEachAddressOfAHost(t *testing.T) {
+	c := hosting(t, 3)
+	c.leaveOut(2, peerpool.AddressAvoided, peerpool.EjectSilent)
+	c.stats.LookupFailures, c.stats.ConnectFailures = 7, 9
+	p := newPage(c, nil)
+	var d document
+	if err := json.Unmarshal(get(p, "?format=json").Body.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Hosts) != 1 || len(d.Hosts[0].Addresses) != 3 || d.LookupFails != 7 || d.ConnectFails != 9 {
+		t.Fatalf("hosts %+v, %d look-ups and %d connects failed", d.Hosts, d.LookupFails, d.ConnectFails)
+	}
+	a := d.Hosts[0].Addresses[2]
+	if a.Address != "10.0.1.2:80" || a.State != "avoided" || !strings.HasPrefix(a.Why, "a connect was not answered") || a.Idle != 3 || a.Attempts != 3 || a.Percent != 50 {
+		t.Errorf("address %+v", a)
+	}
+	wantIn(t, get(p, "").Body.String(), `data-stat="lookups" class="bad">7<`, `data-stat="connects" class="warn">9<`)
 }
 
 func TestAThousandHostsMakeNoHugePage(t *testing.T) {

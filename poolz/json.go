@@ -20,6 +20,10 @@ type document struct {
 	Misses       map[peerpool.MissReason]uint64  `json:"misses"`
 	Dials        uint64                          `json:"dials"`
 	DialFailures uint64                          `json:"dial_failures"`
+	Lookups      uint64                          `json:"lookups"`
+	LookupFails  uint64                          `json:"lookup_failures"`
+	ConnectFails uint64                          `json:"connect_failures"`
+	Ejections    uint64                          `json:"ejections"`
 	Closes       map[peerpool.CloseReason]uint64 `json:"closes"`
 	Retries      jsonRetries                     `json:"retries"`
 	Unexpected   uint64                          `json:"unexpected_data"`
@@ -27,6 +31,7 @@ type document struct {
 	Recent       jsonRecent                      `json:"recent"`
 	Known        int                             `json:"known_identities"` // all of them
 	Found        int                             `json:"found_identities"` // those that the search matches
+	Hosts        []jsonHost                      `json:"hosts"`            // those with several addresses
 	Identities   []jsonIdentity                  `json:"identities"`       // those on this page
 	LastCloses   []jsonEvent                     `json:"last_closes"`      // the newest first
 	LastMisses   []jsonEvent                     `json:"last_misses"`
@@ -75,6 +80,25 @@ type jsonConn struct {
 	Retired  string  `json:"retired,omitempty"`
 }
 
+type jsonHost struct {
+	Host      string        `json:"host"`
+	Waiting   int           `json:"waiting"`
+	Dialing   int           `json:"dialing"`
+	Addresses []jsonAddress `json:"addresses"` // in the resolver's order
+}
+
+type jsonAddress struct {
+	Address  string  `json:"address"`
+	ID       string  `json:"id,omitempty"` // of its identity
+	State    string  `json:"state"`
+	Why      string  `json:"why,omitempty"`
+	Idle     int     `json:"idle"`
+	Active   int     `json:"active"`
+	Requests int     `json:"requests"` // under way
+	Attempts uint64  `json:"attempts"`
+	Percent  float64 `json:"percent"` // of the attempts at all addresses
+}
+
 type jsonEvent struct {
 	At       time.Time `json:"at"`
 	Reason   string    `json:"reason"`
@@ -91,6 +115,8 @@ func (r *report) json() ([]byte, error) {
 		At: r.At, Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
 		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
+		Lookups: s.Lookups, LookupFails: s.LookupFailures, ConnectFails: s.ConnectFailures, Ejections: s.Ejections,
+		Hosts:   converted(r.Hosts, jsonHostOf),
 		Retries: jsonRetries(s.Retries), Unexpected: s.UnexpectedData, Quarantined: r.Quarantines,
 		Recent: jsonRecent{r.Recent.to.Sub(r.Recent.from).Seconds(), r.Recent.hits, r.Recent.misses},
 		Known:  len(s.Peers), Found: r.Pages.Found,
@@ -111,6 +137,14 @@ func jsonIdentityOf(i identity) jsonIdentity {
 
 func jsonConnOf(c peerpool.ConnStats) jsonConn {
 	return jsonConn{c.Age.Seconds(), c.Idle.Seconds(), c.Uses, c.Leases, c.Capacity, string(c.Retired)}
+}
+
+func jsonHostOf(h host) jsonHost {
+	return jsonHost{h.Name, h.Waiting, h.Dialing, converted(h.Addresses, jsonAddressOf)}
+}
+
+func jsonAddressOf(a address) jsonAddress {
+	return jsonAddress{a.Text, a.ID, string(a.State), a.Why, a.Idle, a.Active, a.Requests, a.Attempts, a.Share}
 }
 
 func jsonEventOf(e entry) jsonEvent {

@@ -15,6 +15,8 @@ var words = map[string]string{
 	"Hijacked":        "connections that an upgrade, such as a WebSocket, has handed over to the program",
 	"Dials":           "attempts to open a connection",
 	"Dials failed":    "attempts to open a connection that failed",
+	"Look-ups failed": "look-ups of a host that failed",
+	"Connects failed": "connects to one of several addresses that failed; the dial may have succeeded with another address",
 	"Failed":          "attempts to open a connection that failed",
 	"Retries":         "requests that were sent again, by reason",
 	"Retries saved":   "requests that were sent again and got a response",
