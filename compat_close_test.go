@@ -253,3 +253,23 @@ func TestShutdownLetsRequestsEndAndTakesNoNew(t *testing.T) {
 	}
 	wantNoRoutes(t, tr)
 }
+
+// TestTheOldWaysToCancelEndARequestThatIsResolving: the resolver does not, as it never returns.
+func TestTheOldWaysToCancelEndARequestThatIsResolving(t *testing.T) {
+	for how, arm := range oldCancels {
+		t.Run(how, func(t *testing.T) {
+			names := &httptestutil.Resolver{}
+			t.Cleanup(names.Hold("a.test"))
+			tr := peerTransport(t, &Transport{Resolver: names})
+			req := peerRequest(t, "http://a.test/", nil)
+			cancel := arm(tr, req)
+			ended := peerAsync(tr, req)
+			peerEventually(t, "the name is looked up", func() bool { return names.Lookups("a.test") == 1 })
+			cancel()
+			if err := peerReceive(t, ended, "the request has ended"); err != errWaitCanceled {
+				t.Errorf("got %v, want %v", err, errWaitCanceled)
+			}
+			wantNoneListed(t, tr)
+		})
+	}
+}

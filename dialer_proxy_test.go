@@ -3,6 +3,7 @@ package peerpool
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -348,5 +349,32 @@ func TestAProxyConnectsToTheAddrOfAPeer(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAProxyWithANameIsResolvedByEachDial is for the race detector too: the dials of one route run at the same
+// time.
+func TestAProxyWithANameIsResolvedByEachDial(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
+	p := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
+	u := *p.URL()
+	u.Host = net.JoinHostPort("proxy.test", u.Port())
+	tr := peerTransport(t, &Transport{
+		TLSClientConfig: o.ClientTLS(), Proxy: peerProxy(&u), Resolver: peerLoopback(t, "proxy.test"),
+		DisableKeepAlives: true,
+	})
+	peerGet(t, tr, o.URL(), nil) // all that follow know the route
+	const requests = 16
+	var ends [requests]<-chan error
+	for i := range ends {
+		ends[i] = peerAsync(tr, peerRequest(t, o.URL(), nil))
+	}
+	for _, ended := range ends {
+		if err := peerReceive(t, ended, "every request has ended"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := p.Conns(); n != requests+1 {
+		t.Errorf("%d connections to the proxy, want %d", n, requests+1)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -269,4 +270,33 @@ func TestAPathThatLeadsNowhereFailsAtItsHop(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestADialThatNobodyWaitsForIsWatchedOnceItIdles: it has had no exchange after which one would have looked.
+func TestADialThatNobodyWaitsForIsWatchedOnceItIdles(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skipf("idle connections are not watched on %s", runtime.GOOS)
+	}
+	hangUp := make(chan struct{})
+	w := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { c.Await(hangUp) })
+	dialing, proceed := make(chan struct{}), make(chan struct{})
+	tr := peerTransport(t, &Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		close(dialing)
+		<-proceed
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := peerAsync(tr, peerRequest(t, w.URL(), nil).WithContext(ctx))
+	peerReceive(t, dialing, "the request dials")
+	cancel()
+	if err := peerReceive(t, ended, "the request has ended"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that the request was canceled", err)
+	}
+	close(proceed)
+	peerEventually(t, "the connection idles", func() bool { return tr.Stats().Idle == 1 })
+	close(hangUp)
+	peerEventually(t, "the connection is closed as its peer has closed it", func() bool {
+		s := tr.Stats()
+		return s.Idle == 0 && s.Closes["peer_closed"] == 1
+	})
 }

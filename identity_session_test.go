@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"crypto/tls"
+	"sync"
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -129,5 +130,36 @@ func TestAServerDoesNotResumeTheSessionOfItsProxy(t *testing.T) {
 	}
 	if !peerGet(t, tr, o.URL(), nil).DidResume {
 		t.Error("the origin did not resume its own session")
+	}
+}
+
+// TestARotatedClientCertificateIsPresentedOnTheNextConnection: a resumed session would present the old one.
+func TestARotatedClientCertificateIsPresentedOnTheNextConnection(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			ca := httptestutil.NewCA(t)
+			o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: ca, TLS: &tls.Config{
+				MaxVersion: version, ClientAuth: tls.RequireAndVerifyClientCert,
+			}})
+			var mu sync.Mutex // guards current
+			current := ca.Client("old")
+			cfg := o.ClientTLS()
+			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				shown := current
+				return &shown, nil
+			}
+			tr := peerTransport(t, &Transport{TLSClientConfig: cfg, DisableKeepAlives: true})
+			if seen := peerGet(t, tr, o.URL(), nil); seen.ClientCN != "old" {
+				t.Fatalf("the server saw %q, want the old certificate", seen.ClientCN)
+			}
+			mu.Lock()
+			current = ca.Client("new")
+			mu.Unlock()
+			if seen := peerGet(t, tr, o.URL(), nil); seen.ClientCN != "new" {
+				t.Errorf("the server saw %q, want the new certificate", seen.ClientCN)
+			}
+		})
 	}
 }

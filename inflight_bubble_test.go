@@ -20,7 +20,7 @@ func inABubble(t *testing.T, tr *Transport) {
 	})
 	tr.DialContext = ln.Dial
 	ctx, cancel := context.WithCancelCause(t.Context())
-	ended := regressAsync(tr, peerRequest(t, "http://example.test/", nil).WithContext(ctx))
+	ended := peerAsync(tr, peerRequest(t, "http://example.test/", nil).WithContext(ctx))
 	synctest.Wait()
 	wantUnderWay(t, ended)
 	cancel(errEnough)
@@ -59,7 +59,7 @@ func TestATransportMayBeUsedInABubbleAndOutsideAndInAnother(t *testing.T) {
 		tr.DialContext = nil
 		req, _, cancel := hearable(t, o.URL()+"/head")
 		before := o.Requests()
-		ended := regressAsync(&tr, req)
+		ended := peerAsync(&tr, req)
 		o.WaitRequests(before + 1)
 		cancel(errEnough)
 		if err := peerReceive(t, ended, "the request outside has ended"); err != errEnough {

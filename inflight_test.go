@@ -110,7 +110,7 @@ func TestNobodyListensToARequestInItsFirstMoment(t *testing.T) {
 		sweep()
 	}
 	req, h, cancel := hearable(t, o.URL()+"/head")
-	ended := regressAsync(tr, req)
+	ended := peerAsync(tr, req)
 	o.WaitRequests(4)
 	sweep()
 	wantListeners(t, h, 0, "after one sweep")
@@ -131,7 +131,7 @@ func TestARequestThatIsCanceledInItsFirstMomentEndsWithTheSweep(t *testing.T) {
 			o := halting(t)
 			tr, sweep := sweptByHand(t)
 			req, _, cancel := hearable(t, o.URL()+path)
-			ended := regressAsync(tr, req)
+			ended := peerAsync(tr, req)
 			o.WaitRequests(1)
 			cancel(errEnough)
 			sweep()
@@ -155,7 +155,7 @@ func TestTheSweepComesByItself(t *testing.T) {
 	quiet := func() bool { return !f.Sweeping() }
 	for i := range 3 {
 		req, h, cancel := hearable(t, o.URL()+"/head")
-		ended := regressAsync(tr, req)
+		ended := peerAsync(tr, req)
 		o.WaitRequests(i + 1)
 		peerEventually(t, "somebody listens", func() bool { return h.listeners.Load() == 1 })
 		peerEventually(t, "no sweep is to come, though the request is under way", quiet)
@@ -212,7 +212,7 @@ func TestCancelRequestNeedsNoSweep(t *testing.T) {
 	o := halting(t)
 	tr, _ := sweptByHand(t)
 	req, _, _ := hearable(t, o.URL()+"/head")
-	ended := regressAsync(tr, req)
+	ended := peerAsync(tr, req)
 	o.WaitRequests(1)
 	tr.CancelRequest(req)
 	if err := peerReceive(t, ended, "the request has ended"); err != errCanceled {
@@ -235,10 +235,10 @@ func TestWaitingForAConnectionNeedsNoSweep(t *testing.T) {
 	tr, _ := sweptByHand(t)
 	tr.MaxConnsPerHost = 1
 	first, _, _ := hearable(t, o.URL()+"/head")
-	held := regressAsync(tr, first)
+	held := peerAsync(tr, first)
 	o.WaitRequests(1)
 	req, _, cancel := hearable(t, o.URL()+"/")
-	ended := regressAsync(tr, req)
+	ended := peerAsync(tr, req)
 	peerEventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
 	cancel(errEnough)
 	if err := peerReceive(t, ended, "the request has ended"); err != errEnough {
@@ -259,7 +259,7 @@ func TestARequestThatHasWaitedForItsConnectionListensFromTheStart(t *testing.T) 
 		t.Fatal(err)
 	}
 	req, h, cancel := hearable(t, o.URL()+"/head")
-	ended := regressAsync(tr, req)
+	ended := peerAsync(tr, req)
 	peerEventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
 	sweep()
 	sweep()
@@ -307,7 +307,7 @@ func TestARetryIsListenedToAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	req, h, cancel := hearable(t, w.URL())
-	ended := regressAsync(tr, req)
+	ended := peerAsync(tr, req)
 	w.WaitRequests(3)
 	sweep()
 	sweep()

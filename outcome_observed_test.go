@@ -72,7 +72,7 @@ func TestARequestThatItsCallerCancelsIsNobodysError(t *testing.T) {
 	wire := httptestutil.NewWire(t, func(w *httptestutil.WireConn) { w.ReadRequest(); w.WaitClosed() })
 	tr := peerTransport(t, &Transport{Observer: &Observer{RequestDone: func(_ context.Context, e RequestDone) { ended <- e }}})
 	ctx, cancel := context.WithCancel(t.Context())
-	got := regressAsync(tr, peerRequest(t, wire.URL(), nil).WithContext(ctx))
+	got := peerAsync(tr, peerRequest(t, wire.URL(), nil).WithContext(ctx))
 	wire.WaitRequests(1)
 	cancel()
 	peerReceive(t, got, "the error")

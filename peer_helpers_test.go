@@ -276,3 +276,10 @@ func peerKeys(tr *Transport) []Identity {
 	slices.SortFunc(ids, func(a, b Identity) int { return len(a.String()) - len(b.String()) })
 	return ids
 }
+
+// peerAsync sends a request on a goroutine of its own, and tells its error.
+func peerAsync(rt http.RoundTripper, req *http.Request) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- peerTry(rt, req) }()
+	return ended
+}

@@ -255,3 +255,42 @@ func TestARouteThatWasAskedForLastIsForgottenLikeAnyOther(t *testing.T) {
 		})
 	}
 }
+
+// rememberedRoutes returns how many routes tr remembers.
+func rememberedRoutes(tr *Transport) int {
+	rs := &tr.core.routes
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	for _, same := range rs.byIdentity {
+		if len(same) > maxRoutes {
+			return -1
+		}
+	}
+	return len(rs.byKey)
+}
+
+// TestOneIdentityServesAnyNumberOfHostsWithFewRoutes: its connections never end, so that no route would either.
+func TestOneIdentityServesAnyNumberOfHostsWithFewRoutes(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	p := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{Dial: o.Dial})
+	for name, opts := range map[string]PeerOptions{
+		"forward proxy": {Proxy: p.URL()},
+		"address":       {Addr: o.Addr()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr, peer := peerTransport(t, &Transport{}), peerNew(t, opts)
+			for i := range 10 * maxRoutes {
+				peerGet(t, tr, fmt.Sprintf("http://h%d.example.test/", i), peer)
+			}
+			if n := rememberedRoutes(tr); n != maxRoutes {
+				t.Errorf("%d routes are remembered, want %d", n, maxRoutes)
+			}
+			peerGet(t, tr, "http://h0.example.test/", peer) // its route is forgotten, its connection is not
+			if s := tr.Stats(); s.Opened != 1 || s.Idle != 1 {
+				t.Errorf("%d connections were opened, %d idle, want one", s.Opened, s.Idle)
+			}
+			tr.CloseIdleConnections()
+			wantNoRoutes(t, tr)
+		})
+	}
+}

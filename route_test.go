@@ -223,3 +223,45 @@ func TestAnIPAddressIsNotResolved(t *testing.T) {
 		t.Errorf("the origin saw the host %q, want %q", seen.Host, six.Addr())
 	}
 }
+
+func TestAURLWithoutAHostNameGoesToLocalhost(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	names := peerLoopback(t, "localhost")
+	tr := peerTransport(t, &Transport{Resolver: names})
+	seen := peerGet(t, tr, "http://:"+peerPort(t, o.Addr())+"/", nil)
+	if seen.Origin != o.Addr() || names.Lookups("localhost") != 1 {
+		t.Errorf("the request went to %s after %d look-ups of localhost", seen.Origin, names.Lookups("localhost"))
+	}
+}
+
+// TestARaceDoesNotBeginBeforeThereIsRoom: one connection is one dial, and no socket waits for its request.
+func TestARaceDoesNotBeginBeforeThereIsRoom(t *testing.T) {
+	peerNeedsSecondLoopback(t)
+	answer := make(chan struct{})
+	w := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		for c.ReadRequest() != nil && c.Await(answer) {
+			c.Write(httptestutil.Response("ok"))
+		}
+	})
+	names := &httptestutil.Resolver{}
+	names.Set(t, "a.test", "127.0.0.1")
+	names.Set(t, "b.test", "127.0.0.1", "127.0.0.2") // of which the second refuses
+	tr := peerTransport(t, &Transport{Resolver: names, MaxConnsPerHost: 1})
+	port := peerPort(t, w.Addr())
+	first := peerAsync(tr, peerRequest(t, "http://a.test:"+port+"/", nil))
+	w.WaitRequests(1)
+	second := peerAsync(tr, peerRequest(t, "http://b.test:"+port+"/", nil))
+	peerEventually(t, "the second request waits", func() bool { return tr.Stats().Waiting == 1 })
+	close(answer)
+	for _, ended := range []<-chan error{first, second} {
+		if err := peerReceive(t, ended, "both requests have ended"); err != nil {
+			t.Error(err)
+		}
+	}
+	if s := tr.Stats(); s.Opened != 1 {
+		t.Errorf("the pool has opened %d connections, want 1", s.Opened)
+	}
+	if s := tr.Stats(); w.Conns() != 1 || s.Dials != 1 {
+		t.Errorf("%d connections and %d dials, want one", w.Conns(), s.Dials)
+	}
+}

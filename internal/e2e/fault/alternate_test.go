@@ -93,3 +93,43 @@ func TestTheSignThatNetHTTPSpeaksHTTP2IsNotTakenForAFunction(t *testing.T) {
 		t.Errorf("served over %s", resp.Proto)
 	}
 }
+
+// skipping is an alternative protocol that begins to read and then leaves every request to the Transport.
+var skipping = testkit.RoundTripperFunc(func(req *http.Request) (*http.Response, error) {
+	_, _ = req.Body.Read(make([]byte, 1))
+	return nil, http.ErrSkipAltProtocol
+})
+
+func TestTheBodyThatASkippedProtocolHasReadIsClosed(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	s := testkit.Observe(t, &peerpool.Transport{})
+	s.RegisterProtocol("http", skipping)
+	first, again := testkit.TrackBody(strings.NewReader("body")), testkit.TrackBody(strings.NewReader("body"))
+	req := testkit.NewRequest(t, "POST", o.URL(), first)
+	req.GetBody = func() (io.ReadCloser, error) { return again, nil }
+	resp, _ := s.Send(req)
+	if resp.Request != req {
+		t.Error("the response is not to the request that was sent, but to a copy")
+	}
+	if first.Closings() == 0 {
+		t.Error("the body that was replaced is still open")
+	}
+	s.Await("the body that was sent is closed", func(peerpool.Stats) bool { return again.Closings() > 0 })
+}
+
+func TestCancelRequestFindsARequestThatAnotherProtocolSkipped(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // or the server would not see the client go
+			<-r.Context().Done()
+		})})
+	s := testkit.Observe(t, &peerpool.Transport{})
+	s.RegisterProtocol("http", skipping)
+	req := testkit.NewRequest(t, "POST", o.URL(), strings.NewReader("body"))
+	ended := async(s, req)
+	o.WaitRequests(1)
+	s.CancelRequest(req)
+	if err := <-ended; err == nil || err.Error() != canceledText {
+		t.Errorf("got %v, want %q", err, canceledText)
+	}
+}

@@ -75,3 +75,21 @@ func TestAnAuthenticatedConnectionStaysWithItsGroup(t *testing.T) {
 		t.Errorf("ada was later seen as %s", got)
 	}
 }
+
+func TestNTLMBindsAConnectionHoweverItsFieldIsSpelled(t *testing.T) {
+	for _, name := range []string{"Authorization", "authorization", "AUTHORIZATION", "proxy-authorization"} {
+		t.Run(name, func(t *testing.T) {
+			o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+			s := testkit.Observe(t, &peerpool.Transport{})
+			req := testkit.NewRequest(t, "GET", o.URL(), nil)
+			req.Header[name] = []string{"NTLM AAAA"}
+			s.Send(req)
+			if st := s.Stats(); st.Idle != 0 || st.Closes["connection_auth"] != 1 {
+				t.Errorf("%d connections idle, closes: %v; want one for %q", st.Idle, st.Closes, "connection_auth")
+			}
+			if seen := s.Seen(testkit.NewRequest(t, "GET", o.URL(), nil)); seen.Conn != 2 {
+				t.Errorf("the next request went over connection %d, want another one", seen.Conn)
+			}
+		})
+	}
+}
