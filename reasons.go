@@ -15,7 +15,7 @@ var missReasons = []MissReason{
 	pool.MissCold, pool.MissBusy, pool.MissExpired, pool.MissStale, pool.MissFresh, pool.MissUnpooled,
 }
 
-// CloseReasons returns every [CloseReason] that a Transport gives. The caller owns the slice. The Close of a [AttemptDone]
+// CloseReasons returns every [CloseReason] that a Transport gives. The caller owns the slice. The Close of an [AttemptDone]
 // can also be "hijacked", in which case no connection was closed.
 func CloseReasons() []CloseReason { return slices.Clone(closeReasons) }
 
