@@ -1,9 +1,11 @@
 package observe_test
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"sync/atomic"
 	"testing"
@@ -196,6 +198,50 @@ func TestStatsGoThroughJSON(t *testing.T) {
 	if back.Idle != 1 || back.Opened != 2 || back.Closes["close_idle"] != 1 ||
 		len(back.Peers) != 1 || back.Peers[0].Identity != "http://"+origin.Addr() || back.Peers[0].Idle != 1 {
 		t.Errorf("%s", text)
+	}
+}
+
+func TestIdentitiesThatReadTheSameBothGoThroughJSON(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
+	s := testkit.Observe(t, &peerpool.Transport{})
+	more := origin.CA().Pool()
+	more.AddCert(httptestutil.NewCA(t).Certificate())
+	for _, roots := range []*x509.CertPool{origin.CA().Pool(), more} {
+		peer, err := peerpool.NewPeer(peerpool.PeerOptions{RootCAs: roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(peerpool.WithPeer(t.Context(), peer), http.MethodGet, origin.URL(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := s.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		testkit.ReadBody(t, resp)
+	}
+	text, err := json.Marshal(s.Stats().Peers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back []struct{ Identity string }
+	if err := json.Unmarshal(text, &back); err != nil || len(back) != 2 || back[0] != back[1] {
+		t.Errorf("%s, %v: want two peers with the same text", text, err)
+	}
+}
+
+func TestThePeerOfAnIdentityIsThatOfStats(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	s := testkit.Observe(t, &peerpool.Transport{})
+	s.Get(origin.URL())
+	known := s.Known()
+	if p := s.Stats().Peer(known); p.Identity != known || p.Idle != 1 {
+		t.Errorf("%+v", p)
+	}
+	s.CloseIdleConnections()
+	if p := s.Stats().Peer(known); p != (peerpool.PeerStats{Identity: known}) {
+		t.Errorf("of an identity that the pool has forgotten: %+v", p)
 	}
 }
 
