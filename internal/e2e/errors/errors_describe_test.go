@@ -241,7 +241,6 @@ func asOf(err error) (found []string) {
 		as[flate.CorruptInputError], as[flate.InternalError],
 		as[http2.StreamError], as[http2.GoAwayError], as[http2.ConnectionError],
 		as[interface{ Timeout() bool }], as[interface{ Temporary() bool }], as[interface{ Is(error) bool }],
-		as[interface{ ErrorType() string }],
 	} {
 		if name, ok := find(err); ok {
 			found = append(found, name)
