@@ -32,6 +32,9 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
+	begun      time.Duration // when the exchange began, since started, if there is a RetryBudget
+	overBudget bool          // which has kept the request from being sent again
+
 	trial *route // the address of the host that the attempt is to try, or nil
 	avoid *route // the one at which the attempt before failed, or nil
 
@@ -94,6 +97,9 @@ func (a *attempt) try() (*http.Response, outcome) {
 	}
 	if a.told() {
 		a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
+	}
+	if a.t.RetryBudget > 0 {
+		a.count()
 	}
 	resp, o, err := a.lease.Conn().exchange(a)
 	if resp != nil {

@@ -125,6 +125,7 @@ func (t *Transport) Clone() *Transport {
 		protocols := *t.Protocols
 		c.Protocols = &protocols
 	}
+	c.RetryBudget = t.RetryBudget
 	c.DialTimeout, c.BodyReadTimeout, c.BodyWriteTimeout = t.DialTimeout, t.BodyReadTimeout, t.BodyWriteTimeout
 	c.MinIdleConnsPerHost = t.MinIdleConnsPerHost
 	c.MaxConnReuse = t.MaxConnReuse

@@ -33,6 +33,7 @@ type core struct {
 	sessions tls.ClientSessionCache
 	inflight inflight.List
 	counters counters
+	budget   retryBudget
 	options  atomic.Pointer[optionSet] // the latest ones; nil: none are needed yet
 	memory   memory
 

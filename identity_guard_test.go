@@ -83,6 +83,7 @@ var transportFields = map[string]string{
 	"MaxConnsPerHost":        limitOnly,
 	"MinIdleConnsPerHost":    keepsReady,
 	"DialTimeout":            limitOnly,
+	"RetryBudget":            "it bounds how often a request is sent again, and leaves nothing behind on a connection",
 	"BodyReadTimeout":        ofExchange,
 	"BodyWriteTimeout":       ofExchange,
 	"IdleConnTimeout":        limitOnly,

@@ -228,6 +228,9 @@ type RequestDone struct {
 	Close    CloseReason   // for the last connection: see AttemptDone; shows how the body ended
 	Reused   bool          // for the last connection: see AcquireDone
 
+	// OverBudget says that the request failed instead of being sent again, because of Transport.RetryBudget.
+	OverBudget bool
+
 	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. An error of a dial has the
 	// values that DialDone describes. "timeout" means a time-out, "invalid_response" a malformed response,
 	// "response_ended" that the server ended the connection, "connection_error" another error of the connection, and

@@ -51,7 +51,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the table of decide begins with it
 			return a.answer(resp, o.Status), nil
 		}
-		v := decide(o, replayOf(a.req, o.Touched), a.tries())
+		v := a.afford(decide(o, replayOf(a.req, o.Touched), a.tries()), &o)
 		if v == giveUp {
 			return a.result(resp, o)
 		}

@@ -82,6 +82,7 @@ type Retries struct {
 	Lost        uint64 // an HTTP/2 connection did not answer a ping
 	HTTP1       uint64 // an HTTP/2 server asked for HTTP/1.1
 	Address     uint64 // one of several addresses failed, and the request was sent to another one
+	OverBudget  uint64 // requests that failed instead of being sent again, because of Transport.RetryBudget
 	Saved       uint64 // requests that were sent again and got a response in the end
 	Failed      uint64 // requests that were sent again and got no response
 }
@@ -98,8 +99,8 @@ func (r Retries) ByReason() map[RetryReason]uint64 {
 
 // counters are what the pool does not count. They are only ever added to.
 type counters struct {
-	stale, unsent, misdirected, refused, lost, http1, address, saved, failed atomic.Uint64
-	lookups, lookupFailures, connectFailures, ejections                      atomic.Uint64
+	stale, unsent, misdirected, refused, lost, http1, address, saved, failed, overBudget atomic.Uint64
+	lookups, lookupFailures, connectFailures, ejections                                  atomic.Uint64
 }
 
 func (c *counters) retried(v verdict) {
@@ -132,7 +133,7 @@ func (t *Transport) Stats() Stats {
 		Retries: Retries{
 			Stale: c.stale.Load(), Unsent: c.unsent.Load(), Misdirected: c.misdirected.Load(),
 			Refused: c.refused.Load(), Lost: c.lost.Load(), HTTP1: c.http1.Load(), Address: c.address.Load(),
-			Saved: c.saved.Load(), Failed: c.failed.Load(),
+			Saved: c.saved.Load(), Failed: c.failed.Load(), OverBudget: c.overBudget.Load(),
 		},
 		Lookups: c.lookups.Load(), LookupFailures: c.lookupFailures.Load(),
 		ConnectFailures: c.connectFailures.Load(), Ejections: c.ejections.Load(),

@@ -149,6 +149,16 @@ type Transport struct {
 	// and HTTP1 is not. The caller must then know that the server speaks it.
 	Protocols *http.Protocols
 
+	// RetryBudget limits the retries of requests that a server may have processed already, to that share of the requests
+	// of the last 10 seconds: with 0.2, one retry for five requests. Ten such retries in that time are always allowed. A
+	// request beyond the budget fails with the error of its last attempt. So a server in trouble does not get much more
+	// load than it has.
+	//
+	// Retries of requests that the server certainly did not process do not count, nor do those after a connection that
+	// broke within a second after it had been idle, as all connections to a server do when the server restarts. Zero means
+	// no limit.
+	RetryBudget float64
+
 	// DialTimeout limits the time until a new connection is ready for a request: the connect, the proxy, and the TLS
 	// handshake together. Looking up the name does not count. Zero means two minutes. RoundTrip then returns
 	// [ErrDialTimeout].
