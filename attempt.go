@@ -40,6 +40,7 @@ type attempt struct {
 
 	route  *route // nil: there is none
 	lease  connLease
+	silent time.Duration // since the connection has heard of its peer, when it was leased; 0: nobody has asked
 	clock  clock
 	report *reporting // nil: nobody wants one
 
@@ -146,9 +147,13 @@ func (a *attempt) acquire() error {
 	if r.host != nil {
 		a.aim(&terms)
 	}
+	r.bound(&terms, a.req)
 	var ok bool
-	if a.lease, ok = r.tryAcquire(terms); ok {
-		return nil
+	for a.lease, ok = r.tryAcquire(terms); ok; a.lease, ok = r.tryAcquire(terms) {
+		if !a.outlived(&terms) {
+			return nil
+		}
+		a.lease.Discard(pool.ReasonIdleTimeout)
 	}
 	return a.await(terms, work)
 }
@@ -179,7 +184,12 @@ func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 	}
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
-	if a.lease, err = r.acquire(ctx, terms, work); err == nil {
+	a.lease, err = r.acquire(ctx, terms, work)
+	for err == nil && a.outlived(&terms) {
+		a.lease.Discard(pool.ReasonIdleTimeout)
+		a.lease, err = r.acquire(ctx, terms, groundwork{})
+	}
+	if err == nil {
 		return nil
 	}
 	if !r.known() {

@@ -137,6 +137,7 @@ func (t *Transport) Clone() *Transport {
 	c.Resolver = t.Resolver
 	c.DNSRefresh, c.Balance, c.Outliers = t.DNSRefresh, t.Balance, t.Outliers
 	c.DisableQuarantine = t.DisableQuarantine
+	c.DisableLearning = t.DisableLearning
 	return c
 }
 

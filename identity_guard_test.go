@@ -72,6 +72,7 @@ var transportFields = map[string]string{
 	"DialTLS":                ofTransport,
 	"Resolver":               "the address that it answers with is in the identity",
 	"DisableQuarantine":      "bounds reuse, not who shares",
+	"DisableLearning":        "bounds reuse, not who shares",
 	"Balance":                "each address has an identity; it says which one serves next",
 	"Outliers":               "each address has an identity; it says which ones serve",
 	"DNSRefresh":             "the address that is in use is in the identity",

@@ -43,6 +43,10 @@ type Stats struct {
 	// Quarantined holds the peers that are in quarantine, including those without a connection, in no particular order.
 	Quarantined []PeerQuarantine
 
+	// Learned holds the limits that the Transport has learned of its peers, including those without a connection, in no
+	// particular order. A peer of which no limit is known is not in it.
+	Learned []PeerLimits
+
 	// Peers holds the statistics of every identity that has a connection, a dial or a waiting request. Each identity
 	// occurs once. Peers is in no particular order.
 	Peers []PeerStats
@@ -140,6 +144,7 @@ func (t *Transport) Stats() Stats {
 		Hosts:          t.Hosts(),
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
 		Quarantined:    t.core.quarantine.all(),
+		Learned:        t.core.memory.limits(),
 		Peers:          make([]PeerStats, 0, len(s.Keys)),
 	}
 	for key, k := range s.Keys {

@@ -249,6 +249,12 @@ type Transport struct {
 	// [Quarantine].
 	DisableQuarantine bool
 
+	// DisableLearning, if true, stops the Transport from learning the limits of its peers from the moments at which they
+	// close connections. Otherwise a request that could not be sent again takes no connection that the peer is about to
+	// close, and no connection serves more requests than the peer allows: see [LearnedLimits]. A Keep-Alive header
+	// counts in both cases.
+	DisableLearning bool
+
 	network resolve.Connect // of tests alone, in place of the system's, for hosts with several addresses
 
 	once     sync.Once
