@@ -31,7 +31,7 @@ var stand = map[string]string{
 	"certificates map[string]tls.Certificate": `map[string]tls.Certificate{"a": httptestutil.NewCA(t).Client("a")}`,
 	"client *http.Client":                     `&http.Client{Transport: peerpool.New()}`,
 	"ctx context.Context":                     `t.Context()`,
-	"handler http.Handler":                    `http.NotFoundHandler()`,
+	"exporter sdktrace.SpanExporter":          `tracetest.NewInMemoryExporter()`,
 	"order []byte":                            `[]byte("{}")`,
 	"registry *prometheus.Registry":           `prometheus.NewRegistry()`,
 	"req *http.Request":                       `func() *http.Request { req, _ := http.NewRequest("GET", "` + named + `/", nil); return req }()`,

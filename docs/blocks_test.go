@@ -28,6 +28,9 @@ var packages = map[string]string{
 
 	"prometheus": "github.com/prometheus/client_golang/prometheus",
 	"promhttp":   "github.com/prometheus/client_golang/prometheus/promhttp",
+	"otel":       "go.opentelemetry.io/otel",
+	"sdktrace":   "go.opentelemetry.io/otel/sdk/trace",
+	"tracetest":  "go.opentelemetry.io/otel/sdk/trace/tracetest",
 	"otelhttp":   "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp",
 
 	"bytes": "bytes", "context": "context", "errors": "errors", "fmt": "fmt", "io": "io", "log": "log", "net": "net",
