@@ -82,7 +82,7 @@ type ConnectFailed struct {
 	Duration  time.Duration
 	Silent    bool // the connect was given up without an answer, because that of a later address had succeeded
 	Err       error
-	ErrorType ErrorType // see DialDone
+	ErrorType ErrorType // one of ConnectErrorTypes
 }
 
 // AddressChange describes an address of a host that is left out, or is used again: see [Outliers].
@@ -207,7 +207,7 @@ func (h *host) connectFailed(ctx context.Context, m *route, reason EjectReason, 
 		failure := newDialError(m.identity, opConnect, err)
 		o.ConnectFailed(ctx, ConnectFailed{
 			Identity: m.identity, Host: h.head.key.host, Addr: m.addr, Duration: time.Since(begun),
-			Silent: reason == EjectSilent, Err: err, ErrorType: dialErrorType(failure),
+			Silent: reason == EjectSilent, Err: err, ErrorType: hopErrorType(failure),
 		})
 	}
 	h.failed(m, reason, err)

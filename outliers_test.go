@@ -339,7 +339,7 @@ func TestAConnectThatFailsInARaceIsTold(t *testing.T) {
 		if s := c.tr.Stats(); s.Dials != 1 || s.DialFailures != 0 || s.ConnectFailures != 1 || s.Lookups != 1 || s.LookupFailures != 0 {
 			t.Errorf("%+v", s)
 		}
-		if len(failed) != 1 || !errors.Is(failed[0].Err, syscall.ECONNREFUSED) || failed[0].ErrorType != errorConnection ||
+		if len(failed) != 1 || !errors.Is(failed[0].Err, syscall.ECONNREFUSED) || failed[0].ErrorType != "connection_refused" ||
 			failed[0].Addr.String() != "192.0.2.1:80" || failed[0].Host != "a.test" || failed[0].Silent {
 			t.Errorf("%+v", failed)
 		}

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/inflight"
 	"golang.org/x/net/http/httpguts"
@@ -51,7 +50,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the table of decide begins with it
 			return a.answer(resp, o.Status), nil
 		}
-		v := a.afford(decide(o, replayOf(a.req, o.Touched), a.tries()), &o)
+		v := decide(o, replayOf(a.req, o.Touched), a.tries())
 		if v == giveUp {
 			return a.result(resp, o)
 		}
@@ -107,7 +106,7 @@ func checkFields(header http.Header, what string) error {
 			return fmt.Errorf("net/http: invalid %s field name %q", what, name)
 		}
 		for _, v := range values {
-			if !ascii.IsText(v) {
+			if !httpguts.ValidHeaderFieldValue(v) {
 				return fmt.Errorf("net/http: invalid %s field value for %q", what, name)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
@@ -127,7 +128,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "LookupsFail"},
 		log:    []string{"dial failed, resolve, host_not_found", "look-up failed, host_not_found", "request failed, name_resolution_error"},
-		page:   []string{"no connection: resolve"},
+		page:   []string{"failed look-ups", "no connection: resolve"},
 		trace: []string{
 			"DNS lookup: host_not_found", "HTTP GET: *net.OpError", "HTTP connection_setup: name_resolution_error",
 			"HTTP wait_for_connection: name_resolution_error",
@@ -143,9 +144,10 @@ var incidents = []incident{
 			})
 			return s.get(server.URL())
 		},
-		pause:  time.Millisecond,
-		alerts: []string{"RequestsWait"},
-		page:   []string{"waiting"},
+		callers: 6,
+		pause:   time.Millisecond,
+		alerts:  []string{"RequestsWait"},
+		page:    []string{"waiting"},
 	},
 	{
 		name: "a server sends bytes that nobody asked for",
@@ -161,6 +163,29 @@ var incidents = []incident{
 		alerts: []string{"UnexpectedData"},
 		log:    []string{"server in quarantine, connections serve one request each, behind_response", "server out of step, connection closed, unexpected_data"},
 		page:   []string{"closes: quarantine", "closes: unexpected_data", "in quarantine: behind_response"},
+	},
+	{
+		name: "one address of three is bad",
+		play: func(s *stage) func(context.Context) {
+			// Connects to it are answered, and requests are not. With other settings the test would last for minutes.
+			s.transport.Outliers.EjectionTime, s.transport.Outliers.MaxEjectionTime = 500*time.Millisecond, 2*time.Second
+			s.transport.Balance = peerpool.BalanceRoundRobin
+			s.transport.ResponseHeaderTimeout = 200 * time.Millisecond
+			port := threeServers(s, func(c *httptestutil.WireConn, _ int) bool {
+				_ = c.WaitClosed()
+				return false
+			})
+			s.resolver.Set(s.t, "three.test", "127.0.0.1", "127.0.0.2", "127.0.0.3")
+			return s.get("http://three.test:" + port)
+		},
+		callers: 6, // so that the few requests that try the address are few among all
+		pause:   20 * time.Millisecond,
+		alerts:  []string{"AddressesLeftOut"},
+		log: []string{
+			"address left out, timeout", "address used again", "connection failed, timeout", "request failed, timeout",
+		},
+		page:  []string{"address ejected", "closes: timeout"},
+		trace: []string{"HTTP GET: timeout", "peerpool.failure: error, timeout, timeout", "peerpool.failure: error, timeout, timeout, reused"},
 	},
 	{
 		name: "a certificate has expired",
@@ -239,6 +264,7 @@ var others = []incident{
 			return s.get(s.serve(httptestutil.WireOptions{}, answer).URL())
 		},
 		callers: 12,
+		pause:   150 * time.Millisecond,
 	},
 	{
 		name: "callers give up early",
@@ -271,6 +297,33 @@ var others = []incident{
 		page:    []string{"closes: canceled"},
 		trace:   []string{"HTTP GET: *errors.errorString"},
 	},
+}
+
+// threeServers starts servers on one port of three addresses, of which the first has a part in the incident, and returns the
+// port.
+func threeServers(s *stage, incident script) (port string) {
+	for range 100 {
+		first, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(first.Addr().String())
+		second, err2 := net.Listen("tcp4", "127.0.0.2:"+port)
+		third, err3 := net.Listen("tcp4", "127.0.0.3:"+port)
+		if err2 == nil && err3 == nil {
+			s.serve(httptestutil.WireOptions{Listener: first}, incident)
+			s.serve(httptestutil.WireOptions{Listener: second}, answer)
+			s.serve(httptestutil.WireOptions{Listener: third}, answer)
+			return port
+		}
+		for _, ln := range []net.Listener{first, second, third} { // somebody else has the port
+			if ln != nil {
+				ln.Close()
+			}
+		}
+	}
+	s.t.Fatal("no port is free on three addresses")
+	return ""
 }
 
 // quiet keeps an origin from writing what it thinks of handshakes that fail.

@@ -33,6 +33,8 @@ import (
 // A stage is where one incident is played: a Transport to which everything is attached, and callers that use it.
 type stage struct {
 	t         *testing.T
+	name      string // the label pool of its metrics
+	metrics   *prometheus.Registry
 	transport *peerpool.Transport
 	resolver  *httptestutil.Resolver
 	page      *poolz.Page
@@ -43,15 +45,17 @@ type stage struct {
 	broken atomic.Bool // the incident is under way
 }
 
-// newStage returns a stage whose metrics have the label pool with that name.
-func newStage(t *testing.T, name string, registry prometheus.Registerer) *stage {
+func newStage(t *testing.T, name string) *stage {
 	t.Helper()
-	s := &stage{t: t, transport: peerpool.New(), resolver: new(httptestutil.Resolver), log: new(notes), trace: new(facts)}
+	s := &stage{
+		t: t, name: name, metrics: prometheus.NewRegistry(), transport: peerpool.New(), resolver: new(httptestutil.Resolver),
+		log: new(notes), trace: new(facts),
+	}
 	s.transport.Resolver = s.resolver
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(s.trace))
 	var err error
 	s.page, err = allpool.Attach(s.transport, allpool.Options{
-		Name: name, Registerer: registry, Tracers: tracers, Logger: slog.New(slog.NewJSONHandler(s.log, nil)),
+		Name: name, Registerer: s.metrics, Tracers: tracers, Logger: slog.New(slog.NewJSONHandler(s.log, nil)),
 		Meters: sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())),
 	})
 	if err != nil {
@@ -225,6 +229,8 @@ func (s *stage) pageFacts() []string {
 		Retries     map[string]int
 		Quarantined []struct{ Why string }
 		LastMisses  []struct{ Reason, Failure string } `json:"last_misses"`
+		LookupFails int                                `json:"lookup_failures"`
+		Hosts       []struct{ Addresses []struct{ State string } }
 	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil {
 		s.t.Fatal(err)
@@ -233,6 +239,7 @@ func (s *stage) pageFacts() []string {
 	for reason, n := range page.Closes {
 		seen["closes: "+reason] = n > 0
 	}
+	delete(seen, "closes: ejected") // whether the address has an idle connection then is a matter of chance
 	for reason, n := range page.Retries {
 		seen["retries: "+reason] = n > 0
 	}
@@ -242,7 +249,13 @@ func (s *stage) pageFacts() []string {
 	for _, m := range page.LastMisses {
 		seen["no connection: "+m.Failure] = m.Failure != ""
 	}
-	seen[waiting] = page.Waiting > 0
+	for _, h := range page.Hosts {
+		for _, a := range h.Addresses {
+			seen["address "+a.State] = a.State == "avoided" || a.State == "ejected"
+		}
+	}
+	seen["failed look-ups"] = page.LookupFails > 0
+	seen[waiting] = page.Waiting > 1 // one may always wait for its dial
 	maps.DeleteFunc(seen, func(_ string, there bool) bool { return !there })
 	return slices.Sorted(maps.Keys(seen))
 }

@@ -127,6 +127,32 @@ func (l *Log) quarantined(q peerpool.QuarantineChange) {
 	})
 }
 
+func (l *Log) unconnected(ctx context.Context, c peerpool.ConnectFailed) {
+	cause := string(c.ErrorType)
+	if c.Silent {
+		cause = "silent"
+	}
+	l.logDigest(ctx, msgUnconnected, cause, msgUnconnectedAgain, func() []slog.Attr {
+		return withError([]slog.Attr{
+			slog.String("host", c.Host), identity(c.Identity), slog.Any("addr", c.Addr), slog.Duration("took", c.Duration), slog.String("cause", cause),
+		}, c.Err)
+	})
+}
+
+func (l *Log) addressChanged(a peerpool.AddressChange) {
+	m := msgLeftOut
+	if a.Ended {
+		m = msgUsedAgain
+	}
+	l.logDigest(context.Background(), m, string(a.Reason), msgAddressAgain, func() []slog.Attr {
+		attrs := []slog.Attr{slog.String("host", a.Host.Address()), identity(a.Identity), slog.Any("addr", a.Addr), slog.String("state", string(a.State))}
+		if !a.Ended {
+			attrs = append(attrs, slog.String("reason", string(a.Reason)), slog.Int("failures", a.Failures), slog.Time("until", a.Until))
+		}
+		return withError(attrs, a.Err)
+	})
+}
+
 func identity(id peerpool.Identity) slog.Attr { return slog.String("identity", id.String()) }
 
 func withError(attrs []slog.Attr, err error) []slog.Attr {

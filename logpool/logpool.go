@@ -81,6 +81,8 @@ func (l *Log) Observer() *peerpool.Observer {
 		ConnClosed:   l.closed,
 
 		QuarantineChange: l.quarantined,
+		ConnectFailed:    l.unconnected,
+		AddressChange:    l.addressChanged,
 	}
 }
 
@@ -115,6 +117,11 @@ const (
 	msgDrained
 	msgQuarantined
 	msgReleased
+	msgUnconnected
+	msgUnconnectedAgain
+	msgLeftOut
+	msgUsedAgain
+	msgAddressAgain
 	numMessages
 )
 
@@ -136,15 +143,21 @@ var texts = [numMessages]string{
 	msgTruncated:  "peerpool: response truncated",
 	msgDrained:    "peerpool: connection drained",
 
-	msgQuarantined: "peerpool: server in quarantine, connections serve one request each",
-	msgReleased:    "peerpool: server out of quarantine",
+	msgQuarantined:      "peerpool: server in quarantine, connections serve one request each",
+	msgReleased:         "peerpool: server out of quarantine",
+	msgUnconnected:      "peerpool: connect failed, another address is tried",
+	msgUnconnectedAgain: "peerpool: connect failed",
+	msgAddressAgain:     "peerpool: state of address changed",
+	msgLeftOut:          "peerpool: address left out",
+	msgUsedAgain:        "peerpool: address used again",
 }
 
 func (m message) level() slog.Level {
 	switch m {
 	case msgUnexpected, msgQuarantined:
 		return slog.LevelWarn
-	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained, msgReleased:
+	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained, msgReleased,
+		msgUnconnected, msgLeftOut, msgUsedAgain:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug

@@ -41,7 +41,6 @@ type world struct {
 	pending  []*fakeDial
 	calls    []*call
 	closes   []closeEvent
-	closings []Closing
 	forgets  []string
 	failures []string
 }
@@ -135,7 +134,7 @@ func held(mu *sync.Mutex) bool {
 	return true
 }
 
-func (w *world) onClose(key string, closed fake, closing Closing) {
+func (w *world) onClose(key string, closed fake, reason Reason) {
 	w.unlocked("OnClose")
 	conn := closed.fake()
 	w.mu.Lock()
@@ -143,8 +142,7 @@ func (w *world) onClose(key string, closed fake, closing Closing) {
 	if conn.closed != 1 {
 		w.failures = append(w.failures, fmt.Sprintf("OnClose of conn %d after %d closes", conn.id, conn.closed))
 	}
-	w.closes = append(w.closes, closeEvent{key, conn.id, closing.Reason})
-	w.closings = append(w.closings, closing)
+	w.closes = append(w.closes, closeEvent{key, conn.id, reason})
 }
 
 // forgotten are the keys that the pool has reported, in that order.

@@ -26,6 +26,8 @@ type events struct {
 	stale    *prometheus.CounterVec
 	waits    *prometheus.HistogramVec
 	waited   *prometheus.CounterVec
+	connects *prometheus.CounterVec
+	ejected  *prometheus.CounterVec
 	dials    *prometheus.HistogramVec
 	undialed *prometheus.CounterVec
 	lookups  *prometheus.HistogramVec
@@ -47,6 +49,8 @@ type server struct {
 	stale                prometheus.Counter
 	waits, waitsInVain   prometheus.Observer
 	waited               waits
+	unconnected          map[peerpool.ErrorType]prometheus.Counter
+	ejected              map[peerpool.EjectReason]prometheus.Counter
 	dialed, undialed     prometheus.Observer
 	undialedBy           map[failedHop]prometheus.Counter
 	ages, uses           prometheus.Observer
@@ -95,6 +99,14 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 			Name: "peerpool_waits_total", ConstLabels: pool,
 			Help: "Attempts that have waited for a connection, by result: dialed or released for the connection that they got, error, or canceled.",
 		}, append([]string{"result"}, host...)),
+		connects: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_connect_failures_total", ConstLabels: pool,
+			Help: "Connects that failed to one of several addresses of a host, by type of error, or silent if a later address answered before. The dial may have succeeded.",
+		}, append([]string{"error_type"}, host...)),
+		ejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "peerpool_ejections_total", ConstLabels: pool,
+			Help: "Times that an address of a host was left out, or was left out for longer, by reason.",
+		}, append([]string{"reason"}, host...)),
 		dials: histogram("dial_duration_seconds",
 			"Time to set a connection up, look-up and TLS included, by outcome: success or error.", durationBuckets, "outcome"),
 		undialed: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -148,7 +160,17 @@ func (e *events) server(host func(...string) []string) *server {
 	for _, f := range failedHops() {
 		undialedBy[f] = e.undialed.WithLabelValues(host(f.hop, string(f.kind))...)
 	}
+	unconnected := map[peerpool.ErrorType]prometheus.Counter{silent: e.connects.WithLabelValues(host(silent)...)}
+	for _, kind := range peerpool.ConnectErrorTypes() {
+		unconnected[kind] = e.connects.WithLabelValues(host(string(kind))...)
+	}
+	ejected := make(map[peerpool.EjectReason]prometheus.Counter)
+	for _, reason := range peerpool.EjectReasons() {
+		ejected[reason] = e.ejected.WithLabelValues(host(string(reason))...)
+	}
 	return &server{
+		unconnected: unconnected,
+		ejected:     ejected,
 		outcomes:    outcomes,
 		failures:    failures,
 		underway:    e.underway.WithLabelValues(host()...),
@@ -173,14 +195,14 @@ func (e *events) server(host func(...string) []string) *server {
 
 func (e *events) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		e.requests, e.underway, e.heads, e.acquires, e.stale, e.waits, e.waited, e.dials, e.undialed, e.lookups, e.answers, e.ages, e.uses,
+		e.requests, e.underway, e.heads, e.acquires, e.stale, e.waits, e.waited, e.connects, e.ejected, e.dials, e.undialed, e.lookups, e.answers, e.ages, e.uses,
 	}
 }
 
 func (e *events) observer() *peerpool.Observer {
 	return &peerpool.Observer{
-		RequestStart: e.started, ResolveDone: e.resolved, DialDone: e.dialed, AcquireDone: e.acquired,
-		AttemptDone: e.done, RequestDone: e.ended, ConnClosed: e.closed,
+		RequestStart: e.started, ResolveDone: e.resolved, ConnectFailed: e.unconnected, DialDone: e.dialed, AcquireDone: e.acquired,
+		AttemptDone: e.done, RequestDone: e.ended, ConnClosed: e.closed, AddressChange: e.addressChanged,
 	}
 }
 
@@ -213,6 +235,25 @@ func (e *events) resolved(ctx context.Context, r peerpool.ResolveDone) {
 		return
 	}
 	observe(ctx, l.found, r.Duration)
+}
+
+// silent is the type of error of a connect that was not answered before that of a later address.
+const silent = "silent"
+
+func (e *events) unconnected(_ context.Context, c peerpool.ConnectFailed) {
+	kind := c.ErrorType
+	if c.Silent {
+		kind = silent
+	}
+	if n := e.servers.Of(c.Identity.Scheme(), c.Host).unconnected[kind]; n != nil { // or it was canceled
+		n.Inc()
+	}
+}
+
+func (e *events) addressChanged(a peerpool.AddressChange) {
+	if n := e.servers.Of(a.Host.Scheme(), a.Host.Address()).ejected[a.Reason]; n != nil && !a.Ended {
+		n.Inc()
+	}
 }
 
 func (e *events) dialed(ctx context.Context, d peerpool.DialDone) {

@@ -29,7 +29,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		unexpected:  desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
 		misses:      desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
 		dials:       desc("dials_total", "Dials begun."),
-		addresses:   desc("addresses", "Addresses of hosts that have several, by state: usable, or left_out because connects to it fail.", "state"),
+		addresses:   desc("addresses", "Addresses of hosts that have several, by state: listed, leaving, or left out: avoided, ejected or trial.", "state"),
 		retries:     desc("retries_total", "Requests sent again, by reason.", "reason"),
 		retried:     desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
 	}
@@ -61,9 +61,10 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, host
 	gauge(d.dialing, s.Dialing)
 	gauge(d.waiting, s.Waiting)
 	gauge(d.quarantined, len(s.Quarantined))
-	usable, leftOut := addressesOf(hosts)
-	gauge(d.addresses, usable, "usable")
-	gauge(d.addresses, leftOut, "left_out")
+	addresses := addressesOf(hosts)
+	for _, state := range peerpool.AddressStates() {
+		gauge(d.addresses, addresses[state], string(state))
+	}
 	counter(d.opened, s.Opened)
 	counter(d.hijacked, s.Hijacked)
 	for _, reason := range peerpool.CloseReasons() {
@@ -82,15 +83,12 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, host
 }
 
 // addressesOf counts the addresses of all hosts by their state.
-func addressesOf(hosts []peerpool.HostStats) (usable, leftOut int) {
+func addressesOf(hosts []peerpool.HostStats) map[peerpool.AddressState]int {
+	n := make(map[peerpool.AddressState]int)
 	for _, h := range hosts {
 		for _, a := range h.Addresses {
-			if a.LeftOut() {
-				leftOut++
-			} else {
-				usable++
-			}
+			n[a.State]++
 		}
 	}
-	return usable, leftOut
+	return n
 }

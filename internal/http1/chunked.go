@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/http"
 
-	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/refusal"
 )
 
@@ -88,7 +87,7 @@ func (k *chunks) next(c *Conn) error {
 // follow (RFC 9112 section 7.1.1), but, as with net/http, not one behind the other.
 func parseChunkSize(line []byte) (int64, error) {
 	digits, ext, found := bytes.Cut(line, []byte{';'})
-	if found && ascii.TextEnd(ext, 0) < len(ext) {
+	if found && !validText(ext) {
 		return 0, errChunkedEncoding
 	}
 	if !found {

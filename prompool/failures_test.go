@@ -1,0 +1,71 @@
+package prompool_test
+
+import (
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
+)
+
+func TestAConnectThatFailsBesideOneThatSucceedsIsCounted(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	_, port, _ := net.SplitHostPort(origin.Addr())
+	resolver := new(httptestutil.Resolver)
+	resolver.Set(t, "a.test", "127.0.0.2", "127.0.0.1") // nobody listens on the first
+	tr := &peerpool.Transport{Resolver: resolver, DisableKeepAlives: true}
+	registry := register(t, tr)
+	for range 3 {
+		mustFetch(t, tr, t.Context(), "http://a.test:"+port)
+	}
+	want(t, registry, map[string]uint64{
+		`peerpool_connect_failures_total{error_type="connection_refused"}`:            3,
+		`peerpool_connect_failures_total{error_type="silent"}`:                        0,
+		`peerpool_dial_failures_total{error_type="connection_refused",hop="connect"}`: 0,
+		`peerpool_dials_total`:                       3,
+		`peerpool_ejections_total{reason="connect"}`: 1,
+		`peerpool_ejections_total{reason="status"}`:  0,
+		`peerpool_waits_total{result="dialed"}`:      3,
+	})
+}
+
+func TestADialThatFailsIsCountedByHopAndErrorType(t *testing.T) {
+	closed := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	closed.Close()
+	strange := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
+	tr := &peerpool.Transport{Resolver: new(httptestutil.Resolver)}
+	registry := register(t, tr)
+	for _, url := range []string{closed.URL(), strange.URL(), strange.URL(), "http://gone.test"} {
+		if fetch(tr, t.Context(), url) == nil {
+			t.Fatalf("%s answers", url)
+		}
+	}
+	want(t, registry, map[string]uint64{
+		`peerpool_dial_failures_total{error_type="connection_refused",hop="connect"}`:  1,
+		`peerpool_dial_failures_total{error_type="secure_connection_error",hop="tls"}`: 2,
+		`peerpool_dial_failures_total{error_type="host_not_found",hop="resolve"}`:      1,
+		`peerpool_dial_failures_total{error_type="timeout",hop="connect"}`:             0,
+		`peerpool_dial_failures_total{error_type="_OTHER",hop="other"}`:                0,
+		`peerpool_dns_lookups_total{error_type="host_not_found",outcome="error"}`:      1,
+		`peerpool_dns_lookups_total{error_type="",outcome="success"}`:                  0,
+		`peerpool_waits_total{result="error"}`:                                         4,
+	})
+}
+
+func TestAnAttemptOnADeadConnectionIsCountedWhetherItIsSentAgainOrNot(t *testing.T) {
+	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		c.ReadRequest()
+		c.Write(httptestutil.Response("ok"))
+		c.ReadRequest() // and is gone
+	})
+	tr := &peerpool.Transport{}
+	registry := register(t, tr)
+	mustFetch(t, tr, t.Context(), wire.URL())
+	mustFetch(t, tr, t.Context(), wire.URL()) // is sent again
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, wire.URL(), nil)
+	if _, err := tr.RoundTrip(req); err == nil {
+		t.Fatal("a POST was sent again")
+	}
+	want(t, registry, map[string]uint64{`peerpool_stale_connections_total`: 2, `peerpool_retries_total{reason="stale"}`: 1})
+}
