@@ -245,8 +245,10 @@ func TestARouteThatWasAskedForLastIsForgottenLikeAnyOther(t *testing.T) {
 			var rs routes
 			r := &route{plan: plan{key: routeKey{host: "example.test"}}, id: unique.Make(Identity{address: "one"})}
 			rs.put(r)
-			if rs.get(&r.key) != r || rs.get(&r.key) != r {
-				t.Fatal("the route is not remembered")
+			for range 2 { // the second time, it is the route that was asked for last
+				if rs.get(&r.key) != r {
+					t.Fatal("the route is not remembered")
+				}
 			}
 			forget(&rs, r)
 			if rs.get(&r.key) == r {

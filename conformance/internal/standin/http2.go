@@ -1,5 +1,7 @@
 package standin
 
+//lint:file-ignore SA1019 net/http's tests set DialTLS, deprecated or not
+
 import (
 	"context"
 	"crypto/tls"

@@ -1,5 +1,7 @@
 package fault_test
 
+//lint:file-ignore SA1019 programs still use what is deprecated, so it is tested
+
 import (
 	"context"
 	"net"
