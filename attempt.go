@@ -32,11 +32,15 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
+	begun      time.Duration // when the exchange began, since started, if there is a RetryBudget
+	overBudget bool          // which has kept the request from being sent again
+
 	trial *route // the address of the host that the attempt is to try, or nil
 	avoid *route // the one at which the attempt before failed, or nil
 
 	route  *route // nil: there is none
 	lease  connLease
+	silent time.Duration // since the connection has heard of its peer, when it was leased; 0: nobody has asked
 	clock  clock
 	report *reporting // nil: nobody wants one
 
@@ -95,6 +99,9 @@ func (a *attempt) try() (*http.Response, outcome) {
 	if a.told() {
 		a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
 	}
+	if a.t.RetryBudget > 0 {
+		a.count()
+	}
 	resp, o, err := a.lease.Conn().exchange(a)
 	if resp != nil {
 		resp.Request = a.orig
@@ -140,9 +147,13 @@ func (a *attempt) acquire() error {
 	if r.host != nil {
 		a.aim(&terms)
 	}
+	r.bound(&terms, a.req)
 	var ok bool
-	if a.lease, ok = r.tryAcquire(terms); ok {
-		return nil
+	for a.lease, ok = r.tryAcquire(terms); ok; a.lease, ok = r.tryAcquire(terms) {
+		if !a.outlived(&terms) {
+			return nil
+		}
+		a.lease.Discard(pool.ReasonIdleTimeout)
 	}
 	return a.await(terms, work)
 }
@@ -173,7 +184,12 @@ func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 	}
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
-	if a.lease, err = r.acquire(ctx, terms, work); err == nil {
+	a.lease, err = r.acquire(ctx, terms, work)
+	for err == nil && a.outlived(&terms) {
+		a.lease.Discard(pool.ReasonIdleTimeout)
+		a.lease, err = r.acquire(ctx, terms, groundwork{})
+	}
+	if err == nil {
 		return nil
 	}
 	if !r.known() {

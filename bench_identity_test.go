@@ -21,8 +21,8 @@ func lookUp(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
 	return r
 }
 
-// learn makes the route of a request known, as the first request to a host does.
-func learn(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
+// learnRoutes makes the route of a request known, as the first request to a host does.
+func learnRoutes(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
 	b.Helper()
 	t.runtime()
 	to, err := t.destination(req, peer)
@@ -64,7 +64,7 @@ func BenchmarkIdentityLookUp(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			req := benchRequest(b, c.url)
-			learn(b, c.transport, req, c.peer)
+			learnRoutes(b, c.transport, req, c.peer)
 			b.ReportAllocs()
 			for b.Loop() {
 				lookUp(b, c.transport, req, c.peer)
@@ -79,7 +79,7 @@ func BenchmarkIdentityLookUpManyHosts(b *testing.B) {
 	t, reqs := &Transport{}, make([]*http.Request, hosts)
 	for i := range reqs {
 		reqs[i] = benchRequest(b, fmt.Sprintf("http://10.0.%d.%d/", i>>8, i&255))
-		learn(b, t, reqs[i], nil)
+		learnRoutes(b, t, reqs[i], nil)
 	}
 	i := 0
 	b.ReportAllocs()
@@ -94,7 +94,7 @@ func BenchmarkIdentityLookUpManyHosts(b *testing.B) {
 // BenchmarkIdentityLookUpParallel finds the same identity from all sides.
 func BenchmarkIdentityLookUpParallel(b *testing.B) {
 	t, req := &Transport{}, benchRequest(b, "http://192.0.2.1/")
-	learn(b, t, req, nil)
+	learnRoutes(b, t, req, nil)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -114,7 +114,7 @@ func BenchmarkIdentityFirst(b *testing.B) {
 			t, req := &Transport{}, benchRequest(b, url)
 			b.ReportAllocs()
 			for b.Loop() {
-				t.core.routes.drop(learn(b, t, req, nil))
+				t.core.routes.drop(learnRoutes(b, t, req, nil))
 			}
 		})
 	}

@@ -125,6 +125,7 @@ func (t *Transport) Clone() *Transport {
 		protocols := *t.Protocols
 		c.Protocols = &protocols
 	}
+	c.RetryBudget = t.RetryBudget
 	c.DialTimeout, c.BodyReadTimeout, c.BodyWriteTimeout = t.DialTimeout, t.BodyReadTimeout, t.BodyWriteTimeout
 	c.MinIdleConnsPerHost = t.MinIdleConnsPerHost
 	c.MaxConnReuse = t.MaxConnReuse
@@ -136,6 +137,7 @@ func (t *Transport) Clone() *Transport {
 	c.Resolver = t.Resolver
 	c.DNSRefresh, c.Balance, c.Outliers = t.DNSRefresh, t.Balance, t.Outliers
 	c.DisableQuarantine = t.DisableQuarantine
+	c.DisableLearning = t.DisableLearning
 	return c
 }
 

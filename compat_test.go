@@ -89,6 +89,8 @@ func anything(t *testing.T, typ reflect.Type, n int64) reflect.Value {
 		v.SetUint(1)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(n)
+	case reflect.Float64:
+		v.SetFloat(0.5)
 	case reflect.Func:
 		v.Set(reflect.MakeFunc(typ, func([]reflect.Value) []reflect.Value { panic(n) }))
 	case reflect.Map:

@@ -3,6 +3,7 @@ package peerpool
 import (
 	"crypto/tls"
 	"errors"
+	"math"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type http1Conn struct {
 	watched watch.Registration
 
 	past atomic.Uint32 // served, blamed and lingers
+	mute uint32        // milliseconds since anything had arrived when it was closed, see learnFromClose
 }
 
 // What has become of a connection, for the quarantine of its peer.
@@ -67,6 +69,7 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 	case exchange.EndUnfit:
 		return a.lease.Release()
 	case exchange.Reusable:
+		c.learnFromAnswer(a)
 		if o.KeepAlive.Timeout >= 0 || o.KeepAlive.Max >= 0 {
 			a.heedKeepAlive(o.KeepAlive)
 		}
@@ -77,6 +80,12 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 		return reason
 	case exchange.EndUnexpected:
 		c.blame(behindResponse)
+	case exchange.EndClose:
+		c.learnFromEnd(a)
+	case exchange.EndError:
+		if o.Wrote && !o.Started && a.lease.Reused() {
+			c.learnFromLoss(a)
+		}
 	}
 	return a.discard(end)
 }
@@ -189,6 +198,9 @@ func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(c.found(found, w
 // Close closes the connection, or leaves that to the quarantine of its peer, which watches it for a moment.
 func (c *http1Conn) Close() error {
 	c.unwatch()
+	if c.has(served) {
+		c.mute = uint32(min(c.SinceReceived().Milliseconds(), math.MaxUint32))
+	}
 	if c.has(lingers) && c.route.t.core.quarantine.watch(c) {
 		return nil
 	}

@@ -33,6 +33,7 @@ type core struct {
 	sessions tls.ClientSessionCache
 	inflight inflight.List
 	counters counters
+	budget   retryBudget
 	options  atomic.Pointer[optionSet] // the latest ones; nil: none are needed yet
 	memory   memory
 
@@ -70,11 +71,14 @@ func (t *Transport) idleLimits() (total, perKey int) {
 }
 
 // closed tells the observer about a connection that the pool has closed.
-func (t *Transport) closed(id unique.Handle[Identity], c conn, reason pool.Reason) {
+func (t *Transport) closed(id unique.Handle[Identity], c conn, closing pool.Closing) {
 	if seen := reasonSeen; seen != nil {
-		seen(reason)
+		seen(closing.Reason)
+	}
+	if c, ok := c.(*http1Conn); ok {
+		c.learnFromClose(closing)
 	}
 	if o := t.Observer; o != nil && o.ConnClosed != nil {
-		o.ConnClosed(c.about().obituary(id.Value(), reason))
+		o.ConnClosed(c.about().obituary(id.Value(), closing.Reason))
 	}
 }

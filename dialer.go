@@ -69,6 +69,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	}
 	var c conn
 	if err == nil {
+		r.learned.limits.connected(d.report.Connect)
 		c, err = r.newConn(ctx, nc)
 	}
 	err = r.outOfTime(ctx, err)

@@ -21,6 +21,7 @@ type learned struct {
 	pingAfter  atomic.Int64 // nanoseconds between PINGs without data that an HTTP/2 server has asked for; 0: it has not
 	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
 	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
+	limits     limits       // that its closes have shown
 
 	addresses atomic.Pointer[addressBook] // of a host with several; nil otherwise
 }

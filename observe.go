@@ -198,7 +198,7 @@ func (a *attempt) observeEnd(status int32, err error, errorType ErrorType) {
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
 		Head: a.clock.head, Close: a.clock.end, Reused: a.clock.reused,
-		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType,
+		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType, OverBudget: a.overBudget,
 	})
 }
 

@@ -24,6 +24,7 @@ import (
 //	ConnClosed          the pool has closed a connection
 //	QuarantineChange    a peer's connections now serve one request each, or no longer do
 //	AddressChange       an address of a host is left out because it fails, or is used again
+//	LimitsChange        the Transport has learned a limit of a peer
 //
 // A hook has the name of the event that it receives.
 //
@@ -88,6 +89,10 @@ type Observer struct {
 	// AddressChange is called when an address of a host is left out because it fails, when it is left out for longer, and
 	// when it is used again.
 	AddressChange func(a AddressChange)
+
+	// LimitsChange is called when the Transport has learned a limit of a peer, when a learned limit has changed by more
+	// than a tenth, and when it is forgotten.
+	LimitsChange func(l LimitsChange)
 }
 
 // MissReason says why a request did not find an idle connection. The value "" means that it found one. [MissReasons]
@@ -227,6 +232,9 @@ type RequestDone struct {
 	Head     time.Duration // time until RoundTrip returned a response; 0 if it returned none
 	Close    CloseReason   // for the last connection: see AttemptDone; shows how the body ended
 	Reused   bool          // for the last connection: see AcquireDone
+
+	// OverBudget says that the request failed instead of being sent again, because of Transport.RetryBudget.
+	OverBudget bool
 
 	// ErrorType classifies Err with the values of OpenTelemetry's error.type attribute. An error of a dial has the
 	// values that DialDone describes. "timeout" means a time-out, "invalid_response" a malformed response,

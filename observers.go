@@ -26,33 +26,11 @@ func MultiObserver(observers ...*Observer) *Observer {
 		RequestRetry:  each(observers, func(o *Observer) func(context.Context, RequestRetry) { return o.RequestRetry }),
 		RequestDone:   each(observers, func(o *Observer) func(context.Context, RequestDone) { return o.RequestDone }),
 		ConnectFailed: each(observers, func(o *Observer) func(context.Context, ConnectFailed) { return o.ConnectFailed }),
-	}
-	closed := each(observers, func(o *Observer) func(context.Context, ConnClosed) {
-		if o.ConnClosed == nil {
-			return nil
-		}
-		return func(_ context.Context, c ConnClosed) { o.ConnClosed(c) }
-	})
-	if closed != nil {
-		all.ConnClosed = func(c ConnClosed) { closed(context.Background(), c) }
-	}
-	quarantined := each(observers, func(o *Observer) func(context.Context, QuarantineChange) {
-		if o.QuarantineChange == nil {
-			return nil
-		}
-		return func(_ context.Context, q QuarantineChange) { o.QuarantineChange(q) }
-	})
-	if quarantined != nil {
-		all.QuarantineChange = func(q QuarantineChange) { quarantined(context.Background(), q) }
-	}
-	address := each(observers, func(o *Observer) func(context.Context, AddressChange) {
-		if o.AddressChange == nil {
-			return nil
-		}
-		return func(_ context.Context, a AddressChange) { o.AddressChange(a) }
-	})
-	if address != nil {
-		all.AddressChange = func(a AddressChange) { address(context.Background(), a) }
+
+		ConnClosed:       eachAlone(observers, func(o *Observer) func(ConnClosed) { return o.ConnClosed }),
+		QuarantineChange: eachAlone(observers, func(o *Observer) func(QuarantineChange) { return o.QuarantineChange }),
+		AddressChange:    eachAlone(observers, func(o *Observer) func(AddressChange) { return o.AddressChange }),
+		LimitsChange:     eachAlone(observers, func(o *Observer) func(LimitsChange) { return o.LimitsChange }),
 	}
 	return &all
 }
@@ -76,4 +54,19 @@ func each[E any](observers []*Observer, hook func(*Observer) func(context.Contex
 			h(ctx, e)
 		}
 	}
+}
+
+// eachAlone is each for hooks that get no context.
+func eachAlone[E any](observers []*Observer, hook func(*Observer) func(E)) func(E) {
+	all := each(observers, func(o *Observer) func(context.Context, E) {
+		h := hook(o)
+		if h == nil {
+			return nil
+		}
+		return func(_ context.Context, e E) { h(e) }
+	})
+	if all == nil {
+		return nil
+	}
+	return func(e E) { all(context.Background(), e) }
 }

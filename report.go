@@ -80,6 +80,8 @@ type Attempt struct {
 	// Retry is the reason why the request was sent again after this attempt, or "" if it was not. RetryReasons lists
 	// the reasons.
 	Retry RetryReason
+	// OverBudget says that the request was not sent again, although it could have been, because of Transport.RetryBudget.
+	OverBudget bool
 	// Hop is the hop of the dial that failed: "resolve", "connect", "proxy", "tls" or "http2". It is "" if none
 	// failed.
 	Hop string
@@ -235,6 +237,11 @@ func (r *reporting) done() {
 			about.Head, r.headed = took, true
 		}
 	})
+}
+
+// overBudget tells that the request is not sent again because of the budget.
+func (r *reporting) overBudget() {
+	r.stage(func(about *Attempt, _ time.Duration) { about.OverBudget = true })
 }
 
 // retried tells that the request is sent again.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/inflight"
 	"golang.org/x/net/http/httpguts"
@@ -50,7 +51,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the table of decide begins with it
 			return a.answer(resp, o.Status), nil
 		}
-		v := decide(o, replayOf(a.req, o.Touched), a.tries())
+		v := a.afford(decide(o, replayOf(a.req, o.Touched), a.tries()), &o)
 		if v == giveUp {
 			return a.result(resp, o)
 		}
@@ -106,7 +107,7 @@ func checkFields(header http.Header, what string) error {
 			return fmt.Errorf("net/http: invalid %s field name %q", what, name)
 		}
 		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
+			if !ascii.IsText(v) {
 				return fmt.Errorf("net/http: invalid %s field value for %q", what, name)
 			}
 		}

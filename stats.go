@@ -43,6 +43,10 @@ type Stats struct {
 	// Quarantined holds the peers that are in quarantine, including those without a connection, in no particular order.
 	Quarantined []PeerQuarantine
 
+	// Learned holds the limits that the Transport has learned of its peers, including those without a connection, in no
+	// particular order. A peer of which no limit is known is not in it.
+	Learned []PeerLimits
+
 	// Peers holds the statistics of every identity that has a connection, a dial or a waiting request. Each identity
 	// occurs once. Peers is in no particular order.
 	Peers []PeerStats
@@ -82,6 +86,7 @@ type Retries struct {
 	Lost        uint64 // an HTTP/2 connection did not answer a ping
 	HTTP1       uint64 // an HTTP/2 server asked for HTTP/1.1
 	Address     uint64 // one of several addresses failed, and the request was sent to another one
+	OverBudget  uint64 // requests that failed instead of being sent again, because of Transport.RetryBudget
 	Saved       uint64 // requests that were sent again and got a response in the end
 	Failed      uint64 // requests that were sent again and got no response
 }
@@ -98,8 +103,8 @@ func (r Retries) ByReason() map[RetryReason]uint64 {
 
 // counters are what the pool does not count. They are only ever added to.
 type counters struct {
-	stale, unsent, misdirected, refused, lost, http1, address, saved, failed atomic.Uint64
-	lookups, lookupFailures, connectFailures, ejections                      atomic.Uint64
+	stale, unsent, misdirected, refused, lost, http1, address, saved, failed, overBudget atomic.Uint64
+	lookups, lookupFailures, connectFailures, ejections                                  atomic.Uint64
 }
 
 func (c *counters) retried(v verdict) {
@@ -132,13 +137,14 @@ func (t *Transport) Stats() Stats {
 		Retries: Retries{
 			Stale: c.stale.Load(), Unsent: c.unsent.Load(), Misdirected: c.misdirected.Load(),
 			Refused: c.refused.Load(), Lost: c.lost.Load(), HTTP1: c.http1.Load(), Address: c.address.Load(),
-			Saved: c.saved.Load(), Failed: c.failed.Load(),
+			Saved: c.saved.Load(), Failed: c.failed.Load(), OverBudget: c.overBudget.Load(),
 		},
 		Lookups: c.lookups.Load(), LookupFailures: c.lookupFailures.Load(),
 		ConnectFailures: c.connectFailures.Load(), Ejections: c.ejections.Load(),
 		Hosts:          t.Hosts(),
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
 		Quarantined:    t.core.quarantine.all(),
+		Learned:        t.core.memory.limits(),
 		Peers:          make([]PeerStats, 0, len(s.Keys)),
 	}
 	for key, k := range s.Keys {

@@ -149,6 +149,16 @@ type Transport struct {
 	// and HTTP1 is not. The caller must then know that the server speaks it.
 	Protocols *http.Protocols
 
+	// RetryBudget limits the retries of requests that a server may have processed already, to that share of the requests
+	// of the last 10 seconds: with 0.2, one retry for five requests. Ten such retries in that time are always allowed. A
+	// request beyond the budget fails with the error of its last attempt. So a server in trouble does not get much more
+	// load than it has.
+	//
+	// Retries of requests that the server certainly did not process do not count, nor do those after a connection that
+	// broke within a second after it had been idle, as all connections to a server do when the server restarts. Zero means
+	// no limit.
+	RetryBudget float64
+
 	// DialTimeout limits the time until a new connection is ready for a request: the connect, the proxy, and the TLS
 	// handshake together. Looking up the name does not count. Zero means two minutes. RoundTrip then returns
 	// [ErrDialTimeout].
@@ -238,6 +248,12 @@ type Transport struct {
 	// Otherwise each of these connections serves only one request until the peer has behaved for long enough: see
 	// [Quarantine].
 	DisableQuarantine bool
+
+	// DisableLearning, if true, stops the Transport from learning the limits of its peers from the moments at which they
+	// close connections. Otherwise a request that could not be sent again takes no connection that the peer is about to
+	// close, and no connection serves more requests than the peer allows: see [LearnedLimits]. A Keep-Alive header
+	// counts in both cases.
+	DisableLearning bool
 
 	network resolve.Connect // of tests alone, in place of the system's, for hosts with several addresses
 

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// leakBound is how long what a test leaves behind may take to go away.
+// leakBound is how long goroutines and sockets of a test may take to go away.
 const leakBound = 5 * time.Second
 
 // CheckLeaks fails t if, at the end of the test, there are goroutines or
@@ -47,8 +47,8 @@ func checkLeaks(t testing.TB, bound time.Duration, parts []string) {
 	})
 }
 
-// lasting asks leaked again and again until it names nothing, and returns
-// what it still names after bound.
+// lasting calls leaked until it returns nothing, or until bound has passed.
+// It returns what the last call returned.
 func lasting(leaked func() []string, bound time.Duration) []string {
 	// A collection would run finalizers, and these close forgotten sockets.
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))

@@ -32,11 +32,11 @@ func listen(t testing.TB, network string) net.Listener {
 	return ln
 }
 
-// serverTLS completes the configuration of a server that speaks TLS if either
-// argument is set: a clone of cfg with a certificate of ca, unless cfg brings
-// one, and with ca as the authority for client certificates, unless cfg names
-// others. It returns the authority too: ca, a new one if there is need of it,
-// or nil if there is none.
+// serverTLS returns the configuration of a server that speaks TLS, or nil if
+// neither argument is set. It is a clone of cfg. If cfg has no certificate,
+// ca issues one. If cfg has no ClientCAs, ca is the authority for client
+// certificates. serverTLS also returns the authority: ca, a new one if one is
+// needed, or nil.
 func serverTLS(t testing.TB, ca *CA, cfg *tls.Config) (*tls.Config, *CA) {
 	t.Helper()
 	if ca == nil && cfg == nil {

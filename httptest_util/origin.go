@@ -162,7 +162,8 @@ func (o *Origin) Requests() int {
 	return o.requests
 }
 
-// seenKept bounds what Seen returns, and so an origin's memory.
+// seenKept is the largest number of requests that Seen returns. It bounds an
+// origin's memory.
 const seenKept = 1000
 
 // Seen returns what the origin saw of the last thousand requests, the oldest
@@ -203,8 +204,8 @@ func (o *Origin) serve(ln net.Listener) {
 	srv.ConnState = o.setState
 	tracked := o.tr.listen(ln)
 	if o.tls != nil {
-		// Not ServeTLS, which clones the configuration and with it, at each
-		// start, draws new keys for session tickets.
+		// ServeTLS is not used, because it clones the configuration, and a clone
+		// has new keys for session tickets at each start.
 		tracked = tls.NewListener(tracked, o.tls)
 	}
 	done := make(chan struct{})
@@ -262,7 +263,7 @@ func (o *Origin) handle(w http.ResponseWriter, r *http.Request) {
 	o.opts.Handler.ServeHTTP(w, withSeen(r, seen))
 }
 
-// alpn returns what TLS offers for the protocols p, the newest first.
+// alpn returns the ALPN names of the protocols p, the newest first.
 func alpn(p http.Protocols) []string {
 	var names []string
 	if p.HTTP2() {

@@ -23,9 +23,9 @@ func (o *Origin) ResetConns() {
 // answer is no longer running, unless it declared the answer's length, or
 // flushed the answer, and is still at work.
 func (o *Origin) CloseIdle() {
-	// A handler has returned before its answer is complete, and the server
-	// calls the connection idle a little after that: wait for the latter, or
-	// the end of the answer would be cut off.
+	// A handler returns before the server has written the end of its answer.
+	// The server reports the connection as idle after that. CloseIdle waits
+	// for this report, so that it does not cut off the answer.
 	settled := func() bool {
 		for c := range o.tr.open {
 			if c.handlers == 0 && c.state == http.StateActive {
@@ -66,8 +66,8 @@ func (o *Origin) Start() {
 	o.serve(o.relisten())
 }
 
-// relisten takes the origin's address again. Another program may hold the
-// port for a moment, which is why it is tried more than once.
+// relisten listens on the origin's address again. It tries several times,
+// because another program may use the port for a moment.
 func (o *Origin) relisten() net.Listener {
 	o.t.Helper()
 	giveUp := time.NewTimer(Bound)

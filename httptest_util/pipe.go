@@ -180,7 +180,7 @@ func (h *half) update(f func(*half)) {
 	h.moved.Broadcast()
 }
 
-// finish says how the bytes end; the first to say so is right.
+// finish sets how the bytes end. Only the first call has an effect.
 func (h *half) finish(err error) {
 	if h.ended == nil {
 		h.ended = err
@@ -238,8 +238,8 @@ func (h *half) write(p []byte) (n int, err error) {
 	}
 }
 
-// setDeadline sets d, which is one of h's, and arranges for those who wait to
-// look at it when it has come.
+// setDeadline sets d, which is a deadline of h, and wakes the waiting calls
+// when it has passed.
 func (h *half) setDeadline(d *deadline, t time.Time) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -120,7 +120,7 @@ func newProxy(t testing.TB, opts ProxyOptions, scheme string, serve func(*Proxy,
 	return p
 }
 
-// accept ends when the listener is closed.
+// accept accepts connections until the listener is closed.
 func (p *Proxy) accept() {
 	for {
 		nc, err := p.ln.Accept()
@@ -247,7 +247,7 @@ func (p *Proxy) currentFault() *Fault {
 	return p.fault
 }
 
-// record adds req to what was asked, as a request on c.
+// record adds req to the requests that Asked returns, as a request on c.
 func (p *Proxy) record(c *proxyConn, req *ProxyRequest) {
 	req.Conn = c.raw.number
 	host, _, err := net.SplitHostPort(req.Target)
@@ -266,8 +266,8 @@ func (p *Proxy) record(c *proxyConn, req *ProxyRequest) {
 
 func (p *Proxy) grant(req *ProxyRequest) { p.tr.update(func() { req.Granted = true }) }
 
-// misbehave writes the wrong answer and reports whether the connection is
-// still to be used: for a tunnel or for another request, as f.Then says.
+// misbehave writes the wrong answer. It reports whether the connection is
+// used further, for a tunnel or for another request, as f.Then says.
 func (p *Proxy) misbehave(c *proxyConn, f Fault) bool {
 	if s := f.Answer + f.Extra; s != "" && !c.write(s) {
 		return false
@@ -288,8 +288,8 @@ func (p *Proxy) misbehave(c *proxyConn, f Fault) bool {
 	return false
 }
 
-// dial connects to a target. Whoever asked for the connection ends it when
-// the client's is closed or p.ctx is done.
+// dial connects to a target. The caller closes the connection when the
+// client's connection is closed, or when p.ctx is done.
 func (p *Proxy) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, Bound)
 	defer cancel()
@@ -307,8 +307,8 @@ func (c *proxyConn) relay(upstream net.Conn) {
 	up.Wait()
 }
 
-// pour copies r, which reads from source, to sink. The end of source is
-// passed on as such; any failure closes both.
+// pour copies r, which reads from source, to sink. When source ends, pour
+// closes sink for writing. After an error, it closes both.
 func pour(sink, source net.Conn, r io.Reader) {
 	_, err := io.Copy(sink, r)
 	if err == nil {

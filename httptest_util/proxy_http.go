@@ -59,7 +59,7 @@ func (c *proxyConn) refuse(req *http.Request, status int, header ...string) bool
 	return c.write(ResponseWith(status, http.StatusText(status)+"\n", header...)) && !req.Close
 }
 
-// faultyHTTP does what the fault says, and reports whether another request
+// faultyHTTP misbehaves as the fault says. It reports whether another request
 // can follow.
 func (p *Proxy) faultyHTTP(c *proxyConn, req *http.Request, asked *ProxyRequest, f Fault) bool {
 	if f.Then == EndTunnel && req.Method == http.MethodConnect {
@@ -72,7 +72,7 @@ func (p *Proxy) faultyHTTP(c *proxyConn, req *http.Request, asked *ProxyRequest,
 }
 
 // connect opens a tunnel and carries bytes until it ends. It reports whether
-// another request can follow, which is so if the target did not answer.
+// another request can follow. That is the case if the target did not answer.
 func (p *Proxy) connect(c *proxyConn, asked *ProxyRequest, f Fault) bool {
 	upstream, err := p.dial(p.ctx, "tcp", asked.Target)
 	if err != nil {

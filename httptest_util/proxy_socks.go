@@ -32,7 +32,7 @@ const (
 
 // serveSOCKS5 carries the one connection that c asks for.
 func (p *Proxy) serveSOCKS5(c *proxyConn) {
-	// The handshake has to be over within Bound; the tunnel may last.
+	// The handshake must end within Bound. The tunnel may last longer.
 	if err := c.raw.SetDeadline(time.Now().Add(Bound)); err != nil {
 		return
 	}
@@ -73,8 +73,8 @@ func (p *Proxy) serveSOCKS5(c *proxyConn) {
 }
 
 // socksAuthenticate agrees on a method with the client and notes the
-// credentials that it shows. A client that is turned away is recorded without
-// a target: it has not told one.
+// credentials that the client sends. If it refuses the client, it records a
+// request without a target, because the client has not sent one yet.
 func (p *Proxy) socksAuthenticate(c *proxyConn, asked *ProxyRequest) error {
 	methods, err := c.socksMethods()
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *proxyConn) socksMethods() (map[byte]bool, error) {
 	return methods, nil
 }
 
-// socksLogin is the sub-negotiation of RFC 1929.
+// socksLogin does the sub-negotiation of RFC 1929.
 func (p *Proxy) socksLogin(c *proxyConn, asked *ProxyRequest) error {
 	if _, err := c.nc.Write([]byte{socksVersion, socksUserPassword}); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (c *proxyConn) socksRequest() (command byte, target string, err error) {
 	return head[1], net.JoinHostPort(host, strconv.Itoa(int(port[0])<<8|int(port[1]))), nil
 }
 
-// socksReply is the reply of RFC 1928 section 6, with no address in it.
+// socksReply returns the reply of RFC 1928 section 6, without an address.
 func socksReply(code byte) string {
 	return string([]byte{socksVersion, code, 0, socksIPv4, 0, 0, 0, 0, 0, 0})
 }
@@ -189,7 +189,7 @@ func (c *proxyConn) read(n int) ([]byte, error) {
 	return p, err
 }
 
-// readCounted reads a byte, and as many more as it says.
+// readCounted reads a byte, and then as many bytes as its value says.
 func (c *proxyConn) readCounted() ([]byte, error) {
 	n, err := c.read(1)
 	if err != nil {

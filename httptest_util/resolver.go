@@ -103,7 +103,7 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return addrs, nil
 }
 
-// wait counts a look-up and returns when none holds it up.
+// wait counts a look-up, and waits as long as a Hold is in effect.
 func (r *Resolver) wait(ctx context.Context, host string) error {
 	r.mu.Lock()
 	if r.lookups == nil {

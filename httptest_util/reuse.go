@@ -80,7 +80,7 @@ func (r *Recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		e.Status = resp.StatusCode
 		e.Origin = resp.Header.Get(HeaderOrigin)
-		// Without these headers, or with others' values, they stay zero.
+		// If the headers are missing or malformed, the fields stay zero.
 		e.Conn, _ = strconv.Atoi(resp.Header.Get(HeaderConn))
 		e.Seq, _ = strconv.Atoi(resp.Header.Get(HeaderSeq))
 	}
@@ -155,8 +155,8 @@ func (r *Recorder) WantConns(t testing.TB, n int) {
 	}
 }
 
-// last returns the last exchange, and false, after failing the test, if no
-// origin has answered it.
+// last returns the last exchange. If no origin has answered it, last fails the
+// test and returns false.
 func (r *Recorder) last(t testing.TB) (Exchange, bool) {
 	t.Helper()
 	all := r.Exchanges()
@@ -172,7 +172,7 @@ func (r *Recorder) last(t testing.TB) (Exchange, bool) {
 	return e, true
 }
 
-// history lists the last exchanges, for a failure's text.
+// history returns a list of the last exchanges for the text of a failure.
 func (r *Recorder) history() string {
 	const shown = 10
 	all := r.Exchanges()

@@ -71,7 +71,7 @@ func Echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	// An error here is the client's going away, and the client's to report.
+	// An error means that the client has gone away. The client reports it.
 	_ = json.NewEncoder(w).Encode(SeenBy(r))
 }
 

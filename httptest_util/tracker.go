@@ -28,7 +28,7 @@ func newTracker() *tracker {
 	return &tracker{open: map[*trackedConn]struct{}{}, changed: make(chan struct{})}
 }
 
-// update runs f under the lock and wakes whoever waits in await.
+// update runs f while it holds mu, and wakes the calls of await.
 func (tr *tracker) update(f func()) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -37,7 +37,8 @@ func (tr *tracker) update(f func()) {
 	tr.changed = make(chan struct{})
 }
 
-// await waits until cond, called under the lock, is true; false after bound.
+// await waits until cond returns true, and returns false if that does not
+// happen within bound. It holds mu while it calls cond.
 func (tr *tracker) await(bound time.Duration, cond func() bool) bool {
 	timer := time.NewTimer(bound)
 	defer timer.Stop()
@@ -56,8 +57,8 @@ func (tr *tracker) await(bound time.Duration, cond func() bool) bool {
 	}
 }
 
-// waitFor is await for a method that a test calls; it ends the test if cond
-// does not come true within Bound. what says what cond stands for.
+// waitFor does what await does, and ends the test if cond does not return true
+// within Bound. what describes cond.
 func (tr *tracker) waitFor(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	if !tr.await(Bound, cond) {
@@ -83,8 +84,8 @@ func (tr *tracker) openConns() int {
 	return len(tr.open)
 }
 
-// conns returns the open connections for which keep, called under the lock,
-// is true, in the order of their numbers.
+// conns returns the open connections for which keep returns true, in the order
+// of their numbers. It holds mu while it calls keep.
 func (tr *tracker) conns(keep func(*trackedConn) bool) []*trackedConn {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -98,7 +99,8 @@ func (tr *tracker) conns(keep func(*trackedConn) bool) []*trackedConn {
 	return conns
 }
 
-// shutDown closes every connection, and those still to come.
+// shutDown closes every connection, and every connection that is accepted
+// later.
 func (tr *tracker) shutDown() {
 	tr.update(func() { tr.shut = true })
 	tr.closeConns()
@@ -110,7 +112,7 @@ func (tr *tracker) closeConns() {
 	}
 }
 
-// listen wraps ln so that what it accepts is tracked.
+// listen wraps ln, so that the connections that it accepts are tracked.
 func (tr *tracker) listen(ln net.Listener) net.Listener { return &trackedListener{ln, tr} }
 
 type trackedListener struct {
@@ -146,7 +148,7 @@ type trackedConn struct {
 	tr     *tracker
 	number int // from 1; does not change
 
-	// Guarded by tr.mu, for the servers that have a use for them.
+	// These are guarded by tr.mu. Only some servers use them.
 	seq      int            // requests so far
 	handlers int            // handlers running
 	state    http.ConnState // as the http.Server sees it
@@ -183,8 +185,8 @@ func closeWrite(nc net.Conn) error {
 	return errors.ErrUnsupported
 }
 
-// trackedUnder returns the tracked connection that nc is, or wraps; nil if
-// there is none.
+// trackedUnder returns nc if it is a tracked connection, or the tracked
+// connection that nc wraps, or nil if there is none.
 func trackedUnder(nc net.Conn) *trackedConn {
 	for {
 		switch c := nc.(type) {

@@ -79,7 +79,7 @@ func NewWireWith(t testing.TB, opts WireOptions, script Script) *Wire {
 	return w
 }
 
-// accept ends when the listener is closed.
+// accept accepts connections until the listener is closed.
 func (w *Wire) accept() {
 	for {
 		nc, err := w.ln.Accept()

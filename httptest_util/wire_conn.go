@@ -25,8 +25,8 @@ type WireConn struct {
 }
 
 func newWireConn(w *Wire, raw *trackedConn) *WireConn {
-	// A failure to set a deadline means that the connection is closed, which
-	// the script's first read says too.
+	// An error means that the connection is closed. The script's first read
+	// reports that too.
 	_ = raw.SetDeadline(time.Now().Add(w.opts.Bound))
 	cork := &corked{Conn: raw}
 	c := &WireConn{wire: w, raw: raw, cork: cork, nc: cork, number: raw.number}
@@ -180,9 +180,10 @@ func (c *WireConn) WaitClosed() error {
 // the client closes the connection.
 func (c *WireConn) Stall() { c.Await(nil) }
 
-// noteRead tells the monitor what the end of reading says about the client:
-// nothing, if it was this side that gave up or closed, or if what came was no
-// request. It returns nil if the client closed in order.
+// noteRead records how the client ended the connection, given the error of a
+// read. It records nothing if this side gave up or closed the connection, or
+// if the bytes that arrived were not a request. It returns nil if the client
+// closed the connection in order.
 func (c *WireConn) noteRead(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return err
@@ -194,7 +195,7 @@ func (c *WireConn) noteRead(err error) error {
 	_, overTLS := c.nc.(*tls.Conn)
 	switch {
 	case err == io.EOF && overTLS && c.cork.ended:
-		// crypto/tls takes the end of the connection for a close_notify.
+		// crypto/tls treats the end of the connection as a close_notify.
 		err = io.ErrUnexpectedEOF
 	case err == io.EOF:
 		err = nil
@@ -207,9 +208,9 @@ func (c *WireConn) noteRead(err error) error {
 	return err
 }
 
-// corked is a connection that can hold back what is written, so that several
-// TLS records leave in one piece, and that knows whether its end has been
-// read. Only a script's goroutine uses it.
+// corked is a connection that can hold back written bytes, so that it sends
+// several TLS records in one piece. It also knows whether a read has met its
+// end. Only a script's goroutine uses it.
 type corked struct {
 	net.Conn
 	hold  bool
@@ -231,7 +232,7 @@ func (c *corked) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// release writes what was held back.
+// release writes the bytes that were held back.
 func (c *corked) release() error {
 	held := c.held
 	c.hold, c.held = false, nil

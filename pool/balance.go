@@ -66,12 +66,15 @@ func (h *host[K, C]) before(one, other *group[K, C]) bool {
 
 // balanced is the connection whose turn it is: idle, or with room for one lease more. lacking is the group whose turn it
 // would have been if it had one.
-func (h *host[K, C]) balanced() (next *entry[K, C], lacking *group[K, C]) {
+func (h *host[K, C]) balanced(r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
 	for _, g := range h.listedGroups() {
 		if !h.undialed(g) && (lacking == nil || h.before(g, lacking)) {
 			lacking = g
 		}
 		e := g.idle.first
+		if e != nil && r.avoid(e) {
+			e = nil
+		}
 		if e == nil {
 			e = g.leastLoaded()
 		}

@@ -41,6 +41,7 @@ type world struct {
 	pending  []*fakeDial
 	calls    []*call
 	closes   []closeEvent
+	closings []Closing
 	forgets  []string
 	failures []string
 }
@@ -134,7 +135,7 @@ func held(mu *sync.Mutex) bool {
 	return true
 }
 
-func (w *world) onClose(key string, closed fake, reason Reason) {
+func (w *world) onClose(key string, closed fake, closing Closing) {
 	w.unlocked("OnClose")
 	conn := closed.fake()
 	w.mu.Lock()
@@ -142,7 +143,8 @@ func (w *world) onClose(key string, closed fake, reason Reason) {
 	if conn.closed != 1 {
 		w.failures = append(w.failures, fmt.Sprintf("OnClose of conn %d after %d closes", conn.id, conn.closed))
 	}
-	w.closes = append(w.closes, closeEvent{key, conn.id, reason})
+	w.closes = append(w.closes, closeEvent{key, conn.id, closing.Reason})
+	w.closings = append(w.closings, closing)
 }
 
 // forgotten are the keys that the pool has reported, in that order.

@@ -1,6 +1,9 @@
 package pool
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // group is everything that the pool knows of one key. It exists as long as the key has a connection, a dial or a want,
 // or belongs to a Host that has one, and is guarded by Pool.mu.
@@ -17,6 +20,8 @@ type group[K comparable, C Conn] struct {
 	lesson uint32 // when: see Pool.lessons
 
 	hosts *[]*host[K, C] // that have the key, too; nil: none. They are few.
+
+	avoided time.Duration // the MaxIdleTime of the latest Acquire that found only connections that were idle longer
 
 	hits atomic.Uint64 // counted when a probe has succeeded, thus without the lock
 }

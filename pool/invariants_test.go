@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // checkInvariants looks for a broken rule of doc.go in the pool's own books. It may be called at any moment at
@@ -147,7 +148,7 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 	if e != nil {
 		broken("rule 1: %v has an idle connection that the idle list does not have", g.key)
 	}
-	if g.idle.len > 0 && plainWants(g) > 0 {
+	if g.idle.len > 0 && contentWants(g, p.now()-g.idle.first.idleSince) > 0 {
 		broken("rule 5: %d wants of %v wait while %d connections are idle", plainWants(g), g.key, g.idle.len)
 	}
 }
@@ -158,6 +159,24 @@ func plainWants[K comparable, C Conn](g *group[K, C]) int {
 	for _, h := range g.joined() {
 		if h.lists(g) {
 			n += h.plain.len
+		}
+	}
+	return n
+}
+
+// contentWants counts the plain wants that accept a connection which has been idle for that long.
+func contentWants[K comparable, C Conn](g *group[K, C], idle time.Duration) (n int) {
+	count := func(wants list[want[K, C]]) {
+		for w := wants.first(); w != nil; w = w.inQueue.next.owner {
+			if w.terms.MaxIdleTime <= 0 || idle < w.terms.MaxIdleTime {
+				n++
+			}
+		}
+	}
+	count(g.own.plain)
+	for _, h := range g.joined() {
+		if h.lists(g) {
+			count(h.plain)
 		}
 	}
 	return n

@@ -145,7 +145,7 @@ func newMachine(rt *rapid.T, limited []int, choices choices) *machine {
 		choices: choices,
 		world:   newWorld(rt, cfg),
 		ref: &reference{
-			config: cfg, known: make(map[string]bool), share: make(map[string]int), lessons: make(map[string]int),
+			config: cfg, known: make(map[string]bool), share: make(map[string]int), avoided: make(map[string]time.Duration), lessons: make(map[string]int),
 			asks: make(map[string]*refAsk), misses: make(map[Miss]uint64),
 		},
 		calls: make(map[*refWant]*call),
@@ -183,6 +183,7 @@ func (m *machine) drawTerms(rt *rapid.T) Terms {
 	rarely := rapid.SampledFrom([]bool{false, false, false, false, false, false, false, true})
 	return Terms{
 		IdleTimeout: rapid.SampledFrom([]time.Duration{0, 5 * time.Second, time.Minute}).Draw(rt, "IdleTimeout"),
+		MaxIdleTime: rapid.SampledFrom([]time.Duration{0, 0, 3 * time.Second, 10 * time.Second}).Draw(rt, "MaxIdleTime"),
 		Unpooled:    rarely.Draw(rt, "Unpooled"),
 		MaxReuse:    rapid.SampledFrom(m.reuse).Draw(rt, "MaxReuse"),
 		MaxLifetime: rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Second, 2 * time.Minute}).Draw(rt, "MaxLifetime"),

@@ -74,10 +74,17 @@ type Config[K comparable, C Conn] struct {
 	// OnClose is called each time the pool has closed a connection. It is not called after a Hijack. OnClose and
 	// OnForget are called on the goroutine whose call led to them, without the pool's lock, and may use the pool.
 	// They should return quickly. OnClose may be nil.
-	OnClose func(key K, conn C, reason Reason)
+	OnClose func(key K, conn C, closing Closing)
 	// OnForget is called when the pool has forgotten a key, because the key had no connection, dial or want any more.
 	// Before OnForget is called, another Acquire may already have made the key known again. OnForget may be nil.
 	OnForget func(key K)
+}
+
+// Closing says how a connection was closed.
+type Closing struct {
+	Reason Reason
+	Idle   time.Duration // how long it had been idle, until it was closed or until a checkout found that it was spent; 0 if it was in use
+	Uses   uint64        // number of leases that it had
 }
 
 // Pool keeps connections by key. It is safe for concurrent use. Use New to create a Pool.
@@ -203,6 +210,7 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 		p.mu.Lock()
 		c.void()
 		p.end(c.entry, reason)
+		p.todo.rested(c.entry, r.rested)
 	}
 }
 
@@ -272,6 +280,9 @@ func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	}
 	for e := h.latestIdle(); e != nil; e = h.latestIdle() {
 		reason := e.spent(r.terms, r.start)
+		if reason == "" && r.avoid(e) {
+			break // the others have been idle for longer
+		}
 		if reason == "" {
 			return p.takeIdle(e, r)
 		}
@@ -297,7 +308,7 @@ func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 // balancedCandidate is candidate for a host with a Balance.
 func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	for {
-		e, lacking := h.balanced()
+		e, lacking := h.balanced(r)
 		if e == nil {
 			return claim[K, C]{}
 		}

@@ -68,7 +68,7 @@ func sweep[K comparable, C Conn](all *chain[K, C], now time.Duration) (
 	next = forever
 	for e := all.last; e != nil; e = e.in[inPool].prev {
 		if reason := e.spent(&anyTerms, now); reason != "" {
-			spent = append(spent, doomed[K, C]{e, reason})
+			spent = append(spent, doomed[K, C]{entry: e, reason: reason})
 		} else {
 			next = min(next, e.deadline())
 		}

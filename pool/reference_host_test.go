@@ -86,6 +86,7 @@ func (m *reference) tidy() (less bool) {
 		if !listed && m.of(own.keys, idle)+m.of(own.keys, active)+m.dialing(own)+len(m.waitingFor(own)) == 0 {
 			delete(m.known, key)
 			delete(m.share, key)
+			delete(m.avoided, key)
 			m.forgets = append(m.forgets, key)
 		}
 	}
@@ -126,6 +127,9 @@ func (m *reference) offer(ask *refAsk, w *refWant) bool {
 		if slices.Contains(ask.keys, idler.key) {
 			c = idler
 		}
+	}
+	if c != nil && c.state == idle && c.spent(w.terms, m.now) == "" && m.avoids(c, w.terms) {
+		c = m.leastLoaded(ask)
 	}
 	if c == nil {
 		return false

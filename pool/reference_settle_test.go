@@ -114,8 +114,10 @@ func (m *reference) park(c *refConn) Reason {
 	}
 	for _, ask := range m.asks {
 		counts := slices.Contains(ask.all(), c.key) && (ask.known || !ask.named)
-		if counts && m.idleOf(ask) >= limit(m.config.MaxIdlePerKey) {
-			return ReasonKeyIdleLimit
+		for counts && m.idleOf(ask) >= limit(m.config.MaxIdlePerKey) {
+			if !m.evictAvoided(c.key) {
+				return ReasonKeyIdleLimit
+			}
 		}
 	}
 	if len(m.idle) >= limit(m.config.MaxIdle) {
@@ -128,6 +130,23 @@ func (m *reference) park(c *refConn) Reason {
 	c.idleUntil = m.now + min(span(c.idleFor), span(c.peerIdle))
 	m.idle = append(m.idle, c)
 	return ""
+}
+
+// evictAvoided closes the connection of the key that was released longest ago, if requests leave it alone.
+func (m *reference) evictAvoided(key string) bool {
+	limit, ok := m.avoided[key]
+	for _, c := range m.idle {
+		if c.key != key {
+			continue
+		}
+		if !ok || m.now-c.idleSince < limit {
+			return false
+		}
+		m.close(c, ReasonKeyIdleLimit)
+		m.tend()
+		return true
+	}
+	return false
 }
 
 // hasRoom says that a shared connection of the key, other than that one, can take a lease.

@@ -18,8 +18,9 @@ type reference struct {
 	dials   []*refDial // under way
 	order   int        // of wants
 	known   map[string]bool
-	share   map[string]int // the capacity that the latest connection of a key has shown
-	lessons map[string]int // when that was
+	share   map[string]int           // the capacity that the latest connection of a key has shown
+	avoided map[string]time.Duration // the MaxIdleTime of the latest request that has left a connection of the key alone
+	lessons map[string]int           // when that was
 	lesson  int
 	asks    map[string]*refAsk // single keys, and hosts, by name
 	forgets []string
@@ -193,6 +194,16 @@ func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 			}
 			continue
 		}
+		if at >= 0 && m.avoids(c, terms) {
+			miss = m.orExpired(miss)
+			if c, at = m.leastLoaded(ask), -1; c == nil {
+				break
+			}
+			if why := c.spent(terms, m.now); why != "" {
+				m.end(c, why)
+				continue
+			}
+		}
 		if c.sick != "" {
 			m.end(c, c.sick)
 			miss = MissStale
@@ -210,6 +221,22 @@ func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 		return c, ""
 	}
 	return nil, miss
+}
+
+// avoids says that the connection has been idle for longer than the request accepts.
+func (m *reference) avoids(c *refConn, terms Terms) bool {
+	if terms.MaxIdleTime <= 0 || m.now-c.idleSince < terms.MaxIdleTime {
+		return false
+	}
+	m.avoided[c.key] = terms.MaxIdleTime
+	return true
+}
+
+func (m *reference) orExpired(miss Miss) Miss {
+	if miss == "" {
+		return MissExpired
+	}
+	return miss
 }
 
 func (m *reference) tryAcquire(ask *refAsk, terms Terms) (*refConn, Miss) {

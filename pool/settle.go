@@ -17,6 +17,14 @@ type after[K comparable, C Conn] struct {
 type doomed[K comparable, C Conn] struct {
 	entry  *entry[K, C]
 	reason Reason
+	rested time.Duration // see Closing.Idle
+}
+
+// rested says how long a connection had been idle before the checkout that has just found it spent.
+func (a *after[K, C]) rested(e *entry[K, C], d time.Duration) {
+	if n := len(a.closes); n > 0 && a.closes[n-1].entry == e {
+		a.closes[n-1].rested = d
+	}
 }
 
 // unlock releases the lock and does what was decided meanwhile, which is usually nothing.
@@ -66,7 +74,7 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	for _, d := range closes {
 		_ = d.entry.conn.Close()
 		if hook := p.config.OnClose; hook != nil {
-			hook(d.entry.group.key, d.entry.conn, d.reason)
+			hook(d.entry.group.key, d.entry.conn, Closing{Reason: d.reason, Idle: d.rested, Uses: d.entry.uses()})
 		}
 	}
 }
@@ -232,8 +240,11 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		return ReasonKeyIdleLimit
 	case total < 0:
 		return ReasonIdleLimit
-	case perKey > 0 && g.mostIdle() >= perKey:
-		return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
+	}
+	for perKey > 0 && g.mostIdle() >= perKey {
+		if !p.evictAvoided(g, now) {
+			return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
+		}
 	}
 	for total > 0 && p.idle.len >= total { // more than one, if the limit has been lowered
 		p.evict(p.idle.last, ReasonIdleLimit)
@@ -265,6 +276,17 @@ func (p *Pool[K, C]) unpark(e *entry[K, C]) {
 	}
 }
 
+// evictAvoided closes the connection of the group that has been idle longest, if it has been for longer than an Acquire
+// has accepted lately.
+func (p *Pool[K, C]) evictAvoided(g *group[K, C], now time.Duration) bool {
+	e := g.idle.last
+	if g.avoided == 0 || e == nil || now-e.idleSince < g.avoided {
+		return false
+	}
+	p.evict(e, ReasonKeyIdleLimit)
+	return true
+}
+
 // evict closes an idle connection of any group.
 func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason) {
 	p.close(e, reason)
@@ -277,7 +299,9 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	if len(p.floors) > 0 {
 		p.floorLost(e, reason, p.now())
 	}
+	var rested time.Duration
 	if e.state == idle {
+		rested = max(0, p.now()-e.idleSince)
 		p.unpark(e)
 	} else {
 		e.unlist()
@@ -288,7 +312,7 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	e.group.dismiss(e)
 	p.tally.closes[reason]++
 	p.closing++
-	p.todo.closes = append(p.todo.closes, doomed[K, C]{e, reason})
+	p.todo.closes = append(p.todo.closes, doomed[K, C]{e, reason, rested})
 }
 
 // tend leaves a group, and the hosts that have it, in order after any change that could have made room for a dial, or

@@ -130,7 +130,7 @@ func TestShutdownReturnsAfterTheLastCloseHasReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		proceed := make(chan bool)
 		w := &world{t: t}
-		w.pool = New(config{OnClose: func(string, fake, Reason) { <-proceed }})
+		w.pool = New(config{OnClose: func(string, fake, Closing) { <-proceed }})
 		lease := w.lease("a", Terms{})
 		lease.Conn().letGo()
 		go lease.Discard("done")

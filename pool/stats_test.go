@@ -104,7 +104,7 @@ func TestHooksMayUseThePool(t *testing.T) {
 		p.TryAcquire("a", Terms{})
 	}
 	p = New(Config[string, *plainConn]{
-		OnClose:  func(string, *plainConn, Reason) { visit() },
+		OnClose:  func(string, *plainConn, Closing) { visit() },
 		OnForget: func(string) { visit() },
 	})
 	lease, err := p.Acquire(t.Context(), "a", plainDialer{}, Terms{})

@@ -25,6 +25,11 @@ type Terms struct {
 	// IdleTimeout is how long the connection may stay idle after this lease.
 	IdleTimeout time.Duration
 
+	// MaxIdleTime is how long a connection may have been idle when this Acquire leases it. Connections that have been
+	// idle longer stay in the pool for others. A caller sets it if a connection that its peer is about to close would
+	// do it more harm than it does others.
+	MaxIdleTime time.Duration
+
 	// Unpooled, if true, opts out of pooling. The lease does not take an idle connection and does not leave one: its
 	// connection is closed when the lease ends (ReasonUnpooled), and is never in the pool, not even for a moment.
 	Unpooled bool

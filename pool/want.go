@@ -17,6 +17,17 @@ type request[K comparable, C Conn] struct {
 	caller *caller[K, C] // nil: a TryAcquire, which does not wait
 }
 
+// avoid says that the connection has been idle for longer than the request accepts, and remembers that.
+func (r *request[K, C]) avoid(e *entry[K, C]) bool {
+	limit := r.terms.MaxIdleTime
+	if limit <= 0 || r.start-e.idleSince < limit {
+		return false
+	}
+	e.group.avoided = limit
+	r.found = max(r.found, expired)
+	return true
+}
+
 // asked is what a request asks for: a connection of a key, or of a host.
 type asked[K comparable, C Conn] struct {
 	key  K

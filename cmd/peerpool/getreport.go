@@ -68,6 +68,7 @@ type retryReport struct {
 	Lost        uint64 `json:"lost"`
 	HTTP1       uint64 `json:"http1"`
 	Address     uint64 `json:"another_address"`
+	OverBudget  uint64 `json:"over_budget"`
 	Saved       uint64 `json:"saved"`
 	Failed      uint64 `json:"failed"`
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/ascii"
 )
 
 // hostReport is a host with several addresses.
@@ -94,13 +95,13 @@ func (r resolver) add(text string) error {
 		}
 		addrs = append(addrs, addr)
 	}
-	r[strings.ToLower(host)] = addrs
+	r[ascii.ToLower(host)] = addrs
 	return nil
 }
 
 // LookupNetIP implements [peerpool.Resolver].
 func (r resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	if addrs := r[strings.ToLower(host)]; addrs != nil {
+	if addrs := r[ascii.ToLower(host)]; addrs != nil {
 		return slices.Clone(addrs), nil
 	}
 	return net.DefaultResolver.LookupNetIP(ctx, network, host)

@@ -68,6 +68,7 @@ var notProtocol = map[string]string{
 	"examples":                   "reports, and the command line",
 	"cmd/peerpool/errortexts.go": "an error message, for the terminal",
 	"cmd/peerpool/getargs.go":    "the command line",
+	"internal/e2e/cost/walk":     "output of the toolchain",
 	"internal/testkit":           "configuration files",
 	"httptest_util/leak.go":      "stacks of goroutines",
 	"poolz/identities.go":        "what a person searches for",

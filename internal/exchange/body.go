@@ -106,14 +106,19 @@ func (b *Body) Stop() {
 	b.mu.Unlock()
 }
 
-// Close closes the body, once, and returns its error to the first caller. No Read begins any more; one that is under
-// way is waited for, for [ReadWait] at most.
+// Close closes the body, once, and returns its error to the first caller. No Read begins any more. Close waits for a Read
+// that is under way, for [ReadWait] at most.
 func (b *Body) Close() error {
 	if b.rc == nil {
 		return nil
 	}
-	b.Stop()
-	b.waitLong(b.quietLocked)
+	b.mu.Lock()
+	b.stopped = true
+	quiet := b.quietLocked()
+	b.mu.Unlock()
+	if !quiet {
+		b.waitLong(b.quietLocked)
+	}
 	return b.close()
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/refusal"
 )
 
@@ -87,7 +88,7 @@ func (k *chunks) next(c *Conn) error {
 // follow (RFC 9112 section 7.1.1), but, as with net/http, not one behind the other.
 func parseChunkSize(line []byte) (int64, error) {
 	digits, ext, found := bytes.Cut(line, []byte{';'})
-	if found && !validText(ext) {
+	if found && ascii.TextEnd(ext, 0) < len(ext) {
 		return 0, errChunkedEncoding
 	}
 	if !found {

@@ -2,8 +2,6 @@ package http1
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"net/http"
 	"strings"
 	"sync"
@@ -192,7 +190,7 @@ func (l *fieldLine) read(b []byte, at int) (next int, more bool) {
 	for l.from < len(b) && isBlank(b[l.from]) {
 		l.from++
 	}
-	end := textEnd(b, l.from)
+	end := ascii.TextEnd(b, l.from)
 	for l.until = end; l.until > l.from && isBlank(b[l.until-1]); {
 		l.until--
 	}
@@ -245,41 +243,6 @@ func appendCanonical(text *strings.Builder, token []byte) string {
 	}
 	return text.String()[at:]
 }
-
-// textEnd returns the index of the first control character from index at on, or the length of b. HTAB is none
-// (RFC 9110 section 5.5).
-func textEnd(b []byte, at int) int {
-	for {
-		if at = firstBelow(b, at, ' '); at == len(b) || b[at] != '\t' {
-			return at
-		}
-		at++
-	}
-}
-
-// firstBelow returns the index of the first byte that is less than limit, or DEL, from index at on; or the length of
-// b. limit is at most 0x80. It looks at eight bytes at a time.
-func firstBelow(b []byte, at int, limit byte) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	for ; at+8 <= len(b); at += 8 {
-		x := binary.LittleEndian.Uint64(b[at:])
-		less := (x - ones*uint64(limit)) &^ x
-		del := x ^ ones*0x7f
-		del = (del - ones) &^ del
-		if found := (less | del) & tops; found != 0 { // of which the lowest bit is always right
-			return at + bits.TrailingZeros64(found)/8
-		}
-	}
-	for ; at < len(b); at++ {
-		if b[at] < limit || b[at] == 0x7f {
-			return at
-		}
-	}
-	return at
-}
-
-// validText says that there is no control character other than HTAB: no NUL and no bare CR above all.
-func validText(b []byte) bool { return textEnd(b, 0) == len(b) }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 

@@ -3,7 +3,6 @@ package http1
 import (
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -95,30 +94,6 @@ func TestACommonFieldNameReadsTheSameHoweverItIsSpelled(t *testing.T) {
 						t.Fatal(err)
 					}
 					wantHeader(t, sent+more, f.header, http.Header{http.CanonicalHeaderKey(sent + more): {"1"}})
-				}
-			}
-		}
-	}
-}
-
-// TestEveryByteIsToldApartWhereverItStands: they are looked at eight at a time.
-func TestEveryByteIsToldApartWhereverItStands(t *testing.T) {
-	const size = 19
-	for c := range 256 {
-		for at := range size {
-			for from := range at + 1 {
-				for _, rest := range []string{"\x80", "~", "\x00\x1f\x7f"} { // what stands behind it
-					text := slices.Concat([]byte(strings.Repeat("\xff \t", size)[:at]), []byte{byte(c)}, []byte(strings.Repeat(rest, size)[:size]))
-					want := at
-					if c >= ' ' && c != 0x7f || c == '\t' {
-						want = len(text)
-						if rest[0] == 0 {
-							want = at + 1
-						}
-					}
-					if got := textEnd(text, from); got != want {
-						t.Fatalf("%q ends at %d from %d on, want %d", text, got, from, want)
-					}
 				}
 			}
 		}

@@ -45,8 +45,8 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	switch {
 	case len(w.b) == target:
 		return nil, errMissingHost // CONNECT to nowhere
-	case firstBelow(w.b, target, ' '+1) == len(w.b):
-	case firstBelow(w.b, target, ' ') < len(w.b):
+	case ascii.FirstBelow(w.b, target, ' '+1) == len(w.b):
+	case ascii.FirstBelow(w.b, target, ' ') < len(w.b):
 		return nil, errTarget // a control character
 	default: // url.Parse lets a space into a query
 		w.b = append(w.b[:target], bytes.ReplaceAll(w.b[target:], []byte(" "), []byte("%20"))...)
@@ -252,7 +252,7 @@ func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)
 	start := len(w.b)
 	w.b = append(w.b, ascii.TrimSpace(value)...)
-	if textEnd(w.b, start) < len(w.b) {
+	if ascii.TextEnd(w.b, start) < len(w.b) {
 		w.b = append(w.b[:start], ascii.TrimSpace(lineEnds.Replace(value))...)
 	}
 	w.b = append(w.b, "\r\n"...)

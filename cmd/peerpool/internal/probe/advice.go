@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Setting is a field of a Transport with the value to give it, in Go, and why.
+// Setting is a field of a Transport, with the value to set in Go, and the reason.
 type Setting struct {
 	Field  string `json:"field"`
 	Value  string `json:"value"`
@@ -16,7 +16,7 @@ type Setting struct {
 
 func isUnwelcome(err error) bool { return errors.Is(err, ErrUnwelcome) }
 
-// advise turns findings into settings. What the defaults serve well needs none.
+// advise turns findings into settings. It returns none where the default is right.
 func advise(r *Report) []Setting {
 	settings := []Setting{}
 	add := func(field, value, format string, args ...any) {
@@ -70,7 +70,7 @@ func orSilence(code string) string {
 	return "GOAWAY " + code
 }
 
-// margin is nine tenths of a limit.
+// margin returns nine tenths of a limit.
 func margin(limit float64) time.Duration {
 	d := time.Duration(limit * 0.9 * float64(time.Second))
 	if d > time.Second {
@@ -79,7 +79,7 @@ func margin(limit float64) time.Duration {
 	return d.Truncate(10 * time.Millisecond)
 }
 
-// duration writes d as Go code.
+// duration returns d as Go code.
 func duration(d time.Duration) string {
 	if d%time.Second == 0 {
 		return fmt.Sprintf("%d * time.Second", d/time.Second)

@@ -7,40 +7,41 @@ import (
 	"time"
 )
 
-// HTTP1 is what was found over HTTP/1.1.
+// HTTP1 holds the findings over HTTP/1.1.
 type HTTP1 struct {
 	Status int    `json:"status"` // of the first answer
 	Server string `json:"server,omitempty"`
 
-	// KeepsAlive says that a second request was answered on the first one's connection.
+	// KeepsAlive reports whether the server answered a second request on the same connection.
 	KeepsAlive bool `json:"keeps_alive"`
 
-	// MaxRequests is how many requests a connection carried before the server closed it; 0: more than were tried.
+	// MaxRequests is the number of requests on a connection after which the server closed it. Zero means more than were
+	// tried.
 	MaxRequests int `json:"max_requests"`
 	Tried       int `json:"requests_tried"`
-	// Announced says that the last answer said "Connection: close", so that no request is lost.
+	// Announced reports whether the last answer had "Connection: close", so that no request is lost.
 	Announced bool `json:"max_requests_announced,omitempty"`
 
 	// Idle is nil if it was not measured.
 	Idle *Idle `json:"idle,omitempty"`
 
-	// Hint is the Keep-Alive field of the first answer. HintTrue says whether the server did what it says.
+	// Hint is the Keep-Alive field of the first answer. HintTrue reports whether the server did what the field says.
 	Hint     string `json:"keep_alive_hint,omitempty"`
 	HintTrue *bool  `json:"keep_alive_hint_true,omitempty"`
 
-	// DrainsBodies says that a connection goes on after a request whose body the server had no use for.
+	// DrainsBodies reports whether a connection continues after a request whose body the server did not need.
 	DrainsBodies *bool `json:"drains_bodies,omitempty"`
-	// HalfClose says that a client that has closed its side is still answered.
+	// HalfClose reports whether the server answers a client that has closed its side of the connection.
 	HalfClose *bool `json:"half_close,omitempty"`
 }
 
-// Idle is what became of a connection that was left alone after an answer.
+// Idle says how long the server kept an idle connection, and how it ended the connection.
 type Idle struct {
-	// Seconds is how long the server kept it; 0: longer than was waited.
+	// Seconds is how long the server kept the connection. Zero means longer than the probe waited.
 	Seconds float64 `json:"seconds"`
 	Waited  float64 `json:"waited_seconds"`
-	// End is how it ended: FIN, RST, GOAWAY, an unasked answer, or "silence" for a connection that was forgotten
-	// without a word; "": it did not.
+	// End is how the connection ended: FIN, RST, GOAWAY, an unasked answer, or "silence" if the server forgot the
+	// connection and sent nothing. If the connection did not end, End is "".
 	End string `json:"end,omitempty"`
 }
 
@@ -52,7 +53,7 @@ func newIdle(age, waited time.Duration, end string) *Idle {
 	return i
 }
 
-// unusedBody is the size in bytes of a body that a server has no use for.
+// unusedBody is the size in bytes of a body that a server does not need.
 const unusedBody = 8 << 10
 
 // open returns a new connection that speaks HTTP/1.1.
@@ -64,7 +65,7 @@ func (p *prober) open(ctx context.Context) (*wire, error) {
 	return newWire(nc), nil
 }
 
-// once asks once, on a connection of its own.
+// once sends one request on a new connection.
 func (p *prober) once(ctx context.Context, r request) (*wire, *answer, error) {
 	w, err := p.open(ctx)
 	if err != nil {
@@ -80,7 +81,7 @@ func (p *prober) once(ctx context.Context, r request) (*wire, *answer, error) {
 
 func (p *prober) firstAnswer(ctx context.Context) error {
 	w, a, err := p.once(ctx, request{})
-	if err != nil && ended(err) && p.speaks("h2") { // a server of HTTP/2 alone may shake hands all the same
+	if err != nil && ended(err) && p.speaks("h2") { // a server that speaks only HTTP/2 may complete the handshake
 		p.report.TLS.Protocols = []string{"h2"}
 		return nil
 	}
@@ -120,7 +121,7 @@ func (p *prober) countRequests(ctx context.Context) error {
 	return nil
 }
 
-// manners finds out what the server does with a body it has no use for, and with a client that has said all it has to say.
+// manners finds out what the server does with a body that it does not need, and with a client that has closed its side.
 func (p *prober) manners(ctx context.Context) error {
 	found := p.report.HTTP1
 	w, a, err := p.once(ctx, request{halfClose: true})
@@ -154,8 +155,8 @@ func (p *prober) manners(ctx context.Context) error {
 	return nil
 }
 
-// idleLimit waits for the server to close a connection that has served a request. A server that says nothing when it
-// forgets a connection is found out with a request at the end; then the limit is searched by doubling.
+// idleLimit waits for the server to close a connection that has served a request. A server may forget a connection and send
+// nothing. A request at the end of the wait shows that, and a search with doubled waits then finds the limit.
 func (p *prober) idleLimit(ctx context.Context) error {
 	found := p.report.HTTP1
 	age, end, err := p.idle(ctx, p.MaxWait)
@@ -170,17 +171,17 @@ func (p *prober) idleLimit(ctx context.Context) error {
 	return nil
 }
 
-// needsIdleHTTP1 is false if the server speaks HTTP/2 as well, which is what a Transport uses then, unless there is a
-// Keep-Alive field to be judged.
+// needsIdleHTTP1 returns false if the server also speaks HTTP/2, because a Transport then uses that. It returns true all the
+// same if there is a Keep-Alive field to check.
 func (p *prober) needsIdleHTTP1() bool {
 	found := p.report.HTTP1
 	return found != nil && found.KeepsAlive && (p.report.HTTP2 == nil || found.Hint != "")
 }
 
-// silence is how a connection ends that a server, or what stands between, has forgotten.
+// silence is the end of a connection that the server, or a device in between, has forgotten.
 const silence = "silence"
 
-// idle lets a connection idle and says how long it lived and how it ended; "": it serves still.
+// idle leaves a connection idle. It returns how long the connection lived and how it ended, or "" if it still works.
 func (p *prober) idle(ctx context.Context, wait time.Duration) (age time.Duration, how string, err error) {
 	w, a, err := p.once(ctx, request{})
 	if err != nil {
@@ -209,8 +210,8 @@ func (p *prober) idle(ctx context.Context, wait time.Duration) (age time.Duratio
 	return age, "", nil
 }
 
-// searchSilence finds the age at which a connection is forgotten: it doubles the wait from a second on until a
-// connection is gone, then halves the interval until that is a tenth of the limit.
+// searchSilence finds the idle time after which the server forgets a connection. It doubles the wait, from a second on, until
+// a connection is gone. Then it halves the interval until that is a tenth of the limit.
 func (p *prober) searchSilence(ctx context.Context) (time.Duration, error) {
 	alive, gone := time.Duration(0), p.MaxWait
 	for wait := time.Second; wait < p.MaxWait; wait *= 2 {

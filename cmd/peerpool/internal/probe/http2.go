@@ -15,22 +15,22 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// HTTP2 is what was found over HTTP/2.
+// HTTP2 holds the findings over HTTP/2.
 type HTTP2 struct {
 	Status int `json:"status"`
 
-	// MaxStreams is the server's SETTINGS_MAX_CONCURRENT_STREAMS; -1: it sets no limit.
+	// MaxStreams is the server's SETTINGS_MAX_CONCURRENT_STREAMS, or -1 if the server sets no limit.
 	MaxStreams int64 `json:"max_concurrent_streams"`
 
-	// MaxHeaderList is its SETTINGS_MAX_HEADER_LIST_SIZE in bytes; 0: not said.
+	// MaxHeaderList is its SETTINGS_MAX_HEADER_LIST_SIZE in bytes, or 0 if the server does not send it.
 	MaxHeaderList int64 `json:"max_header_list_size,omitempty"`
 
-	// PingsTolerated says that pings on a quiet connection were answered, one after each PingSeconds.
+	// PingsTolerated reports whether the server answered pings on a quiet connection, one every PingSeconds.
 	PingsTolerated bool    `json:"pings_tolerated"`
 	PingSeconds    float64 `json:"ping_seconds"`
 	Pings          int     `json:"pings"` // answered
 
-	// GoAway is the code with which the server ended the connection meanwhile; "": it did not.
+	// GoAway is the code with which the server ended the connection meanwhile, or "" if it did not.
 	GoAway string `json:"goaway,omitempty"`
 
 	// Idle is nil if it was not measured.
@@ -42,7 +42,7 @@ const (
 	pingEvery = 500 * time.Millisecond
 )
 
-// overHTTP2 asks once over HTTP/2, if the server speaks it, and then pings the quiet connection a few times.
+// overHTTP2 sends one request over HTTP/2 if the server speaks it, and then pings the quiet connection a few times.
 func (p *prober) overHTTP2(ctx context.Context) error {
 	c, err := p.openFramed(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (p *prober) overHTTP2(ctx context.Context) error {
 		case <-time.After(pingEvery):
 		}
 		if err := c.ping(); err != nil {
-			found.PingsTolerated = found.GoAway == http2.ErrCodeNo.String() // the idle limit, which is measured later
+			found.PingsTolerated = found.GoAway == http2.ErrCodeNo.String() // this is the idle limit, which is measured later
 			return nil
 		}
 		found.Pings++
@@ -88,7 +88,7 @@ func (p *prober) idleLimitHTTP2(ctx context.Context) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		end = ""
 		if c.ping() != nil {
-			end = silence // the age is what was waited: the true limit is lower
+			end = silence // the true limit is lower than the wait
 		}
 	case errors.Is(err, errGoAway):
 		end = "GOAWAY"
@@ -99,7 +99,7 @@ func (p *prober) idleLimitHTTP2(ctx context.Context) error {
 	return nil
 }
 
-// openFramed opens an HTTP/2 connection and asks once on it.
+// openFramed opens an HTTP/2 connection and sends one request on it.
 func (p *prober) openFramed(ctx context.Context) (*framed, error) {
 	nc, err := p.connect(ctx, nil, "h2")
 	if err != nil {
@@ -120,7 +120,7 @@ func (p *prober) openFramed(ctx context.Context) (*framed, error) {
 	return c, nil
 }
 
-// framed is an HTTP/2 connection with one request.
+// framed is an HTTP/2 connection that carries one request.
 type framed struct {
 	net.Conn
 	f     *http2.Framer
@@ -167,7 +167,7 @@ func (c *framed) ask(p *prober) error {
 	})
 }
 
-// ping pings and reads until that is answered.
+// ping sends a ping and reads frames until it is answered.
 func (c *framed) ping() error {
 	if err := c.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (c *framed) ping() error {
 	})
 }
 
-// readUntil reads frames until done, and notes what they say of the server.
+// readUntil reads frames until done, and notes what they tell about the server.
 func (c *framed) readUntil(done func(http2.Frame) bool) error {
 	for {
 		f, err := c.f.ReadFrame()

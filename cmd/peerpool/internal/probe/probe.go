@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// userAgent tells an operator who is asking and why.
+	// userAgent tells the operator of a server which program sends the requests, and why.
 	userAgent = "peerpool-probe/1 (measures keep-alive limits; github.com/peerpool/peerpool)"
 
-	// answerTime bounds the wait for one answer, and for a connection.
+	// answerTime limits the wait for one answer, and for a connection.
 	answerTime = 10 * time.Second
 )
 
@@ -21,20 +21,20 @@ const (
 type Options struct {
 	URL *url.URL
 
-	// MaxWait bounds the wait for the server to close an idle connection. A limit that is longer is reported as such.
+	// MaxWait limits the wait for the server to close an idle connection. The report says so if the server waits longer.
 	MaxWait time.Duration
 
-	// MaxRequests bounds the requests that one connection carries in the search for the server's limit.
+	// MaxRequests limits the number of requests on one connection in the search for the server's limit.
 	MaxRequests int
 
-	// TLS is the configuration for https; nil: the default one.
+	// TLS is the configuration for https. Nil means the default one.
 	TLS *tls.Config
 
-	// Progress is told what is measured next, and how long that can take. It may be nil.
+	// Progress, if it is not nil, is called with what is measured next and how long that can take.
 	Progress func(what string, atMost time.Duration)
 }
 
-// Report is what a probe has found. A step that could not be measured leaves its part nil.
+// Report holds the findings of a probe. The part of a step that could not be measured is nil.
 type Report struct {
 	URL       string    `json:"url"`
 	Addresses []Address `json:"addresses"`
@@ -46,7 +46,7 @@ type Report struct {
 	Settings  []Setting `json:"settings"`
 }
 
-// ErrUnwelcome ends a probe whose server has asked clients to stay away.
+// ErrUnwelcome is the error of a probe that stopped because the server has asked clients to stay away.
 var ErrUnwelcome = errors.New("the server does not want to be probed")
 
 // prober is one run of a probe.
@@ -54,7 +54,7 @@ type prober struct {
 	Options
 	report   Report
 	address  string // the first that answered
-	answered bool   // with a status other than a refusal
+	answered bool   // with a status that is not a refusal
 	head     bool   // further requests are HEAD
 }
 
@@ -76,7 +76,7 @@ func (p *prober) run(ctx context.Context) error {
 	http2 := func() bool { return p.speaks("h2") }
 	steps := []struct {
 		what    string
-		applies func() bool // decided by the steps before
+		applies func() bool // depends on earlier steps
 		atMost  time.Duration
 		measure func(context.Context) error
 	}{
@@ -107,7 +107,7 @@ func (p *prober) run(ctx context.Context) error {
 	return nil
 }
 
-// heed counts an answer, and tells whether it asks us to go away.
+// heed counts an answer, and returns ErrUnwelcome if it asks clients to stay away.
 func (p *prober) heed(status int) error {
 	p.report.Requests++
 	if status == 429 || status == 403 && p.answered {

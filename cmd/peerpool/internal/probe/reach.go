@@ -15,10 +15,10 @@ import (
 type Address struct {
 	Address string  `json:"address"`
 	Seconds float64 `json:"connect_seconds,omitempty"`
-	Error   string  `json:"error,omitempty"` // why nobody answered there
+	Error   string  `json:"error,omitempty"` // why no server answered there
 }
 
-// TLS is what handshakes told.
+// TLS holds the findings of handshakes.
 type TLS struct {
 	Version   string   `json:"version"`
 	Resumes   bool     `json:"resumes"` // a second handshake needed no certificate
@@ -135,12 +135,12 @@ func (p *prober) handshake(ctx context.Context, sessions tls.ClientSessionCache,
 		if err := t.SetReadDeadline(time.Now().Add(ticketTime)); err != nil {
 			return state, err
 		}
-		_, _ = t.Read(make([]byte, 1)) // nothing is expected but tickets, which Read takes in before it times out
+		_, _ = t.Read(make([]byte, 1)) // only tickets are expected, and Read takes them in before it times out
 	}
 	return t.ConnectionState(), nil
 }
 
-// speaks says whether the server speaks a protocol: without TLS, HTTP/1.1 alone.
+// speaks reports whether the server speaks a protocol. Without TLS, that is only HTTP/1.1.
 func (p *prober) speaks(protocol string) bool {
 	if p.report.TLS == nil {
 		return protocol == "http/1.1"

@@ -16,7 +16,7 @@ import (
 	"github.com/peerpool/peerpool/internal/ascii"
 )
 
-// wire is one HTTP/1.1 connection, of which every byte and every close is seen.
+// wire is an HTTP/1.1 connection that sees every byte and every close.
 type wire struct {
 	net.Conn
 	r *bufio.Reader
@@ -31,20 +31,20 @@ type request struct {
 	halfClose bool
 }
 
-// answer is what came back.
+// answer is an answer of the server.
 type answer struct {
 	status    int
 	closes    bool // the server says that it closes the connection
 	keepAlive string
 	server    string
-	long      bool // its body is longer than a GET is worth
+	long      bool // its body is so long that further requests should be HEAD
 }
 
-// longBody is the size in bytes from which on further requests are HEAD. Shorter ones stay GET, as there are servers that
-// answer HEAD with a body.
+// longBody is the size in bytes of a body from which on further requests are HEAD. Otherwise they stay GET, because some
+// servers answer HEAD with a body.
 const longBody = 64 << 10
 
-// ended says whether err is the end of a connection, rather than an answer that makes no sense.
+// ended reports whether err means that the connection has ended, and not that the answer is malformed.
 func ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
@@ -87,8 +87,8 @@ func (p *prober) ask(w *wire, r request) (*answer, error) {
 	return a, p.heed(resp.StatusCode)
 }
 
-// awaitClose waits until the server closes the connection, and says how it did: FIN, RST, an answer with a status that
-// nobody asked for, or "" if it had not done so by then.
+// awaitClose waits until the server closes the connection. It returns how the server did that: FIN, RST, or an answer that
+// belongs to no request. It returns "" if the server has not closed the connection by then.
 func (w *wire) awaitClose(wait time.Duration) (how string, err error) {
 	if err := w.SetDeadline(time.Now().Add(wait)); err != nil {
 		return "", err
@@ -110,7 +110,7 @@ func (w *wire) awaitClose(wait time.Duration) (how string, err error) {
 	return "FIN", nil
 }
 
-// hints reads a Keep-Alive field: timeout in seconds and max in requests; -1: not said.
+// hints reads a Keep-Alive field: timeout in seconds and max in requests. A value that is not given is -1.
 func hints(field string) (timeout, limit int) {
 	timeout, limit = -1, -1
 	for part := range strings.SplitSeq(field, ",") {

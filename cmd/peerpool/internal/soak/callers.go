@@ -20,10 +20,10 @@ const (
 	maxUpload = 64 << 10 // bytes
 )
 
-// patience is how long a request may take. One that takes longer hangs, and is lost.
+// patience is how long a request may take. A request that takes longer counts as lost.
 const patience = 20 * time.Second
 
-// lane is a way to servers: a URL, and the peers that lead there, one for each tenant.
+// lane is a URL, with a peer for each tenant.
 type lane struct {
 	name, url string
 	peers     []*peerpool.Peer
@@ -33,12 +33,12 @@ type lane struct {
 // caller sends requests, one after the other.
 type caller struct {
 	ledger *ledger
-	lanes  []lane // each as often as its weight says
+	lanes  []lane // a lane with a higher weight occurs more often
 	tr     http.RoundTripper
 	random *rand.Rand
 }
 
-// call sends one request and enters what becomes of it.
+// call sends one request and writes its result into the ledger.
 func (c *caller) call(t token) {
 	lane := c.lanes[c.random.IntN(len(c.lanes))]
 	tenant := c.random.IntN(len(lane.peers))
@@ -56,7 +56,7 @@ func (c *caller) call(t token) {
 	req, err := http.NewRequestWithContext(ctx, pick(c.random, "GET", "GET", "GET", "HEAD", "PUT", "DELETE", "POST", "POST"),
 		fmt.Sprintf("%s/%v?%d", lane.url, t, answer), nil)
 	if err != nil {
-		panic(err) // a program of ours that cannot spell its own URLs
+		panic(err) // cannot happen: the URLs are our own
 	}
 	req.Header.Set("X-Tenant", fmt.Sprint(tenant))
 	e.idempotent, e.replayable = req.Method != http.MethodPost, true
@@ -76,7 +76,7 @@ func (c *caller) call(t token) {
 	c.ledger.end(t, c.check(resp, t, answer))
 }
 
-// body gives a request a body in one of the ways that programs have.
+// body sets the body of a request in one of the ways that programs use.
 func (c *caller) body(req *http.Request, t token, e *entry) {
 	e.upload = c.random.IntN(maxUpload)
 	if c.random.IntN(3) > 0 {
@@ -95,7 +95,7 @@ func (c *caller) body(req *http.Request, t token, e *entry) {
 	case 2: // the same, of unknown length
 		req.Body, req.ContentLength = shared, -1
 		req.GetBody = func() (io.ReadCloser, error) { return shared.rewind(), nil }
-	case 3: // only once
+	case 3: // can be read only once
 		req.Body, req.ContentLength = shared, -1
 		e.replayable = false
 	}
@@ -104,7 +104,7 @@ func (c *caller) body(req *http.Request, t token, e *entry) {
 	}
 }
 
-// sharedBody is a body whose offset is that of every attempt, like that of a file.
+// sharedBody is a body whose attempts share one offset, as with a file.
 type sharedBody struct {
 	data []byte
 	at   atomic.Int64
@@ -132,7 +132,7 @@ func (b *sharedBody) Read(p []byte) (int, error) {
 
 func (b *sharedBody) Close() error { return nil }
 
-// check holds an answer against what belongs to the token. Some are not read to their end.
+// check compares an answer with the content that belongs to the token. It does not read every answer to its end.
 func (c *caller) check(resp *http.Response, t token, answer int) outcome {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusRequestTimeout && resp.Header.Get("X-Soak") == "farewell" {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// census counts what a run must give back.
+// census counts the resources that a run must release.
 type census struct {
 	goroutines  int
-	descriptors map[string]string // what each is open on, by its number; nil: the system does not list them
+	descriptors map[string]string // description of each, by its number; nil if the system does not list them
 }
 
 func takeCensus() census { return census{runtime.NumGoroutine(), openDescriptors()} }
@@ -27,7 +27,7 @@ func openDescriptors() map[string]string {
 	}
 	open := make(map[string]string)
 	for _, entry := range list {
-		// That of the listing itself is gone by now.
+		// The descriptor of the listing itself is closed by now.
 		if what, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil {
 			open[entry.Name()] = what
 		}
@@ -35,7 +35,8 @@ func openDescriptors() map[string]string {
 	return open
 }
 
-// waitForReturn waits until there is not more than there was, for a while at most, and says what is left; "": nothing.
+// waitForReturn waits, for a limited time, until there are no more resources than before. It describes what is left over,
+// and returns "" if nothing is.
 func (c census) waitForReturn(settle time.Duration) string {
 	for end := time.Now().Add(settle); ; time.Sleep(10 * time.Millisecond) {
 		now := takeCensus()
@@ -49,7 +50,7 @@ func (c census) waitForReturn(settle time.Duration) string {
 	}
 }
 
-// sockets describes the first of the sockets that c does not have, as the kernel sees them.
+// sockets describes the first sockets that are open and are not in c, as the kernel lists them.
 func (c census) sockets(before census) string {
 	table, err := os.ReadFile("/proc/self/net/tcp")
 	if err != nil {

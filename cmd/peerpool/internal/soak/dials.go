@@ -6,12 +6,12 @@ import (
 	"syscall"
 )
 
-// dials holds the sockets that the Transports have opened. The garbage collector closes a socket that nobody refers to any
-// more, and would hide that nobody has closed it. It cannot close one that is held.
+// dials holds the sockets that the Transports have opened. The garbage collector closes a socket without references, which
+// would hide that the Transport has not closed it. It cannot close a socket that dials holds.
 type dials struct {
-	mu    sync.Mutex // guards what follows; it is held while sockets are asked whether they are open
+	mu    sync.Mutex // guards the fields below; held while open asks each socket
 	held  []syscall.RawConn
-	prune int // the closed ones are dropped when there are as many
+	prune int // closed sockets are dropped when there are as many sockets
 }
 
 const leastHeld = 1024

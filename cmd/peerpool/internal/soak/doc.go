@@ -1,8 +1,9 @@
-// Package soak sends requests through peerpool to servers that misbehave, and keeps a ledger of what became of each.
+// Package soak sends requests through peerpool to servers that misbehave, and keeps a ledger of how each request ended.
 //
-// Every request has a token, in its path and, by way of what its body is made of, in its body. The servers enter into the
-// ledger what arrives and what they do with it; the callers enter what they get. From these two alone, and not from
-// anything that the Transport says of itself, the ledger judges: whether an answer belongs to its request, whether a
-// request was lost that the rules of retries (docs/retries.md) would have saved, whether one was executed twice, whether a body
-// arrived as it was, whether two tenants have shared a connection, and whether anything is left open in the end.
+// Every request has a token. The token is in the path, and the bytes of the body depend on it. The servers write into the
+// ledger which requests arrive and what they do with them. The callers write which answers they get. The ledger uses only
+// these entries, and nothing that the Transport reports about itself. It finds out whether an answer belongs to another
+// request, whether a request was lost that the rules of retries (docs/retries.md) would have saved, whether a request was
+// executed twice, whether a body was changed, whether two tenants shared a connection, and whether anything is still open at
+// the end.
 package soak

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// http1Server speaks HTTP/1.1, and misbehaves.
+// http1Server is an HTTP/1.1 server that misbehaves.
 type http1Server struct {
 	ledger *ledger
-	rude   bool // it says what nobody asked for: bytes behind an answer, and farewells
+	rude   bool // it sends unexpected data: bytes behind an answer, and farewells
 	ln     net.Listener
 	tls    *tls.Config // nil: none
 	wg     sync.WaitGroup
@@ -45,7 +45,8 @@ func (s *http1Server) serve() {
 	}
 }
 
-// restart ends the connections that have served, as a server does that is replaced: its successor has the listener.
+// restart ends the connections that have served a request, as when a server is replaced and its successor takes over the
+// listener.
 func (s *http1Server) restart() {
 	s.ledger.fault("restart")
 	for _, c := range s.open() {
@@ -71,7 +72,7 @@ func (s *http1Server) close() {
 	s.wg.Wait()
 }
 
-// http1Conn is a connection of it, with a goroutine that ends with the connection.
+// http1Conn is a connection of an http1Server. Its goroutine ends with the connection.
 type http1Conn struct {
 	server *http1Server
 	raw    *net.TCPConn
@@ -79,19 +80,19 @@ type http1Conn struct {
 	random *rand.Rand
 	tenant string
 
-	mu     sync.Mutex // guards what follows; the ledger is called under it, and it calls nobody
+	mu     sync.Mutex // guards the fields below; the ledger, which calls nothing, is called while it is held
 	served int        // requests
-	now    token      // that is being served, or was served last
+	now    token      // request under way, or the last one
 }
 
-// kill ends a connection, if it has served before. The request under way gets no answer, or a part of one.
+// kill ends a connection that has served a request before. A request under way gets no answer, or a part of one.
 func (c *http1Conn) kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.served == 0 {
 		return
 	}
-	c.server.ledger.answering(c.now) // which may have been written, and not read
+	c.server.ledger.answering(c.now) // the client may have received a part of it
 	c.raw.Close()
 }
 
@@ -117,7 +118,7 @@ func (c *http1Conn) run() {
 	}
 }
 
-// patience is how long a client may let the connection idle.
+// patience returns how long the connection may be idle.
 func (c *http1Conn) patience() time.Duration {
 	if c.served == 0 {
 		return time.Minute
@@ -125,7 +126,7 @@ func (c *http1Conn) patience() time.Duration {
 	return time.Millisecond + time.Duration(c.random.IntN(int(40*time.Millisecond)))
 }
 
-// farewell is what a server says that closes an idle connection: nothing, or a 408 that answers no request.
+// farewell returns what the server sends before it closes an idle connection: nothing, or a 408 that answers no request.
 func (c *http1Conn) farewell(err error) {
 	if ne, ok := err.(net.Error); ok && ne.Timeout() && c.server.rude && c.random.IntN(2) == 0 {
 		c.server.ledger.fault("408 on an idle connection")
@@ -133,15 +134,15 @@ func (c *http1Conn) farewell(err error) {
 	}
 }
 
-// request is what a server knows of one.
+// request is a request as a server sees it.
 type request struct {
 	token  token
 	upload int
 	answer int  // bytes
-	first  bool // nobody has seen it before
+	first  bool // it has not arrived anywhere before
 }
 
-// accept enters a request into the ledger; false: it is none of ours.
+// accept writes a request into the ledger. It returns false if no caller has sent such a request.
 func accept(l *ledger, path, tenant string, was *string, used bool) (request, bool) {
 	name, query, _ := strings.Cut(strings.TrimPrefix(path, "/"), "?")
 	t, ok := parseToken(name)
@@ -160,7 +161,7 @@ func accept(l *ledger, path, tenant string, was *string, used bool) (request, bo
 	return request{token: t, upload: upload, answer: n, first: times == 1}, true
 }
 
-// handle serves a request; false: the connection ends.
+// handle serves a request. It returns false if the connection ends.
 func (c *http1Conn) handle(req *http.Request, in *bufio.Reader) bool {
 	l := c.server.ledger
 	r, ok := accept(l, req.RequestURI, req.Header.Get("X-Tenant"), &c.tenant, c.served > 0)
@@ -212,7 +213,7 @@ func (c *http1Conn) handle(req *http.Request, in *bufio.Reader) bool {
 	return c.finish(req, r)
 }
 
-// finish answers, and may misbehave behind the answer.
+// finish answers a request, and may misbehave after the answer.
 func (c *http1Conn) finish(req *http.Request, r request) bool {
 	l := c.server.ledger
 	after := pick(c.random, "close behind the answer", "announce a close", "none", "none", "none", "none", "none", "none", "none", "none")
@@ -240,7 +241,7 @@ func (c *http1Conn) done() bool {
 	return true
 }
 
-// read reads the body of a request and holds it against what was sent; false: it did not come to its end.
+// read reads the body of a request and compares it with what was sent. It returns false if the body ended early.
 func (c *http1Conn) read(req *http.Request, r request) bool {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -250,7 +251,7 @@ func (c *http1Conn) read(req *http.Request, r request) bool {
 	return true
 }
 
-// answer writes the answer, and what comes behind it, at once.
+// answer writes the answer, and what follows it, in one piece.
 func (c *http1Conn) answer(req *http.Request, r request, behind string) bool {
 	var b bytes.Buffer
 	body := content(r.token, saltAnswer, r.answer)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// http2Server speaks HTTP/2 over TLS, and misbehaves.
+// http2Server is an HTTP/2 server over TLS that misbehaves.
 type http2Server struct {
 	ledger *ledger
 	ln     net.Listener
@@ -53,7 +53,7 @@ func (s *http2Server) serve() {
 	}
 }
 
-// close ends the server, whose clients have ended. It is given a while to read what they have sent.
+// close ends the server after its clients have ended. The server gets a moment to read what they have sent.
 func (s *http2Server) close() {
 	s.ln.Close()
 	defer time.AfterFunc(time.Second, func() {
@@ -66,11 +66,11 @@ func (s *http2Server) close() {
 	s.wg.Wait()
 }
 
-// surelyUsed is how many requests a connection must have served, so that one which arrives then has not been given it
-// while it was new: many share it from its beginning.
+// surelyUsed is the number of requests that a connection must have served before the server misbehaves on it. Many requests
+// may get a connection while it is new. A request that arrives later has certainly got a used one.
 const surelyUsed = 16
 
-// http2Conn is a connection of it. All of it belongs to one goroutine, which ends with the connection.
+// http2Conn is a connection of an http2Server. Only its goroutine, which ends with the connection, uses it.
 type http2Conn struct {
 	server  *http2Server
 	raw     *net.TCPConn
@@ -80,11 +80,11 @@ type http2Conn struct {
 	tenant  string
 	served  int // requests
 	streams map[uint32]*stream
-	last    uint32   // the highest stream that has been accepted
-	leaving bool     // GOAWAY has been sent: nothing above last is accepted
+	last    uint32   // highest stream that was accepted
+	leaving bool     // GOAWAY was sent, so no stream above last is accepted
 	broken  bool     // the client gets nothing more
 	window  int      // bytes of DATA that may be sent
-	waiting []func() // answers that wait for it
+	waiting []func() // answers that wait for window
 }
 
 // stream is a request that is being read.
@@ -92,7 +92,7 @@ type stream struct {
 	request
 	head bool // HEAD
 	body bytes.Buffer
-	what string // it does, in place of answering
+	what string // fault to commit instead of an answer
 }
 
 // run serves the connection until either side ends it.
@@ -138,15 +138,16 @@ func (c *http2Conn) run() {
 	}
 }
 
-// breakOff ends the connection without a word, and without an answer to the requests under way.
+// breakOff ends the connection without GOAWAY, and without an answer to the requests under way.
 func (c *http2Conn) breakOff() {
 	c.lose()
 	c.broken = true
 	c.raw.CloseWrite()
 }
 
-// linger ends the connection, and reads on: the client gets all that it has been told although it writes on, and the ledger
-// knows of all that the client has sent. A request that arrives now may have been executed for all that its client knows.
+// linger closes the sending side of the connection and goes on reading. So the client gets everything that was sent to it,
+// even if it still writes, and the ledger learns of everything that the client has sent. The client cannot know whether a
+// request that arrives now was executed.
 func (c *http2Conn) linger() {
 	if !c.broken {
 		c.nc.CloseWrite()
@@ -163,7 +164,7 @@ func (c *http2Conn) linger() {
 	}
 }
 
-// lose enters into the ledger that the requests under way have ended with the connection.
+// lose writes into the ledger that the requests under way have ended with the connection.
 func (c *http2Conn) lose() {
 	for _, s := range c.streams {
 		c.server.ledger.drop(s.token, false)
@@ -179,7 +180,7 @@ func (c *http2Conn) open(f *http2.MetaHeadersFrame) {
 		return
 	}
 	if c.leaving || c.broken {
-		l.drop(r.token, c.leaving) // GOAWAY has said so
+		l.drop(r.token, c.leaving) // GOAWAY has announced it
 		return
 	}
 	s := &stream{request: r, head: f.PseudoValue("method") == "HEAD", what: "none"}
@@ -229,7 +230,7 @@ func tenantOf(f *http2.MetaHeadersFrame) string {
 	return ""
 }
 
-// data takes a part of an upload.
+// data receives a part of an upload.
 func (c *http2Conn) data(f *http2.DataFrame) {
 	if n := f.Length; n > 0 {
 		c.fr.WriteWindowUpdate(0, n)
@@ -275,8 +276,8 @@ func (c *http2Conn) head(id uint32, s *stream, end bool) {
 	c.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end})
 }
 
-// answer writes the answer when the window of the connection has room for it; that of a stream always has. Then it calls
-// then, if that is not nil.
+// answer writes the answer as soon as the window of the connection has room for it. The window of a stream always has. Then
+// answer calls then, if it is not nil.
 func (c *http2Conn) answer(id uint32, s *stream, then func()) {
 	c.served++
 	c.waiting = append(c.waiting, func() {
@@ -295,7 +296,7 @@ func (c *http2Conn) answer(id uint32, s *stream, then func()) {
 	c.flush()
 }
 
-// flush writes the answers that wait, while there is room for the largest.
+// flush writes waiting answers as long as there is room for the largest one.
 func (c *http2Conn) flush() {
 	for len(c.waiting) > 0 && c.window >= maxAnswer {
 		write := c.waiting[0]

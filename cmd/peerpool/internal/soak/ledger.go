@@ -8,31 +8,31 @@ import (
 	"sync"
 )
 
-// maxAttempts is how often a request is sent at most, see docs/retries.md.
+// maxAttempts is the largest number of attempts at a request: see docs/retries.md.
 const maxAttempts = 3
 
-// remembered is how many requests the ledger remembers after they have ended, for what arrives too late.
+// remembered is the number of requests that the ledger remembers after their end, because some arrive at a server later.
 const remembered = 1 << 16
 
-// entry is what the ledger knows of a request.
+// entry holds what the ledger knows about a request.
 type entry struct {
 	lane       string
 	upload     int  // bytes of its body
-	idempotent bool // it may be executed twice, and is saved by the rules
+	idempotent bool // it may be executed twice, and the rules of retries save it
 	replayable bool // it has no body, or GetBody
-	canceled   bool // the caller gives it up by itself
-	rude       bool // servers say what nobody asked for, which may cross it on its way
+	canceled   bool // the caller cancels it
+	rude       bool // servers send unexpected data, which may cross it on the wire
 	ended      bool
 
-	arrivals   int // how often a server has seen it
-	executed   int // of these, how often to its last byte
-	unanswered int // of these, how often without a byte of an answer
-	refused    int // of these, how often the server has said that it did nothing
+	arrivals   int // how many times it has arrived at a server
+	executed   int // of these, how many times to its last byte
+	unanswered int // of these, how many times it got no byte of an answer
+	refused    int // of these, how many times the server said that it did not process it
 	begun      bool
-	failure    error // what it has failed with, although it seems that it must not; judged again when it is forgotten
+	failure    error // its error, if it seems that it must not fail; judged again when the entry is forgotten
 }
 
-// A Violation is a kind of thing that must not happen.
+// A Violation is something that must not happen.
 type Violation string
 
 const (
@@ -47,11 +47,11 @@ const (
 // Violations lists all kinds.
 var Violations = []Violation{WrongAnswer, Lost, ExecutedTwice, Corrupted, Mixed, Leaked}
 
-// ledger is what servers and callers write into. It is safe for concurrent use.
+// ledger holds what servers and callers report. It is safe for concurrent use.
 type ledger struct {
 	mu      sync.Mutex // guards what follows; nothing is called under it
 	entries map[token]*entry
-	ended   []token // in their order, a ring of the last ones
+	ended   []token // the last ones, in a ring buffer
 	at      int
 	report  Report
 }
@@ -63,9 +63,9 @@ type Report struct {
 	Failed     int               // of these, with an error that the rules allow
 	Executions int               // requests that a server has read to their end
 	Reused     int               // arrivals on connections that had served before
-	Faults     map[string]int    // by what a server did
-	Counts     map[Violation]int // what must be zero
-	Examples   []string          // of it
+	Faults     map[string]int    // what servers did, by kind
+	Counts     map[Violation]int // all of them must be zero
+	Examples   []string          // of violations
 }
 
 func newLedger() *ledger {
@@ -75,7 +75,7 @@ func newLedger() *ledger {
 	}
 }
 
-// Bad is how many violations there were.
+// Bad returns the number of violations.
 func (r *Report) Bad() int {
 	n := 0
 	for _, count := range r.Counts {
@@ -115,15 +115,15 @@ func (l *ledger) violate(v Violation, format string, args ...any) {
 	l.violateLocked(v, format, args...)
 }
 
-// begin enters a request that is about to be sent.
+// begin adds a request that is about to be sent.
 func (l *ledger) begin(t token, e entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.entries[t] = &e
 }
 
-// arrive enters that a server has read the head of a request, and returns how often one has by now, and the size of its
-// body. 0: nobody has sent such a request, or long ago.
+// arrive records that a server has read the head of a request. It returns how many times the request has arrived by now, and
+// the size of its body. It returns zeros if no caller has sent such a request recently.
 func (l *ledger) arrive(t token, used bool) (times, upload int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,7 +138,7 @@ func (l *ledger) arrive(t token, used bool) (times, upload int) {
 	return e.arrivals, e.upload
 }
 
-// execute enters that a server has the whole request. whole says that its body is what was sent.
+// execute records that a server has read the whole request. whole reports whether its body is what was sent.
 func (l *ledger) execute(t token, whole bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,12 +155,12 @@ func (l *ledger) execute(t token, whole bool) {
 	}
 }
 
-// answering enters that a byte of an answer may be on its way, which the rules allow to be the end.
+// answering records that a byte of the answer may be on its way. From then on, the rules of retries allow a failure.
 func (l *ledger) answering(t token) {
 	l.update(t, func(e *entry) { e.begun = e.begun || !e.ended })
 }
 
-// drop enters that a server gives no answer to a request. refused: and has said that it did nothing.
+// drop records that a server does not answer a request. refused reports whether it has said that it did not process it.
 func (l *ledger) drop(t token, refused bool) {
 	l.update(t, func(e *entry) {
 		if !e.ended {
@@ -180,21 +180,21 @@ func (l *ledger) update(t token, f func(*entry)) {
 	}
 }
 
-// fault counts something that a server does.
+// fault counts a fault of a server.
 func (l *ledger) fault(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.report.Faults[what]++
 }
 
-// outcome is what a caller got.
+// outcome is the result that a caller got.
 type outcome struct {
 	err   error
-	wrong string // what is wrong with the answer; "": nothing
-	late  bool   // the server's farewell on an idle connection has crossed the request
+	wrong string // what is wrong with the answer; "" if nothing is
+	late  bool   // a farewell on an idle connection crossed the request
 }
 
-// end enters what became of a request, and judges it.
+// end records the result of a request, and judges it.
 func (l *ledger) end(t token, o outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -214,23 +214,23 @@ func (l *ledger) end(t token, o outcome) {
 	l.forgetLocked(t)
 }
 
-// mustBeSaved says that a request must not fail by the rules, given what servers have done to it: they misbehave only
-// towards a request that they see for the first time, and only on a connection that has served before.
+// mustBeSaved reports whether the rules of retries save the request, given what the servers have done to it. The servers
+// misbehave only when a request arrives for the first time, and only on a connection that has served before.
 func (e *entry) mustBeSaved() bool {
 	switch {
-	case e.rude && e.arrivals == 0: // what a server said out of turn may have passed for the beginning of an answer
+	case e.rude && e.arrivals == 0: // unexpected data may have looked like the beginning of an answer
 		return false
 	case e.canceled, e.begun, e.unanswered >= maxAttempts, !e.replayable:
 		return false
 	case e.idempotent:
 		return true
 	}
-	// A connection may end before a request arrives, which nobody can tell from one that ends while it is executed.
+	// A client cannot tell a connection that ends before the request arrives from one that ends while it is executed.
 	return e.arrivals > 0 && e.refused == e.arrivals
 }
 
-// judgeLocked says whether a request that has failed is lost. A server may read only now what the client sent before the
-// connection ended, and then the client could not know that it was not executed.
+// judgeLocked reports whether a failed request is lost. A server may read only now what the client sent before the connection
+// ended. In that case the client could not know that the request was not executed.
 func (l *ledger) judgeLocked(t token) {
 	e := l.entries[t]
 	switch {
@@ -243,7 +243,7 @@ func (l *ledger) judgeLocked(t token) {
 	e.failure = nil
 }
 
-// forgetLocked remembers t as one that has ended, in place of one that has long ago.
+// forgetLocked remembers that t has ended, and forgets the request that ended longest ago.
 func (l *ledger) forgetLocked(t token) {
 	if len(l.ended) < remembered {
 		l.ended = append(l.ended, t)
@@ -255,7 +255,7 @@ func (l *ledger) forgetLocked(t token) {
 	l.at = (l.at + 1) % remembered
 }
 
-// sum returns the report, to which nothing is added any more: callers and servers have ended.
+// sum returns the report. All callers and servers must have ended.
 func (l *ledger) sum() *Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// proxy is one for CONNECT.
+// proxy is a proxy for CONNECT.
 type proxy struct {
 	ln net.Listener
 	wg sync.WaitGroup
@@ -42,7 +42,8 @@ func (p *proxy) drop(c net.Conn) {
 	delete(p.conns, c)
 }
 
-// tunnel carries bytes both ways until both sides have ended, or the server has and the client takes its time.
+// tunnel carries bytes both ways until both sides have ended. If the server has ended, it waits for the client for a
+// limited time.
 func (p *proxy) tunnel(c net.Conn) {
 	p.keep(c)
 	defer p.drop(c)
@@ -60,19 +61,19 @@ func (p *proxy) tunnel(c net.Conn) {
 	defer p.drop(target)
 	io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
 	up := make(chan struct{})
-	go func() { // ends when either side does
+	go func() { // ends with either side
 		defer close(up)
 		carry(target, in)
 		target.(*net.TCPConn).CloseWrite()
 	}()
 	carry(c, target)
 	c.(*net.TCPConn).CloseWrite()
-	c.SetReadDeadline(time.Now().Add(time.Second)) // what the client has sent arrives
+	c.SetReadDeadline(time.Now().Add(time.Second)) // time for what the client has sent to arrive
 	<-up
 }
 
-// carry copies in user space. [io.Copy] of one socket to another has the kernel splice them through pipes, which the net
-// package keeps until the garbage collector has run: they are open when a run has ended, and look like a leak.
+// carry copies in user space. [io.Copy] from one socket to another uses pipes in the kernel, which the net package keeps
+// until the garbage collector runs. Such pipes are still open at the end of a run, and would look like a leak.
 func carry(to io.Writer, from io.Reader) {
 	io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
 }

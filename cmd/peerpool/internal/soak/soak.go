@@ -21,16 +21,16 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// Options say how much is sent.
+// Options say what a run sends.
 type Options struct {
 	Requests int
 	Callers  int           // at a time; 0: 32
-	Seed     uint64        // of what is sent; what happens depends on the scheduler, too
-	Restart  time.Duration // how often servers restart; 0: every 100 milliseconds
+	Seed     uint64        // of the requests; what happens also depends on the scheduler
+	Restart  time.Duration // time between restarts of a server; 0: 100 milliseconds
 
-	Settle time.Duration // how long goroutines and descriptors may take to end; 0: 10 seconds
+	Settle time.Duration // how long goroutines and descriptors may take to go away; 0: 10 seconds
 
-	// Wrap, if it is not nil, puts something between the callers and the Transport: see whether the ledger notices.
+	// Wrap, if it is not nil, wraps the Transport, so that a test can see whether the ledger notices faults.
 	Wrap func(http.RoundTripper) http.RoundTripper
 
 	// Progress, if it is not nil, is called from time to time with the number of requests that have ended.
@@ -39,10 +39,10 @@ type Options struct {
 
 const tenants = 4
 
-// field are the servers, and the Transports that lead to them.
+// field holds the servers, and the Transports that send requests to them.
 type field struct {
 	ledger     *ledger
-	plain      []*http1Server // of which the last is rude
+	plain      []*http1Server // the last one is rude
 	http2      *http2Server
 	proxy      *proxy
 	transports []*peerpool.Transport
@@ -50,8 +50,8 @@ type field struct {
 	lanes      []lane
 }
 
-// Run sends requests to servers of its own on the loopback interface, until all have ended or ctx does, and returns what
-// the ledger says.
+// Run starts servers on the loopback interface and sends requests to them, until all have ended or ctx ends. It returns the
+// sum of the ledger.
 func Run(ctx context.Context, opts Options) (*Report, error) {
 	if opts.Callers <= 0 {
 		opts.Callers = 32
@@ -154,7 +154,7 @@ func newField() (*field, error) {
 	return f, nil
 }
 
-// send has the callers send, and the servers restart.
+// send runs the callers, and restarts the servers meanwhile.
 func (f *field) send(ctx context.Context, opts Options) {
 	stop := make(chan struct{})
 	var servers, callers sync.WaitGroup
@@ -196,7 +196,7 @@ func (f *field) send(ctx context.Context, opts Options) {
 	servers.Wait()
 }
 
-// close ends Transports and servers, and enters the leases that are left.
+// close ends the Transports and the servers, and records the leases that are left.
 func (f *field) close(settle time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), settle)
 	defer cancel()
@@ -216,7 +216,7 @@ func (f *field) close(settle time.Duration) error {
 	return nil
 }
 
-// newCertificate returns one for 127.0.0.1 that signs itself, and roots that trust it.
+// newCertificate returns a self-signed certificate for 127.0.0.1, and roots that trust it.
 func newCertificate() (tls.Certificate, *x509.CertPool, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {

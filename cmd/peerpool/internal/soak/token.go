@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// token names a request.
+// token identifies a request.
 type token uint64
 
 func (t token) String() string { return strconv.FormatUint(uint64(t), 16) }
@@ -16,7 +16,7 @@ func parseToken(s string) (token, bool) {
 	return token(n), err == nil
 }
 
-// salt keeps what is sent apart from what is answered.
+// salt makes the content of requests differ from that of answers.
 type salt uint64
 
 const (
@@ -24,7 +24,7 @@ const (
 	saltAnswer  salt = 2
 )
 
-// content returns n bytes that belong to the token: no other one has them.
+// content returns n bytes that belong to this token alone.
 func content(t token, s salt, n int) []byte {
 	random := rand.NewPCG(uint64(t), uint64(s))
 	b := make([]byte, 0, n+8)

@@ -1,0 +1,238 @@
+package servers_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
+)
+
+// idleServers are servers that close idle connections after a short time.
+var idleServers = []struct {
+	name      string
+	start     func(t *testing.T) (url string)
+	limit     time.Duration
+	callers   int
+	announces bool // the limit, in a Keep-Alive header
+}{
+	{"nginx", crowdedNginx, time.Second, 500, false},
+	{"HAProxy", haproxyAlone, 300 * time.Millisecond, 500, false},
+	{"gunicorn", gunicorn, time.Second, 500, false},
+	{"Apache", apache, time.Second, 500, false},
+	{"reset", func(t *testing.T) string { return resets(t, 200*time.Millisecond) }, 200 * time.Millisecond, 200, false},
+	{"Node", node, time.Second, 500, true},
+}
+
+// crowdedNginx starts an nginx that has room for many connections, and keeps an idle one for a second.
+func crowdedNginx(t *testing.T) (url string) {
+	t.Helper()
+	program, addr := testkit.Installed(t, "nginx"), testkit.FreeAddr(t)
+	path := testkit.ConfigFile(t, "nginx.conf", fmt.Sprintf(`
+		daemon off;
+		worker_processes 1;
+		worker_rlimit_nofile 4096;
+		pid nginx.pid;
+		error_log stderr crit;
+		events { worker_connections 2048; }
+		http {
+			access_log off;
+			client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+			keepalive_requests 100000;
+			keepalive_timeout 1s;
+			server { listen %s backlog=1024; location / { return 200 "x"; } }
+		}`, addr))
+	testkit.RunServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
+	return "http://" + addr
+}
+
+func haproxyAlone(t *testing.T) (url string) {
+	t.Helper()
+	program, addr := testkit.Installed(t, "haproxy"), testkit.FreeAddr(t)
+	path := testkit.ConfigFile(t, "haproxy.cfg", strings.ReplaceAll(fmt.Sprintf(`
+		global
+			maxconn 1500
+		defaults
+			mode http
+			timeout client 30s
+			timeout server 30s
+			timeout connect 5s
+			timeout http-keep-alive 300ms
+		frontend f
+			bind %s backlog 1024
+			http-request return status 200 content-type text/plain string x`, addr), "\n\t\t", "\n"))
+	testkit.RunServer(t, addr, program, "-db", "-q", "-f", path)
+	return "http://" + addr
+}
+
+func gunicorn(t *testing.T) (url string) {
+	t.Helper()
+	program, addr := testkit.Installed(t, "gunicorn"), testkit.FreeAddr(t)
+	path := testkit.ConfigFile(t, "app.py", `
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "1")])
+    return [b"x"]`)
+	testkit.RunServer(t, addr, program, "--chdir", filepath.Dir(path), "-b", addr, "-k", "gthread", "--threads", "4",
+		"--worker-connections", "1500", "--keep-alive", "1", "app:app")
+	return "http://" + addr
+}
+
+func apache(t *testing.T) (url string) {
+	t.Helper()
+	program, addr := testkit.Installed(t, "apache2"), testkit.FreeAddr(t)
+	root := filepath.Dir(testkit.ConfigFile(t, "index.html", "x"))
+	path := testkit.ConfigFile(t, "apache2.conf", fmt.Sprintf(`
+		ServerName localhost
+		User www-data
+		Group www-data
+		ServerRoot %[1]s
+		DefaultRuntimeDir %[1]s
+		PidFile %[1]s/pid
+		ErrorLog /dev/stderr
+		Listen %[2]s
+		LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+		LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+		ThreadsPerChild 64
+		MaxRequestWorkers 64
+		AsyncRequestWorkerFactor 20
+		KeepAlive On
+		MaxKeepAliveRequests 0
+		KeepAliveTimeout 1
+		DocumentRoot %[1]s`, root, addr))
+	testkit.RunServer(t, addr, program, "-X", "-f", path)
+	return "http://" + addr + "/index.html"
+}
+
+func node(t *testing.T) (url string) {
+	t.Helper()
+	program, addr := testkit.Installed(t, "node"), testkit.FreeAddr(t)
+	host, port, _ := strings.Cut(addr, ":")
+	path := testkit.ConfigFile(t, "server.js", fmt.Sprintf(`
+		const server = require("http").createServer((req, res) => { req.resume(); req.on("end", () => res.end("x")) });
+		server.keepAliveTimeout = 1000;
+		server.listen(%s, "%s", 1024);`, port, host))
+	testkit.RunServer(t, addr, program, path)
+	return "http://" + addr
+}
+
+// resets starts a server that resets a connection when it has been idle for that long.
+func resets(t *testing.T, idle time.Duration) (url string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() { // ends when ln is closed
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // ends with the connection, which is reset when it is idle
+				r := bufio.NewReader(nc)
+				for {
+					req, err := http.ReadRequest(r)
+					if err == nil {
+						_, err = io.Copy(io.Discard, req.Body)
+					}
+					if err == nil {
+						_, err = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+					}
+					if err != nil {
+						nc.(*net.TCPConn).SetLinger(0)
+						nc.Close()
+						return
+					}
+					nc.SetReadDeadline(time.Now().Add(idle))
+				}
+			}()
+		}
+	}()
+	return "http://" + ln.Addr().String()
+}
+
+// returning is a load of callers that come back when their connections have been idle for about as long as the server
+// keeps them.
+type returning struct {
+	callers, rounds int
+	pause           time.Duration
+	spread          time.Duration // each caller comes back earlier or later by up to this much
+}
+
+// run returns how many POST requests were sent and lost from the second round on.
+func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lost int64) {
+	var sends, losses atomic.Int64
+	var wg sync.WaitGroup
+	for range l.callers {
+		wg.Go(func() {
+			for round := range l.rounds {
+				req := testkit.NewRequest(t, http.MethodPost, url, strings.NewReader("body"))
+				resp, err := rt.RoundTrip(req)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+				if round > 0 {
+					sends.Add(1)
+					if err != nil {
+						losses.Add(1)
+					}
+				}
+				time.Sleep(l.pause - l.spread + rand.N(2*l.spread))
+			}
+		})
+	}
+	wg.Wait()
+	return sends.Load(), losses.Load()
+}
+
+// TestFewPostsAreLostToTheIdleLimitOfAServer: the servers announce nothing, except for Node.
+func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
+	for _, server := range idleServers {
+		t.Run(server.name, func(t *testing.T) {
+			url := server.start(t)
+			load := returning{callers: server.callers, rounds: 8, pause: server.limit, spread: server.limit / 50}
+			if testing.Short() {
+				load.callers, load.rounds = load.callers/5, 5
+			}
+			tr := &peerpool.Transport{}
+			t.Cleanup(tr.CloseIdleConnections)
+			sent, lost := load.run(t, tr, url)
+			st := tr.Stats()
+			t.Logf("%d of %d POSTs were lost, %.2f %%; %d hits; closes %v", lost, sent, 100*float64(lost)/float64(sent), st.Hits, st.Closes)
+			if lost > sent/100 {
+				t.Errorf("%d of %d POSTs were lost", lost, sent)
+			}
+			if server.announces {
+				return // no connection has been idle until the server closed it
+			}
+			if len(st.Learned) != 1 {
+				t.Fatalf("%d limits were learned, want that of the server", len(st.Learned))
+			}
+			if l := st.Learned[0]; l.IdleClose < server.limit*8/10 || l.IdleClose > server.limit*3/2 || l.IdleTime >= l.IdleClose {
+				t.Errorf("learned %+v, the server closes after %v", l, server.limit)
+			}
+		})
+	}
+}
+
+func TestNothingIsLearnedIfThatIsTurnedOff(t *testing.T) {
+	url := resets(t, 20*time.Millisecond)
+	tr := &peerpool.Transport{DisableLearning: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	returning{callers: 4, rounds: 20, pause: 30 * time.Millisecond, spread: time.Millisecond}.run(t, tr, url)
+	if st := tr.Stats(); len(st.Learned) != 0 || st.Closes["peer_closed"] == 0 {
+		t.Errorf("learned %+v from %v", st.Learned, st.Closes)
+	}
+}

@@ -1,0 +1,228 @@
+package learn
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	remembered = 8                // closes
+	recent     = 10 * time.Minute // closes that lie further back do not teach
+
+	tight, tightParts = 3, 20 // so many closes teach, if they differ by one part in so many
+	loose, looseParts = 5, 4
+
+	gapParts = 100 // closes within one part of their idle time in so many are one
+	minGap   = 5 * time.Millisecond
+
+	marginParts = 20
+	minMargin   = 10 * time.Millisecond
+	longestWary = 5 * time.Second        // after a loss
+	minWiden    = 100 * time.Millisecond // between two losses that widen the margin
+
+	raiseAfter = 10 * time.Minute // without a confirmation
+	raiseEvery = time.Minute
+	raises     = 7 // by a quarter each: to 4.8 times what was learned
+	outlasting = 4 // connections that have outlived the limit have it raised
+)
+
+// close is one close, or several at one moment.
+type closing struct {
+	at   time.Duration // of the first of them
+	idle time.Duration // the shortest of them
+	seen bool          // at least one connection was idle, and not only asked for by a request that was lost
+}
+
+// Idle learns how long a peer keeps an idle connection. The zero Idle has learned nothing. Moments are durations since any
+// fixed time. An Idle is not safe for concurrent use.
+type Idle struct {
+	closes [remembered]closing // the latest one at next-1
+	next   int
+
+	limit     time.Duration // 0: none
+	since     time.Duration // when limit was first learned
+	confirmed time.Duration // the latest moment
+	raised    int           // how often, since then
+	widened   uint          // how often the margin has doubled
+	lost      time.Duration // when it last has
+
+	wary  time.Duration // idle time of the latest request that was lost; 0: that was long ago
+	until time.Duration // when that is forgotten
+
+	outlived int           // connections, since limit was confirmed
+	outlive  time.Duration // the shortest idle time of those
+	outlast  time.Duration // the latest moment
+}
+
+// Limit returns the idle time at which the peer closes, or 0 if that is unknown.
+func (l *Idle) Limit() time.Duration { return l.limit }
+
+// Since returns when the limit was first learned.
+func (l *Idle) Since() time.Duration { return l.since }
+
+// Use returns how long a connection may have been idle when a request takes it that cannot be sent again, if a round trip
+// takes that long. It is 0 if nothing is known.
+func (l *Idle) Use(roundTrip time.Duration) time.Duration {
+	switch wary := less(l.wary, roundTrip); {
+	case l.limit == 0:
+		return wary
+	case wary == 0:
+		return l.use(roundTrip)
+	default:
+		return min(wary, l.use(roundTrip))
+	}
+}
+
+// less is an idle time less a margin.
+func less(idle, roundTrip time.Duration) time.Duration {
+	return idle - min(max(idle/marginParts, min(idle/8, minMargin))+max(0, roundTrip), idle/4*3)
+}
+
+func (l *Idle) use(roundTrip time.Duration) time.Duration {
+	margin := l.limit - less(l.limit, roundTrip)
+	for range l.widened {
+		margin *= 2
+	}
+	return l.limit - min(margin, l.limit/4*3)
+}
+
+// Close notes that the peer has closed a connection that had been idle for that long.
+func (l *Idle) Close(idle, now time.Duration) {
+	if l.limit != 0 && idle > l.limit+l.limit/looseParts {
+		l.Outlive(idle, now)
+	}
+	l.note(idle, now, true)
+}
+
+// Lose notes that a request was lost on a connection that had been idle for that long.
+func (l *Idle) Lose(idle, now, roundTrip time.Duration) {
+	if use := l.use(roundTrip); l.limit != 0 && idle >= use/2 && idle <= use && now-l.lost >= max(l.limit, minWiden) {
+		l.widened, l.lost = min(l.widened+1, 8), now
+	}
+	if l.wary == 0 || idle < l.wary {
+		l.wary, l.until = idle, now+min(2*idle, longestWary)
+	}
+	l.note(idle, now, false)
+}
+
+func gap(idle time.Duration) time.Duration { return max(minGap, idle/gapParts) }
+
+func (l *Idle) note(idle, now time.Duration, seen bool) {
+	if n := l.next - 1; n >= 0 {
+		if last := &l.closes[n%remembered]; now-last.at < gap(idle) {
+			last.idle, last.seen = min(last.idle, idle), last.seen || seen
+			l.confirm(idle, now)
+			return
+		}
+	}
+	l.closes[l.next%remembered] = closing{at: now, idle: idle, seen: seen}
+	l.next++
+	l.confirm(idle, now)
+	l.infer(now)
+}
+
+// confirm notes a close at the limit.
+func (l *Idle) confirm(idle, now time.Duration) {
+	if l.limit != 0 && idle >= l.limit-l.limit/tightParts && idle <= l.limit+l.limit/looseParts {
+		l.confirmed, l.raised, l.outlived = now, 0, 0
+	}
+}
+
+// infer looks for a limit in what is remembered.
+func (l *Idle) infer(now time.Duration) {
+	var found []closing
+	for i := max(0, l.next-remembered); i < l.next; i++ {
+		if c := l.closes[i%remembered]; now-c.at < recent {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, func(a, b closing) int { return int(a.idle - b.idle) })
+	limit := min(agreed(found, tight, tightParts), agreed(found, loose, looseParts))
+	switch {
+	case limit == none || limit >= l.limit && l.limit != 0:
+	case l.limit == 0:
+		l.limit, l.since, l.confirmed = limit, now, now
+	default:
+		l.limit, l.confirmed, l.raised, l.outlived = limit, now, 0, 0
+	}
+}
+
+const none = time.Duration(1<<63 - 1)
+
+// agreed returns the shortest idle time from which on most closes agree, at least many, or none. They are in the order of
+// their idle times.
+func agreed(found []closing, many, parts int) time.Duration {
+	most := max(many, (len(found)*3+3)/4)
+	for i := 0; i+most <= len(found); i++ {
+		cluster := found[i : i+most]
+		first, last := cluster[0].idle, cluster[most-1].idle
+		idle := slices.ContainsFunc(cluster, func(c closing) bool { return c.seen })
+		if idle && last-first <= first/time.Duration(parts) && apart(cluster, max(gap(first), 2*(last-first))) >= many {
+			return first
+		}
+	}
+	return none
+}
+
+// apart returns how many of the closes there are of which any two are at least that far apart.
+func apart(closes []closing, by time.Duration) (n int) {
+	closes = slices.SortedFunc(slices.Values(closes), func(a, b closing) int { return int(a.at - b.at) })
+	latest := time.Duration(0)
+	for _, c := range closes {
+		if n == 0 || c.at-latest >= by {
+			n++
+			latest = c.at
+		}
+	}
+	return n
+}
+
+// Outlive notes that a connection was alive after it had been idle for that long.
+func (l *Idle) Outlive(idle, now time.Duration) {
+	if l.limit == 0 || idle <= l.limit+l.limit/looseParts || now-l.outlast < gap(idle) {
+		return
+	}
+	l.outlast = now
+	if l.outlived == 0 || idle < l.outlive {
+		l.outlive = idle
+	}
+	l.outlived++
+	if l.outlived >= outlasting && now-l.confirmed >= max(20*l.limit, 10*time.Second) {
+		l.raise(min(l.outlive, 2*l.limit), now)
+	}
+}
+
+// raise sets the limit to a longer time. What was learned before then would have it fall again.
+func (l *Idle) raise(limit, now time.Duration) {
+	l.limit, l.confirmed, l.outlived, l.next = limit, now, 0, 0
+}
+
+// Review raises a limit that has not been confirmed for long, and forgets it in the end. It returns when to review again.
+func (l *Idle) Review(now time.Duration) time.Duration {
+	if now >= l.until {
+		l.wary, l.until = 0, none
+	}
+	if l.widened > 0 && now-l.lost >= raiseAfter {
+		l.widened, l.lost = l.widened-1, now
+	}
+	for l.limit != 0 && now >= l.due() {
+		if l.raised++; l.raised > raises {
+			*l = Idle{wary: l.wary, until: l.until}
+			break
+		}
+		l.limit += l.limit / 4
+		l.next = 0
+	}
+	if l.wary != 0 {
+		return min(l.due(), l.until)
+	}
+	return l.due()
+}
+
+// due is when the limit is to be raised next.
+func (l *Idle) due() time.Duration {
+	if l.limit == 0 {
+		return none
+	}
+	return l.confirmed + raiseAfter + time.Duration(l.raised)*raiseEvery
+}

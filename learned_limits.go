@@ -1,0 +1,272 @@
+package peerpool
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"github.com/peerpool/peerpool/internal/http1"
+	"github.com/peerpool/peerpool/internal/learn"
+	"github.com/peerpool/peerpool/pool"
+	"golang.org/x/net/http/httpguts"
+)
+
+// LearnedLimits holds the limits of a peer that speaks HTTP/1.1, as the Transport has inferred them from the peer's
+// closes. What a peer announces in a Keep-Alive header is not among them: it applies to the connection on which it was
+// announced.
+type LearnedLimits struct {
+	// IdleClose is the idle time at which the peer closes connections. A request that the Transport could not send
+	// again takes no connection that has been idle for longer than IdleTime, which is shorter than IdleClose by a
+	// margin. Other requests may take such a connection, because they are sent again if it turns out to be closed.
+	// IdleSince is when the Transport first learned that limit. All three are zero if it has learned none.
+	IdleClose, IdleTime time.Duration
+	IdleSince           time.Time
+
+	// Requests is how many requests the peer serves on one connection, and RequestsSince is when the Transport learned
+	// that limit. Both are zero if it has learned none.
+	Requests      int
+	RequestsSince time.Time
+}
+
+// PeerLimits is the part of [Stats] that concerns one peer of which a limit has been learned.
+type PeerLimits struct {
+	Identity Identity
+	LearnedLimits
+}
+
+// LimitsChange describes what the Transport has learned about the limits of a peer. If a limit was forgotten, its fields
+// are zero.
+type LimitsChange struct {
+	Identity Identity
+	LearnedLimits
+}
+
+// limits are those of one identity.
+type limits struct {
+	idleTime  atomic.Int64 // LearnedLimits.IdleTime in nanoseconds, or less for a moment after a loss
+	idleClose atomic.Int64 // LearnedLimits.IdleClose in nanoseconds
+	requests  atomic.Int64 // LearnedLimits.Requests
+	suspect   atomic.Int64 // see learn.Requests.Suspect
+	due       atomic.Int64 // nanoseconds since started, when to review these
+	roundTrip atomic.Int64 // nanoseconds of the shortest connect; 0: none has been seen
+
+	shown atomic.Pointer[teacher] // nil: no close has been seen
+}
+
+// teacher is what the closes of an identity have shown.
+type teacher struct {
+	mu       sync.Mutex // guards what follows; nothing is called under it
+	idle     learn.Idle
+	requests learn.Requests
+	told     LearnedLimits // what the Observer was told last
+}
+
+// youngClose is the idle time up to which a close counts as the end of a connection that has served its last request, and
+// not as the end of its idle time.
+const youngClose = 5 * time.Millisecond
+
+// connected notes how long a connect took, which is a round trip.
+func (l *limits) connected(took time.Duration) {
+	if least := l.roundTrip.Load(); took > 0 && (least == 0 || int64(took) < least) {
+		l.roundTrip.Store(int64(took))
+	}
+}
+
+// bounding says that a request may have to keep to a limit.
+func (l *limits) bounding() bool { return l.idleTime.Load() != 0 || l.requests.Load() != 0 }
+
+// learn has note told to what teaches the peer's limits, and takes over what follows from it.
+func (r *route) learn(note func(t *teacher, now time.Duration)) {
+	l := &r.learned.limits
+	if r.t.DisableLearning {
+		return
+	}
+	s := l.shown.Load()
+	if s == nil {
+		l.shown.CompareAndSwap(nil, new(teacher))
+		s = l.shown.Load()
+	}
+	now := time.Since(started)
+	s.mu.Lock()
+	note(s, now)
+	shown := l.publish(s, now)
+	tell := !alike(s.told, shown)
+	if tell {
+		s.told = shown
+	}
+	s.mu.Unlock()
+	if o := r.t.Observer; tell && o != nil && o.LimitsChange != nil {
+		o.LimitsChange(LimitsChange{r.identity, shown})
+	}
+}
+
+// publish stores the limits where requests look. The caller holds the teacher's mu.
+func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
+	l.due.Store(int64(min(s.idle.Review(now), s.requests.Review(now))))
+	use := s.idle.Use(time.Duration(l.roundTrip.Load()))
+	shown := LearnedLimits{Requests: s.requests.Limit()}
+	if shown.IdleClose = s.idle.Limit(); shown.IdleClose != 0 {
+		shown.IdleTime = use
+		shown.IdleSince = started.Add(s.idle.Since())
+	}
+	if shown.Requests != 0 {
+		shown.RequestsSince = started.Add(s.requests.Since())
+	}
+	l.idleTime.Store(int64(use))
+	l.idleClose.Store(int64(shown.IdleClose))
+	l.requests.Store(int64(shown.Requests))
+	l.suspect.Store(int64(s.requests.Suspect()))
+	return shown
+}
+
+// alike says that the difference is not worth telling.
+func alike(a, b LearnedLimits) bool {
+	differ := max(a.IdleTime, b.IdleTime) - min(a.IdleTime, b.IdleTime)
+	return a.Requests == b.Requests && differ <= a.IdleTime/10 && (a.IdleTime == 0) == (b.IdleTime == 0)
+}
+
+// bound adds to the terms of a request what has been learned of the peer, or of the addresses of a host.
+func (r *route) bound(terms *pool.Terms, req *http.Request) {
+	if r.host == nil {
+		r.boundByOwn(terms, req)
+		return
+	}
+	for _, m := range r.host.members.Load().all {
+		m.boundByOwn(terms, req)
+	}
+}
+
+func (r *route) boundByOwn(terms *pool.Terms, req *http.Request) {
+	l := &r.learned.limits
+	if !l.bounding() {
+		return
+	}
+	if time.Since(started) >= time.Duration(l.due.Load()) {
+		r.learn(func(*teacher, time.Duration) {})
+	}
+	if idle := time.Duration(l.idleTime.Load()); idle != 0 && !sendsAgain(req) {
+		terms.MaxIdleTime = lower(terms.MaxIdleTime, idle)
+	}
+	switch n := int(l.requests.Load()); {
+	case n == 1:
+		terms.Unpooled = true
+	case n > 1:
+		terms.MaxReuse = lower(terms.MaxReuse, n-1)
+	}
+}
+
+// unclear is an idle time that teaches nothing.
+const unclear time.Duration = -1
+
+// longer is an idle time as the pool knows it, or as the kernel does if that is longer by more than its clock is inexact.
+// It is unclear if that clock is too inexact for so short a time.
+func longer(idle, silent time.Duration) time.Duration {
+	const tick = 4 * time.Millisecond // of most kernels; with others it is longer, or shorter
+	switch {
+	case silent <= idle+2*tick:
+		return idle
+	case silent < 20*tick:
+		return unclear
+	}
+	return silent
+}
+
+// outlived says that the connection has heard nothing from its peer for longer than the terms allow, which the pool cannot
+// see if its last response was read late.
+func (a *attempt) outlived(terms *pool.Terms) bool {
+	a.silent = 0
+	c, ok := a.lease.Conn().(*http1Conn)
+	if !ok || !a.lease.Reused() || c.route.learned.limits.shown.Load() == nil || sendsAgain(a.req) {
+		return false
+	}
+	a.silent = c.SinceReceived()
+	return c.route.learned.limits.idleClose.Load() != 0 && terms.MaxIdleTime != 0 && longer(a.lease.IdleTime(), a.silent) >= terms.MaxIdleTime
+}
+
+// lower is the lower of two limits, of which the first may be none.
+func lower[N int | time.Duration](limit, other N) N {
+	if limit <= 0 {
+		return other
+	}
+	return min(limit, other)
+}
+
+// sendsAgain says that the request is sent again if its connection turns out to be stale.
+func sendsAgain(req *http.Request) bool {
+	again := replayOf(req, true)
+	return again.idempotent && again.body
+}
+
+// learnFromClose is told how the pool has closed the connection.
+func (c *http1Conn) learnFromClose(closing pool.Closing) {
+	uses, l := int(closing.Uses), &c.route.learned.limits
+	idle := longer(closing.Idle, time.Duration(c.mute)*time.Millisecond)
+	switch {
+	case uses == 0, idle == unclear: // a limit on the time to the first request may be another one
+	case closing.Reason == pool.ReasonPeerClosed && idle < youngClose:
+		c.route.learn(func(t *teacher, now time.Duration) { t.requests.End(uses, false, now) })
+	case closing.Reason == pool.ReasonPeerClosed:
+		c.route.learn(func(t *teacher, now time.Duration) { t.idle.Close(idle, now) })
+	case !l.bounding():
+	case closing.Reason == pool.ReasonMaxReuse:
+		c.route.learn(func(t *teacher, _ time.Duration) { t.requests.Exceed(uses) })
+	case closing.Reason == pool.ReasonIdleTimeout && c.Watching == http1.BeingWatched:
+		c.route.learn(func(t *teacher, now time.Duration) { t.idle.Outlive(closing.Idle, now) })
+	}
+}
+
+// learnFromLoss is told that an attempt has failed on a reused connection before anything of a response had come.
+func (c *http1Conn) learnFromLoss(a *attempt) {
+	uses, idle := a.lease.Uses(), longer(a.lease.IdleTime(), a.silent)
+	if uses == 0 || idle == unclear || idle < youngClose {
+		return // whatever ended it was not its idle time
+	}
+	roundTrip := time.Duration(c.route.learned.limits.roundTrip.Load())
+	c.route.learn(func(t *teacher, now time.Duration) { t.idle.Lose(idle, now, roundTrip) })
+}
+
+// learnFromEnd is told that the peer has announced the end of the connection with the attempt's response.
+func (c *http1Conn) learnFromEnd(a *attempt) {
+	if !a.req.Close && !httpguts.HeaderValuesContainsToken(a.req.Header["Connection"], "close") {
+		c.route.learn(func(t *teacher, now time.Duration) { t.requests.End(a.lease.Uses()+1, true, now) })
+	}
+}
+
+// learnFromAnswer is told that an attempt has got its response, and the connection can serve another one.
+func (c *http1Conn) learnFromAnswer(a *attempt) {
+	l, served, idle := &c.route.learned.limits, a.lease.Uses()+1, a.lease.IdleTime()
+	if n := int(l.suspect.Load()); n != 0 && served > n {
+		c.route.learn(func(t *teacher, _ time.Duration) { t.requests.Exceed(served) })
+	}
+	if limit := l.idleTime.Load(); limit != 0 && int64(idle) > limit {
+		c.route.learn(func(t *teacher, now time.Duration) { t.idle.Outlive(idle, now) })
+	}
+}
+
+// limits returns what has been learned of all identities that have a limit.
+func (m *memory) limits() []PeerLimits {
+	m.mu.Lock()
+	limited := make(map[unique.Handle[Identity]]*limits)
+	for _, generation := range []map[unique.Handle[Identity]]*learned{m.aged, m.young} {
+		for id, l := range generation {
+			if l.limits.bounding() {
+				limited[id] = &l.limits
+			}
+		}
+	}
+	m.mu.Unlock()
+	all := make([]PeerLimits, 0, len(limited))
+	now := time.Since(started)
+	for id, l := range limited {
+		s := l.shown.Load()
+		s.mu.Lock()
+		known := l.publish(s, now)
+		s.mu.Unlock()
+		if known != (LearnedLimits{}) {
+			all = append(all, PeerLimits{id.Value(), known})
+		}
+	}
+	return all
+}
