@@ -34,10 +34,10 @@ type addressState struct {
 	serverErrors int           // responses with a status of 5xx, in a row
 	reason       EjectReason   // of the last failure
 	err          error         // the last failure
-	since, until time.Duration // since started: when it was left out, and when it is to be tried
+	since, until time.Duration // since epoch: when it was left out, and when it is to be tried
 
 	outs int           // how often it has been left out in a row
-	back time.Duration // since started: when it was last used again
+	back time.Duration // since epoch: when it was last used again
 	span time.Duration // how long it was left out the last time
 	gone uint64        // counts how often it has been taken off the list
 }
@@ -103,7 +103,7 @@ func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 	if s.state == AddressEjected {
 		state = AddressEjected // which is more
 	}
-	now := time.Since(started)
+	now := time.Since(epoch)
 	switch {
 	case options.Failures < 0:
 		return false
@@ -127,7 +127,7 @@ func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 
 // wakeAt has a request look for an address that is to be tried, when it is time. The caller holds mu.
 func (h *host) wakeAt(m *route) {
-	time.AfterFunc(m.state.until-time.Since(started), func() {
+	time.AfterFunc(m.state.until-time.Since(epoch), func() {
 		h.book.mu.Lock()
 		h.countDue()
 		h.book.mu.Unlock()
@@ -137,7 +137,7 @@ func (h *host) wakeAt(m *route) {
 
 // countDue finds out how many addresses wait for a request that tries them. The caller holds mu.
 func (h *host) countDue() {
-	now, due := time.Since(started), int32(0)
+	now, due := time.Since(epoch), int32(0)
 	for _, m := range h.members.Load().all {
 		if m.state.state == AddressEjected && m.state.isDue(now) {
 			due++
@@ -158,7 +158,7 @@ func (h *host) leftOut() (n int) {
 
 // takeBack ends that an address is left out. The caller holds mu.
 func (s *addressState) takeBack() {
-	s.state, s.trying, s.back = "", false, time.Since(started)
+	s.state, s.trying, s.back = "", false, time.Since(epoch)
 	s.connects, s.requests, s.serverErrors = 0, 0, 0
 	s.failing.Store(false)
 }
@@ -228,7 +228,7 @@ func (h *host) trial(a *attempt) *route {
 		return nil
 	}
 	again := replayOf(a.req, false)
-	now := time.Since(started)
+	now := time.Since(epoch)
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
 	for _, m := range h.members.Load().all {

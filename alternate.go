@@ -15,7 +15,7 @@ var errCannotRewind = errors.New("net/http: cannot rewind body after connection 
 // already registered for the scheme. If rt returns [http.ErrSkipAltProtocol], the Transport serves that request
 // itself.
 func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
-	c := t.runtime()
+	c := t.use()
 	c.altMu.Lock()
 	defer c.altMu.Unlock()
 	alt := maps.Clone(c.alternates())

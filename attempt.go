@@ -32,7 +32,7 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
-	begun      time.Duration // when the exchange began, since started, if there is a RetryBudget
+	begun      time.Duration // when the exchange began, since epoch, if there is a RetryBudget
 	overBudget bool          // which has kept the request from being sent again
 
 	trial *route // the address of the host that the attempt is to try, or nil
@@ -46,7 +46,7 @@ type attempt struct {
 
 	entry inflight.Entry // its place in the list of requests under way
 	shut  bool           // the Transport was shut down before the request came
-	ends  atomic.Int32   // see end
+	ends  atomic.Int32   // see letGo
 }
 
 var attempts = sync.Pool{New: func() any { return new(attempt) }}
@@ -66,21 +66,21 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, report *Repor
 	}
 	a.shut = !t.core.inflight.Enlist(&a.entry, orig, before)
 	if t.Observer != nil {
-		a.observeStart(after)
+		a.observeRequestStart(after)
 	}
 	return a
 }
 
-// end is called once by the walk, when the caller gets the response, and once by the exchange when it has ended. The
+// letGo is called once by the walk, when the caller gets the response, and once by the exchange when it has ended. The
 // later of them is the end of the attempt; neither may touch it afterwards. An exchange that failed is followed by
 // another attempt, or the walk abandons this one: its end does not come. Both know the status of the response.
-func (a *attempt) end(status int32) {
+func (a *attempt) letGo(status int32) {
 	if a.ends.Add(1) < 2 {
 		return
 	}
 	watched := a.t.core.inflight.Remove(&a.entry)
 	if a.t.Observer != nil {
-		a.observeEnd(status, nil, "")
+		a.observeRequestDone(status, nil, "")
 	}
 	if !watched { // or somebody may still look at it
 		*a = attempt{}
@@ -294,7 +294,7 @@ func (a *attempt) answer(resp *http.Response, status int32) *http.Response {
 	if a.t.Observer != nil {
 		a.observeHead()
 	}
-	a.end(status)
+	a.letGo(status)
 	return resp
 }
 
@@ -321,7 +321,7 @@ func (a *attempt) abandon(err error, errorType ErrorType, touched bool) error {
 	if !touched {
 		closeBody(a.req)
 	}
-	a.observeEnd(0, err, errorType)
+	a.observeRequestDone(0, err, errorType)
 	return causeOf(err)
 }
 
@@ -407,10 +407,10 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	}
 	reason := c.endLease(a, end, o)
 	if a.t.Observer != nil {
-		a.observeDone(left, &o, reason)
+		a.observeAttemptDone(left, &o, reason)
 	}
 	if a.report != nil {
 		a.report.done()
 	}
-	a.end(o.Status)
+	a.letGo(o.Status)
 }

@@ -24,7 +24,7 @@ func lookUp(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
 // learnRoutes makes the route of a request known, as the first request to a host does.
 func learnRoutes(b *testing.B, t *Transport, req *http.Request, peer *Peer) *route {
 	b.Helper()
-	t.runtime()
+	t.use()
 	to, err := t.destination(req, peer)
 	if err != nil {
 		b.Fatal(err)

@@ -26,7 +26,7 @@ type retryBudget struct {
 
 // budgetSlot is one second.
 type budgetSlot struct {
-	second            int64 // since started; what is older is over
+	second            int64 // since epoch; what is older is over
 	requests, retries uint64
 }
 
@@ -42,7 +42,7 @@ func (b *retryBudget) slot(second int64) *budgetSlot {
 
 // request counts a request.
 func (b *retryBudget) request() {
-	now := int64(time.Since(started) / time.Second)
+	now := int64(time.Since(epoch) / time.Second)
 	b.mu.Lock()
 	b.slot(now).requests++
 	b.mu.Unlock()
@@ -50,7 +50,7 @@ func (b *retryBudget) request() {
 
 // take counts a retry if there may be one more: if not more than that share of the requests have been retried.
 func (b *retryBudget) take(share float64) bool {
-	now := int64(time.Since(started) / time.Second)
+	now := int64(time.Since(epoch) / time.Second)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var requests, retries uint64
@@ -72,7 +72,7 @@ func (a *attempt) count() {
 	if a.number == 1 {
 		a.t.core.budget.request()
 	}
-	a.begun = time.Since(started)
+	a.begun = time.Since(epoch)
 }
 
 // afford returns the verdict, or giveUp if the budget does not allow it.
@@ -89,7 +89,7 @@ func (a *attempt) afford(v verdict, o *outcome) verdict {
 // wasStale says that the connection broke so soon after it had been idle that it was dead before, as the connections to a
 // server are after a restart. There are only so many of them, and the server has not seen the request.
 func (a *attempt) wasStale() bool {
-	return a.lease.IdleTime() > 0 && time.Since(started)-a.begun < staleWithin
+	return a.lease.IdleTime() > 0 && time.Since(epoch)-a.begun < staleWithin
 }
 
 // repeats says that the server may have processed the request before, so that sending it again may double its load.

@@ -44,8 +44,8 @@ type core struct {
 	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to
 }
 
-// runtime returns the core, made at first use from the limits that the Transport has then.
-func (t *Transport) runtime() *core {
+// use returns the core, made at first use from the limits that the Transport has then.
+func (t *Transport) use() *core {
 	t.once.Do(func() {
 		t.announce.Do(t.announceHTTP2)
 		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions)}

@@ -55,7 +55,7 @@ func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil
 // dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
 // done already; work says how long that, and what came before it, took.
 func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn, error) {
-	d := dial{route: r, report: DialDone{Identity: r.identity, Host: r.key.host}}
+	d := timedDial{route: r, report: DialDone{Identity: r.identity, Host: r.key.host}}
 	d.start(work)
 	nc, err := first, error(nil)
 	if nc == nil && r.dialsKnownAddress() { // it has a limit, and a second one around it would cost as much
@@ -73,7 +73,7 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 		c, err = r.newConn(ctx, nc)
 	}
 	err = r.outOfTime(ctx, err)
-	d.end(ctx, nc, c, err)
+	d.tell(ctx, nc, c, err)
 	return c, err
 }
 
@@ -87,14 +87,14 @@ func (r *route) furtherHops() bool {
 	return r.via != nil || r.identity.scheme == "https" || r.identity.priorHTTP2
 }
 
-// dial measures a dial for the observer.
-type dial struct {
+// timedDial measures a dial for the observer.
+type timedDial struct {
 	route       *route
 	report      DialDone
 	begun, last time.Time
 }
 
-func (d *dial) start(work groundwork) {
+func (d *timedDial) start(work groundwork) {
 	d.begun = time.Now()
 	d.last, d.report.Start = d.begun, d.begun
 	if !work.start.IsZero() {
@@ -102,12 +102,12 @@ func (d *dial) start(work groundwork) {
 	}
 }
 
-func (d *dial) firstHop(ctx context.Context) (net.Conn, error) {
+func (d *timedDial) firstHop(ctx context.Context) (net.Conn, error) {
 	return d.hop(opConnect, &d.report.Connect, func() (net.Conn, error) { return d.route.firstHop(ctx) })
 }
 
 // hops makes those that are left, behind nc if that is not nil.
-func (d *dial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
+func (d *timedDial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	r := d.route
 	var err error
 	if nc == nil {
@@ -123,7 +123,7 @@ func (d *dial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
 }
 
 // hop makes one hop and names it in the error.
-func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) (net.Conn, error) {
+func (d *timedDial) hop(op string, took *time.Duration, do func() (net.Conn, error)) (net.Conn, error) {
 	nc, err := do()
 	now := time.Now()
 	*took += now.Sub(d.last)
@@ -138,7 +138,7 @@ func (d *dial) hop(op string, took *time.Duration, do func() (net.Conn, error)) 
 	return nil, failed
 }
 
-func (d *dial) end(ctx context.Context, nc net.Conn, c conn, err error) {
+func (d *timedDial) tell(ctx context.Context, nc net.Conn, c conn, err error) {
 	o, reported := d.route.t.Observer, reportingIn(ctx)
 	if observed := o != nil && o.DialDone != nil; !observed {
 		o = nil

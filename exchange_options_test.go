@@ -13,7 +13,7 @@ func TestEverySettingOfAnExchangeReachesIt(t *testing.T) {
 			continue
 		}
 		var tr Transport
-		tr.runtime()
+		tr.use()
 		r := &route{plan: plan{t: &tr}}
 		before := *r.exchangeOptions()
 		setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
@@ -35,7 +35,7 @@ func TestEveryOptionOfAnExchangeIsSetBySomething(t *testing.T) {
 	tr.DisableKeepAlives = true
 	r := &route{plan: plan{t: &tr, via: &proxyHop{proxyChoice: proxyChoice{url: &url.URL{User: url.UserPassword("a", "b")}}}}}
 	r.identity.group = "a"
-	tr.runtime()
+	tr.use()
 	v := reflect.ValueOf(*r.exchangeOptions())
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {

@@ -116,7 +116,7 @@ func (f *front) adopt() {
 		}
 	}
 	t.announceHTTP2()
-	t.runtime().pool.SetIdleLimits(t.idleLimits())
+	t.use().pool.SetIdleLimits(t.idleLimits())
 	f.given = nil // there is nothing to compare any more
 }
 
@@ -135,7 +135,7 @@ func (f *front) late() error {
 		switch field := ours.FieldByName(c.name); {
 		case c.name == "MaxIdleConns" || c.name == "MaxIdleConnsPerHost": // the pool has these
 			field.Set(c.now)
-			t.runtime().pool.SetIdleLimits(t.idleLimits())
+			t.use().pool.SetIdleLimits(t.idleLimits())
 		case !sameSetting(field, c.now):
 			names = append(names, c.name)
 		}

@@ -93,7 +93,7 @@ func (h *host) routeTo(addr netip.AddrPort) *route {
 // serving returns the addresses that get requests, and those among them that are dialed only where nothing else is left.
 // The caller holds mu.
 func (h *host) serving() (serving, undialed []unique.Handle[Identity]) {
-	now := time.Since(started)
+	now := time.Since(epoch)
 	for _, m := range h.members.Load().all {
 		if m.state.state == AddressEjected {
 			continue

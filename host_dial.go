@@ -52,9 +52,9 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 	work.connect = time.Since(begun)
 	if err != nil {
 		failure := h.head.outOfTime(within, newDialError(h.head.identity, opConnect, err))
-		report := dial{route: h.head, report: DialDone{Identity: h.head.identity, Host: h.head.key.host}}
+		report := timedDial{route: h.head, report: DialDone{Identity: h.head.identity, Host: h.head.key.host}}
 		report.start(work)
-		report.end(ctx, nil, nil, failure)
+		report.tell(ctx, nil, nil, failure)
 		return unique.Handle[Identity]{}, nil, failure
 	}
 	c, err := m.dial(within, nc, work)
@@ -131,7 +131,7 @@ func toTry(members []*route, work groundwork) *route {
 	if work.trial != nil && slices.Contains(members, work.trial) {
 		return work.trial
 	}
-	now := time.Since(started)
+	now := time.Since(epoch)
 	for _, m := range members {
 		if m.state.state == AddressAvoided && m.state.isDue(now) {
 			m.state.trying = true

@@ -19,7 +19,7 @@ import (
 func booked(t *testing.T, addrs ...string) *host {
 	t.Helper()
 	tr := &Transport{}
-	tr.runtime()
+	tr.use()
 	head := &route{plan: plan{t: tr, peer: &noOptions}, learned: new(learned), version: 1, identity: Identity{network: "tcp", scheme: "http", address: "a.test:80"}}
 	var listed []netip.AddrPort
 	for _, addr := range addrs {
@@ -83,7 +83,7 @@ func TestAnAddressThatIsLeftOutIsTriedByOneDialAndLeftOutForLongerIfThatFails(t 
 		var last time.Duration
 		for range 8 {
 			h.failed(m, EjectSilent, errSilent)
-			out := m.state.until - time.Since(started)
+			out := m.state.until - time.Since(epoch)
 			if longest := defaultMaxEjectionTime; out <= 0 || out > longest*5/4 || last < longest/2 && out < last*6/5 {
 				t.Errorf("it is left out for %v, and was for %v before", out, last)
 			}

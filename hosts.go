@@ -105,7 +105,7 @@ type AddressChange struct {
 // safe for concurrent use. The caller owns the returned slice.
 func (t *Transport) Hosts() []HostStats {
 	var all []HostStats
-	for _, h := range t.runtime().routes.hosts() {
+	for _, h := range t.use().routes.hosts() {
 		all = append(all, h.stats())
 	}
 	slices.SortFunc(all, func(a, b HostStats) int { return cmp.Compare(a.Identity.String(), b.Identity.String()) })
@@ -167,7 +167,7 @@ func (m *route) addressStats() AddressStats {
 	if s.trying {
 		a.State = AddressTrial
 	}
-	a.Since, a.Until = started.Add(s.since), started.Add(s.until)
+	a.Since, a.Until = epoch.Add(s.since), epoch.Add(s.until)
 	if s.err != nil {
 		a.Error = s.err.Error()
 	}
@@ -178,7 +178,7 @@ func (m *route) addressStats() AddressStats {
 func (s *addressState) event(h *host, m *route) AddressChange {
 	e := AddressChange{
 		Host: h.head.identity, Identity: m.identity, Addr: m.addr, State: s.state, Reason: s.reason, Err: s.err,
-		Since: started.Add(s.since), Until: started.Add(s.until),
+		Since: epoch.Add(s.since), Until: epoch.Add(s.until),
 	}
 	switch {
 	case s.state == "":

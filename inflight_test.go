@@ -27,7 +27,7 @@ func wantNoneListed(t *testing.T, tr *Transport) {
 func sweptByHand(t *testing.T) (tr *Transport, sweep func()) {
 	t.Helper()
 	tr = peerTransport(t, &Transport{})
-	return tr, tr.runtime().inflight.ByHand()
+	return tr, tr.use().inflight.ByHand()
 }
 
 // halting is an origin that answers nothing at /head, and half a body at /body.
@@ -151,7 +151,7 @@ func TestARequestThatIsCanceledInItsFirstMomentEndsWithTheSweep(t *testing.T) {
 func TestTheSweepComesByItself(t *testing.T) {
 	o := halting(t)
 	tr := peerTransport(t, &Transport{})
-	f := &tr.runtime().inflight
+	f := &tr.use().inflight
 	quiet := func() bool { return !f.Sweeping() }
 	for i := range 3 {
 		req, h, cancel := hearable(t, o.URL()+"/head")

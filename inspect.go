@@ -14,7 +14,7 @@ type ConnStats = pool.ConnStats
 // the pool does not know the identity. [Stats.Peers] holds the identities that the pool knows. Conns is safe for
 // concurrent use. It blocks the pool for a time that grows with the number of connections of the identity.
 func (t *Transport) Conns(id Identity) []ConnStats {
-	return t.runtime().pool.Conns(unique.Make(id))
+	return t.use().pool.Conns(unique.Make(id))
 }
 
 // Drain takes the current connections of an identity out of service. It closes those that are idle. Those in use take
@@ -23,5 +23,5 @@ func (t *Transport) Conns(id Identity) []ConnStats {
 // connections it took out of service, without those that were already taking no new request. It is safe for
 // concurrent use.
 func (t *Transport) Drain(id Identity) int {
-	return t.runtime().pool.Drain(unique.Make(id), reasonDrain)
+	return t.use().pool.Drain(unique.Make(id), reasonDrain)
 }

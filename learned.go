@@ -19,7 +19,7 @@ type learned struct {
 	protocol   atomic.Int32 // a speaks
 	streams    atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
 	pingAfter  atomic.Int64 // nanoseconds between PINGs without data that an HTTP/2 server has asked for; 0: it has not
-	http1Until atomic.Int64 // nanoseconds since started, see wantHTTP1; 0: it has not asked
+	http1Until atomic.Int64 // nanoseconds since epoch, see wantHTTP1; 0: it has not asked
 	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
 	limits     limits       // that its closes have shown
 
@@ -31,12 +31,12 @@ type learned struct {
 const http1Memory = 10 * time.Minute
 
 // wantHTTP1 notes that the server wants HTTP/1.1 (RFC 9113 section 7, HTTP_1_1_REQUIRED).
-func (l *learned) wantHTTP1() { l.http1Until.Store(int64(time.Since(started) + http1Memory)) }
+func (l *learned) wantHTTP1() { l.http1Until.Store(int64(time.Since(epoch) + http1Memory)) }
 
 // wantsHTTP1 says whether it has said so lately.
 func (l *learned) wantsHTTP1() bool {
 	until := l.http1Until.Load()
-	return until != 0 && int64(time.Since(started)) < until
+	return until != 0 && int64(time.Since(epoch)) < until
 }
 
 // speaks is a protocol that a connection speaks.

@@ -49,7 +49,7 @@ type limits struct {
 	idleClose atomic.Int64 // LearnedLimits.IdleClose in nanoseconds
 	requests  atomic.Int64 // LearnedLimits.Requests
 	suspect   atomic.Int64 // see learn.Requests.Suspect
-	due       atomic.Int64 // nanoseconds since started, when to review these
+	due       atomic.Int64 // nanoseconds since epoch, when to review these
 	roundTrip atomic.Int64 // nanoseconds of the shortest connect; 0: none has been seen
 
 	shown atomic.Pointer[teacher] // nil: no close has been seen
@@ -88,7 +88,7 @@ func (r *route) learn(note func(t *teacher, now time.Duration)) {
 		l.shown.CompareAndSwap(nil, new(teacher))
 		s = l.shown.Load()
 	}
-	now := time.Since(started)
+	now := time.Since(epoch)
 	s.mu.Lock()
 	note(s, now)
 	shown := l.publish(s, now)
@@ -109,10 +109,10 @@ func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
 	shown := LearnedLimits{Requests: s.requests.Limit()}
 	if shown.IdleClose = s.idle.Limit(); shown.IdleClose != 0 {
 		shown.IdleTime = use
-		shown.IdleSince = started.Add(s.idle.Since())
+		shown.IdleSince = epoch.Add(s.idle.Since())
 	}
 	if shown.Requests != 0 {
-		shown.RequestsSince = started.Add(s.requests.Since())
+		shown.RequestsSince = epoch.Add(s.requests.Since())
 	}
 	l.idleTime.Store(int64(use))
 	l.idleClose.Store(int64(shown.IdleClose))
@@ -143,7 +143,7 @@ func (r *route) boundByOwn(terms *pool.Terms, req *http.Request) {
 	if !l.bounding() {
 		return
 	}
-	if time.Since(started) >= time.Duration(l.due.Load()) {
+	if time.Since(epoch) >= time.Duration(l.due.Load()) {
 		r.learn(func(*teacher, time.Duration) {})
 	}
 	if idle := time.Duration(l.idleTime.Load()); idle != 0 && !sendsAgain(req) {
@@ -258,7 +258,7 @@ func (m *memory) limits() []PeerLimits {
 	}
 	m.mu.Unlock()
 	all := make([]PeerLimits, 0, len(limited))
-	now := time.Since(started)
+	now := time.Since(epoch)
 	for id, l := range limited {
 		s := l.shown.Load()
 		s.mu.Lock()

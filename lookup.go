@@ -16,8 +16,8 @@ import (
 // lookInterval is how often a route asks the cache of names whether its address is still listed.
 const lookInterval = time.Second
 
-// started is what the clocks of routes count from.
-var started = time.Now()
+// epoch is when the process began to use this package. Moments are held as the time since then.
+var epoch = time.Now()
 
 // resolve looks up the addresses of a host, which id names.
 func (p *plan) resolve(ctx context.Context, id Identity) (listing, groundwork, error) {
@@ -66,7 +66,7 @@ func (p *plan) lookup(ctx context.Context, addr string) (listing, error) {
 	for _, ip := range resolve.Order(answer.Addrs) {
 		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
 	}
-	lookAgain := int64(time.Since(started) + min(ttl, lookInterval))
+	lookAgain := int64(time.Since(epoch) + min(ttl, lookInterval))
 	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain, waited: answer.Waited}, nil
 }
 

@@ -28,7 +28,7 @@ type facts struct {
 	number   ConnID
 	host     string // of the request that asked for it
 	protocol string
-	opened   time.Duration // since started
+	opened   time.Duration // since epoch
 
 	requests atomic.Int64 // on it now
 	uses     atomic.Int64 // requests so far
@@ -40,13 +40,13 @@ func (r *route) newFacts(protocol string) *facts {
 	if r.t.Observer == nil {
 		return nil
 	}
-	return &facts{number: ConnID(lastConn.Add(1)), host: r.key.host, protocol: protocol, opened: time.Since(started)}
+	return &facts{number: ConnID(lastConn.Add(1)), host: r.key.host, protocol: protocol, opened: time.Since(epoch)}
 }
 
 func (f *facts) obituary(id Identity, reason CloseReason) ConnClosed {
 	return ConnClosed{
 		Identity: id, Host: f.host, Conn: f.number, Protocol: f.protocol, Reason: reason,
-		Age: time.Since(started) - f.opened, Uses: int(f.uses.Load()),
+		Age: time.Since(epoch) - f.opened, Uses: int(f.uses.Load()),
 		InUse: f.requests.Load() > 0 || f.spoiled.Load(),
 	}
 }
@@ -69,7 +69,7 @@ func (f *facts) enter() int {
 // returns how many requests are left.
 func (f *facts) leave() int { return int(f.requests.Add(-1)) }
 
-// clock is when things happened to an attempt, as durations since started. It is set only for an Observer.
+// clock is when things happened to an attempt, as durations since epoch. It is set only for an Observer.
 type clock struct {
 	first  time.Duration // when the first attempt at its request began
 	begun  time.Duration // when this one did
@@ -78,19 +78,19 @@ type clock struct {
 	resolve time.Duration // how long it has waited for a look-up
 	reused  bool          // its connection was
 
-	head time.Duration // how long after first the head of the response had come; 0: it has not
-	end  CloseReason   // of its connection; "": it lives on, or there was none
+	head   time.Duration // how long after first the head of the response had come; 0: it has not
+	closed CloseReason   // why its connection was closed; "": it lives on, or there was none
 }
 
-func sinceThen(then time.Duration) time.Duration { return time.Since(started) - then }
+func sinceThen(then time.Duration) time.Duration { return time.Since(epoch) - then }
 
-// observeStart is called for a new attempt, and notes the time.
-func (a *attempt) observeStart(after *attempt) {
+// observeRequestStart is called for a new attempt, and notes the time.
+func (a *attempt) observeRequestStart(after *attempt) {
 	o := a.t.Observer
 	if o == nil {
 		return
 	}
-	now := time.Since(started)
+	now := time.Since(epoch)
 	a.clock = clock{first: now, begun: now, sought: now}
 	if after != nil {
 		a.clock.first = after.clock.first
@@ -157,8 +157,8 @@ func (a *attempt) discard(end exchange.End) CloseReason {
 	return CloseReason(end)
 }
 
-func (a *attempt) observeDone(left int, out *exchange.Outcome, reason CloseReason) {
-	a.clock.end, a.clock.reused = reason, a.lease.Reused()
+func (a *attempt) observeAttemptDone(left int, out *exchange.Outcome, reason CloseReason) {
+	a.clock.closed, a.clock.reused = reason, a.lease.Reused()
 	if o := a.t.Observer; o != nil && o.AttemptDone != nil {
 		c := a.lease.Conn().about()
 		o.AttemptDone(a.ctx, AttemptDone{
@@ -187,9 +187,9 @@ func (a *attempt) observeHead() {
 	}
 }
 
-// observeEnd is called once for a request, when its last attempt has ended: with the status of its response, or with err,
+// observeRequestDone is called once for a request, when its last attempt has ended: with the status of its response, or with err,
 // which is of that type.
-func (a *attempt) observeEnd(status int32, err error, errorType ErrorType) {
+func (a *attempt) observeRequestDone(status int32, err error, errorType ErrorType) {
 	o := a.t.Observer
 	if o == nil || o.RequestDone == nil {
 		return
@@ -197,7 +197,7 @@ func (a *attempt) observeEnd(status int32, err error, errorType ErrorType) {
 	o.RequestDone(a.ctx, RequestDone{
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
-		Head: a.clock.head, Close: a.clock.end, Reused: a.clock.reused,
+		Head: a.clock.head, Close: a.clock.closed, Reused: a.clock.reused,
 		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType, OverBudget: a.overBudget,
 	})
 }

@@ -137,7 +137,7 @@ type reporting struct {
 
 	// These are guarded by the report's mu.
 	about  *Attempt
-	last   time.Duration // when the stage under way began, since started
+	last   time.Duration // when the stage under way began, since epoch
 	headed bool          // Head is set
 }
 
@@ -160,7 +160,7 @@ func newReporting(r *Report, a, after *attempt) *reporting {
 		about.Request = r.requests
 	}
 	r.attempts = append(r.attempts, about)
-	return &reporting{report: r, about: about, last: time.Since(started)}
+	return &reporting{report: r, about: about, last: time.Since(epoch)}
 }
 
 // of returns the Report, or nil.
@@ -176,7 +176,7 @@ func (r *reporting) stage(note func(about *Attempt, took time.Duration)) {
 	if r == nil {
 		return
 	}
-	now := time.Since(started)
+	now := time.Since(epoch)
 	r.report.mu.Lock()
 	defer r.report.mu.Unlock()
 	note(r.about, now-r.last)

@@ -28,7 +28,7 @@ import (
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.begun.Do(nothing)
 	orig := req
-	if t.runtime().alt.Load() != nil {
+	if t.use().alt.Load() != nil {
 		resp, rest, err := t.roundTripRegistered(req)
 		if rest == nil {
 			return resp, err
@@ -130,5 +130,5 @@ var (
 //
 // Deprecated: use a request with a context that can be canceled instead, as with net/http's Transport.
 func (t *Transport) CancelRequest(req *http.Request) {
-	t.runtime().inflight.Cancel(req)
+	t.use().inflight.Cancel(req)
 }

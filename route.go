@@ -87,7 +87,7 @@ type route struct {
 	state     *addressState  // of addr, if the host has several; nil otherwise
 	host      *host          // of a head: a route to several addresses, whose identity names the host; or nil
 	version   uint64         // of the answer that listed addr
-	lookAgain atomic.Int64   // nanoseconds since started: until then the answer is taken as it was
+	lookAgain atomic.Int64   // nanoseconds since epoch: until then the answer is taken as it was
 }
 
 // planTo decides how to reach a destination, and returns the Identity of all that is reached in this way. No other code
@@ -287,7 +287,7 @@ func (r *route) looks() bool {
 
 // current says that the route's addresses, if they are looked up at all, have been looked up not long ago.
 func (r *route) current() bool {
-	return r.version == 0 || time.Since(started) < time.Duration(r.lookAgain.Load())
+	return r.version == 0 || time.Since(epoch) < time.Duration(r.lookAgain.Load())
 }
 
 func (r *route) tryAcquire(terms pool.Terms) (connLease, bool) {

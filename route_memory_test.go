@@ -18,7 +18,7 @@ import (
 func wantNoRoutes(t *testing.T, tr *Transport) {
 	t.Helper()
 	left := func() (n int) {
-		rs := &tr.runtime().routes
+		rs := &tr.use().routes
 		rs.mu.RLock()
 		defer rs.mu.RUnlock()
 		if rs.latest.Load() != nil {
@@ -43,7 +43,7 @@ func TestRoutesAreForgottenWithTheirConnections(t *testing.T) {
 			peerGet(t, tr, o.URL(), peerNew(t, PeerOptions{Proxy: proxy.URL(), Group: host}))
 		}
 	}
-	rs := &tr.runtime().routes
+	rs := &tr.use().routes
 	if len(rs.byKey) != 40 || len(rs.byIdentity) != 1+10+10+10 {
 		t.Errorf("%d routes of %d identities are remembered, want 40 of 31", len(rs.byKey), len(rs.byIdentity))
 	}

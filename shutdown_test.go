@@ -104,7 +104,7 @@ func TestARequestThatShutdownFindsInsideRoundTripIsServed(t *testing.T) {
 type refusedOnly struct{ *Transport }
 
 func (r *refusedOnly) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !r.runtime().inflight.IsShut() {
+	if !r.use().inflight.IsShut() {
 		return nil, errors.New("not yet")
 	}
 	return r.Transport.RoundTrip(req)

@@ -128,8 +128,8 @@ func (c *counters) retried(v verdict) {
 
 // Stats returns a snapshot of the pool. The gauges and the pool's counters in it are from the same moment.
 func (t *Transport) Stats() Stats {
-	s := t.runtime().pool.Stats()
-	c := &t.runtime().counters
+	s := t.use().pool.Stats()
+	c := &t.use().counters
 	stats := Stats{
 		Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
 		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,

@@ -258,7 +258,7 @@ type Transport struct {
 	network resolve.Connect // of tests alone, in place of the system's, for hosts with several addresses
 
 	once     sync.Once
-	core     *core     // made by once, never reassigned: see runtime
+	core     *core     // made by once, never reassigned: see use
 	announce sync.Once // of announceHTTP2
 	begun    sync.Once // the first request, before anything else is done for it
 
@@ -295,7 +295,7 @@ func New() *Transport {
 // CloseIdleConnections closes the connections that are idle. It does not interrupt connections in use: each of them
 // is closed when its request ends, unless another request has been made since.
 func (t *Transport) CloseIdleConnections() {
-	c := t.runtime()
+	c := t.use()
 	c.pool.CloseIdle()
 	c.quarantine.stop()
 	for _, alt := range c.alternates() {
@@ -314,7 +314,7 @@ func (t *Transport) CloseIdleConnections() {
 // another one, then fail with ErrClosed. Requests that have a connection go on. Shutdown is safe for concurrent use
 // and may be called more than once.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	c := t.runtime()
+	c := t.use()
 	c.inflight.Shut()
 	c.pool.KeepNone()
 	c.inflight.Emptied(ctx)

@@ -33,7 +33,7 @@ func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	if err != nil {
 		return err
 	}
-	t.runtime()
+	t.use()
 	if err := checkRequest(req); err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {
 	}
 	var err error
 	if r.host != nil {
-		err = r.host.pool.Warm(ctx, settledHostDial{r.host}, n, terms)
+		err = r.host.pool.Warm(ctx, readyHostDial{r.host}, n, terms)
 	} else {
-		err = r.t.core.pool.Warm(ctx, r.id, settledDial{r}, n, terms)
+		err = r.t.core.pool.Warm(ctx, r.id, readyDial{r}, n, terms)
 	}
 	limit, limited := errors.AsType[*pool.LimitError](err)
 	switch {
@@ -119,38 +119,38 @@ func (r *route) keepReady(p *Peer) {
 		return
 	}
 	if terms := r.readyTerms(p); r.host != nil {
-		r.host.pool.KeepIdle(settledHostDial{r.host}, n, terms)
+		r.host.pool.KeepIdle(readyHostDial{r.host}, n, terms)
 	} else {
-		r.t.core.pool.KeepIdle(r.id, settledDial{r}, n, terms)
+		r.t.core.pool.KeepIdle(r.id, readyDial{r}, n, terms)
 	}
 }
 
-// settledDial dials a route for no request. The connection is not ready before it is known what it can do.
-type settledDial struct{ *route }
+// readyDial dials a route for no request. The connection is not ready before it is known what it can do.
+type readyDial struct{ *route }
 
 // Dial is called by the pool.
-func (d settledDial) Dial(ctx context.Context) (conn, error) {
+func (d readyDial) Dial(ctx context.Context) (conn, error) {
 	c, err := d.route.Dial(ctx)
 	if err == nil {
-		err = d.route.settle(ctx, c)
+		err = d.route.awaitReady(ctx, c)
 	}
 	return c, err
 }
 
-// settledHostDial does that for a host.
-type settledHostDial struct{ *host }
+// readyHostDial does that for a host.
+type readyHostDial struct{ *host }
 
 // DialHost is called by the pool.
-func (d settledHostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (unique.Handle[Identity], conn, error) {
+func (d readyHostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (unique.Handle[Identity], conn, error) {
 	id, c, err := hostDial{host: d.host}.DialHost(ctx, first)
 	if err == nil {
-		err = d.host.head.settle(ctx, c)
+		err = d.host.head.awaitReady(ctx, c)
 	}
 	return id, c, err
 }
 
-// settle waits until an HTTP/2 server has said how many streams it allows. It closes a connection whose server does not.
-func (r *route) settle(ctx context.Context, c conn) error {
+// awaitReady waits until an HTTP/2 server has said how many streams it allows. It closes a connection whose server does not.
+func (r *route) awaitReady(ctx context.Context, c conn) error {
 	h, ok := c.(*http2Conn)
 	if !ok {
 		return nil

@@ -196,7 +196,7 @@ func checkWants[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken func(
 				broken("rule 6: the wants of %v are not in their order", h.name())
 			}
 			last = w.order
-			if w.settled || len(w.ready) > 0 || w.host != h || w.terms.ownDial() != (queue == &h.wants.own) {
+			if w.over || len(w.ready) > 0 || w.host != h || w.terms.ownDial() != (queue == &h.wants.own) {
 				broken("rule 5: a want of %v is in the wrong queue", h.name())
 			}
 			if (w.dial == nil) != w.inUnasked.linked() || w.dial != nil && w.dial.want != w {
@@ -223,7 +223,7 @@ func checkWants[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken func(
 func checkUnasked[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken func(string, ...any)) {
 	last := uint64(0)
 	for w := h.unasked.first(); w != nil; w = w.inUnasked.next.owner {
-		if w.order <= last || w.settled {
+		if w.order <= last || w.over {
 			broken("rule 5: the wants of %v without a dial are not in their order", h.name())
 		}
 		last = w.order

@@ -109,7 +109,7 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 // Otherwise Release returns the reason why the connection was closed, or why it will be closed when the last of the
 // leases that share it ends.
 func (l Lease[K, C]) Release() Reason {
-	e := l.end("Release")
+	e := l.endOnce("Release")
 	var reason Reason
 	var owed bool
 	if e.sharing != nil || !e.unpooled { // an unpooled one is closed whatever a probe says
@@ -126,14 +126,14 @@ func (l Lease[K, C]) Release() Reason {
 // no new lease, and the pool closes it when the leases under way have ended. An empty reason is counted as
 // ReasonUnspecified.
 func (l Lease[K, C]) Discard(reason Reason) {
-	e := l.end("Discard")
+	e := l.endOnce("Discard")
 	p := e.group.own.pool
 	p.mu.Lock()
 	if !(claim[K, C]{entry: e, number: l.number}).drop() {
 		p.mu.Unlock()
 		endedTwice("Discard")
 	}
-	p.end(e, reason.orUnspecified())
+	p.closeOrRetire(e, reason.orUnspecified())
 	p.tend(e.group)
 	p.unlock()
 }
@@ -144,7 +144,7 @@ func (l Lease[K, C]) Hijack() {
 	if l.entry != nil && l.entry.shared() {
 		panic("pool: Hijack was called on a lease of a shared connection")
 	}
-	e := l.end("Hijack")
+	e := l.endOnce("Hijack")
 	p := e.group.own.pool
 	p.mu.Lock()
 	e.become(hijacked)
@@ -156,9 +156,9 @@ func (l Lease[K, C]) Hijack() {
 	p.unlock()
 }
 
-// end claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else. The
+// endOnce claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else. The
 // end of a lease of a shared connection is claimed by dropping it, as those end in any order.
-func (l Lease[K, C]) end(verb string) *entry[K, C] {
+func (l Lease[K, C]) endOnce(verb string) *entry[K, C] {
 	if l.entry == nil {
 		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
 	}

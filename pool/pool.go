@@ -209,7 +209,7 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 		r.found = stale
 		p.mu.Lock()
 		c.void()
-		p.end(c.entry, reason)
+		p.closeOrRetire(c.entry, reason)
 		p.todo.rested(c.entry, r.rested)
 	}
 }
@@ -313,7 +313,7 @@ func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K,
 			return claim[K, C]{}
 		}
 		if reason := e.spent(r.terms, r.start); reason != "" {
-			p.end(e, reason)
+			p.closeOrRetire(e, reason)
 			r.found = max(r.found, expired)
 			continue
 		}
@@ -337,7 +337,7 @@ func (p *Pool[K, C]) place(h *host[K, C], r *request[K, C]) claim[K, C] {
 			r.rested = 0
 			return e.take(r.terms)
 		}
-		p.end(e, reason)
+		p.closeOrRetire(e, reason)
 		r.found = max(r.found, expired)
 	}
 	return claim[K, C]{}

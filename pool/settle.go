@@ -129,7 +129,7 @@ func (p *Pool[K, C]) settle(
 		reason = p.pass(e, asker, now)
 	}
 	if reason != "" {
-		p.end(e, reason)
+		p.closeOrRetire(e, reason)
 	}
 	return reason
 }
@@ -161,19 +161,19 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) 
 	if e.load() == 0 {
 		return p.park(e, now)
 	}
-	e.list()
+	e.updateSpare()
 	return ""
 }
 
-// end sees to it that the connection serves nobody any more: it is closed, or, where others share it, retired until
-// the last of them has gone.
-func (p *Pool[K, C]) end(e *entry[K, C], reason Reason) {
+// closeOrRetire has the connection serve nobody any more: it closes the connection, or, if others share it, retires it
+// until the last of them has gone.
+func (p *Pool[K, C]) closeOrRetire(e *entry[K, C], reason Reason) {
 	if e.shared() {
 		reason = e.whyRetired().or(reason)
 	}
 	if e.load() > 0 {
 		e.retire(reason)
-		e.unlist()
+		e.removeSpare()
 		return
 	}
 	p.close(e, reason)
@@ -250,7 +250,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		p.evict(p.idle.last, ReasonIdleLimit)
 	}
 	if e.sharing != nil {
-		e.unlist()
+		e.removeSpare()
 	}
 	e.become(idle)
 	p.active--
@@ -304,7 +304,7 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 		rested = max(0, p.now()-e.idleSince)
 		p.unpark(e)
 	} else {
-		e.unlist()
+		e.removeSpare()
 		p.active--
 		e.group.active--
 	}
@@ -408,7 +408,7 @@ func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason) bool {
 		return true
 	case opening, active:
 		e.retire(reason)
-		e.unlist()
+		e.removeSpare()
 	}
 	return false
 }

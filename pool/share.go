@@ -87,22 +87,22 @@ func (e *entry[K, C]) take(terms *Terms) claim[K, C] {
 	e.bind(terms)
 	number := e.uses() + 1
 	e.leases[number] = struct{}{}
-	e.list()
+	e.updateSpare()
 	return claim[K, C]{entry: e, number: number}
 }
 
-// list puts an active connection with room among the spare ones of its group, and takes one without away.
-func (e *entry[K, C]) list() {
+// updateSpare puts an active connection with room among the spare ones of its group, and takes one without away.
+func (e *entry[K, C]) updateSpare() {
 	switch {
 	case !e.shared() || e.state != active:
 	case !e.room():
-		e.unlist()
+		e.removeSpare()
 	case !e.group.spare.has(e):
 		e.group.spare.pushBack(e)
 	}
 }
 
-func (e *entry[K, C]) unlist() {
+func (e *entry[K, C]) removeSpare() {
 	if e.shared() && e.state == active && e.group.spare.has(e) {
 		e.group.spare.remove(e)
 	}

@@ -41,7 +41,7 @@ type caller[K comparable, C Conn] struct {
 	hostDialer HostDialer[K, C] // of a Host, in place of dialer
 }
 
-// want is a request that waits for a connection. It is settled once, by a delivery or by its leaving, and is in
+// want is a request that waits for a connection. It ends once, by a delivery or by its leaving, and is in
 // a queue until then. All of it is guarded by Pool.mu or set once.
 type want[K comparable, C Conn] struct {
 	host      *host[K, C]
@@ -49,7 +49,7 @@ type want[K comparable, C Conn] struct {
 	terms     Terms
 	order     uint64              // among all wants of the pool
 	dial      *dial[K, C]         // under way and asked for by this want, or nil
-	settled   bool                // one-way
+	over      bool                // one-way: it has left its queue
 	ready     chan delivery[K, C] // holds one, so that a delivery never blocks
 	inQueue   node[want[K, C]]
 	inUnasked node[want[K, C]]
@@ -112,11 +112,11 @@ func (w *want[K, C]) expects(other *want[K, C]) bool {
 	return w.terms.Expect == other.terms.Expect && w.terms.Unpooled == other.terms.Unpooled
 }
 
-// settle takes the want out of its queue, for good, and returns its dial, which goes on for whoever waits when it
+// leaveQueue takes the want out of its queue, for good, and returns its dial, which goes on for whoever waits when it
 // ends.
-func (w *want[K, C]) settle() *dial[K, C] {
+func (w *want[K, C]) leaveQueue() *dial[K, C] {
 	h := w.host
-	w.settled = true
+	w.over = true
 	h.queue(&w.terms).remove(&w.inQueue)
 	if w.terms.Unpooled {
 		h.alone--
@@ -135,10 +135,10 @@ func (w *want[K, C]) settle() *dial[K, C] {
 	return d
 }
 
-// deliver settles the want. A connection is active from here on, though its lease begins only when the waiting
+// deliver ends the want. A connection is active from here on, though its lease begins only when the waiting
 // Acquire takes it.
 func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
-	own := w.settle()
+	own := w.leaveQueue()
 	w.ready <- d
 	if own != nil && !own.landed {
 		own.adopt()
@@ -167,14 +167,14 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	return got.begin(r.terms, r.found, p.now()-r.start), nil
 }
 
-// leave settles the want whose context has ended, or returns what it was delivered just before. Its dial no longer
+// leave ends the want whose context has ended, or returns what it was delivered just before. Its dial no longer
 // counts for others, which may have to start theirs.
 func (p *Pool[K, C]) leave(w *want[K, C]) (got delivery[K, C]) {
 	p.mu.Lock()
-	if w.settled {
+	if w.over {
 		got = <-w.ready
 	} else {
-		w.settle()
+		w.leaveQueue()
 		p.tendHost(w.host)
 	}
 	p.unlock()

@@ -121,7 +121,7 @@ func (c *Conn) look() {
 		return
 	}
 	if len(c.streams) == 0 {
-		c.settleDown()
+		c.restIfQuiet()
 		return
 	}
 	p.active = false
@@ -141,8 +141,8 @@ func (c *Conn) look() {
 	c.unlockAndFlush()
 }
 
-// settleDown has a connection without streams rest, if it has had none for a while. It unlocks.
-func (c *Conn) settleDown() {
+// restIfQuiet has a connection without streams rest, if it has had none for a while. It unlocks.
+func (c *Conn) restIfQuiet() {
 	p := &c.pings
 	if c.alarm == nil || c.reading != reading {
 		c.mu.Unlock()

@@ -127,8 +127,8 @@ func (e *Entry) mark(err error) victim {
 	return victim{e.because, e.stopWait, e.active}
 }
 
-// end must be called without any lock.
-func (v victim) end() {
+// cancel must be called without any lock.
+func (v victim) cancel() {
 	if v.stopWait != nil {
 		v.stopWait(v.because)
 	}

@@ -170,7 +170,7 @@ func (l *List) Cancel(req *http.Request) {
 	}
 	s.mu.Unlock()
 	for _, v := range victims {
-		v.end()
+		v.cancel()
 	}
 }
 
@@ -183,5 +183,5 @@ func (l *List) cancelOne(e *Entry, err error) {
 		v = e.mark(err)
 	}
 	s.mu.Unlock()
-	v.end()
+	v.cancel()
 }
