@@ -28,6 +28,7 @@ type document struct {
 	Retries      jsonRetries                     `json:"retries"`
 	Unexpected   uint64                          `json:"unexpected_data"`
 	Quarantined  []quarantined                   `json:"quarantined"`
+	Learned      []jsonLimit                     `json:"learned"`
 	Recent       jsonRecent                      `json:"recent"`
 	Known        int                             `json:"known_identities"` // all of them
 	Found        int                             `json:"found_identities"` // those that the search matches
@@ -100,6 +101,16 @@ type jsonAddress struct {
 	Percent  float64 `json:"percent"` // of the attempts at all addresses
 }
 
+type jsonLimit struct {
+	ID            string     `json:"id"`
+	Identity      string     `json:"identity"`
+	IdleClose     float64    `json:"idle_close_seconds,omitempty"` // the server closes a connection that is idle for so long
+	IdleTime      float64    `json:"idle_time_seconds,omitempty"`  // the Transport lets none be idle for longer before some requests
+	IdleSince     *time.Time `json:"idle_since,omitempty"`
+	Requests      int        `json:"requests,omitempty"` // on a connection
+	RequestsSince *time.Time `json:"requests_since,omitempty"`
+}
+
 type jsonEvent struct {
 	At       time.Time `json:"at"`
 	Reason   string    `json:"reason"`
@@ -117,7 +128,7 @@ func (r *report) json() ([]byte, error) {
 		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
 		Lookups: s.Lookups, LookupFails: s.LookupFailures, ConnectFails: s.ConnectFailures, Ejections: s.Ejections,
-		Hosts:   converted(r.Hosts, jsonHostOf),
+		Hosts: converted(r.Hosts, jsonHostOf), Learned: converted(r.Limits, jsonLimitOf),
 		Retries: jsonRetries(s.Retries), Unexpected: s.UnexpectedData, Quarantined: r.Quarantines,
 		Recent: jsonRecent{r.Recent.to.Sub(r.Recent.from).Seconds(), r.Recent.hits, r.Recent.misses},
 		Known:  len(s.Peers), Found: r.Pages.Found,
@@ -146,6 +157,17 @@ func jsonHostOf(h host) jsonHost {
 
 func jsonAddressOf(a address) jsonAddress {
 	return jsonAddress{a.Text, a.ID, string(a.State), a.Why, a.Idle, a.Active, a.Requests, a.Attempts, a.Share}
+}
+
+func jsonLimitOf(l limit) jsonLimit {
+	return jsonLimit{l.ID, l.Name, l.IdleClose.Seconds(), l.IdleTime.Seconds(), timeOrNil(l.IdleSince), l.Requests, timeOrNil(l.RequestsSince)}
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 func jsonEventOf(e entry) jsonEvent {

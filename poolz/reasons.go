@@ -57,6 +57,7 @@ var meanings = map[string]string{
 	"another_address retry": "a new connection to one of several addresses was lost",
 	"unsent retry":          "nothing of the request had been written",
 	"misdirected retry":     "the server answered 421 Misdirected Request",
+	"over_budget retry":     "requests that were not sent again, because RetryBudget did not allow it",
 	"saved retry":           "requests that got a response in the end",
 	"failed retry":          "requests that got no response in the end",
 
@@ -110,6 +111,9 @@ func retryShares(r peerpool.Retries) []share {
 		if n := causes[reason]; n > 0 {
 			all = append(all, share{Name: string(reason), Count: n})
 		}
+	}
+	if r.OverBudget > 0 {
+		all = append(all, share{Name: "over_budget", Count: r.OverBudget})
 	}
 	if len(all) == 0 {
 		return nil

@@ -7,7 +7,7 @@ import (
 )
 
 func TestThePageExplainsEveryReason(t *testing.T) {
-	wanted := []string{"saved retry", "failed retry", reasonNoConnection}
+	wanted := []string{"saved retry", "failed retry", "over_budget retry", reasonNoConnection, "behind_response", "while_idle", "before_request"}
 	for _, reason := range peerpool.MissReasons() {
 		wanted = append(wanted, string(reason))
 	}

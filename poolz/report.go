@@ -33,6 +33,7 @@ type report struct {
 
 	Quarantines []quarantined
 	Hosts       []host
+	Limits      []limit
 
 	names *names
 }
@@ -71,6 +72,7 @@ func (p *Page) report(q query, now time.Time) *report {
 	}
 	r.Quarantines = quarantines(&stats)
 	r.Hosts = p.hostsOf(&stats, now)
+	r.Limits = p.limits(&stats)
 	r.Closes, r.Misses = p.entries(&p.closes, q), p.entries(&p.misses, q)
 	for _, e := range slices.Concat(r.Closes, r.Misses) {
 		if e.Name != "" {

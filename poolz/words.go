@@ -23,6 +23,8 @@ var words = map[string]string{
 	"Retries failed":  "requests that were sent again and got no response",
 	"Unexpected data": "connections that were closed because the peer sent bytes that answer no request",
 	"In quarantine":   "peers that have sent unexpected data; each connection to them serves one request",
+	"Over budget":     "requests that failed and were not sent again, because RetryBudget did not allow it",
+	"Learned limits":  "limits of servers that the Transport has learned from their closes; it follows them",
 	"Oldest":          "the age of the oldest connection",
 	"Most uses":       "the number of requests on the connection that has served the most",
 	"Identity":        "what connections must have in common to serve the same requests: address, TLS settings, proxy, group",
