@@ -153,9 +153,9 @@ func (h *host) stats() HostStats {
 }
 
 // addressStats is what the book says of an address. The caller holds its mu.
-func (m *route) addressStats() AddressStats {
-	a := AddressStats{Identity: m.identity, Addr: m.addr, State: AddressListed}
-	s := m.state
+func (r *route) addressStats() AddressStats {
+	a := AddressStats{Identity: r.identity, Addr: r.addr, State: AddressListed}
+	s := r.state
 	if s == nil { // of a host that had one address
 		return a
 	}
