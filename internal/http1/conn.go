@@ -35,6 +35,7 @@ type Conn struct {
 
 	// Watching is BeingWatched if somebody calls Rouse when the peer closes. Set it between exchanges.
 	Watching  Watching
+	middling  bool         // the last response had a body of middling length: see expect
 	kernel    bool         // the socket is one: the kernel takes small writes even while nobody reads
 	found     Condition    // other than Quiet: what a look has found, and taken
 	decrypted bool         // TLS is known to hold nothing that was sent before the last Read
@@ -192,8 +193,14 @@ type input struct {
 	chunk chunks // of the body that is read through it
 }
 
-// inputs holds inputs of DefaultBufferSize.
-var inputs = sync.Pool{New: func() any { return newInput(DefaultBufferSize) }}
+// largeInput is the size in bytes of an input that takes a whole answer of middling length: its head, and what comes with it.
+const largeInput = maxInline + DefaultBufferSize
+
+// inputs hold inputs of DefaultBufferSize, largeInputs such of largeInput.
+var (
+	inputs      = sync.Pool{New: func() any { return newInput(DefaultBufferSize) }}
+	largeInputs = sync.Pool{New: func() any { return newInput(largeInput) }}
+)
 
 func newInput(size int) *input {
 	in := &input{buf: make([]byte, size)}
@@ -201,11 +208,14 @@ func newInput(size int) *input {
 	return in
 }
 
-// release gives back what came from inputs. What it still held is lost.
+// release gives back what came from inputs or largeInputs. What it still held is lost.
 func (in *input) release() {
-	if len(in.buf) == DefaultBufferSize {
-		in.r, in.w, in.failed, in.chunk = 0, 0, nil, chunks{}
+	in.r, in.w, in.failed, in.chunk = 0, 0, nil, chunks{}
+	switch len(in.buf) {
+	case DefaultBufferSize:
 		inputs.Put(in)
+	case largeInput:
+		largeInputs.Put(in)
 	}
 }
 
@@ -220,11 +230,26 @@ func (in *input) buffered() int {
 func (c *Conn) takeInput(size int) {
 	switch {
 	case c.in != nil:
-	case size <= 0 || size == DefaultBufferSize:
-		c.in = inputs.Get().(*input)
-	default:
+	case size > 0 && size != DefaultBufferSize:
 		c.in = newInput(size)
+	default:
+		c.in = c.lentInput()
 	}
+}
+
+// lentInput lends an input of the size that the next response probably needs.
+func (c *Conn) lentInput() *input {
+	if c.middling {
+		return largeInputs.Get().(*input)
+	}
+	return inputs.Get().(*input)
+}
+
+// expect notes the length of a response's body, -1 if that is unknown. If it does not fit into an input of the usual size, but
+// into a large one, the next exchange takes such: the next response is probably about as long, and is then read by one call of
+// the system. A longer body is read into the caller's buffer past the input.
+func (c *Conn) expect(length int64) {
+	c.middling = length > DefaultBufferSize/2 && length <= maxInline
 }
 
 // giveInput gives the buffer back. The caller has seen to what it still held.

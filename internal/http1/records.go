@@ -75,7 +75,7 @@ func (r *records) Write(b []byte) (int, error) {
 	if want == 0 || len(b) != want+recordOverhead {
 		return r.Conn.Write(b)
 	}
-	r.in = inputs.Get().(*input)
+	r.in = r.conn.lentInput()
 	n, err := r.conn.askSocket(r.tcp, r.in, b)
 	r.release()
 	return n, err

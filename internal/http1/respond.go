@@ -172,6 +172,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 		e.receivedAll(after)
 		return r, nil
 	}
+	e.Conn.expect(f.length)
 	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
 	e.Conn.limitReads(e.Opts.BodyReadTimeout)
 	r.Body = (*body)(e)
