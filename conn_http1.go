@@ -41,6 +41,8 @@ var (
 	_ pool.Retirer = (*http1Conn)(nil)
 	_ pool.Rester  = (*http1Conn)(nil)
 	_ watch.Socket = (*http1Conn)(nil)
+
+	_ pool.Replacer[conn] = (*http1Conn)(nil)
 )
 
 // exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
@@ -118,6 +120,9 @@ func (c *http1Conn) Attach(retire func(pool.Reason)) {
 		c.OnIdleEnd(c.idleEnded)
 	}
 }
+
+// Replacement is the pool's.
+func (c *http1Conn) Replacement() pool.Dialer[conn] { return c.route.again() }
 
 // Probe is called by the pool before the connection is leased again.
 func (c *http1Conn) Probe() pool.Reason {

@@ -23,7 +23,8 @@ var errTurnedOver = errors.New("http2: the server closes the connection graceful
 // http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
 type http2Conn struct {
 	*http2.Conn
-	*facts      // nil without an Observer
+	*facts             // nil without an Observer
+	route       *route // that it was dialed for
 	learned     *learned
 	partitioned bool // its identity has a Group
 	http1       bool // HTTP/1.1 would do as well
@@ -40,12 +41,17 @@ var (
 	_ conn         = (*http2Conn)(nil)
 	_ pool.Retirer = (*http2Conn)(nil)
 	_ pool.Sharer  = (*http2Conn)(nil)
-	_ http2.Alarm  = (*http2Conn)(nil)
-	_ watch.Socket = (*http2Conn)(nil)
+
+	_ pool.Replacer[conn] = (*http2Conn)(nil)
+	_ http2.Alarm         = (*http2Conn)(nil)
+	_ watch.Socket        = (*http2Conn)(nil)
 )
 
 // Attach is the pool's.
 func (c *http2Conn) Attach(retire func(pool.Reason)) { c.retire = retire }
+
+// Replacement is the pool's.
+func (c *http2Conn) Replacement() pool.Dialer[conn] { return c.route.again() }
 
 // Share is the pool's.
 func (c *http2Conn) Share(resize func(int)) int {
@@ -139,7 +145,7 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 		return nil, newDialError(r.identity, opHTTP2, err)
 	}
 	hc := &http2Conn{
-		Conn: c, facts: r.newFacts(nameHTTP2), learned: r.learned,
+		Conn: c, facts: r.newFacts(nameHTTP2), route: r, learned: r.learned,
 		partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
 		watcher: &r.t.core.watcher, socket: http1.KernelSocket(nc),
 	}

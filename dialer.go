@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"github.com/peerpool/peerpool/pool"
 )
 
 const (
@@ -51,6 +53,14 @@ func (t *Transport) dialerFor(scheme string, via *proxyChoice) dialerKind {
 
 // Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
 func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil, groundwork{}) }
+
+// again is what dials for the route when no request asks for it, or nil if the dial needs the context of a request.
+func (r *route) again() pool.Dialer[conn] {
+	if r.learned.looks.Load() {
+		return nil
+	}
+	return r
+}
 
 // dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
 // done already; work says how long that, and what came before it, took.

@@ -24,6 +24,7 @@ type Stats struct {
 	Misses       map[MissReason]uint64  // attempts that found none, by reason
 	Dials        uint64                 // dials that were begun
 	DialFailures uint64                 // dials that failed
+	Replacements uint64                 // dials that were begun to replace a connection before it reaches a limit
 	Closes       map[CloseReason]uint64 // connections that were closed, by reason
 	Retries      Retries
 
@@ -133,7 +134,7 @@ func (t *Transport) Stats() Stats {
 	stats := Stats{
 		Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
 		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
-		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
+		Dials: s.Dials, DialFailures: s.DialFailures, Replacements: s.Replacements, Closes: s.Closes,
 		Retries: Retries{
 			Stale: c.stale.Load(), Unsent: c.unsent.Load(), Misdirected: c.misdirected.Load(),
 			Refused: c.refused.Load(), Lost: c.lost.Load(), HTTP1: c.http1.Load(), Address: c.address.Load(),

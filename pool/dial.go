@@ -20,6 +20,10 @@ type dial[K comparable, C Conn] struct {
 
 	floor *floor[K, C] // that it is for, or nil
 
+	replaces  *entry[K, C] // the connection that is retired when the dial has brought its successor, or nil
+	reason    Reason       // for which it is
+	inPlaceOf *group[K, C] // the group of a replacement, or nil
+
 	first  K     // that the host would like it to lead to, or the zero K
 	toward *turn // of first, or nil
 
@@ -187,6 +191,7 @@ func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	if private, ok := any(conn).(Private); ok {
 		e.private = private.Private()
 	}
+	_, e.replaceable = any(conn).(Replacer[C])
 	sharer, shares := any(conn).(Sharer)
 	if shares {
 		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it
@@ -223,6 +228,9 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	if d.adopted && d.want != nil {
 		d.want.part()
 	}
+	if d.inPlaceOf != nil {
+		p.replaced(d, err)
+	}
 	if err != nil {
 		h.dialFailures++
 		p.tally.dialFailures++
@@ -236,6 +244,9 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 		p.floorLanded(d, err, now)
 	}
 	p.tendHost(h)
+	if d.inPlaceOf != nil {
+		p.replaceIdle(now) // those that had to wait for this one
+	}
 	p.unlock()
 }
 

@@ -120,15 +120,28 @@
 //
 //   - ErrRetired tells a caller that its new connection ended before anybody used it, as when a server accepts a
 //     connection and shuts down. Nothing was sent, so the caller may try again. Other errors come from the dialer.
+//
 //   - Rester is for connections whose full probe costs a system call, as with TLS. They are probed once for each lease
 //     and not twice.
+//
 //   - Terms.Expect and ExpectUnknown are for protocols that agree during the dial how many leases a connection serves,
 //     as ALPN does for HTTP/2. Without them, a burst of wants to a new key would dial as many connections as there are
 //     wants.
+//
 //   - Terms.Missed is for callers that call TryAcquire first, because it does not allocate, and then Acquire. With it,
 //     a use that finds a stale connection counts as one miss, for the right reason.
+//
 //   - Knows is for callers that keep data for each key, such as how to dial it, and drop the data in OnForget. OnForget
 //     is called without the lock, so another Acquire may have made the key known again: Knows tells.
+//
 //   - KeepIdle and Warm are for callers whose first uses should not wait for a dial. The limits on idle connections are the
 //     pool's, and so is the knowledge when one is taken or closed.
+//
+//     13. A connection that is a Replacer, and that is used, is replaced before it reaches a limit on its age or its reuse: when
+//     an eighth of either is left, or 10 seconds or 32 leases if that is less, the pool dials for nobody who waits, and
+//     retires the connection when its successor stands. If there is no room for both, the pool closes the connection when
+//     nobody uses it or waits, and dials at once. One connection of a key is replaced at a time, and one more for each 32
+//     connections of the key. An idle connection is in use if its last lease ended half its life ago, or 30 seconds ago if
+//     that is less. A successor that nobody has used is not replaced, so a pool that is not in use ends. After CloseIdle,
+//     KeepNone or Shutdown, the pool replaces nothing. If the dial fails, the connection stays until it reaches its limit.
 package pool

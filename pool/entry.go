@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -38,11 +39,15 @@ type entry[K comparable, C Conn] struct {
 	retired *Reason // one-way: once set, the connection takes no new lease
 	state   state
 
-	private  bool // set once, see Private
+	private bool // set once, see Private
+	// replaceable says that the connection is a Replacer, and its replacement has not begun.
+	replaceable bool
+
 	unpooled bool // belongs to whoever has the connection, see below: the latest lease's Terms.Unpooled; the dial's before the first one
 
 	// Set once, before anybody else sees the entry.
 	jitter   uint16 // factor for MaxLifetime, in thousandths
+	maxConns uint16 // belongs to whoever has the connection, see below: the latest lease's Terms.MaxConns; 0: none
 	conn     C
 	group    *group[K, C]
 	*sharing               // nil: not shared
@@ -84,6 +89,7 @@ func (e *entry[K, C]) bind(terms *Terms) {
 		e.expires = min(e.expires, e.expiry(terms))
 	}
 	e.idleFor, e.unpooled = terms.IdleTimeout, terms.Unpooled || e.private
+	e.maxConns = uint16(min(max(0, terms.MaxConns), math.MaxUint16))
 	if e.peerIdle > 0 {
 		e.idleFor = shorter(e.idleFor, e.peerIdle)
 	}

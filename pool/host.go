@@ -25,10 +25,12 @@ type members[K comparable, C Conn] struct {
 
 	undialed []K // for which the Balance begins no dial
 
-	balance  Balance // set once, as dialer and maxConns are
-	dialer   HostDialer[K, C]
-	maxConns int
-	turns    map[*group[K, C]]*turn // of the listed groups; nil without a Balance
+	balance Balance // set once, as dialer and maxConns are
+	dialer  HostDialer[K, C]
+
+	replacement HostDialer[K, C] // set once, or nil: see SetReplacement
+	maxConns    int
+	turns       map[*group[K, C]]*turn // of the listed groups; nil without a Balance
 
 	forget func() // called without the lock when the pool has forgotten the host; may be nil
 }

@@ -117,6 +117,7 @@ type Pool[K comparable, C Conn] struct {
 	hijacked   uint64
 	floors     map[*host[K, C]]*floor[K, C] // of the hosts that have one
 	floorDials int                          // dials under way for floors
+	replacing  map[*group[K, C]]int         // replacements under way
 	vacant     *wants[K, C]                 // that nobody needs now, or nil
 	todo       after[K, C]                  // what whoever holds mu has decided; empty while nobody does
 }

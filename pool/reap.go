@@ -46,6 +46,7 @@ func (p *Pool[K, C]) reap() {
 	now := p.now()
 	p.mu.Lock()
 	p.reaper.wake = forever
+	p.replaceIdle(now)
 	spent, next, quiet := sweep(&p.idle, now)
 	p.reaper.quiet = quiet
 	for _, d := range spent {
@@ -70,7 +71,7 @@ func sweep[K comparable, C Conn](all *chain[K, C], now time.Duration) (
 		if reason := e.spent(&anyTerms, now); reason != "" {
 			spent = append(spent, doomed[K, C]{entry: e, reason: reason})
 		} else {
-			next = min(next, e.deadline())
+			next = min(next, e.wake(now))
 		}
 	}
 	quiet = now + time.Duration(all.len)*scanGap

@@ -9,6 +9,7 @@ import (
 // after is what has been decided under the lock and is done without it, as soon as that is free.
 type after[K comparable, C Conn] struct {
 	closes    []doomed[K, C]
+	replacing *dial[K, C] // to begin when the connection that it is in place of is closed
 	dials     []*dial[K, C]
 	forgotten []K
 	hosts     []func() // of the hosts that are forgotten
@@ -121,6 +122,9 @@ func (p *Pool[K, C]) settle(
 	if reason == "" {
 		reason = p.refusal(e, asker, now)
 	}
+	if reason == "" && e.replaceable && asker == nil {
+		reason = p.replace(e, now)
+	}
 	switch {
 	case reason != "":
 	case asker == nil && p.waiting == 0 && e.sharing == nil:
@@ -130,6 +134,9 @@ func (p *Pool[K, C]) settle(
 	}
 	if reason != "" {
 		p.closeOrRetire(e, reason)
+	}
+	if p.todo.replacing != nil {
+		p.beginInPlace(e.group)
 	}
 	return reason
 }
@@ -258,7 +265,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	e.idleSince = now
 	g.idle.pushFront(e)
 	p.idle.pushFront(e)
-	if at := e.deadline(); at != forever {
+	if at := e.wake(now); at != forever {
 		p.reaper.timed++
 		p.arm(at, now)
 	} else if p.reaper.timed == 0 && p.reaper.wake != forever {

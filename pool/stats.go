@@ -16,6 +16,7 @@ type Stats[K comparable] struct {
 	Hits         uint64            // Acquires that leased an idle connection, or a place on a shared one, at once
 	Dials        uint64            // dials that were begun
 	DialFailures uint64            // dials that failed
+	Replacements uint64            // dials that were begun to replace a connection before it reaches a limit
 	Misses       map[Miss]uint64   // Acquires that found no connection to lease at once, by reason
 	Closes       map[Reason]uint64 // connections that the pool closed, by reason
 
@@ -32,6 +33,7 @@ type KeyStats struct {
 // tally holds the counters of the whole pool.
 type tally struct {
 	opened, dials, dialFailures uint64
+	replacements                uint64
 	hits                        uint64 // of the keys that are forgotten
 	misses                      map[Miss]uint64
 	closes                      map[Reason]uint64
@@ -57,7 +59,7 @@ func (p *Pool[K, C]) Stats() Stats[K] {
 	s := Stats[K]{
 		Idle: p.idle.len, Active: p.active, Dialing: p.dials.len, Waiting: p.waiting,
 		Opened: p.tally.opened, Hijacked: p.hijacked, Hits: p.tally.hits,
-		Dials: p.tally.dials, DialFailures: p.tally.dialFailures,
+		Dials: p.tally.dials, DialFailures: p.tally.dialFailures, Replacements: p.tally.replacements,
 		Misses: maps.Clone(p.tally.misses), Closes: maps.Clone(p.tally.closes),
 		Keys: make(map[K]KeyStats, len(p.groups)),
 	}

@@ -1,0 +1,184 @@
+package pool
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// Replacer is implemented by a Conn that the pool may replace before it reaches a limit. See rule 13 in the package
+// documentation.
+type Replacer[C Conn] interface {
+	// Replacement returns the Dialer that opens another connection of the same key, or nil if there is none. The pool
+	// calls Replacement with its lock held, so it must return at once and must not use the pool.
+	Replacement() Dialer[C]
+}
+
+const (
+	// A connection is replaced when it has nearingParts-1 parts of its life or of its uses behind it, or maxNearing or
+	// maxUsesAhead before the end if that is later.
+	nearingParts = 8
+	maxNearing   = 10 * time.Second
+	maxUsesAhead = 32
+
+	// inUseFor is how long after its last lease an idle connection still counts as in use, if half its life is not less.
+	inUseFor = 30 * time.Second
+
+	// connsEach is for how many connections of a key one may be replaced at a time, besides the first.
+	connsEach = 32
+)
+
+// SetReplacement has the pool replace the connections of the host with those that dialer opens: see Replacer. It must be
+// called before the host is used. Without it, the pool replaces no connection of a host.
+func (h *Host[K, C]) SetReplacement(dialer HostDialer[K, C]) { h.set.replacement = dialer }
+
+// nearing is the moment from which on the connection is to be replaced for its age.
+func (e *entry[K, C]) nearing() time.Duration {
+	if e.expires == forever {
+		return forever
+	}
+	return e.expires - min((e.expires-e.born)/nearingParts, maxNearing)
+}
+
+// ending says which limit the connection is near, or "".
+func (e *entry[K, C]) ending(now time.Duration) Reason {
+	if e.maxUses != math.MaxUint64 && e.maxUses-min(e.uses(), e.maxUses) <= min(e.maxUses/nearingParts+1, maxUsesAhead) {
+		return ReasonMaxReuse
+	}
+	if now >= e.nearing() {
+		return ReasonMaxLifetime
+	}
+	return ""
+}
+
+// wake is when the reaper is to look at the idle connection.
+func (e *entry[K, C]) wake(now time.Duration) time.Duration {
+	at := e.deadline()
+	if e.replaceable {
+		if near := e.nearing(); near > now {
+			return min(at, near)
+		}
+	}
+	return at
+}
+
+// replace begins to replace a connection that is near its end, if it is. It returns the reason for which the connection is to
+// be closed now, as there is no room for both, or "".
+func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
+	reason := e.ending(now)
+	if reason == "" || !e.used() || e.unpooled || e.retired != nil || p.closed || p.keepNone || p.closeIdle {
+		return ""
+	}
+	g := e.group
+	d := p.replacement(e)
+	if d == nil || p.dialsFull(d.host) || p.replacing[g] > g.all.len/connsEach {
+		return ""
+	}
+	if p.hasRoom(e) {
+		e.replaceable, d.replaces, d.reason = false, e, reason
+		p.beginReplacement(d, g)
+		return ""
+	}
+	if e.load() > 0 || p.waiting > 0 && g.wanted() {
+		return "" // it would take room from them
+	}
+	e.replaceable = false
+	p.todo.replacing = d
+	return reason
+}
+
+func (p *Pool[K, C]) beginReplacement(d *dial[K, C], g *group[K, C]) {
+	if p.replacing == nil {
+		p.replacing = make(map[*group[K, C]]int)
+	}
+	p.replacing[g]++
+	d.inPlaceOf = g
+	p.tally.replacements++
+	p.begin(d, context.Background(), nil)
+}
+
+// replacement returns the dial that is to bring the successor of a connection, or nil if there is none.
+func (p *Pool[K, C]) replacement(e *entry[K, C]) *dial[K, C] {
+	g := e.group
+	d := &dial[K, C]{host: &g.own, order: p.joined, terms: e.terms()}
+	if g.hosts == nil {
+		d.caller.dialer = any(e.conn).(Replacer[C]).Replacement()
+		if d.caller.dialer == nil {
+			return nil
+		}
+		return d
+	}
+	for _, h := range g.joined() {
+		if h.lists(g) && h.set.replacement != nil {
+			d.host, d.caller.hostDialer = h, h.set.replacement
+			return d
+		}
+	}
+	return nil
+}
+
+// terms are those that the connection is bound by, for its successor.
+func (e *entry[K, C]) terms() *Terms {
+	terms := &Terms{IdleTimeout: e.idleFor, MaxConns: int(e.maxConns)}
+	if e.maxUses != math.MaxUint64 {
+		terms.MaxReuse = int(min(e.maxUses-1, math.MaxInt))
+	}
+	if e.expires != forever {
+		terms.MaxLifetime = (e.expires - e.born) / time.Duration(e.jitter) * 1000
+	}
+	return terms
+}
+
+// hasRoom says that the limits allow one connection more.
+func (p *Pool[K, C]) hasRoom(e *entry[K, C]) bool {
+	if e.maxConns == 0 {
+		return true
+	}
+	limit := int(e.maxConns)
+	if own := &e.group.own; own.busy()+own.idle() >= limit {
+		return false
+	}
+	for _, h := range e.group.joined() {
+		if h.busy()+h.idle() >= limit {
+			return false
+		}
+	}
+	return true
+}
+
+// replaced is called when a replacement has ended, before its connection is admitted: the old one makes room.
+func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
+	g := d.inPlaceOf
+	if p.replacing[g]--; p.replacing[g] == 0 {
+		delete(p.replacing, g)
+	}
+	if e := d.replaces; e != nil && err == nil {
+		p.retireLocked(e, d.reason)
+	}
+}
+
+// replaceIdle sees to the idle connections that are near their end. Those that are not in use are left alone.
+func (p *Pool[K, C]) replaceIdle(now time.Duration) {
+	var closed []*group[K, C]
+	for e := p.idle.last; e != nil; {
+		next := e.in[inPool].prev
+		if e.replaceable && now >= e.nearing() && now-e.idleSince <= min((e.expires-e.born)/2, inUseFor) {
+			if reason := p.replace(e, now); reason != "" {
+				p.close(e, reason)
+				p.beginInPlace(e.group)
+				closed = append(closed, e.group)
+			}
+		}
+		e = next
+	}
+	for _, g := range closed { // not before: this may close idle ones itself
+		p.tend(g)
+	}
+}
+
+// beginInPlace begins the dial in place of a connection that has just been closed.
+func (p *Pool[K, C]) beginInPlace(g *group[K, C]) {
+	d := p.todo.replacing
+	p.todo.replacing = nil
+	p.beginReplacement(d, g)
+}
