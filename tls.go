@@ -165,6 +165,9 @@ func (errHandshakeTimeout) Error() string   { return "net/http: TLS handshake ti
 func (errHandshakeTimeout) Timeout() bool   { return true }
 func (errHandshakeTimeout) Temporary() bool { return true }
 
+// ErrorType is what OpenTelemetry's instrumentations of net/http call it.
+func (errHandshakeTimeout) ErrorType() string { return string(errorTimeout) }
+
 // tlsConn is a [tls.Conn], or a connection that stands in for one.
 type tlsConn interface {
 	net.Conn

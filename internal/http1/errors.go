@@ -59,6 +59,9 @@ func (e *timeoutError) Error() string   { return e.text }
 func (e *timeoutError) Timeout() bool   { return true }
 func (e *timeoutError) Temporary() bool { return true }
 
+// ErrorType is what OpenTelemetry's instrumentations of net/http call it: the word that peerpool has for all time-outs.
+func (e *timeoutError) ErrorType() string { return "timeout" }
+
 // Is makes it the error of a context out of time, too, as net/http's is.
 func (e *timeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 

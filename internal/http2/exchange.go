@@ -26,6 +26,9 @@ func (e timeoutError) Error() string { return string(e) }
 func (timeoutError) Timeout() bool   { return true }
 func (timeoutError) Temporary() bool { return true }
 
+// ErrorType is what OpenTelemetry's instrumentations of net/http call it: the word that peerpool has for all time-outs.
+func (timeoutError) ErrorType() string { return "timeout" }
+
 // Exchange is one request and its response, on a stream. Make it with [Conn.NewExchange] and call Run once. The
 // response, its body and the first values of its header are part of it, so that they are one allocation.
 type Exchange struct {
