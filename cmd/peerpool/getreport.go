@@ -264,9 +264,9 @@ func (r *getReport) identitiesText() string {
 		return ""
 	}
 	t := table{texts: 1}
-	t.add("identity", "requests", "connections", "hits", "failed dials")
+	t.add("identity", "requests", "connections", "hits", "failed dials", "failed connects")
 	for _, id := range r.Identities {
-		t.add(id.Identity, count(id.Requests), count(id.Connections), count(id.Hits), count(id.DialFailures))
+		t.add(id.Identity, count(id.Requests), count(id.Connections), count(id.Hits), count(id.DialFailures), count(id.ConnectFailures))
 	}
 	return "\n" + t.text("")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,11 @@ func TestGetReportsTheAddressesOfAHost(t *testing.T) {
 	}
 	if sum != 3000 || r.Failed != 0 {
 		t.Errorf("%d requests at the addresses, %d failed, want 3000 and none", sum, r.Failed)
+	}
+	dead := "127.0.0.9:" + port
+	i := slices.IndexFunc(r.Identities, func(id identityReport) bool { return strings.Contains(id.Identity, dead) })
+	if i < 0 || r.Identities[i].ConnectFailures == 0 || r.Identities[i].Requests != 0 {
+		t.Errorf("identities %+v, want failed connects to %s", r.Identities, dead)
 	}
 	wantIn(t, r.text(), "address of ", "127.0.0.1:"+port, "listed", "failure")
 }

@@ -44,6 +44,10 @@ type identityUse struct {
 	Connections  uint64 `json:"connections"`
 	Hits         uint64 `json:"hits"` // attempts that found an idle connection
 	DialFailures uint64 `json:"dial_failures"`
+
+	// ConnectFailures counts failed connects to one of several addresses of a host. The dial may have succeeded with
+	// another address.
+	ConnectFailures uint64 `json:"connect_failures"`
 }
 
 func newWitness(telling bool) *witness {
@@ -55,7 +59,7 @@ func newWitness(telling bool) *witness {
 
 // observer returns the hooks. A dial that outlives its request may call them after the last request has ended.
 func (w *witness) observer() *peerpool.Observer {
-	return &peerpool.Observer{AcquireDone: w.acquired, DialDone: w.dialed, RequestRetry: w.retried, AttemptDone: w.done}
+	return &peerpool.Observer{AcquireDone: w.acquired, DialDone: w.dialed, RequestRetry: w.retried, AttemptDone: w.done, ConnectFailed: w.connectFailed}
 }
 
 // over returns the use of a protocol. The caller holds mu.
@@ -119,6 +123,12 @@ func (w *witness) dialed(_ context.Context, e peerpool.DialDone) {
 		}
 		w.tls.count(e)
 	}, func() string { return dialedText(e) })
+}
+
+func (w *witness) connectFailed(_ context.Context, e peerpool.ConnectFailed) {
+	w.see(e.Identity, func(use *identityUse) { use.ConnectFailures++ }, func() string {
+		return fmt.Sprintf("could not connect to %s in %s: %s", e.Addr, brief(e.Duration), errorText(e.Err))
+	})
 }
 
 // count counts the handshake of a dial, if it had one.
