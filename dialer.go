@@ -254,10 +254,10 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 		}
 	}
 	if r.identity.priorHTTP2 || state != nil && state.NegotiatedProtocol == protoHTTP2 {
-		r.learned.protocol.Store(speaksHTTP2)
+		r.learned.spoke(speaksHTTP2)
 		return r.newHTTP2(ctx, nc)
 	}
-	r.learned.protocol.Store(speaksHTTP1)
+	r.learned.spoke(speaksHTTP1)
 	return r.newHTTP1(nc, state), nil
 }
 

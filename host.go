@@ -20,8 +20,9 @@ type host struct {
 	head *route
 	pool *pool.Host[unique.Handle[Identity], conn]
 
-	members atomic.Pointer[memberList] // of the addresses that are listed; replaced, never written to
-	due     atomic.Int32               // addresses that wait for a request that tries them
+	members atomic.Pointer[memberList]  // of the addresses that are listed; replaced, never written to
+	shown   atomic.Pointer[hostLessons] // see lessons
+	due     atomic.Int32                // addresses that wait for a request that tries them
 
 	// updating is held while the pool is told what it may use, so that this comes in its order. The pool may close
 	// connections then, and call hooks: these must not wait for a request.

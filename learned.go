@@ -31,12 +31,62 @@ type learned struct {
 const http1Memory = 10 * time.Minute
 
 // wantHTTP1 notes that the server wants HTTP/1.1 (RFC 9113 section 7, HTTP_1_1_REQUIRED).
-func (l *learned) wantHTTP1() { l.http1Until.Store(int64(time.Since(epoch) + http1Memory)) }
+func (l *learned) wantHTTP1() {
+	l.http1Until.Store(int64(time.Since(epoch) + http1Memory))
+	lessons.Add(1)
+}
 
 // wantsHTTP1 says whether it has said so lately.
-func (l *learned) wantsHTTP1() bool {
-	until := l.http1Until.Load()
-	return until != 0 && int64(time.Since(epoch)) < until
+func (l *learned) wantsHTTP1() bool { return isBefore(l.http1Until.Load()) }
+
+// isBefore says whether a moment that is set, in nanoseconds since epoch, is still to come.
+func isBefore(until int64) bool { return until != 0 && int64(time.Since(epoch)) < until }
+
+// lessons counts what the connections of all identities have shown that was not known before: a host need not look at all its
+// addresses for each request.
+var lessons atomic.Uint64
+
+// spoke notes which protocol a connection speaks.
+func (l *learned) spoke(protocol speaks) {
+	if l.protocol.Swap(protocol) != protocol {
+		lessons.Add(1)
+	}
+}
+
+// looked notes that a handshake has looked something up in the context of its request.
+func (l *learned) looked() {
+	if !l.looks.Swap(true) {
+		lessons.Add(1)
+	}
+}
+
+// hostLessons are what the connections to the addresses of a host have shown. They are never changed.
+type hostLessons struct {
+	counted    uint64      // lessons at that time
+	members    *memberList // the addresses
+	expect     int         // as learned.expect, of one of the addresses
+	looks      bool        // of any
+	http1Until int64       // of any
+}
+
+func (l *hostLessons) wantsHTTP1() bool { return isBefore(l.http1Until) }
+
+// lessons returns what the addresses of the host have shown.
+func (h *host) lessons() *hostLessons {
+	counted, members := lessons.Load(), h.members.Load()
+	if known := h.shown.Load(); known != nil && known.counted == counted && known.members == members {
+		return known
+	}
+	l := &hostLessons{counted: counted, members: members, expect: pool.ExpectUnknown}
+	for _, m := range members.all {
+		if expect := m.learned.expect(); expect != pool.ExpectUnknown {
+			l.expect = expect
+		}
+		l.looks = l.looks || m.learned.looks.Load()
+		l.http1Until = max(l.http1Until, m.learned.http1Until.Load())
+	}
+	h.shown.Store(l)
+	return l
 }
 
 // speaks is a protocol that a connection speaks.
@@ -71,8 +121,8 @@ func (l *learned) addressBook() *addressBook {
 
 // allows notes how many streams the server allows.
 func (l *learned) allows(streams int) {
-	if streams > 0 {
-		l.streams.Store(int32(streams))
+	if streams > 0 && l.streams.Swap(int32(streams)) != int32(streams) {
+		lessons.Add(1)
 	}
 }
 

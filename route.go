@@ -260,13 +260,7 @@ func (r *route) expect() int {
 	if r.host == nil {
 		return r.learned.expect()
 	}
-	expect := pool.ExpectUnknown
-	for _, m := range r.host.members.Load().all {
-		if shown := m.learned.expect(); shown != pool.ExpectUnknown {
-			expect = shown
-		}
-	}
-	return expect
+	return r.host.lessons().expect
 }
 
 // wantsHTTP1 says whether the server, at whatever address, has asked lately for HTTP/1.1 in place of HTTP/2.
@@ -274,7 +268,7 @@ func (r *route) wantsHTTP1() bool {
 	if !r.mayHTTP2 || r.host == nil {
 		return r.mayHTTP2 && r.learned.wantsHTTP1()
 	}
-	return slices.ContainsFunc(r.host.members.Load().all, func(m *route) bool { return m.learned.wantsHTTP1() })
+	return r.host.lessons().wantsHTTP1()
 }
 
 // looks says whether handshakes look something up in the context of the request, see handshakeContext.
@@ -282,7 +276,7 @@ func (r *route) looks() bool {
 	if r.host == nil {
 		return r.learned.looks.Load()
 	}
-	return slices.ContainsFunc(r.host.members.Load().all, func(m *route) bool { return m.learned.looks.Load() })
+	return r.host.lessons().looks
 }
 
 // current says that the route's addresses, if they are looked up at all, have been looked up not long ago.

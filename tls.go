@@ -199,7 +199,7 @@ func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	watched, ended := watchLookups(ctx)
 	err := tc.HandshakeContext(watched)
 	if ended() {
-		r.learned.looks.Store(true)
+		r.learned.looked()
 	}
 	if err != nil && context.Cause(ctx) == (errHandshakeTimeout{}) {
 		err = errHandshakeTimeout{}

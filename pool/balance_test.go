@@ -100,3 +100,122 @@ func TestANewKeyGetsItsShareAndNoMore(t *testing.T) {
 		}
 	})
 }
+
+// crowded has a host "x" of twenty keys with this Balance, each with a connection that idles.
+func crowded(w *world, balance Balance) *Host[string, fake] {
+	var keys []string
+	for i := range 20 {
+		keys = append(keys, fmt.Sprint("k", i))
+	}
+	h := w.pool.NewHost(keys, nil)
+	h.SetBalance(balance, w, 0)
+	w.hosts["x"] = h
+	calls := make([]*call, len(keys))
+	for i := range calls {
+		calls[i] = w.acquire("x", Terms{})
+	}
+	for range calls {
+		w.dialed()
+	}
+	for _, c := range calls {
+		w.release(c.leased())
+	}
+	return h
+}
+
+func TestRoundRobinOverManyKeysTakesThemInTurn(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		crowded(w, BalanceRoundRobin)
+		served := make(map[string]int)
+		for range 200 {
+			lease := w.try("x", Terms{})
+			served[lease.Key()]++
+			w.release(lease)
+		}
+		for key, n := range served {
+			if n != 10 {
+				t.Errorf("%s has served %d of 200 requests, want 10", key, n)
+			}
+		}
+		if len(served) != 20 {
+			t.Errorf("%d keys have served, want 20", len(served))
+		}
+	})
+}
+
+func TestFewestLeasesOverManyKeysSpreadsThem(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		crowded(w, BalanceLeastLeases)
+		served := make(map[string]int)
+		for range 2000 {
+			lease := w.try("x", Terms{})
+			served[lease.Key()]++
+			w.release(lease)
+		}
+		for key, n := range served {
+			if n < 50 || n > 150 {
+				t.Errorf("%s has served %d of 2000 requests, want about 100", key, n)
+			}
+		}
+	})
+}
+
+func TestABalanceDoesNotDialForAConnectionThatCouldNotIdle(t *testing.T) {
+	inBubble(t, config{MaxIdlePerKey: 1}, func(t *testing.T, w *world) {
+		balancedWorld(w, BalanceRoundRobin, 0)
+		first := w.acquire("x", Terms{})
+		w.dialed()
+		w.release(first.leased())
+		for range 20 {
+			w.release(w.try("x", Terms{}))
+			w.wantDials(0)
+		}
+	})
+}
+
+func TestAKeyThatWasNotListedDoesNotMakeUpForThat(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		h := balancedWorld(w, BalanceRoundRobin, 0)
+		take := func(n int) map[string]int {
+			served := make(map[string]int)
+			for range n {
+				call := w.acquire("x", Terms{})
+				for range w.dials() {
+					w.dialed()
+				}
+				lease := call.leased()
+				served[lease.Key()]++
+				w.release(lease)
+			}
+			return served
+		}
+		take(30)
+		h.SetKeys([]string{"a", "b"})
+		take(300)
+		h.SetKeys([]string{"a", "b", "c"})
+		if served := take(30); served["c"] < 8 || served["c"] > 12 {
+			t.Errorf("the keys have served %v since there are three again, want 10 each, give or take 2", served)
+		}
+	})
+}
+
+func TestABalanceDoesNotDialForAnUndialedKey(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		h := balancedWorld(w, BalanceRoundRobin, 0)
+		h.SetUndialed([]string{"b", "c"})
+		for range 6 {
+			call := w.acquire("x", Terms{})
+			for range w.dials() {
+				w.dialed()
+			}
+			lease := call.leased()
+			if lease.Key() != "a" {
+				t.Errorf("a connection to %s was dialed", lease.Key())
+			}
+			w.release(lease)
+		}
+		if got := w.pool.Stats(); got.Dials != 1 {
+			t.Errorf("%d dials, want 1", got.Dials)
+		}
+	})
+}

@@ -24,8 +24,8 @@ type dial[K comparable, C Conn] struct {
 	reason    Reason       // for which it is
 	inPlaceOf *group[K, C] // the group of a replacement, or nil
 
-	first  K     // that the host would like it to lead to, or the zero K
-	toward *turn // of first, or nil
+	first  K           // that the host would like it to lead to, or the zero K
+	toward *seat[K, C] // of first, or nil
 
 	// Guarded by Pool.mu.
 	want    *want[K, C] // that asked for it, or adopted it, and still waits, or nil
@@ -41,10 +41,15 @@ type dial[K comparable, C Conn] struct {
 func (p *Pool[K, C]) startDials(groups ...*group[K, C]) (closed []*group[K, C]) {
 	for {
 		var oldest *want[K, C]
+		p.visits++
+		pass := p.visits
 		for _, g := range groups {
 			oldest = older(oldest, p.nextToDial(&g.own))
-			for _, h := range g.joined() {
-				oldest = older(oldest, p.nextToDial(h))
+			for _, s := range g.joined() {
+				if h := s.host; h.set.dialed != pass {
+					h.set.dialed = pass
+					oldest = older(oldest, p.nextToDial(h))
+				}
 			}
 		}
 		if oldest == nil {
@@ -121,7 +126,7 @@ func (p *Pool[K, C]) begin(d *dial[K, C], ctx context.Context, to *group[K, C]) 
 	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	d.inPool.owner = d
 	if to != nil {
-		d.first, d.toward = to.key, h.turn(to)
+		d.first, d.toward = to.key, to.seat(h)
 		d.toward.toward++
 	}
 	h.dialing++
@@ -259,7 +264,7 @@ func (p *Pool[K, C]) admit(
 	e.bind(d.terms)
 	e.become(active)
 	p.enroll(e)
-	e.group.active++
+	e.group.use(+1)
 	p.active++
 	p.tally.opened++
 	return p.settle(e, d.want, found, now)

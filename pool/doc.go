@@ -100,9 +100,14 @@
 //     Limits of a key apply to all keys of the Host together, exactly. Dials that may lead to one of the keys count,
 //     no matter which request asked for them. Wants that wait for overlapping keys are served first in, first out.
 //     Connections of a key that is removed from the Host serve no new request, count until they are gone, and are the
-//     first to make room. With a Balance, the key whose turn it is serves the request. If it has no connection for
-//     the request, the next key that has one serves it. Meanwhile the pool dials for the first key, one dial at a time
-//     and within the limits. The pool forgets a Host, with its groups, when it has no connection, dial or want.
+//     first to make room. The pool forgets a Host, with its groups, when it has no connection, dial or want.
+//
+//     With a Balance, the key whose turn it is serves the request. If it has no connection for the request, the next key
+//     that has one serves it. Meanwhile the pool dials for the first key, one dial at a time, within the limits, and only
+//     if the connection could become idle. Of up to eight keys, it is the turn of the one that has served the fewest
+//     requests, or that has the fewest leases. Of more keys, it is the turn of the next one, or of the one with fewer
+//     leases of two that are drawn at random. So a request costs the same however many keys there are. A key that was
+//     not listed for a while does not make up for that time.
 //
 //  11. The pool runs only what it needs: one timer while idle connections have a deadline, one timer for each floor, one
 //     goroutine for each dial, and none otherwise. A pool that is dropped keeps nothing alive once its idle connections

@@ -182,10 +182,10 @@ func (p *Pool[K, C]) tendFloors(g *group[K, C]) {
 		p.tendFloor(f)
 	}
 	ended := false
-	for _, h := range g.joined() {
-		if f := p.floors[h]; f != nil {
+	for _, s := range g.joined() {
+		if f := p.floors[s.host]; f != nil {
 			p.tendFloor(f)
-			ended = ended || !h.kept()
+			ended = ended || !s.host.kept()
 		}
 	}
 	if ended {
@@ -369,8 +369,8 @@ func (p *Pool[K, C]) floorLost(e *entry[K, C], reason Reason, now time.Duration)
 	if f := p.floors[&e.group.own]; f != nil {
 		f.fail(now)
 	}
-	for _, h := range e.group.joined() {
-		if f := p.floors[h]; f != nil {
+	for _, s := range e.group.joined() {
+		if f := p.floors[s.host]; f != nil {
 			f.fail(now)
 		}
 	}
@@ -451,5 +451,6 @@ func (p *Pool[K, C]) floorNeeds(e *entry[K, C]) bool {
 		}
 		return free < target
 	}
-	return needs(&e.group.own) || slices.ContainsFunc(e.group.joined(), needs)
+	return needs(&e.group.own) ||
+		slices.ContainsFunc(e.group.joined(), func(s *seat[K, C]) bool { return needs(s.host) })
 }

@@ -19,7 +19,7 @@ type group[K comparable, C Conn] struct {
 	share  int32  // the capacity that the latest connection has shown; 0: none has been seen
 	lesson uint32 // when: see Pool.lessons
 
-	hosts *[]*host[K, C] // that have the key, too; nil: none. They are few.
+	seats *[]*seat[K, C] // in the hosts that have the key, too; nil: none. They are few.
 
 	avoided time.Duration // the MaxIdleTime of the latest Acquire that found only connections that were idle longer
 
@@ -106,20 +106,15 @@ func (ws *wants[K, C]) queue(terms *Terms) *list[want[K, C]] {
 // heir is the oldest want that may have the connection: one for its key, or for a host that has that.
 func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
 	heir := g.own.oldest(e)
-	for _, h := range g.joined() {
-		if w := h.oldest(e); w != nil && h.lists(g) && (heir == nil || w.order < heir.order) {
+	for _, s := range g.joined() {
+		if !s.listed {
+			continue
+		}
+		if w := s.host.oldest(e); w != nil && (heir == nil || w.order < heir.order) {
 			heir = w
 		}
 	}
 	return heir
-}
-
-// joined are the hosts that have the key.
-func (g *group[K, C]) joined() []*host[K, C] {
-	if g.hosts == nil {
-		return nil
-	}
-	return *g.hosts
 }
 
 // empty says that the key has no connection.
@@ -127,5 +122,5 @@ func (g *group[K, C]) empty() bool { return g.idle.len+g.active == 0 }
 
 // useless says that nothing is left to know of the key.
 func (g *group[K, C]) useless() bool {
-	return g.empty() && g.own.dialing+g.own.waiting() == 0 && g.hosts == nil && !g.own.kept()
+	return g.empty() && g.own.dialing+g.own.waiting() == 0 && g.seats == nil && !g.own.kept()
 }

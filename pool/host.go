@@ -22,15 +22,19 @@ type members[K comparable, C Conn] struct {
 	listed  int            // how many of groups are those of keys
 	known   bool           // the groups are there, and know the host
 	visited uint64         // see reserved
+	dialed  uint64         // see startDials
 
+	active, idle int            // connections of groups
+	ranking      []ranked[K, C] // of the listed groups that have an idle connection
+	roomy        []*seat[K, C]  // of the groups that have a shared connection with room
+
+	balance  Balance // set once, as dialer and maxConns are
+	dialer   HostDialer[K, C]
+	maxConns int
 	undialed []K // for which the Balance begins no dial
-
-	balance Balance // set once, as dialer and maxConns are
-	dialer  HostDialer[K, C]
+	turn     int // of the listed group whose turn it is, where there are many
 
 	replacement HostDialer[K, C] // set once, or nil: see SetReplacement
-	maxConns    int
-	turns       map[*group[K, C]]*turn // of the listed groups; nil without a Balance
 
 	forget func() // called without the lock when the pool has forgotten the host; may be nil
 }
@@ -52,22 +56,25 @@ func (h *host[K, C]) allGroups() []*group[K, C] {
 }
 
 func (h *host[K, C]) lists(g *group[K, C]) bool {
-	return h.set == nil || slices.Contains(h.set.groups[:h.set.listed], g)
+	if h.set == nil {
+		return h.solo[0] == g
+	}
+	s := g.seat(h)
+	return s != nil && s.listed
 }
 
 // busy is the number of connections in use or to come: also those that others dial for, if they may come to a key of
 // the host.
 func (h *host[K, C]) busy() int {
-	n := h.reserved()
-	for _, g := range h.allGroups() {
-		n += g.active
+	if h.set == nil {
+		return h.reserved() + h.solo[0].active
 	}
-	return n
+	return h.reserved() + h.set.active
 }
 
 // reserved is the number of dials under way whose connections may count for the host.
 func (h *host[K, C]) reserved() int {
-	if h.set == nil && h.solo[0].hosts == nil {
+	if h.set == nil && h.solo[0].seats == nil {
 		return h.dialing
 	}
 	p := h.pool
@@ -75,8 +82,8 @@ func (h *host[K, C]) reserved() int {
 	n := 0
 	for _, g := range h.allGroups() {
 		n += g.own.dialing
-		for _, other := range g.joined() {
-			if other.set.visited != p.visits {
+		for _, s := range g.joined() {
+			if other := s.host; other.set.visited != p.visits {
 				other.set.visited = p.visits
 				n += other.dialing
 			}
@@ -85,11 +92,11 @@ func (h *host[K, C]) reserved() int {
 	return n
 }
 
-func (h *host[K, C]) idle() (n int) {
-	for _, g := range h.allGroups() {
-		n += g.idle.len
+func (h *host[K, C]) idle() int {
+	if h.set == nil {
+		return h.solo[0].idle.len
 	}
-	return n
+	return h.set.idle
 }
 
 // longestIdle is the connection that was released longest ago, one to a key that is listed no more before all others.
@@ -130,20 +137,25 @@ func (h *host[K, C]) latestIdle() *entry[K, C] {
 	if h.set == nil {
 		return h.solo[0].idle.first
 	}
-	var first *entry[K, C]
-	for _, g := range h.listedGroups() {
-		if e := g.idle.first; e != nil && (first == nil || h.pool.later(e, first)) {
-			first = e
-		}
+	if len(h.set.ranking) == 0 {
+		return nil
 	}
-	return first
+	return h.set.ranking[0].first
 }
 
 // leastLoaded is the shared connection with room that has the fewest leases, or nil.
 func (h *host[K, C]) leastLoaded() (least *entry[K, C]) {
-	for _, g := range h.listedGroups() {
-		if e := g.leastLoaded(); e != nil && (least == nil || e.load() < least.load()) {
-			least = e
+	if h.set == nil {
+		return h.solo[0].leastLoaded()
+	}
+	at := 0 // of the first such group in the list
+	for _, s := range h.set.roomy {
+		if !s.listed {
+			continue
+		}
+		e := s.group.leastLoaded()
+		if least == nil || e.load() < least.load() || e.load() == least.load() && s.at < at {
+			least, at = e, s.at
 		}
 	}
 	return least
@@ -174,15 +186,15 @@ func (h *host[K, C]) shown() int {
 // wanted says that somebody waits for a connection of the key.
 func (g *group[K, C]) wanted() bool {
 	return g.own.waiting() > 0 ||
-		slices.ContainsFunc(g.joined(), func(h *host[K, C]) bool { return h.waiting() > 0 && h.lists(g) })
+		slices.ContainsFunc(g.joined(), func(s *seat[K, C]) bool { return s.listed && s.host.waiting() > 0 })
 }
 
 // mostIdle is the number of idle connections that count for the idle limit of the key, or of a host that has it.
 func (g *group[K, C]) mostIdle() int {
 	most := g.idle.len
-	if g.hosts != nil {
-		for _, h := range *g.hosts {
-			most = max(most, h.idle())
+	if g.seats != nil {
+		for _, s := range *g.seats {
+			most = max(most, s.host.set.idle)
 		}
 	}
 	return most
@@ -196,38 +208,26 @@ func (h *host[K, C]) inUse() bool {
 // join makes the groups of a Host, so that their connections are its own.
 func (h *host[K, C]) join() {
 	h.set.known = true
-	for _, key := range h.set.keys {
-		h.admit(h.pool.ensure(key))
-	}
-	h.set.listed = len(h.set.groups)
+	h.list(h.set.keys)
 }
 
-// admit has the group count for the host.
-func (h *host[K, C]) admit(g *group[K, C]) {
-	if slices.Contains(h.set.groups, g) {
-		return
-	}
-	h.set.groups = append(h.set.groups, g)
-	if g.hosts == nil {
-		g.hosts = new([]*host[K, C])
-	}
-	*g.hosts = append(*g.hosts, h)
+// gone says that nothing is left of the host.
+func (h *host[K, C]) gone() bool {
+	return h.dialing+h.waiting()+h.set.active+h.set.idle == 0 && !h.kept()
 }
 
-// dismiss is the opposite.
-func (h *host[K, C]) dismiss(g *group[K, C]) {
-	*g.hosts = slices.DeleteFunc(*g.hosts, func(other *host[K, C]) bool { return other == h })
-	if len(*g.hosts) == 0 {
-		g.hosts = nil
-	}
+// untidy says that a group has no connection that is listed no more.
+func (h *host[K, C]) untidy() bool {
+	set := h.set
+	return h.dialing == 0 && slices.ContainsFunc(set.groups[set.listed:], func(g *group[K, C]) bool { return g.empty() })
 }
 
 // tidy dismisses the groups that are listed no more and have no connection, and all if nothing is left of the host. It
 // returns those that have become useless, and whether the host is alive and has let go of a group.
 func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	set := h.set
-	gone := h.dialing+h.waiting() == 0 && !h.kept() && !slices.ContainsFunc(set.groups, func(g *group[K, C]) bool { return !g.empty() })
-	if !gone && len(set.groups) == set.listed {
+	gone := h.gone()
+	if !gone && !h.untidy() {
 		return nil, false
 	}
 	kept := set.groups[:0]
@@ -252,6 +252,3 @@ func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	}
 	return useless, alive
 }
-
-// undialed says that the host is not to dial for the key.
-func (h *host[K, C]) undialed(g *group[K, C]) bool { return slices.Contains(h.set.undialed, g.key) }

@@ -51,9 +51,9 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 func hostsOf[K comparable, C Conn](p *Pool[K, C]) (hosts []*host[K, C]) {
 	for _, g := range p.groups {
 		hosts = append(hosts, &g.own)
-		for _, h := range g.joined() {
-			if !slices.Contains(hosts, h) {
-				hosts = append(hosts, h)
+		for _, s := range g.joined() {
+			if !slices.Contains(hosts, s.host) {
+				hosts = append(hosts, s.host)
 			}
 		}
 	}
@@ -76,9 +76,10 @@ func checkMembers[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken fun
 	if h.set == nil {
 		return
 	}
+	checkRanking(h, broken)
 	alive := h.dialing+h.waiting() > 0
 	for i, g := range h.set.groups {
-		if p.groups[g.key] != g || !slices.Contains(g.joined(), h) {
+		if s := g.seat(h); p.groups[g.key] != g || s == nil || s.group != g || s.listed != (i < h.set.listed) {
 			broken("rule 1: a host and the group of %v do not agree", g.key)
 		}
 		if i >= h.set.listed && g.empty() && h.dialing == 0 {
@@ -88,6 +89,38 @@ func checkMembers[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken fun
 	}
 	if !alive || !h.set.known {
 		broken("rule 8: a host of %v is known and has nothing", h.name())
+	}
+}
+
+// checkRanking looks at what a Host has counted, and at its order of the groups with idle connections.
+func checkRanking[K comparable, C Conn](h *host[K, C], broken func(string, ...any)) {
+	idle, active, ranks := 0, 0, 0
+	for i, g := range h.set.groups {
+		idle += g.idle.len
+		active += g.active
+		rank := g.seat(h).rank
+		if wanted := i < h.set.listed && g.idle.len > 0; wanted != (rank > 0) {
+			broken("rule 10: the rank of %v is %d, with %d idle connections", g.key, rank, g.idle.len)
+		}
+		if roomy := g.seat(h).roomy; (roomy > 0) != (g.spare.len > 0) || roomy > 0 && h.set.roomy[roomy-1] != g.seat(h) {
+			broken("rule 10: %v has %d shared connections with room, and is number %d", g.key, g.spare.len, roomy)
+		}
+		if rank == 0 {
+			continue
+		}
+		ranks++
+		if r := h.set.ranking[rank-1]; r.seat != g.seat(h) || r.first != g.idle.first || r.since != g.idle.first.idleSince {
+			broken("rule 10: the ranking of %v is not up to date", g.key)
+		}
+	}
+	for i := range h.set.ranking {
+		if h.set.later(i, (i-1)/2, h.pool) && i > 0 {
+			broken("rule 10: the ranking of %v is out of order at %d", h.name(), i)
+		}
+	}
+	if idle != h.set.idle || active != h.set.active || ranks != len(h.set.ranking) {
+		broken("rule 10: %v has %d idle and %d active, and counts %d and %d; %d of %d are ranked",
+			h.name(), idle, active, h.set.idle, h.set.active, len(h.set.ranking), ranks)
 	}
 }
 
@@ -156,9 +189,9 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 // plainWants is the number of wants that any connection of the key would serve.
 func plainWants[K comparable, C Conn](g *group[K, C]) int {
 	n := g.own.plain.len
-	for _, h := range g.joined() {
-		if h.lists(g) {
-			n += h.plain.len
+	for _, s := range g.joined() {
+		if s.listed {
+			n += s.host.plain.len
 		}
 	}
 	return n
@@ -174,9 +207,9 @@ func contentWants[K comparable, C Conn](g *group[K, C], idle time.Duration) (n i
 		}
 	}
 	count(g.own.plain)
-	for _, h := range g.joined() {
-		if h.lists(g) {
-			count(h.plain)
+	for _, s := range g.joined() {
+		if s.listed {
+			count(s.host.plain)
 		}
 	}
 	return n

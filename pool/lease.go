@@ -150,7 +150,7 @@ func (l Lease[K, C]) Hijack() {
 	e.become(hijacked)
 	e.group.dismiss(e)
 	p.active--
-	e.group.active--
+	e.group.use(-1)
 	p.hijacked++
 	p.tend(e.group)
 	p.unlock()

@@ -50,6 +50,9 @@ func (h *Host[K, C]) SetUndialed(keys []K) {
 	h.pool.mu.Lock()
 	defer h.pool.mu.Unlock()
 	h.set.undialed = slices.Clone(keys)
+	for _, g := range h.set.groups {
+		g.seat(&h.host).undialed = slices.Contains(keys, g.key)
+	}
 }
 
 // NewHost returns a Host with the given keys. It panics if there are no keys. The pool calls forget, without holding
@@ -87,21 +90,7 @@ func (h *Host[K, C]) SetKeys(keys []K) {
 		p.mu.Unlock()
 		return
 	}
-	before := h.set.groups
-	h.set.groups = nil
-	for _, key := range h.set.keys {
-		if g := p.ensure(key); slices.Contains(before, g) {
-			h.set.groups = append(h.set.groups, g)
-		} else {
-			h.admit(g)
-		}
-	}
-	h.set.listed = len(h.set.groups)
-	for _, g := range before {
-		if !h.lists(g) {
-			h.set.groups = append(h.set.groups, g)
-		}
-	}
+	h.list(h.set.keys)
 	for limit := p.config.MaxIdlePerKey; limit > 0 && h.host.idle() > limit; {
 		p.close(h.longestIdle(), ReasonKeyIdleLimit)
 	}
@@ -144,7 +133,7 @@ func (h *Host[K, C]) DrainUnlisted(key K, reason Reason) int {
 	defer p.unlock()
 	g := p.groups[key]
 	if g == nil || g.own.waiting() > 0 ||
-		slices.ContainsFunc(g.joined(), func(other *host[K, C]) bool { return other.lists(g) }) {
+		slices.ContainsFunc(g.joined(), func(s *seat[K, C]) bool { return s.listed }) {
 		return 0
 	}
 	return p.drain(g, reason.orUnspecified())

@@ -298,7 +298,7 @@ func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 	p.unpark(e)
 	e.become(active)
 	p.active++
-	e.group.active++
+	e.group.use(+1)
 	r.rested = r.start - e.idleSince
 	if e.sharing != nil {
 		return e.take(r.terms)
@@ -321,7 +321,7 @@ func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K,
 		if lacking != nil {
 			p.dialFor(h, lacking, r.terms)
 		}
-		h.turn(e.group).served++
+		e.group.seat(h).served++
 		if e.state == idle {
 			return p.takeIdle(e, r)
 		}
@@ -414,8 +414,8 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 // shut sends the wants of the group and of its hosts away, and closes its idle connections.
 func (p *Pool[K, C]) shut(g *group[K, C]) {
 	p.sendAway(&g.own)
-	for _, h := range g.joined() {
-		p.sendAway(h)
+	for _, s := range g.joined() {
+		p.sendAway(s.host)
 	}
 	for e := g.idle.last; e != nil; e = g.idle.last {
 		p.close(e, ReasonShutdown)

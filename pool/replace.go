@@ -101,16 +101,16 @@ func (p *Pool[K, C]) beginReplacement(d *dial[K, C], g *group[K, C]) {
 func (p *Pool[K, C]) replacement(e *entry[K, C]) *dial[K, C] {
 	g := e.group
 	d := &dial[K, C]{host: &g.own, order: p.joined, terms: e.terms()}
-	if g.hosts == nil {
+	if g.seats == nil {
 		d.caller.dialer = any(e.conn).(Replacer[C]).Replacement()
 		if d.caller.dialer == nil {
 			return nil
 		}
 		return d
 	}
-	for _, h := range g.joined() {
-		if h.lists(g) && h.set.replacement != nil {
-			d.host, d.caller.hostDialer = h, h.set.replacement
+	for _, s := range g.joined() {
+		if s.listed && s.host.set.replacement != nil {
+			d.host, d.caller.hostDialer = s.host, s.host.set.replacement
 			return d
 		}
 	}
@@ -138,8 +138,8 @@ func (p *Pool[K, C]) hasRoom(e *entry[K, C]) bool {
 	if own := &e.group.own; own.busy()+own.idle() >= limit {
 		return false
 	}
-	for _, h := range e.group.joined() {
-		if h.busy()+h.idle() >= limit {
+	for _, s := range e.group.joined() {
+		if s.host.busy()+s.host.idle() >= limit {
 			return false
 		}
 	}

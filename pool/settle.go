@@ -194,8 +194,8 @@ func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
 	if p.owesRoomTo(&e.group.own, e, heir) {
 		return true
 	}
-	for _, h := range e.group.joined() {
-		if p.owesRoomTo(h, e, heir) {
+	for _, s := range e.group.joined() {
+		if p.owesRoomTo(s.host, e, heir) {
 			return true
 		}
 	}
@@ -261,10 +261,11 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	}
 	e.become(idle)
 	p.active--
-	g.active--
+	g.use(-1)
 	e.idleSince = now
 	g.idle.pushFront(e)
 	p.idle.pushFront(e)
+	g.rest(+1)
 	if at := e.wake(now); at != forever {
 		p.reaper.timed++
 		p.arm(at, now)
@@ -278,6 +279,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 func (p *Pool[K, C]) unpark(e *entry[K, C]) {
 	e.group.idle.remove(e)
 	p.idle.remove(e)
+	e.group.rest(-1)
 	if e.deadline() != forever {
 		p.reaper.timed--
 	}
@@ -313,7 +315,7 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	} else {
 		e.removeSpare()
 		p.active--
-		e.group.active--
+		e.group.use(-1)
 	}
 	e.become(closed)
 	e.group.dismiss(e)
@@ -325,11 +327,32 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 // tend leaves a group, and the hosts that have it, in order after any change that could have made room for a dial, or
 // left nothing.
 func (p *Pool[K, C]) tend(g *group[K, C]) {
-	if g.hosts != nil {
-		p.tendAll(g)
-	} else if g.own.unasked.len > 0 {
+	switch {
+	case g.seats != nil:
+		if !p.tended(g) {
+			p.tendAll(g)
+		}
+	case g.own.unasked.len > 0:
 		p.startDials(g)
 	}
+	p.tendRest(g)
+}
+
+// tended says that nobody who asks for the group, alone or among others, waits for a dial, and that nothing is left over.
+func (p *Pool[K, C]) tended(g *group[K, C]) bool {
+	if g.own.unasked.len > 0 {
+		return false
+	}
+	for _, s := range *g.seats {
+		if h := s.host; h.unasked.len > 0 || h.gone() || h.untidy() {
+			return false
+		}
+	}
+	return true
+}
+
+// tendRest does what is left of tend when all dials have been started.
+func (p *Pool[K, C]) tendRest(g *group[K, C]) {
 	if len(p.floors) > 0 {
 		p.tendFloors(g)
 	}
@@ -351,7 +374,7 @@ func (p *Pool[K, C]) tendHost(h *host[K, C]) {
 	groups := slices.Clone(h.set.groups)
 	p.tendAll(groups...)
 	for _, g := range groups {
-		p.tend(g)
+		p.tendRest(g)
 	}
 }
 
@@ -363,7 +386,7 @@ func (p *Pool[K, C]) tendAll(groups ...*group[K, C]) {
 		var again []*group[K, C]
 		for _, g := range append(closed, groups...) {
 			for i := len(g.joined()) - 1; i >= 0; i-- { // from behind, as this shortens the list
-				h := g.joined()[i]
+				h := g.joined()[i].host
 				useless, alive := h.tidy()
 				for _, g := range useless {
 					p.forgetUseless(g)

@@ -99,12 +99,14 @@ func (e *entry[K, C]) updateSpare() {
 		e.removeSpare()
 	case !e.group.spare.has(e):
 		e.group.spare.pushBack(e)
+		e.group.spared()
 	}
 }
 
 func (e *entry[K, C]) removeSpare() {
 	if e.shared() && e.state == active && e.group.spare.has(e) {
 		e.group.spare.remove(e)
+		e.group.spared()
 	}
 }
 
