@@ -40,12 +40,12 @@ func main() {
 	}
 }
 
-// way is one way to reach the service.
+// way is a protocol over which clients reach the service.
 type way struct {
 	name      string
 	protocols func(*http.Protocols)
 	tls       bool
-	bidi      bool // streams in both directions at the same time: HTTP/1.1 has none
+	bidi      bool // streams in both directions at the same time, which HTTP/1.1 does not have
 	options   []connect.ClientOption
 }
 
@@ -76,7 +76,7 @@ func run(ctx context.Context, w io.Writer, load workload) (map[string][]report.R
 	return all, nil
 }
 
-// compare serves the service one way, and gives the workload to a client on net/http and to one on peerpool.
+// compare runs the service over one protocol, and runs the workload with a client on net/http and with one on peerpool.
 func (way way) compare(ctx context.Context, w io.Writer, ca *certs.CA, load workload) ([]report.Result, error) {
 	url, stop, err := way.serve(ca)
 	if err != nil {
@@ -87,7 +87,7 @@ func (way way) compare(ctx context.Context, w io.Writer, ca *certs.CA, load work
 		return load.run(ctx, newClient(&http.Client{Transport: m}, url, way.options...), way.bidi)
 	}
 
-	// This is all: the Transports differ in nothing but their package.
+	// Nothing else is needed: the Transports differ only in their package.
 	var protocols http.Protocols
 	way.protocols(&protocols)
 	roots := &tls.Config{RootCAs: ca.Pool()}

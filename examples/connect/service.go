@@ -17,11 +17,11 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/certs"
 )
 
-// text is the message of all procedures. A service of your own has messages of its own, and generated code in the
-// place of what follows; for the Transport that makes no difference.
+// text is the message of all procedures. A real service has its own messages, and generated code instead of the code below.
+// For the Transport, that makes no difference.
 type text = wrapperspb.StringValue
 
-// The procedures: one of each kind.
+// The procedures. There is one of each kind.
 const (
 	upperProcedure = "/peerpool.example.v1.Words/Upper" // unary
 	splitProcedure = "/peerpool.example.v1.Words/Split" // a stream of responses

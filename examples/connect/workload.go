@@ -19,7 +19,7 @@ type client struct {
 	upper, split, join, echo *connect.Client[text, text]
 }
 
-// newClient is all that it takes: connect-go takes any http.Client.
+// newClient returns a client. connect-go accepts any http.Client, so nothing else is needed.
 func newClient(h *http.Client, url string, options ...connect.ClientOption) *client {
 	procedure := func(path string) *connect.Client[text, text] {
 		return connect.NewClient[text, text](h, url+path, options...)
@@ -30,7 +30,7 @@ func newClient(h *http.Client, url string, options ...connect.ClientOption) *cli
 	}
 }
 
-// workload is what is called. One of ten calls is a stream, of each kind that there is.
+// workload says how many calls to make. One of ten calls is a stream of each kind.
 type workload struct {
 	calls    int // unary
 	messages int // of each stream
@@ -70,7 +70,7 @@ func (l workload) words(i int) []string {
 	return words
 }
 
-// expect is the error that got is not want.
+// expect returns an error if got is not want.
 func expect(got, want string) error {
 	if got != want {
 		return fmt.Errorf("the service answered %.80q, not %.80q", got, want)
@@ -115,7 +115,7 @@ func (c *client) checkJoin(ctx context.Context, words []string) error {
 	return expect(resp.Msg.Value, strings.Join(words, " "))
 }
 
-// checkEcho sends a word only when the one before it has come back.
+// checkEcho sends each word when the previous one has come back.
 func (c *client) checkEcho(ctx context.Context, words []string) error {
 	stream := c.echo.CallBidiStream(ctx)
 	for _, word := range words {

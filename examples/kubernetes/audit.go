@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// call is a line of the API server's audit log, as far as it matters here.
+// call is a line of the API server's audit log. It has only the fields that the example needs.
 type call struct {
 	Verb      string
 	User      struct{ Username string }
@@ -24,7 +24,7 @@ func readAudit(path string) (calls, error) {
 	var all calls
 	for line := range bytes.Lines(text) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // it is being written
+			break // the line is still being written
 		}
 		var c call
 		if err := json.Unmarshal(line, &c); err != nil {
@@ -35,7 +35,7 @@ func readAudit(path string) (calls, error) {
 	return all, nil
 }
 
-// users counts the calls for the example's objects by their user. It leaves watches out, which end when they end.
+// users counts the calls for the example's objects by user. It leaves out watches, because they are logged when they end.
 func (all calls) users() map[string]int {
 	n := make(map[string]int)
 	for _, c := range all {

@@ -19,11 +19,11 @@ type client struct {
 	meter *report.Meter
 	name  string
 	ca    *certs.CA
-	use   func(tls.Certificate) error // has the Transport use a certificate from now on
+	use   func(tls.Certificate) error // makes the Transport use a certificate from now on
 }
 
-// newPeerpool returns a client on peerpool: a Peer for each certificate. Requests find the current one, and so a
-// connection that was opened with it. The other connections serve what is under way on them, and nothing else.
+// newPeerpool returns a client on peerpool with a Peer for each certificate. A request takes the current Peer, and therefore a
+// connection that was opened with its certificate. The other connections serve only the requests that are under way on them.
 func newPeerpool(ca *certs.CA) *client {
 	var current atomic.Pointer[peerpool.Peer]
 	t := &peerpool.Transport{
@@ -41,8 +41,8 @@ func newPeerpool(ca *certs.CA) *client {
 	return &client{meter: report.Of("peerpool", t), name: "peerpool", ca: ca, use: use}
 }
 
-// newNetHTTP returns a client on net/http, as it is advised to rotate certificates: it asks for one whenever it opens
-// a connection. A connection that is there already stays what it is.
+// newNetHTTP returns a client on net/http that rotates certificates in the recommended way: it asks for a certificate whenever
+// it opens a connection. Open connections keep their certificate.
 func newNetHTTP(ca *certs.CA) *client {
 	var current atomic.Pointer[tls.Certificate]
 	t := &http.Transport{
@@ -61,10 +61,10 @@ func newNetHTTP(ca *certs.CA) *client {
 	return &client{meter: report.Of("net/http", t), name: "net-http", ca: ca, use: use}
 }
 
-// user is the name in the client's nth certificate.
+// user returns the name in the client's nth certificate.
 func (c *client) user(n int) string { return fmt.Sprintf("%s-%d", c.name, n) }
 
-// rotate has the client use its nth certificate.
+// rotate makes the client use its nth certificate.
 func (c *client) rotate(n int) error {
 	cert, err := c.ca.Client(c.user(n), "system:masters")
 	if err != nil {
@@ -73,8 +73,8 @@ func (c *client) rotate(n int) error {
 	return c.use(cert)
 }
 
-// connect is all that it takes to have client-go use another RoundTripper. TLSClientConfig must be left empty then:
-// the roots and the certificates are the RoundTripper's.
+// connect makes client-go use another RoundTripper. TLSClientConfig must be empty then, because the RoundTripper has the roots
+// and the certificates.
 func (c *client) connect(url string) (dynamic.Interface, error) {
 	return dynamic.NewForConfig(&rest.Config{
 		Host:      url,

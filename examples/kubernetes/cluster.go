@@ -38,7 +38,7 @@ func startCluster(ctx context.Context, etcd, apiserver, dir string) (*cluster, e
 	return c, nil
 }
 
-// stop ends them, the API server first.
+// stop ends both, the API server first.
 func (c *cluster) stop() {
 	for i := len(c.processes) - 1; i >= 0; i-- {
 		c.processes[i].Stop()
@@ -70,8 +70,8 @@ func (c *cluster) startEtcd(ctx context.Context, path, dir string) (url string, 
 	return url, c.start(ctx, cmd, server.Answering(url+"/health"))
 }
 
-// startAPIServer runs the API server. It trusts the client certificates of the authority, and asks nobody else who
-// may do what: the group system:masters may do everything.
+// startAPIServer runs the API server. It accepts the client certificates of the authority. The group system:masters may do
+// everything, so no other authorization is needed.
 func (c *cluster) startAPIServer(ctx context.Context, path, dir, storage string) error {
 	addr, err := server.FreeAddr()
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *cluster) startAPIServer(ctx context.Context, path, dir, storage string)
 	return c.start(ctx, cmd, server.Listening(addr))
 }
 
-// auditPolicy has each call written down once, with its user.
+// auditPolicy makes the API server log each call once, with its user.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
@@ -106,7 +106,7 @@ rules:
   - level: Metadata
 `
 
-// kubeconfig is how the API server reaches itself.
+// kubeconfig is the configuration with which the API server connects to itself.
 const kubeconfig = `apiVersion: v1
 kind: Config
 clusters:

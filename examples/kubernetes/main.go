@@ -1,11 +1,11 @@
-// Command kubernetes uses client-go on peerpool: short calls beside a watch, over HTTP/2 with mutual TLS, while the
-// client's certificate is rotated. The program is not restarted, the watch goes on, and what is called after the
-// rotation is called under the new certificate. It does the same on net/http and prints both.
+// Command kubernetes uses client-go on peerpool. It makes short calls beside a watch, over HTTP/2 with mutual TLS, and rotates the
+// client's certificate meanwhile. The program is not restarted, the watch continues, and all calls after the rotation use the new
+// certificate. It does the same on net/http and prints both results.
 //
 //	go run ./kubernetes
 //
-// The API server is that of the API extensions, on an etcd of its own; it is built if it is not installed, and etcd
-// must be.
+// The API server is the one of the API extensions, with its own etcd. The command builds the API server if it is not installed.
+// etcd must be installed.
 package main
 
 import (
@@ -58,15 +58,15 @@ func run(ctx context.Context, w io.Writer, load workload) error {
 	return err
 }
 
-// outcome is what became of the workload on one Transport.
+// outcome is the result of the workload on one Transport.
 type outcome struct {
 	report.Result
 	calls   int            // after the rotation
 	renewed int            // of them, under the new certificate
-	users   map[string]int // how many calls the API server has heard of after the rotation, by their user
+	users   map[string]int // calls that the API server has logged after the rotation, by user
 }
 
-// compare gives the workload to client-go on net/http and on peerpool.
+// compare runs the workload with client-go on net/http and on peerpool.
 func compare(ctx context.Context, w io.Writer, cluster *cluster, load workload) ([]outcome, error) {
 	if err := prepare(ctx, cluster, load); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/report"
 )
 
-// within bounds the whole of a workload: a watch that has gone silent ends it.
+// within limits the time of a workload, so that a silent watch ends it.
 const within = 2 * time.Minute
 
 var (
@@ -24,14 +24,14 @@ var (
 	words       = schema.GroupVersionResource{Group: "example.peerpool.dev", Version: "v1", Resource: "words"}
 )
 
-// workload is how many objects are made, by how many callers.
+// workload says how many objects are made, and by how many callers.
 type workload struct {
 	objects int // around the rotation, and as many after it
 	workers int
 }
 
-// prepare waits for the API server, makes the resource known to it, and runs the workload once, by a client that
-// serves for nothing else: whoever came first would pay for what the server sets up then.
+// prepare waits for the API server and defines the resource. Then it runs the workload once with a client that is used only
+// here, because the first client would pay for what the server sets up at first.
 func prepare(ctx context.Context, cluster *cluster, load workload) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -51,8 +51,8 @@ func prepare(ctx context.Context, cluster *cluster, load workload) error {
 	return err
 }
 
-// run makes, reads and removes objects beside a watch, rotates the client's certificate in the midst of it, and does
-// the same again. It returns how many calls were made the second time, by their user.
+// run makes, reads and removes objects beside a watch, and rotates the client's certificate meanwhile. Then it does the same
+// again. It returns the number of calls after the rotation, by user.
 func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[string]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -93,8 +93,8 @@ func (l workload) run(ctx context.Context, cluster *cluster, c *client) (map[str
 	return all[len(before):].users(), nil
 }
 
-// shortCalls makes, reads and removes the objects, and awaits that the watch, which must not have ended, has told of
-// each of them. It calls begin with the number of each object before its first call.
+// shortCalls makes, reads and removes the objects, and waits until the watch has reported each of them. The watch must not
+// have ended. Before the first call for an object, shortCalls calls begin with the object's number.
 func (l workload) shortCalls(ctx context.Context, api dynamic.Interface, watching watch.Interface, when string, begin func(int) error) error {
 	err := report.Each(ctx, l.workers, l.objects, func(ctx context.Context, i int) error {
 		if err := begin(i); err != nil {
@@ -143,7 +143,7 @@ func oneObject(ctx context.Context, api dynamic.Interface, name string) error {
 	return api.Resource(words).Delete(ctx, name, metav1.DeleteOptions{})
 }
 
-// define makes the resource known to the API server and awaits that it is served.
+// define defines the resource and waits until the API server serves it.
 func define(ctx context.Context, api dynamic.Interface) error {
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
@@ -155,7 +155,7 @@ func define(ctx context.Context, api dynamic.Interface) error {
 		if err == nil {
 			return nil
 		}
-		// A server that has just been started refuses calls until its storage is ready.
+		// A new server refuses calls until its storage is ready.
 		select {
 		case <-again.C:
 		case <-ctx.Done():

@@ -1,10 +1,10 @@
-// Command prometheus uses the Prometheus API client on peerpool: it asks a Prometheus server for what that server
-// has scraped, which is what peerpool tells of itself. It does the same on net/http and prints both.
+// Command prometheus uses the Prometheus API client on peerpool. It queries a Prometheus server for metrics of peerpool that the
+// server has scraped. It does the same on net/http and prints both results.
 //
 //	go run ./prometheus
 //
-// It runs Debian's prometheus on loopback. The server scrapes this program, whose Transport has the observer of
-// package prompool; so it knows in the end how its answers were asked for, and that is printed.
+// It runs Debian's prometheus on loopback. The server scrapes this program, whose Transport has the Observer of package prompool.
+// At the end, the command prints the metrics of its own queries.
 package main
 
 import (
@@ -48,8 +48,8 @@ func run(ctx context.Context, w io.Writer, load workload) error {
 	return err
 }
 
-// compare runs the server and gives the workload to a client on net/http and to one on peerpool. It returns what
-// the server has scraped of the latter, too.
+// compare runs the server, and runs the workload with a client on net/http and with one on peerpool. It also returns the
+// metrics of peerpool that the server has scraped.
 func compare(ctx context.Context, w io.Writer, path, dir string, load workload) ([]report.Result, scraped, error) {
 	ours, err := newObserved()
 	if err != nil {

@@ -26,7 +26,7 @@ type observed struct {
 	registry  *prometheus.Registry
 }
 
-// newObserved is all that it takes to have a Transport's metrics.
+// newObserved returns a Transport with metrics. Nothing else is needed.
 func newObserved() (observed, error) {
 	t := peerpool.FromHTTP(http.DefaultTransport.(*http.Transport))
 	collector := prompool.New(t, prompool.WithName("example"))
@@ -35,7 +35,7 @@ func newObserved() (observed, error) {
 	return observed{t, registry}, registry.Register(collector)
 }
 
-// target is what Prometheus scrapes.
+// target is the endpoint that Prometheus scrapes.
 type target struct {
 	*http.Server
 	addr string

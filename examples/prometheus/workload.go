@@ -17,13 +17,13 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/report"
 )
 
-// workload is how much is asked.
+// workload says how many queries to send.
 type workload struct {
 	queries int
 	workers int // queries at a time
 }
 
-// newClient is all that it takes to have the API client use another RoundTripper.
+// newClient returns an API client that uses the given RoundTripper. Nothing else is needed.
 func newClient(url string, rt http.RoundTripper) (promv1.API, error) {
 	client, err := api.NewClient(api.Config{Address: url, RoundTripper: rt})
 	if err != nil {
@@ -62,7 +62,7 @@ func query(ctx context.Context, client promv1.API, i int) error {
 	}
 }
 
-// expect returns an error if the answer to a query is not one number, or not that one.
+// expect returns an error unless the answer to a query is one number, and the expected one.
 func expect(value model.Value, want int) error {
 	vector, ok := value.(model.Vector)
 	if !ok || len(vector) != 1 || int(vector[0].Value) != want {
@@ -71,7 +71,7 @@ func expect(value model.Value, want int) error {
 	return nil
 }
 
-// scraped is what Prometheus knows: values by the name of the metric, with its labels.
+// scraped holds the values that Prometheus has, by the name of the metric with its labels.
 type scraped map[string]float64
 
 func (s scraped) String() string {
@@ -82,8 +82,8 @@ func (s scraped) String() string {
 	return b.String()
 }
 
-// awaitScrape asks until Prometheus has scraped what the Transport has done, and returns it. It asks by a client of
-// its own, so that what it waits for does not change.
+// awaitScrape queries Prometheus until it has scraped the latest values of the Transport, and returns them. It uses another
+// client, so that its queries do not change these values.
 func awaitScrape(ctx context.Context, url string, done *peerpool.Stats) (scraped, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -110,7 +110,7 @@ func awaitScrape(ctx context.Context, url string, done *peerpool.Stats) (scraped
 	}
 }
 
-// ask returns the values of peerpool's counters.
+// ask queries the values of peerpool's counters.
 func ask(ctx context.Context, client promv1.API) (scraped, error) {
 	const expression = `{__name__=~"peerpool_(acquires_total|connections_opened_total|connections_closed_total|misses_total|retries_total)"} > 0`
 	value, _, _, err := client.Query(ctx, expression, time.Now())

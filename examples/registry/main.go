@@ -1,12 +1,12 @@
 // Command registry uses go-containerregistry on peerpool: it pushes images of random layers to a Docker registry and
-// pulls them again. It does the same on net/http and prints both.
+// pulls them again. It does the same on net/http and prints both results.
 //
 //	go run ./registry
 //	go run ./registry -repository registry.example.com/team/scratch
 //
-// Without -repository it runs Debian's docker-registry on loopback. With one it takes the credentials from where
-// docker keeps them, and leaves the images there. The requests that fail are those by which the client finds out that
-// the registry on loopback does not speak https.
+// Without -repository, it runs Debian's docker-registry on loopback. With -repository, it uses the credentials that docker has
+// stored, and does not remove the images. Some requests fail: with these, the client finds out that the registry on loopback
+// does not speak https.
 package main
 
 import (
@@ -63,7 +63,7 @@ func run(ctx context.Context, w io.Writer, load workload) error {
 	return err
 }
 
-// compare gives the workload to go-containerregistry on net/http and on peerpool.
+// compare runs the workload with go-containerregistry on net/http and on peerpool.
 func compare(ctx context.Context, w io.Writer, load workload) ([]report.Result, error) {
 	work := func(ctx context.Context, m *report.Meter) error { return load.run(ctx, m) }
 	return report.Compare(ctx, w, work, report.NetHTTP(), report.Peerpool())

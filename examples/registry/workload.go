@@ -15,7 +15,7 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/report"
 )
 
-// workload is what is pushed and pulled.
+// workload says what to push and pull.
 type workload struct {
 	repository string
 	images     int
@@ -37,7 +37,7 @@ func (l workload) run(ctx context.Context, rt http.RoundTripper) error {
 			return err
 		}
 		options := []remote.Option{
-			remote.WithTransport(rt), // this is all
+			remote.WithTransport(rt), // nothing else is needed
 			remote.WithContext(ctx),
 			remote.WithJobs(l.jobs),
 			remote.WithAuthFromKeychain(authn.DefaultKeychain),
@@ -52,13 +52,13 @@ func (l workload) run(ctx context.Context, rt http.RoundTripper) error {
 	})
 }
 
-// pull reads all of an image, and checks that it is the one that was pushed.
+// pull reads an image to its end, and checks that it is the one that was pushed.
 func pull(tag name.Tag, pushed v1.Image, options []remote.Option) error {
 	pulled, err := remote.Image(tag, options...)
 	if err != nil {
 		return err
 	}
-	// The image checks its layers against the digests in its manifest as they are read.
+	// While its layers are read, the image checks them against the digests in its manifest.
 	if err := validate.Image(pulled); err != nil {
 		return err
 	}

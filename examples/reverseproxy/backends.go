@@ -13,7 +13,7 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/server"
 )
 
-// config is that of one nginx: its address goes into it.
+// config is the configuration of one nginx, without its address.
 const config = `daemon off;
 worker_processes 1;
 pid nginx.pid;
@@ -38,15 +38,15 @@ http {
 // pause is the time from the end of one restart to the beginning of the next.
 const pause = 250 * time.Millisecond
 
-// backend is an nginx with a folder and an address of its own, which it keeps over restarts.
+// backend is an nginx with its own folder and address, which stay the same after a restart.
 type backend struct {
 	program, dir, addr string
-	process            *server.Process // nil: it is not running
+	process            *server.Process // nil if it is not running
 }
 
 type backends struct{ all []*backend }
 
-// startBackends starts n of them, in folders below dir.
+// startBackends starts n backends, in folders below dir.
 func startBackends(ctx context.Context, nginx, dir string, n int) (*backends, error) {
 	b := new(backends)
 	for i := range n {
@@ -77,7 +77,7 @@ func (b *backend) start(ctx context.Context) (err error) {
 	return err
 }
 
-// restart has nginx finish what it is doing, and starts it again. In between its port is closed.
+// restart lets nginx finish its requests, and starts it again. In between, its port is closed.
 func (b *backend) restart(ctx context.Context) error {
 	b.process.StopWith(syscall.SIGQUIT)
 	b.process = nil
@@ -92,8 +92,8 @@ func (b *backends) urls() []*url.URL {
 	return urls
 }
 
-// restartInTurn restarts one after the other until ctx is done, and returns how often. It pauses in between, as a
-// rolling restart does: were all of them away, no pool could help.
+// restartInTurn restarts one backend after the other until ctx is done, and returns the number of restarts. It pauses in
+// between, as a rolling restart does. If all backends were away at the same time, no pool could help.
 func (b *backends) restartInTurn(ctx context.Context) (times int, err error) {
 	next := time.NewTimer(pause)
 	defer next.Stop()

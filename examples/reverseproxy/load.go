@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// load is what wrk sends.
+// load says what wrk sends.
 type load struct {
 	wrk         string // the path of the program
 	duration    time.Duration
 	connections int
 }
 
-// measured is what wrk says became of it.
+// measured holds the results that wrk reports.
 type measured struct {
 	requests int // with a response
 	bad      int // of them, with a status other than 2xx and 3xx
@@ -39,7 +39,7 @@ var (
 	errorsLine   = regexp.MustCompile(`(?m)^ *Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)$`)
 )
 
-// parse reads what wrk prints. It leaves out the lines about errors if there were none.
+// parse reads the output of wrk. wrk prints no line about errors if there were none.
 func parse(out string) (measured, error) {
 	var m measured
 	found := requestsLine.FindStringSubmatch(out)
@@ -56,7 +56,7 @@ func parse(out string) (measured, error) {
 	return m, nil
 }
 
-// sum adds numbers of which a regexp has made sure that they are some.
+// sum returns the sum of numbers. A regexp has matched them, so they are valid.
 func sum(numbers []string) int {
 	total := 0
 	for _, s := range numbers {

@@ -1,5 +1,5 @@
-// Command reverseproxy is an httputil.ReverseProxy on peerpool in front of two nginx, which are restarted again and
-// again while wrk sends requests through it. No request is lost. It does the same on net/http and prints both.
+// Command reverseproxy runs an httputil.ReverseProxy on peerpool in front of two nginx servers. It restarts them in turn while wrk
+// sends requests through the proxy. No request is lost. It does the same on net/http and prints both results.
 //
 //	go run ./reverseproxy
 //
@@ -55,7 +55,7 @@ func run(ctx context.Context, w io.Writer, load load) error {
 	return outcomes[1].lost()
 }
 
-// outcome is what became of the load on one Transport.
+// outcome is the result of the load on one Transport.
 type outcome struct {
 	report.Result
 	measured  measured
@@ -63,7 +63,7 @@ type outcome struct {
 	elsewhere int // requests that the proxy sent to the other backend
 }
 
-// lost is nil if every request was answered with 200.
+// lost returns nil if every request was answered with 200.
 func (o outcome) lost() error {
 	if m := o.measured; m.requests == 0 || m.errors > 0 || m.bad > 0 {
 		return fmt.Errorf("of %d requests on %s %d got no answer, and %d a bad one", m.requests, o.Name, m.errors, m.bad)

@@ -14,14 +14,14 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// front is the proxy, on a free port of loopback.
+// front is the proxy. It listens on a free port of loopback.
 type front struct {
 	*http.Server
 	url string
 }
 
-// serveProxy runs an httputil.ReverseProxy over rt in front of backends, which take turns, and counts on
-// elsewhere the requests that it sent to another one than the first it chose.
+// serveProxy runs an httputil.ReverseProxy over rt in front of backends, which take turns. It counts in elsewhere the requests
+// that it has sent to a second backend.
 func serveProxy(rt http.RoundTripper, backends []*url.URL, elsewhere *atomic.Int64) (*front, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -53,8 +53,8 @@ func serveProxy(rt http.RoundTripper, backends []*url.URL, elsewhere *atomic.Int
 	return f, nil
 }
 
-// failover sends a request that its backend has not answered to the others in turn. What a pool cannot know, which server
-// could answer in place of another one, is for the program to say; on the same server peerpool has tried again.
+// failover sends a request that its backend has not answered to the other backends in turn. peerpool has already tried the same
+// backend again. Only the program can know which other server may answer instead.
 type failover struct {
 	next      http.RoundTripper
 	backends  []*url.URL
@@ -81,11 +81,11 @@ func (f *failover) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// rounds is how often all backends are tried, the first one included, which may be back.
+// rounds is how many times all backends are tried. The first one is among them, because it may be back.
 const rounds = 2
 
-// maySendElsewhere says whether a request that failed may be sent to another server. It has no body that is gone,
-// and either its method is safe, or nothing of it was sent: the report tells.
+// maySendElsewhere reports whether a failed request may be sent to another server: its body can be sent again, and either its
+// method is safe, or the Report says that nothing of it was sent.
 func maySendElsewhere(req *http.Request, report *peerpool.Report) bool {
 	if req.Context().Err() != nil || req.Body != nil && req.Body != http.NoBody {
 		return false

@@ -9,14 +9,14 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/server"
 )
 
-// gateway is a versitygw that runs in front of a folder of its own.
+// gateway is a versitygw in front of its own folder.
 type gateway struct {
 	endpoint
 	process *server.Process
 	dir     string
 }
 
-// startGateway builds versitygw if it must, and runs it.
+// startGateway builds versitygw if it is not installed, and runs it.
 func startGateway(ctx context.Context, w io.Writer) (*gateway, error) {
 	path, err := server.Versitygw.FindOrBuild(ctx, w)
 	if err != nil {
@@ -41,7 +41,7 @@ func runGateway(ctx context.Context, path, dir string) (*gateway, error) {
 		return nil, err
 	}
 	const key, secret = "example", "example-secret"
-	// Without --keep-alive it closes every connection after one response, and there is nothing to pool.
+	// Without --keep-alive, it closes every connection after one response, so there would be nothing to pool.
 	cmd := exec.Command(path, "--port", addr, "--keep-alive", "posix", dir)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+key, "ROOT_SECRET_KEY="+secret)
 	process, err := server.Start(ctx, cmd, server.Listening(addr))
@@ -54,5 +54,5 @@ func runGateway(ctx context.Context, path, dir string) (*gateway, error) {
 
 func (g *gateway) stop() {
 	g.process.Stop()
-	_ = os.RemoveAll(g.dir) // what is left of it is in the system's temporary folder
+	_ = os.RemoveAll(g.dir) // if this fails, the rest is in the system's temporary folder
 }

@@ -1,12 +1,12 @@
-// Command s3 uses the AWS SDK on peerpool: it puts a thousand objects into a bucket, lists them, reads them back,
-// and uploads one in parts. It does the same on net/http and prints both.
+// Command s3 uses the AWS SDK on peerpool. It puts a thousand objects into a bucket, lists them, reads them back, and uploads one
+// in parts. It does the same on net/http and prints both results.
 //
 //	go run ./s3
 //	go run ./s3 -endpoint https://s3.eu-central-1.amazonaws.com -region eu-central-1 -bucket mine
 //
-// Without -endpoint it runs a versitygw, an S3 gateway in front of a folder, on loopback, and builds it first if it
-// is not installed. With one it takes the credentials from where the SDK always takes them, leaves what is in the
-// bucket alone, and removes what it has put there.
+// Without -endpoint, it runs versitygw, an S3 gateway in front of a folder, on loopback. It builds versitygw first if it is not
+// installed. With -endpoint, it uses the credentials that the SDK finds. It removes only the objects that it has put into the
+// bucket.
 package main
 
 import (
@@ -60,7 +60,7 @@ func run(ctx context.Context, w io.Writer, e endpoint, load workload) error {
 	return err
 }
 
-// compare gives the workload to an S3 client on net/http and to one on peerpool.
+// compare runs the workload with an S3 client on net/http and with one on peerpool.
 func compare(ctx context.Context, w io.Writer, e endpoint, load workload) ([]report.Result, error) {
 	work := func(ctx context.Context, m *report.Meter) error {
 		client, err := newClient(ctx, e, m)
@@ -78,9 +78,9 @@ type endpoint struct {
 	credentials aws.CredentialsProvider // nil: the SDK looks for them
 }
 
-// newClient is all that it takes to have the SDK use another RoundTripper.
+// newClient returns an S3 client that uses the given RoundTripper. Nothing else is needed.
 func newClient(ctx context.Context, e endpoint, rt http.RoundTripper) (*s3.Client, error) {
-	// The SDK adds the roots in this file only to its own HTTP client, and gives up if it has another.
+	// The SDK can add the roots in this file only to its own HTTP client, and fails with any other client.
 	if os.Getenv("AWS_CA_BUNDLE") != "" {
 		return nil, errors.New("AWS_CA_BUNDLE is set: unset it, and put its roots into Transport.TLSClientConfig")
 	}
@@ -98,7 +98,7 @@ func newClient(ctx context.Context, e endpoint, rt http.RoundTripper) (*s3.Clien
 	}), nil
 }
 
-// static are the credentials of the gateway that this program starts.
+// static returns the credentials of the gateway that this program starts.
 func static(key, secret string) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(key, secret, "")
 }

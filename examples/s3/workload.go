@@ -16,20 +16,20 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/report"
 )
 
-// prefix is what the names of our objects begin with: others in the bucket are left alone.
+// prefix is the beginning of the names of our objects. Other objects in the bucket stay as they are.
 const prefix = "peerpool-example/"
 
-// workload is what is done with a bucket. Sizes are in bytes.
+// workload says what to do with a bucket. Sizes are in bytes.
 type workload struct {
 	bucket     string
 	objects    int
 	objectSize int
 	parts      int
-	partSize   int // S3 wants at least 5 MiB of every part but the last
+	partSize   int // S3 requires at least 5 MiB for every part except the last
 	workers    int // requests at a time
 }
 
-// run puts, lists, reads, uploads in parts, and removes. It checks that what comes back is what went in.
+// run puts, lists, reads and removes objects, and uploads one in parts. It checks that it reads back what it has put.
 func (l workload) run(ctx context.Context, client *s3.Client) error {
 	if err := l.makeBucket(ctx, client); err != nil {
 		return fmt.Errorf("bucket %s: %w", l.bucket, err)
@@ -59,7 +59,7 @@ func (l workload) makeBucket(ctx context.Context, client *s3.Client) error {
 
 func key(i int) string { return fmt.Sprintf("%s%05d", prefix, i) }
 
-// content returns size bytes that are different for each object.
+// content returns size bytes that differ for each object.
 func content(i, size int) []byte {
 	var seed [32]byte
 	copy(seed[:], key(i))

@@ -1,10 +1,10 @@
-// Command sdks has many SDKs on one peerpool.Transport at once: some take an http.RoundTripper, some an *http.Client, and
-// some assert the type *http.Transport and change its fields. Each makes a few calls to a server in the program that
-// answers as its service would; the table says how many, and the last line how many connections that took.
+// Command sdks uses many SDKs on one peerpool.Transport at the same time. Some take an http.RoundTripper, some an *http.Client, and
+// some assert the type *http.Transport and change its fields. Each makes a few calls to a server in the program that answers as
+// its service would. The table shows the number of calls, and the last line the number of connections.
 //
 //	go run ./sdks
 //
-// sdks.go is what to write for each of them.
+// sdks.go has the code for each of them.
 package main
 
 import (
@@ -41,7 +41,7 @@ func run(ctx context.Context, w io.Writer) error {
 	t.TLSClientConfig = &tls.Config{RootCAs: s.roots()}
 	defer t.CloseIdleConnections()
 
-	// Before anything else: Vault's client sets fields of what it takes for an http.Transport.
+	// This must come first, because Vault's client sets fields of the *http.Transport that it gets.
 	calls, err := newCalls(t, s)
 	if err != nil {
 		return err
@@ -68,7 +68,7 @@ type call struct {
 	do  func(context.Context) error
 }
 
-// newCalls returns a call of each SDK, all of whose requests are t's.
+// newCalls returns a call of each SDK. All their requests go through t.
 func newCalls(t *peerpool.Transport, s *service) ([]call, error) {
 	var calls []call
 	for sdk, makeCall := range sdks {
@@ -82,7 +82,7 @@ func newCalls(t *peerpool.Transport, s *service) ([]call, error) {
 	return calls, nil
 }
 
-// together has all SDKs make their calls at once, and returns the first error.
+// together runs the calls of all SDKs at the same time, and returns the first error.
 func together(ctx context.Context, calls []call) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

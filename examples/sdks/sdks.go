@@ -44,7 +44,7 @@ import (
 
 type maker = func(*peerpool.Transport, *service) (func(context.Context) error, error)
 
-// sdks are what to write for each SDK, by the names that docs/migration.md has for them.
+// sdks holds the code for each SDK, by the name that docs/migration.md has for it.
 var sdks = map[string]maker{
 	"AWS SDK for Go v2":     withAWS,
 	"Azure SDK":             withAzure,
@@ -87,7 +87,7 @@ func withRetryable(t *peerpool.Transport, s *service) (func(context.Context) err
 	}, nil
 }
 
-// Vault's client asserts that it has an http.Transport, and sets fields of it.
+// Vault's client asserts the type *http.Transport, and sets fields.
 func withVault(t *peerpool.Transport, s *service) (func(context.Context) error, error) {
 	cfg := vault.DefaultConfig()
 	if cfg.Error != nil {
@@ -99,15 +99,15 @@ func withVault(t *peerpool.Transport, s *service) (func(context.Context) error, 
 	if err != nil {
 		return nil, err
 	}
-	client.SetMaxIdleConnections(100) // panics for anything else
+	client.SetMaxIdleConnections(100) // panics for any other type
 	return func(ctx context.Context) error {
 		_, err := client.Logical().ReadWithContext(ctx, "secret/name")
 		return err
 	}, nil
 }
 
-// Docker's client takes the host first: WithHost configures nothing but an http.Transport, of which WithHTTPClient makes a
-// Clone. Where the daemon is at a Unix socket, a Peer says so: see unixDocker.
+// WithHost must come first in Docker's client, because it configures only an *http.Transport, and WithHTTPClient clones that. If the
+// daemon listens on a Unix socket, use a Peer: see unixDocker.
 func withDocker(t *peerpool.Transport, s *service) (func(context.Context) error, error) {
 	client, err := docker.New(
 		docker.WithHost("tcp://"+s.Listener.Addr().String()),
@@ -120,7 +120,7 @@ func withDocker(t *peerpool.Transport, s *service) (func(context.Context) error,
 	return pingDocker(client), nil
 }
 
-// unixDocker is for a daemon at a Unix socket.
+// unixDocker is for a daemon that listens on a Unix socket.
 func unixDocker(t *peerpool.Transport, socket string) (func(context.Context) error, error) {
 	daemon, err := peerpool.NewPeer(peerpool.PeerOptions{Addr: "unix:" + socket})
 	if err != nil {
@@ -154,7 +154,7 @@ func withResty(t *peerpool.Transport, s *service) (func(context.Context) error, 
 	return getResty(resty.NewWithClient(&http.Client{Transport: t}), s), nil
 }
 
-// restyWithTLS is for programs that use resty's methods for TLS or proxies, which are for an http.Transport alone.
+// restyWithTLS is for programs that use resty's methods for TLS or proxies. These need an *http.Transport.
 func restyWithTLS(t *peerpool.Transport, s *service) (func(context.Context) error, error) {
 	client := resty.NewWithClient(&http.Client{Transport: t.HTTPTransport()})
 	client.SetTLSClientConfig(&tls.Config{RootCAs: s.roots()})
@@ -171,7 +171,7 @@ func getResty(client *resty.Client, s *service) func(context.Context) error {
 	}
 }
 
-// Google's clients leave authentication to the client that they are given.
+// Google's clients leave authentication to the given client.
 func withGoogle(t *peerpool.Transport, s *service) (func(context.Context) error, error) {
 	fonts, err := webfonts.NewService(context.Background(),
 		option.WithHTTPClient(&http.Client{Transport: t}), option.WithEndpoint(s.URL+"/google/"))
@@ -201,8 +201,8 @@ func withMinio(t *peerpool.Transport, s *service) (func(context.Context) error, 
 	}, nil
 }
 
-// go-git asserts an http.Transport for options of an endpoint alone (InsecureSkipTLS, CABundle, ClientCert, ProxyOptions), and
-// then uses a Clone of it: set these on the Transport, or in a Peer.
+// go-git asserts the type *http.Transport only for options of an endpoint (InsecureSkipTLS, CABundle, ClientCert, ProxyOptions), and
+// then uses a Clone of it. Set these options on the Transport, or in a Peer.
 func withGit(t *peerpool.Transport, s *service) (func(context.Context) error, error) {
 	gitclient.InstallProtocol("https", githttp.NewClient(&http.Client{Transport: t}))
 	return func(ctx context.Context) error {
@@ -270,7 +270,7 @@ func withPrometheus(t *peerpool.Transport, s *service) (func(context.Context) er
 	}, nil
 }
 
-// drained reads a response to its end; one that is no success is an error.
+// drained reads a response to its end. It returns an error if the status is not a success.
 func drained(resp *http.Response, err error) error {
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// service answers each SDK as its service would, over HTTPS and HTTP/2 or HTTP/1.1, as the SDK has it.
+// service answers each SDK as its service would, over HTTPS, with HTTP/2 or HTTP/1.1 as the SDK chooses.
 type service struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -75,7 +75,7 @@ func (s *service) roots() *x509.CertPool {
 	return roots
 }
 
-// advertised is how a git server tells of its one branch.
+// advertised is how a git server announces its only branch.
 func advertised(commit string) string {
 	line := func(text string) string { return fmt.Sprintf("%04x%s", len(text)+4, text) }
 	return line("# service=git-upload-pack\n") + "0000" +

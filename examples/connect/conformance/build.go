@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// suiteModule is the module with the suite and its reference client, in the version that the edits are made for.
+// suiteModule is the module with the suite and its reference client, in the version for which the edits are made.
 const suiteModule = "connectrpc.com/conformance@v1.0.7"
 
 //go:embed pooled/pooled.go
 var pooledSource []byte
 
-// edit is a change of a file of the reference client.
+// edit is a change to a file of the reference client.
 type edit struct {
 	file     string
 	old, new string
@@ -31,14 +31,14 @@ const (
 	pooledImport   = `"connectrpc.com/conformance/internal/app/pooled"`
 )
 
-// keepAlive has the reference client keep its connections. By itself it does not with HTTP/1.1 where requests are
-// canceled: net/http may close a connection that another request has got meanwhile.
+// keepAlive makes the reference client keep its connections. The unchanged client does not keep HTTP/1.1 connections if
+// requests are canceled, because net/http may close a connection that another request has got meanwhile.
 var keepAlive = []edit{
 	{file: transportsFile, times: 1, old: "transport = newHTTP1Transport(tlsConf, spec.disableKeepAlives)",
 		new: "transport = newHTTP1Transport(tlsConf, false)"},
 }
 
-// ours puts peerpool's Transport where net/http's was, with an Observer.
+// ours replaces net/http's Transport with peerpool's, which has an Observer.
 var ours = append([]edit{
 	{file: transportsFile, times: 2, old: "&http.Transport{", new: "&pooled.Transport{\n Observer: pooled.Observer,"},
 	{file: transportsFile, times: 1, old: "\t\"github.com/quic-go/quic-go\"\n",
@@ -83,12 +83,12 @@ func buildClient(ctx context.Context, dir, peerpoolDir string, edits []edit) (st
 		return "", err
 	}
 	path := filepath.Join(dir, "client")
-	// -trimpath lets the build cache work although the folder is another one each time.
+	// With -trimpath, the build cache works even though the folder differs each time.
 	_, err = goCommand(ctx, source, "build", "-mod=mod", "-trimpath", "-o", path, "./cmd/referenceclient")
 	return path, err
 }
 
-// addPooled puts the package pooled into the copy of the module, and has it require this peerpool.
+// addPooled adds the package pooled to the copy of the module, and makes the module require this peerpool.
 func addPooled(ctx context.Context, source, peerpoolDir string) error {
 	pooled := filepath.Join(source, "internal", "app", "pooled")
 	if err := os.Mkdir(pooled, 0o755); err != nil {

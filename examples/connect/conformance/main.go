@@ -1,11 +1,11 @@
-// Command conformance runs the official conformance suite of the Connect protocols, some thousand cases of Connect,
-// gRPC and gRPC-Web over HTTP/1.1, h2c and HTTP/2 with TLS, against a client on peerpool that keeps its connections.
+// Command conformance runs the official conformance suite of the Connect protocols against a client on peerpool that keeps its
+// connections. The suite has thousands of cases of Connect, gRPC and gRPC-Web over HTTP/1.1, h2c and HTTP/2 with TLS.
 //
 //	go run ./connect/conformance
 //
-// The client is the suite's own reference client, with peerpool's Transport in the place of net/http's. It also
-// loses a workaround: it closes the connections of HTTP/1.1 after one request where requests are canceled. With
-// -nethttp the suite is run against net/http without the workaround first.
+// The client is the suite's own reference client, with peerpool's Transport instead of net/http's, and without a workaround:
+// the original closes HTTP/1.1 connections after one request if requests are canceled. With -nethttp, the command first runs
+// the suite against net/http without the workaround.
 package main
 
 import (
@@ -55,7 +55,7 @@ func run(ctx context.Context, w io.Writer, netHTTP bool) error {
 	return err
 }
 
-// judge builds a client, runs the suite against it, and prints what came of it.
+// judge builds a client, runs the suite against it, and prints the result.
 func judge(ctx context.Context, w io.Writer, name string, edits []edit, runner, dir string) (verdict, error) {
 	peerpool, err := peerpoolDir(ctx)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/peerpool/peerpool/examples/connect/conformance/pooled"
 )
 
-// features are those of a client over TCP: all of the suite but HTTP/3, and of the compressions gzip alone.
+// features are the features of a client over TCP: all of the suite except HTTP/3, with gzip as the only compression.
 const features = `features:
   versions: [HTTP_VERSION_1, HTTP_VERSION_2]
   protocols: [PROTOCOL_CONNECT, PROTOCOL_GRPC, PROTOCOL_GRPC_WEB]
@@ -26,14 +26,14 @@ const features = `features:
   supportsHalfDuplexBidiOverHttp1: true
 `
 
-// verdict is what the suite says of a client, and what the client says of its connections.
+// verdict is what the suite reports about a client, and what the client reports about its connections.
 type verdict struct {
 	passed, failed int
 	failures       []string // the names of the cases
 	counts         pooled.Counts
 }
 
-// runSuite runs the suite against a client. dir is for its files. That cases fail is no error.
+// runSuite runs the suite against a client. Its files go into dir. Failing cases are not an error.
 func runSuite(ctx context.Context, runner, client, dir string) (verdict, error) {
 	config, report := filepath.Join(dir, "features.yaml"), filepath.Join(dir, "report")
 	if err := os.WriteFile(config, []byte(features), 0o644); err != nil {
@@ -59,14 +59,14 @@ var (
 	failedLine  = regexp.MustCompile(`(?m)^FAILED: (.*?):?$`)
 )
 
-// parse reads what the suite prints.
+// parse reads the output of the suite.
 func parse(out []byte) (verdict, error) {
 	summary := summaryLine.FindSubmatch(out)
 	if summary == nil {
 		return verdict{}, fmt.Errorf("the suite came to no end:\n%s", out[max(0, len(out)-4096):])
 	}
 	var v verdict
-	v.passed, _ = strconv.Atoi(string(summary[1])) // digits, says the expression
+	v.passed, _ = strconv.Atoi(string(summary[1])) // the expression matches digits only
 	v.failed, _ = strconv.Atoi(string(summary[2]))
 	for _, line := range failedLine.FindAllSubmatch(out, -1) {
 		v.failures = append(v.failures, string(line[1]))

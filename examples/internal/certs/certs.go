@@ -1,4 +1,4 @@
-// Package certs makes the certificates of the examples, which are worth nothing outside of them.
+// Package certs makes certificates for the examples. They are of no use elsewhere.
 package certs
 
 import (
@@ -21,7 +21,7 @@ type CA struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewCA makes an authority whose certificate is valid for a day.
+// NewCA returns a new authority. Its certificate is valid for a day.
 func NewCA() (*CA, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "peerpool examples"},
@@ -36,7 +36,7 @@ func NewCA() (*CA, error) {
 	return &CA{cert: cert, key: key}, nil
 }
 
-// Server returns the certificate of a server on loopback, which is valid for 127.0.0.1 and localhost.
+// Server returns a server certificate for 127.0.0.1 and localhost.
 func (ca *CA) Server() (tls.Certificate, error) {
 	return ca.issue(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: "localhost"},
@@ -46,7 +46,7 @@ func (ca *CA) Server() (tls.Certificate, error) {
 	})
 }
 
-// Client returns the certificate of a client. Each call returns another one, with a key of its own.
+// Client returns a client certificate. Each call returns a new certificate with a new key.
 func (ca *CA) Client(name string, organizations ...string) (tls.Certificate, error) {
 	return ca.issue(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: name, Organization: organizations},
@@ -54,19 +54,19 @@ func (ca *CA) Client(name string, organizations ...string) (tls.Certificate, err
 	})
 }
 
-// Pool returns the trust roots with which the authority's certificates are accepted.
+// Pool returns a pool of roots that holds the authority's certificate.
 func (ca *CA) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
 	return pool
 }
 
-// WriteCA writes the authority's certificate into a file.
+// WriteCA writes the authority's certificate to a file.
 func (ca *CA) WriteCA(path string) error {
 	return writePEM(path, "CERTIFICATE", ca.cert.Raw)
 }
 
-// Write writes a certificate and its key into files, the key readable for the owner alone.
+// Write writes a certificate and its key to files. Only the owner may read the key.
 func Write(cert tls.Certificate, certFile, keyFile string) error {
 	if err := writePEM(certFile, "CERTIFICATE", cert.Certificate[0]); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (ca *CA) issue(template *x509.Certificate) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, nil
 }
 
-// sign makes a key and a certificate for it. A nil authority: it is signed with its own key.
+// sign makes a key and a certificate for it. If the authority is nil, the certificate is self-signed.
 func sign(template *x509.Certificate, ca *CA) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package report tells what a Transport did: how many connections it opened, how often it reused one, and how many
-// requests it sent again, for peerpool beside net/http.
+// Package report compares what peerpool and net/http did: how many connections each opened, how often it reused one, and how
+// many requests it sent again.
 package report
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// Meter is an http.RoundTripper that counts what the one below it does. It sees it as any program can, through
-// net/http/httptrace, so that its numbers mean the same for every RoundTripper. Use one for one workload.
+// Meter is an http.RoundTripper that counts what another RoundTripper does. It uses net/http/httptrace, so its numbers mean
+// the same for every RoundTripper. Use a Meter for one workload.
 type Meter struct {
 	base http.RoundTripper
 	name string
-	pool *peerpool.Transport // nil: base is something else
+	pool *peerpool.Transport // nil if base is not peerpool's
 
 	requests, failed, dials, attempts, reused, retries atomic.Int64
 }
@@ -31,12 +31,12 @@ func Of(name string, base http.RoundTripper) *Meter {
 	return m
 }
 
-// NetHTTP returns a Meter of net/http's Transport as it is by default, with connections of its own.
+// NetHTTP returns a Meter of a new Transport of net/http with the default settings.
 func NetHTTP() *Meter {
 	return Of("net/http", http.DefaultTransport.(*http.Transport).Clone())
 }
 
-// Peerpool returns a Meter of a peerpool.Transport with the limits that net/http's has by default.
+// Peerpool returns a Meter of a peerpool.Transport with the default limits of net/http.
 func Peerpool() *Meter {
 	return Of("peerpool", peerpool.FromHTTP(http.DefaultTransport.(*http.Transport)))
 }
@@ -56,7 +56,7 @@ func (m *Meter) RoundTrip(req *http.Request) (*http.Response, error) {
 		},
 		GotConn: func(info httptrace.GotConnInfo) {
 			m.attempts.Add(1)
-			if tries.Add(1) > 1 { // GetConn would tell of more, but net/http asks twice for some of HTTP/2
+			if tries.Add(1) > 1 { // not GetConn, which net/http calls twice for some requests over HTTP/2
 				m.retries.Add(1)
 			}
 			if info.Reused {
@@ -71,29 +71,29 @@ func (m *Meter) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// CloseIdleConnections closes the idle connections of the RoundTripper below; http.Client calls it.
+// CloseIdleConnections closes the idle connections of the other RoundTripper. http.Client calls it.
 func (m *Meter) CloseIdleConnections() {
 	if c, ok := m.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-// Result is what a RoundTripper has done.
+// Result holds what a RoundTripper has done.
 type Result struct {
 	Name        string
-	Requests    int // that it was given
-	Failed      int // that it returned an error for
+	Requests    int // that it has got
+	Failed      int // for which it returned an error
 	Connections int // opened
 	Attempts    int // that got a connection
 	Reused      int // attempts on a connection that had served before
 	Retries     int // attempts after the first of their request
 	Took        time.Duration
 
-	// Pool is nil, but for peerpool.
+	// Pool is nil except for peerpool.
 	Pool *peerpool.Stats
 }
 
-// HitRatio is the share of attempts on a connection that had served before; 0 if there was none.
+// HitRatio returns the share of attempts on a connection that had served before, or 0 if there was no attempt.
 func (r Result) HitRatio() float64 {
 	if r.Attempts == 0 {
 		return 0
@@ -119,8 +119,8 @@ func (m *Meter) Result() Result {
 	return r
 }
 
-// Compare gives the same work to each Meter, one after the other, and prints what became of it. It ends with the
-// first error of work.
+// Compare runs the same work with each Meter, one after the other, and prints the results. It stops at the first error of
+// work.
 func Compare(ctx context.Context, w io.Writer, work func(context.Context, *Meter) error, meters ...*Meter) ([]Result, error) {
 	var results []Result
 	for _, m := range meters {
@@ -138,8 +138,8 @@ func Compare(ctx context.Context, w io.Writer, work func(context.Context, *Meter
 	return results, Print(w, results...)
 }
 
-// Each calls do with each number below n, at most workers at a time, and returns the first error. After an error it
-// begins no more.
+// Each calls do with each number below n, with at most workers calls at a time. After an error, it starts no further call. It
+// returns the first error.
 func Each(ctx context.Context, workers, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// Print writes a line for each result, and below them what peerpool knows beyond what any program can see.
+// Print writes a line for each result, and below them what only peerpool knows.
 func Print(w io.Writer, results ...Result) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "\trequests\tfailed\tconnections\thit ratio\tretries\ttime\t")
@@ -35,7 +35,7 @@ func Print(w io.Writer, results ...Result) error {
 	return nil
 }
 
-// poolText says what a pool has done, a line for each question.
+// poolText describes what a pool has done, on a few lines.
 func poolText(s peerpool.Stats) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  opened   %d, of which %d idle and %d in use\n", s.Opened, s.Idle, s.Active)
@@ -48,7 +48,7 @@ func poolText(s peerpool.Stats) string {
 	return b.String()
 }
 
-// counts lists what is not zero, in the order of the names, or says "none".
+// counts lists the counts that are not zero, in the order of their names. It returns "none" if all are zero.
 func counts[K ~string](m map[K]uint64) string {
 	var parts []string
 	for _, name := range slices.SortedFunc(maps.Keys(m), cmp.Compare[K]) {

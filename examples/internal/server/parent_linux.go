@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// endWithParent has the system end a server whose parent was killed, or has panicked.
+// endWithParent makes the system end the server when its parent is killed or panics.
 func endWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 }

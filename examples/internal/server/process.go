@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// startWithin bounds the time from a server's start to its readiness; stopWithin that from the signal to its end,
-// after which it is killed.
+// startWithin limits the time from the start of a server until it is ready. stopWithin limits the time from the signal until
+// the server has ended. After that, it is killed.
 const (
 	startWithin = time.Minute
 	stopWithin  = 10 * time.Second
 )
 
-// Process is a server that runs. Its methods are safe for concurrent use.
+// Process is a running server. Its methods are safe for concurrent use.
 type Process struct {
 	name   string
 	cmd    *exec.Cmd
@@ -29,8 +29,8 @@ type Process struct {
 	exit   error         // why it ended; may be read once exited is closed
 }
 
-// Start runs a command and returns when ready says so. ready is asked again and again: nil means that the server
-// answers. Neither ends with ctx, which bounds only the wait; [Process.Stop] ends the server.
+// Start runs a command and calls ready until that returns nil, which means that the server answers. ctx limits only this wait.
+// [Process.Stop] ends the server.
 func Start(ctx context.Context, cmd *exec.Cmd, ready func(context.Context) error) (*Process, error) {
 	p := &Process{name: cmd.Args[0], cmd: cmd, exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
@@ -49,7 +49,7 @@ func Start(ctx context.Context, cmd *exec.Cmd, ready func(context.Context) error
 	return p, nil
 }
 
-// await asks ready until it says yes, the process has ended, or the time is over.
+// await calls ready until it returns nil, the process has ended, or the time is over.
 func (p *Process) await(ctx context.Context, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
@@ -70,14 +70,13 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-// Stop ends the server with SIGTERM, see [Process.StopWith].
+// Stop ends the server with SIGTERM: see [Process.StopWith].
 func (p *Process) Stop() { p.StopWith(syscall.SIGTERM) }
 
-// StopWith sends the server a signal to end by, kills it if it does not end within ten seconds, and returns when it
-// has ended.
+// StopWith sends a signal to the server and waits until the server has ended. It kills the server after ten seconds.
 func (p *Process) StopWith(s os.Signal) {
 	if err := p.cmd.Process.Signal(s); err != nil {
-		_ = p.cmd.Process.Kill() // a system without signals, or it is gone already
+		_ = p.cmd.Process.Kill() // the system has no signals, or the server is gone already
 	}
 	giveUp := time.NewTimer(stopWithin)
 	defer giveUp.Stop()
@@ -92,7 +91,7 @@ func (p *Process) StopWith(s os.Signal) {
 // Output returns the end of what the server has printed.
 func (p *Process) Output() string { return p.output.String() }
 
-// FreeAddr returns an address on loopback that nobody listens on now.
+// FreeAddr returns an address on loopback on which no program listens now.
 func FreeAddr() (string, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +134,7 @@ func Answering(url string) func(context.Context) error {
 	}
 }
 
-// output keeps the last few kilobytes of what is written to it.
+// output keeps the last few kilobytes that are written to it.
 type output struct {
 	mu   sync.Mutex // guards text
 	text []byte

@@ -14,20 +14,20 @@ import (
 
 // Program is a server that an example needs.
 type Program struct {
-	// Name is that of the executable.
+	// Name is the name of the executable.
 	Name string
 
-	// Package is the Debian package that has it; "": none has.
+	// Package is the Debian package with the program, or "" if there is none.
 	Package string
 
-	// Module is the path and the version that "go install" builds it from; "": it is not built from Go.
+	// Module is the path and the version from which "go install" builds the program, or "" if it cannot.
 	Module string
 
-	// Optional programs are dear to get: nobody demands them of a machine that runs the tests.
+	// Optional programs take much effort to install. No machine that runs the tests has to have them.
 	Optional bool
 }
 
-// The servers and the tools of the examples, in the versions that they were tried with.
+// The servers and tools of the examples, in the versions with which the examples were tried.
 var (
 	Versitygw   = Program{Name: "versitygw", Module: "github.com/versity/versitygw/cmd/versitygw@v1.8.0", Optional: true}
 	Extensions  = Program{Name: "apiextensions-apiserver", Module: "k8s.io/apiextensions-apiserver@v0.37.2", Optional: true}
@@ -53,8 +53,8 @@ func (p Program) howTo() string {
 	return "apt-get install --no-install-recommends " + p.Package
 }
 
-// Find returns the path of the program: in $PATH, in Go's folder for what it installs, or where [Program.Build] has
-// left it. The error is a [*MissingError].
+// Find returns the path of the program. It looks in $PATH, in the folder in which Go installs programs, and in the folder of
+// [Program.Build]. The error is a [*MissingError].
 func (p Program) Find() (string, error) {
 	if path, err := exec.LookPath(p.Name); err == nil {
 		return path, nil
@@ -70,7 +70,8 @@ func (p Program) Find() (string, error) {
 	return "", &MissingError{Program: p}
 }
 
-// FindOrBuild returns the path of the program and builds it before if it is missing and Go can, which it says on w.
+// FindOrBuild returns the path of the program. If the program is missing and Go can build it, FindOrBuild builds it and writes
+// a line about that to w.
 func (p Program) FindOrBuild(ctx context.Context, w io.Writer) (string, error) {
 	path, err := p.Find()
 	if err == nil || p.Module == "" {
@@ -95,7 +96,7 @@ func (p Program) Build(ctx context.Context) (string, error) {
 	return exec.LookPath(filepath.Join(dir, p.Name))
 }
 
-// cache is where programs of this version are built; "" if the user has no cache.
+// cache returns the folder for programs of this version, or "" if the user has no cache.
 func (p Program) cache() string {
 	_, version, ok := strings.Cut(p.Module, "@")
 	base, err := os.UserCacheDir()
@@ -105,7 +106,7 @@ func (p Program) cache() string {
 	return filepath.Join(base, "peerpool-examples", p.Name+"-"+version+"-"+runtime.Version())
 }
 
-// goBin is where "go install" puts programs, unless "go env" was told another place; "" if there is none.
+// goBin returns the folder of "go install", unless "go env" sets another one, or "" if there is none.
 func goBin() string {
 	if dir := os.Getenv("GOBIN"); dir != "" {
 		return dir
@@ -120,7 +121,7 @@ func goBin() string {
 	return filepath.Join(home, "go", "bin")
 }
 
-// tail returns the end of a text, which is where programs say what went wrong.
+// tail returns the end of a text, where programs report what went wrong.
 func tail(s string) string {
 	const most = 4096
 	if len(s) <= most {

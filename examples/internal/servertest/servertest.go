@@ -8,8 +8,8 @@ import (
 	"github.com/peerpool/peerpool/examples/internal/server"
 )
 
-// Need returns the paths of programs. One that is not installed skips the test with a line that says what to
-// install. With PEERPOOL_REQUIRE_SERVERS=1 that is a failure, unless the program is optional.
+// Need returns the paths of programs. If one is not installed, Need skips the test with a line that says what to install. With
+// PEERPOOL_REQUIRE_SERVERS=1 it fails the test, unless the program is optional.
 func Need(t testing.TB, programs ...server.Program) []string {
 	t.Helper()
 	var paths []string

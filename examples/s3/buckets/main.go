@@ -1,5 +1,5 @@
-// Command buckets lists the buckets of an S3 account with the AWS SDK, over peerpool. Its settings come from where the SDK
-// looks for them: the environment, or the files in ~/.aws.
+// Command buckets lists the buckets of an S3 account with the AWS SDK, over peerpool. The SDK reads its
+// settings from the environment, or from the files in ~/.aws.
 package main
 
 import (
