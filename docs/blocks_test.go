@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"go/ast"
+	"go/format"
 	"go/importer"
 	"go/parser"
 	"go/token"
@@ -163,4 +164,17 @@ func importClause(b block) string {
 		}
 	}
 	return clause.String()
+}
+
+func TestEveryBlockOfGoIsFormatted(t *testing.T) {
+	for _, doc := range documents(t) {
+		for _, b := range doc.blocks {
+			if b.language != "go" {
+				continue
+			}
+			if formatted, err := format.Source([]byte(b.text)); err != nil || string(formatted) != b.text {
+				t.Errorf("%s:%d: gofmt would write (%v)\n%s", doc.path, b.line, err, formatted)
+			}
+		}
+	}
 }
