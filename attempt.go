@@ -96,7 +96,7 @@ func (a *attempt) try() (*http.Response, outcome) {
 	if a.t.MinIdleConnsPerHost > 0 || a.peer != nil {
 		a.route.keepReady(a.peer)
 	}
-	if a.told() {
+	if a.t.Observer != nil || a.report != nil || a.trace != nil {
 		a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
 	}
 	if a.t.RetryBudget > 0 {
@@ -131,7 +131,7 @@ func (a *attempt) acquire() error {
 	}
 	var work groundwork
 	r := a.t.core.routes.get(&to.key)
-	if r == nil || !r.current() || r.mayHTTP2 && r.wantsHTTP1() {
+	if r == nil || r.version != 0 && !r.current() || r.mayHTTP2 && r.wantsHTTP1() {
 		if r, work, err = a.findRoute(to); err != nil {
 			return err
 		}
@@ -147,10 +147,13 @@ func (a *attempt) acquire() error {
 	if r.host != nil {
 		a.aim(&terms)
 	}
-	r.bound(&terms, a.req)
+	learned := r.host != nil || r.learned.limits.shown.Load() != nil // something of the peer's limits
+	if learned {
+		r.bound(&terms, a.req)
+	}
 	var ok bool
 	for a.lease, ok = r.tryAcquire(terms); ok; a.lease, ok = r.tryAcquire(terms) {
-		if !a.outlived(&terms) {
+		if !learned || !a.outlived(&terms) {
 			return nil
 		}
 		a.lease.Discard(pool.ReasonIdleTimeout)
@@ -249,9 +252,6 @@ func identityIn(err error) Identity {
 	}
 	return Identity{}
 }
-
-// told says whether somebody is told of the attempt.
-func (a *attempt) told() bool { return a.t.Observer != nil || a.report != nil || a.trace != nil }
 
 // acquired tells of the connection that the attempt has got, or that it has got none.
 func (a *attempt) acquired(id Identity, err error) {

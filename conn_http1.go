@@ -48,8 +48,13 @@ var (
 // exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
 // allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
-	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Opts: a.peer.limited(c.route.exchangeOptions()), Owner: a}
-	x.SetTrace(a.trace)
+	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Opts: c.route.exchangeOptions(), Owner: a}
+	if a.peer != nil {
+		x.Opts = a.peer.limited(x.Opts)
+	}
+	if a.trace != nil {
+		x.SetTrace(a.trace)
+	}
 	x.HeedLater = !a.entry.Run(x)
 	resp, err := x.Run()
 	if resp != nil {
@@ -71,7 +76,9 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 	case exchange.EndUnfit:
 		return a.lease.Release()
 	case exchange.Reusable:
-		c.learnFromAnswer(a)
+		if c.route.learned.limits.shown.Load() != nil {
+			c.learnFromAnswer(a)
+		}
 		if o.KeepAlive.Timeout >= 0 || o.KeepAlive.Max >= 0 {
 			a.heedKeepAlive(o.KeepAlive)
 		}

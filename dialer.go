@@ -28,29 +28,6 @@ const (
 	opHTTP2   = "http2" // the client's preface (RFC 9113 section 3.4)
 )
 
-// dialerKind says who makes the first hop.
-type dialerKind uint8
-
-const (
-	ourDialer   dialerKind = iota // us
-	plainDialer                   // DialContext or Dial
-	tlsDialer                     // DialTLSContext or DialTLS, which return a connection with TLS on it
-)
-
-// dialerFor returns who makes the first hop: to the proxy if there is one.
-func (t *Transport) dialerFor(scheme string, via *proxyChoice) dialerKind {
-	if via != nil {
-		scheme = via.url.Scheme
-	}
-	switch {
-	case scheme == "https" && (t.DialTLSContext != nil || t.DialTLS != nil):
-		return tlsDialer
-	case t.DialContext != nil || t.Dial != nil:
-		return plainDialer
-	}
-	return ourDialer
-}
-
 // Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
 func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil, groundwork{}) }
 

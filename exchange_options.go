@@ -28,7 +28,8 @@ func optionsOf(t *Transport) *optionSet {
 // asks says whether the fields of the Transport are those that o was made from.
 func (t *Transport) asks(o *http1.Options) bool {
 	return o.Gzip != t.DisableCompression && o.Close == t.DisableKeepAlives &&
-		o.ExpectTimeout == t.ExpectContinueTimeout && o.Limits == t.limits() &&
+		o.ExpectTimeout == t.ExpectContinueTimeout && o.HeaderTimeout == t.ResponseHeaderTimeout &&
+		o.BodyReadTimeout == t.BodyReadTimeout && o.BodyWriteTimeout == t.BodyWriteTimeout &&
 		o.MaxHeaderBytes == t.MaxResponseHeaderBytes &&
 		o.ReadBuffer == t.ReadBufferSize && o.WriteBuffer == t.WriteBufferSize
 }

@@ -50,6 +50,29 @@ func (t *Transport) destination(req *http.Request, peer *Peer) (destination, err
 	return to, nil
 }
 
+// dialerKind says who makes the first hop.
+type dialerKind uint8
+
+const (
+	ourDialer   dialerKind = iota // us
+	plainDialer                   // DialContext or Dial
+	tlsDialer                     // DialTLSContext or DialTLS, which return a connection with TLS on it
+)
+
+// dialerFor returns who makes the first hop: to the proxy if there is one.
+func (t *Transport) dialerFor(scheme string, via *proxyChoice) dialerKind {
+	if via != nil {
+		scheme = via.url.Scheme
+	}
+	switch {
+	case scheme == "https" && (t.DialTLSContext != nil || t.DialTLS != nil):
+		return tlsDialer
+	case t.DialContext != nil || t.Dial != nil:
+		return plainDialer
+	}
+	return ourDialer
+}
+
 // hostPort is what a trace is told: where the first hop goes.
 func (to destination) hostPort(u *url.URL) string {
 	peer := to.key.peer

@@ -20,6 +20,22 @@ type Lease[K comparable, C Conn] struct {
 	found  finding       // with four words a Lease stays in registers
 }
 
+// claim is the right to begin a lease, made under Pool.mu.
+type claim[K comparable, C Conn] struct {
+	entry  *entry[K, C]
+	number uint64 // of the lease on a shared connection; 0: the connection is the claimer's alone
+}
+
+// begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.
+func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
+	e := c.entry
+	if c.number == 0 {
+		e.bind(terms)
+		c.number = e.ended.Load() + 1
+	}
+	return Lease[K, C]{entry: e, number: c.number, span: max(0, span), found: found}
+}
+
 // Valid reports whether the lease came from an Acquire. It returns false for the zero Lease. It does not report
 // whether the lease has ended.
 func (l Lease[K, C]) Valid() bool { return l.entry != nil }
@@ -113,7 +129,11 @@ func (l Lease[K, C]) Release() Reason {
 	var reason Reason
 	var owed bool
 	if e.sharing != nil || !e.unpooled { // an unpooled one is closed whatever a probe says
-		reason, owed = e.restOrProbe()
+		if rester, ok := any(e.conn).(Rester); ok && e.sharing == nil {
+			reason, owed = rester.Rest(), true
+		} else {
+			reason = e.conn.Probe()
+		}
 	}
 	reason, ok := e.group.own.pool.putBack(claim[K, C]{entry: e, number: l.number}, reason, owed)
 	if !ok {
@@ -154,6 +174,26 @@ func (l Lease[K, C]) Hijack() {
 	p.hijacked++
 	p.tend(e.group)
 	p.unlock()
+}
+
+// Rester is implemented by a Conn whose Probe is expensive. The pool then calls Probe only once between two leases,
+// before the second of them. At release, it calls Rest instead.
+type Rester interface {
+	// Rest returns "" if the connection can become idle, or the reason why it cannot. The pool calls Rest at release
+	// in place of Probe, under the same conditions. Rest may leave part of the checks to Probe: the pool calls Probe
+	// before the connection is leased again, even if the connection goes to a waiting Acquire and is never idle.
+	Rest() Reason
+}
+
+// probeOwed makes up for the Probe that a rest has left out, if a want is about to get the connection. It is called
+// with the lock held, and lets go of it meanwhile.
+func (p *Pool[K, C]) probeOwed(e *entry[K, C]) Reason {
+	if e.retired != nil || e.group.heir(e) == nil {
+		return ""
+	}
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	return e.conn.Probe()
 }
 
 // endOnce claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else. The

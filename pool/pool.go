@@ -273,7 +273,7 @@ func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 // candidate takes the connection of the host that was released last and is not spent, and closes those that are. Where
 // none idles it takes a place on the shared connection that has the fewest leases.
 func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
-	if r.terms.ownDial() {
+	if r.terms.Fresh || r.terms.Unpooled {
 		return claim[K, C]{}
 	}
 	if h.set != nil && h.set.balance != BalanceNone {
@@ -281,7 +281,7 @@ func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	}
 	for e := h.latestIdle(); e != nil; e = h.latestIdle() {
 		reason := e.spent(r.terms, r.start)
-		if reason == "" && r.avoid(e) {
+		if reason == "" && r.terms.MaxIdleTime > 0 && r.avoid(e) {
 			break // the others have been idle for longer
 		}
 		if reason == "" {

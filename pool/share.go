@@ -1,34 +1,15 @@
 package pool
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // This file is what sharing adds: a connection that is a Sharer serves as many leases at once as it says. Each
 // holds a claim on it, and the connection is active as long as there is one.
-
-// claim is the right to begin a lease, made under Pool.mu.
-type claim[K comparable, C Conn] struct {
-	entry  *entry[K, C]
-	number uint64 // of the lease on a shared connection; 0: the connection is the claimer's alone
-}
 
 // sharing is what only a shared connection has. Guarded by Pool.mu.
 type sharing struct {
 	leases   map[uint64]struct{} // the numbers of those under way
 	capacity int                 // leases at once
 	resized  bool                // capacity has been set by resize, which goes before what Share returns
-}
-
-// begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.
-func (c claim[K, C]) begin(terms *Terms, found finding, span time.Duration) Lease[K, C] {
-	e := c.entry
-	if c.number == 0 {
-		e.bind(terms)
-		c.number = e.ended.Load() + 1
-	}
-	return Lease[K, C]{entry: e, number: c.number, span: max(0, span), found: found}
 }
 
 // void ends a claim that no lease has come of. Its number goes to the next lease, unless a younger claim has been
