@@ -20,7 +20,7 @@ type dial[K comparable, C Conn] struct {
 
 	floor *floor[K, C] // that it is for, or nil
 
-	replaces  *entry[K, C] // the connection that is retired when the dial has brought its successor, or nil
+	replaces  *entry[K, C] // the connection whose successor the dial is to bring, or nil
 	reason    Reason       // for which it is
 	inPlaceOf *group[K, C] // the group of a replacement, or nil
 
@@ -241,6 +241,8 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 		p.tally.dialFailures++
 	} else if reason := p.admit(e, d, found, now); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
+	} else {
+		p.keepFirst(d.replaces)
 	}
 	if err != nil && d.want != nil {
 		p.deliver(d.want, delivery[K, C]{err: err})

@@ -143,9 +143,10 @@
 //     pool's, and so is the knowledge when one is taken or closed.
 //
 //     13. A connection that is a Replacer, and that is used, is replaced before it reaches a limit on its age or its reuse: when
-//     an eighth of either is left, or 10 seconds or 32 leases if that is less, the pool dials for nobody who waits, and
-//     retires the connection when its successor stands. If there is no room for both, the pool closes the connection when
-//     nobody uses it or waits, and dials at once. One connection of a key is replaced at a time, and one more for each 32
+//     an eighth of either is left, or 10 seconds or 4 leases if that is less, but one lease at least, the pool dials for nobody who waits. When the
+//     successor stands, the pool retires a connection that is near the end of its life, or that is shared. One that is near
+//     the end of its reuse is used up first. If there is no room for both, the pool dials when it closes the connection: for
+//     its age while nobody uses it or waits, and for its reuse at the end of its last lease. One connection of a key is replaced at a time, and one more for each 32
 //     connections of the key. An idle connection is in use if its last lease ended half its life ago, or 30 seconds ago if
 //     that is less. A successor that nobody has used is not replaced, so a pool that is not in use ends. After CloseIdle,
 //     KeepNone or Shutdown, the pool replaces nothing. If the dial fails, the connection stays until it reaches its limit.

@@ -16,10 +16,10 @@ type Replacer[C Conn] interface {
 
 const (
 	// A connection is replaced when it has nearingParts-1 parts of its life or of its uses behind it, or maxNearing or
-	// maxUsesAhead before the end if that is later.
+	// maxUsesAhead before the end if that is later. A use takes a round trip at least, and a dial seldom more than four.
 	nearingParts = 8
 	maxNearing   = 10 * time.Second
-	maxUsesAhead = 32
+	maxUsesAhead = 4
 
 	// inUseFor is how long after its last lease an idle connection still counts as in use, if half its life is not less.
 	inUseFor = 30 * time.Second
@@ -42,7 +42,7 @@ func (e *entry[K, C]) nearing() time.Duration {
 
 // ending says which limit the connection is near, or "".
 func (e *entry[K, C]) ending(now time.Duration) Reason {
-	if e.maxUses != math.MaxUint64 && e.maxUses-min(e.uses(), e.maxUses) <= min(e.maxUses/nearingParts+1, maxUsesAhead) {
+	if e.maxUses != math.MaxUint64 && e.maxUses >= nearingParts && e.left() <= min(e.maxUses/nearingParts, maxUsesAhead) {
 		return ReasonMaxReuse
 	}
 	if now >= e.nearing() {
@@ -50,6 +50,9 @@ func (e *entry[K, C]) ending(now time.Duration) Reason {
 	}
 	return ""
 }
+
+// left is how many leases more the connection may have.
+func (e *entry[K, C]) left() uint64 { return e.maxUses - min(e.uses(), e.maxUses) }
 
 // wake is when the reaper is to look at the idle connection.
 func (e *entry[K, C]) wake(now time.Duration) time.Duration {
@@ -79,8 +82,8 @@ func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 		p.beginReplacement(d, g)
 		return ""
 	}
-	if e.load() > 0 || p.waiting > 0 && g.wanted() {
-		return "" // it would take room from them
+	if e.load() > 0 || reason == ReasonMaxReuse && e.left() > 0 || p.waiting > 0 && g.wanted() {
+		return "" // it serves them as long as it may
 	}
 	e.replaceable = false
 	p.todo.replacing = d
@@ -152,9 +155,20 @@ func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
 	if p.replacing[g]--; p.replacing[g] == 0 {
 		delete(p.replacing, g)
 	}
-	if e := d.replaces; e != nil && err == nil {
+	if e := d.replaces; e != nil && err == nil && (d.reason == ReasonMaxLifetime || e.shared()) {
 		p.retireLocked(e, d.reason)
 	}
+}
+
+// keepFirst has requests use an idle connection up before its successor, which has just become idle.
+func (p *Pool[K, C]) keepFirst(e *entry[K, C]) {
+	if e == nil || e.state != idle {
+		return
+	}
+	e.group.idle.remove(e)
+	e.group.idle.pushFront(e)
+	p.idle.remove(e)
+	p.idle.pushFront(e)
 }
 
 // replaceIdle sees to the idle connections that are near their end. Those that are not in use are left alone.

@@ -98,7 +98,7 @@ func TestAConnectionInUseIsReplacedBeforeTheEndOfItsLife(t *testing.T) {
 func TestAConnectionIsReplacedBeforeItHasServedItsLastRequest(t *testing.T) {
 	replacing(t, func(t *testing.T, p *Pool[string, *successive], s *shop) {
 		terms := Terms{MaxReuse: 7}
-		wantUses(t, p, s, terms, 2*time.Second, "1cold", "1", "1", "1", "1", "1", "2", "2", "2", "2", "2", "2", "3")
+		wantUses(t, p, s, terms, 2*time.Second, "1cold", "1", "1", "1", "1", "1", "1", "1", "2", "2", "2", "2", "2", "2", "2", "2", "3")
 		wantConns(t, p, 1)
 		if st := p.Stats(); st.Closes[ReasonMaxReuse] != 2 {
 			t.Errorf("%+v", st)
@@ -108,14 +108,16 @@ func TestAConnectionIsReplacedBeforeItHasServedItsLastRequest(t *testing.T) {
 
 func TestTheOldConnectionServesUntilTheNewOneStands(t *testing.T) {
 	replacing(t, func(t *testing.T, p *Pool[string, *successive], s *shop) {
-		terms := Terms{MaxReuse: 7}
-		wantUses(t, p, s, terms, 0, "1cold", "1", "1", "1", "1", "1")
+		terms := Terms{MaxLifetime: 80 * time.Second}
+		wantUses(t, p, s, terms, 0, "1cold")
+		time.Sleep(68 * time.Second)
+		wantUses(t, p, s, terms, 0, "1")
 		lease, ok := p.TryAcquire("a", terms) // the dial takes a second
 		if !ok || lease.Conn().number != 1 {
 			t.Fatal("the old connection is gone before the new one stands")
 		}
 		time.Sleep(2 * time.Second)
-		if reason := lease.Release(); reason != ReasonMaxReuse {
+		if reason := lease.Release(); reason != ReasonMaxLifetime {
 			t.Errorf("the old connection ends with %q", reason)
 		}
 		wantConns(t, p, 1)
@@ -212,7 +214,7 @@ func TestFewConnectionsOfAKeyAreReplacedAtATime(t *testing.T) {
 func TestNothingIsReplacedAfterCloseIdle(t *testing.T) {
 	replacing(t, func(t *testing.T, p *Pool[string, *successive], s *shop) {
 		terms := Terms{MaxReuse: 7}
-		wantUses(t, p, s, terms, 0, "1cold", "1", "1", "1", "1", "1")
+		wantUses(t, p, s, terms, 0, "1cold", "1", "1", "1", "1", "1", "1")
 		p.CloseIdle() // while a replacement is dialed
 		time.Sleep(2 * time.Second)
 		wantConns(t, p, 0)

@@ -122,8 +122,8 @@ func (p *Pool[K, C]) settle(
 	if reason == "" {
 		reason = p.refusal(e, asker, now)
 	}
-	if reason == "" && e.replaceable && asker == nil {
-		reason = p.replace(e, now)
+	if e.replaceable && asker == nil && (reason == "" || reason == ReasonMaxReuse) {
+		reason = reason.or(p.replace(e, now))
 	}
 	switch {
 	case reason != "":
