@@ -36,7 +36,7 @@ func (r *route) again() pool.Dialer[conn] {
 	if r.learned.looks.Load() {
 		return nil
 	}
-	return r
+	return workedDial{r, groundwork{replaces: true}}
 }
 
 // dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
@@ -82,6 +82,7 @@ type timedDial struct {
 }
 
 func (d *timedDial) start(work groundwork) {
+	d.report.Replaces = work.replaces
 	d.begun = time.Now()
 	d.last, d.report.Start = d.begun, d.begun
 	if !work.start.IsZero() {

@@ -59,7 +59,7 @@ func newHost(head *route, listed []netip.AddrPort) *host {
 	}
 	serving, undialed := h.serving()
 	h.pool = head.t.core.pool.NewHost(serving, func() { head.t.core.routes.drop(head) })
-	h.pool.SetReplacement(hostDial{host: h})
+	h.pool.SetReplacement(hostDial{host: h, work: groundwork{replaces: true}})
 	if balance := head.t.Balance.ofPool(); balance != pool.BalanceNone {
 		h.pool.SetBalance(balance, hostDial{host: h}, head.t.terms(head.key.peer).MaxConns)
 		h.pool.SetUndialed(undialed)

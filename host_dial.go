@@ -25,6 +25,8 @@ type groundwork struct {
 	start            time.Time
 	resolve, connect time.Duration
 
+	replaces bool // a connection that nears a limit: no request waits for this dial
+
 	trial *route // the address of the host that the dial is to try, or nil
 	avoid *route // the one at which the request has failed before, or nil
 }

@@ -152,6 +152,7 @@ type DialDone struct {
 	Total    time.Duration
 	Version  uint16 // TLS version, see [crypto/tls.VersionName]; 0 without TLS
 	Resumed  bool   // the TLS session was resumed
+	Replaces bool   // no request waits for the connection: it replaces one that nears a limit, see Stats.Replacements
 	Hop      string // hop that failed: "resolve", "connect", "proxy", "tls" or "http2"; "" if none failed
 	Err      error  // why the dial failed, with the error of each address if several were tried; nil if it succeeded
 

@@ -41,6 +41,10 @@ func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
 		}
 		return withError(attrs, d.Err)
 	}
+	if d.Replaces && d.Err == nil {
+		l.logDigest(ctx, msgReplaced, "", msgDialed, attrs)
+		return
+	}
 	if d.ErrorType != "" {
 		l.logDigest(ctx, msgUndialed, d.Hop+" "+string(d.HopErrorType), msgDialed, attrs)
 		return
@@ -88,6 +92,9 @@ func (l *Log) ended(ctx context.Context, e peerpool.RequestDone) {
 			attrs = append(attrs, slog.String("error_type", string(e.ErrorType)))
 		}
 		return withError(attrs, e.Err)
+	}
+	if e.OverBudget {
+		l.logDigest(ctx, msgOverBudget, string(e.ErrorType), msgEnded, attrs)
 	}
 	switch e.Outcome() {
 	case peerpool.OutcomeError:
@@ -144,12 +151,18 @@ func (l *Log) addressChanged(a peerpool.AddressChange) {
 	if a.Ended {
 		m = msgUsedAgain
 	}
-	l.logDigest(context.Background(), m, string(a.Reason), msgAddressAgain, func() []slog.Attr {
+	l.logDigest(context.Background(), m, string(a.Reason), msgStateAgain, func() []slog.Attr {
 		attrs := []slog.Attr{slog.String("host", a.Host.Address()), identity(a.Identity), slog.Any("addr", a.Addr), slog.String("state", string(a.State))}
 		if !a.Ended {
 			attrs = append(attrs, slog.String("reason", string(a.Reason)), slog.Int("failures", a.Failures), slog.Time("until", a.Until))
 		}
 		return withError(attrs, a.Err)
+	})
+}
+
+func (l *Log) limitsChanged(c peerpool.LimitsChange) {
+	l.logDigest(context.Background(), msgLearned, "", msgStateAgain, func() []slog.Attr {
+		return []slog.Attr{identity(c.Identity), slog.Duration("idle_time", c.IdleTime), slog.Int("requests", c.Requests)}
 	})
 }
 

@@ -83,6 +83,7 @@ func (l *Log) Observer() *peerpool.Observer {
 		QuarantineChange: l.quarantined,
 		ConnectFailed:    l.unconnected,
 		AddressChange:    l.addressChanged,
+		LimitsChange:     l.limitsChanged,
 	}
 }
 
@@ -121,7 +122,10 @@ const (
 	msgUnconnectedAgain
 	msgLeftOut
 	msgUsedAgain
-	msgAddressAgain
+	msgLearned
+	msgReplaced
+	msgOverBudget
+	msgStateAgain
 	numMessages
 )
 
@@ -147,7 +151,10 @@ var texts = [numMessages]string{
 	msgReleased:         "peerpool: server out of quarantine",
 	msgUnconnected:      "peerpool: connect failed, another address is tried",
 	msgUnconnectedAgain: "peerpool: connect failed",
-	msgAddressAgain:     "peerpool: state of address changed",
+	msgStateAgain:       "peerpool: state changed",
+	msgLearned:          "peerpool: limit of a server learned",
+	msgReplaced:         "peerpool: connection replaced before it reaches a limit",
+	msgOverBudget:       "peerpool: request not sent again, retry budget used up",
 	msgLeftOut:          "peerpool: address left out",
 	msgUsedAgain:        "peerpool: address used again",
 }
@@ -157,7 +164,7 @@ func (m message) level() slog.Level {
 	case msgUnexpected, msgQuarantined:
 		return slog.LevelWarn
 	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained, msgReleased,
-		msgUnconnected, msgLeftOut, msgUsedAgain:
+		msgUnconnected, msgLeftOut, msgUsedAgain, msgLearned, msgReplaced, msgOverBudget:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug

@@ -377,24 +377,3 @@ func TestConnectionsThatFailOrAreDrainedAreWrittenOnceInAWhileByReason(t *testin
 		}
 	})
 }
-
-func TestAddressesThatFailAreInTheLog(t *testing.T) {
-	log, logger := open(slog.LevelInfo)
-	o := logpool.New(logger).Observer()
-	for range 5 {
-		o.ConnectFailed(t.Context(), peerpool.ConnectFailed{Host: "a.test", Err: errNever, ErrorType: "connection_refused"})
-		o.ConnectFailed(t.Context(), peerpool.ConnectFailed{Host: "a.test", Err: errNever, ErrorType: "connection_error", Silent: true})
-		o.AddressChange(peerpool.AddressChange{State: peerpool.AddressAvoided, Reason: peerpool.EjectConnect, Failures: 3, Err: errNever})
-		o.AddressChange(peerpool.AddressChange{State: peerpool.AddressListed, Ended: true})
-	}
-	want := []string{
-		"INFO connect failed, another address is tried", "INFO connect failed, another address is tried",
-		"INFO address left out connect", "INFO address used again",
-	}
-	if !slices.Equal(log.says(t), want) {
-		t.Errorf("the log says %q, want %q", log.says(t), want)
-	}
-	if causes := []any{log.records(t)[0]["cause"], log.records(t)[1]["cause"]}; causes[0] != "connection_refused" || causes[1] != "silent" {
-		t.Errorf("the causes are %v", causes)
-	}
-}

@@ -69,3 +69,35 @@ func TestAnAttemptOnADeadConnectionIsCountedWhetherItIsSentAgainOrNot(t *testing
 	}
 	want(t, registry, map[string]uint64{`peerpool_stale_connections_total`: 2, `peerpool_retries_total{reason="stale"}`: 1})
 }
+
+func TestLearnedLimitsReplacementsAndTheBudgetAreThereFromTheStart(t *testing.T) {
+	registry := register(t, &peerpool.Transport{})
+	want(t, registry, map[string]uint64{
+		`peerpool_learned_limits{limit="idle_time"}`: 0,
+		`peerpool_learned_limits{limit="requests"}`:  0,
+		`peerpool_replacements_total`:                0,
+		`peerpool_retries_over_budget_total`:         0,
+		`peerpool_addresses{state="ejected"}`:        0,
+	})
+}
+
+func TestReplacedConnectionsAndLearnedLimitsAreCounted(t *testing.T) {
+	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		for range 5 { // and then the server closes, without a word
+			if c.ReadRequest() == nil {
+				return
+			}
+			c.Write(httptestutil.Response("ok"))
+		}
+	})
+	tr := &peerpool.Transport{MaxConnReuse: 100}
+	registry := register(t, tr)
+	eventually(t, "the number of requests that the server allows is learned", func() bool {
+		mustFetch(t, tr, t.Context(), wire.URL())
+		return number(gather(t, registry)[`peerpool_learned_limits{limit="requests"}`]) == 1
+	})
+	eventually(t, "a connection is replaced before it has served so many", func() bool {
+		mustFetch(t, tr, t.Context(), wire.URL())
+		return number(gather(t, registry)["peerpool_replacements_total"]) > 0
+	})
+}

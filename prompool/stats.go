@@ -11,7 +11,8 @@ type statsDescs struct {
 
 	opened, hijacked, closed, unexpected *prometheus.Desc
 	misses, dials, addresses             *prometheus.Desc
-	retries, retried                     *prometheus.Desc
+	retries, retried, overBudget         *prometheus.Desc
+	replacements, learned                *prometheus.Desc
 }
 
 func newStatsDescs(pool prometheus.Labels) statsDescs {
@@ -19,26 +20,30 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		return prometheus.NewDesc("peerpool_"+name, help, labels, pool)
 	}
 	return statsDescs{
-		connections: desc("connections", "Connections by state: idle, or active with a request.", "state"),
-		dialing:     desc("dials_in_progress", "Dials under way."),
-		waiting:     desc("waiting_requests", "Requests that wait for a connection."),
-		quarantined: desc("quarantined_peers", "Peers whose connections serve one request each, because they have sent bytes that answer no request."),
-		opened:      desc("connections_opened_total", "Connections opened."),
-		hijacked:    desc("connections_hijacked_total", "Connections handed over to the caller by an upgrade."),
-		closed:      desc("connections_closed_total", "Connections closed, by reason.", "reason"),
-		unexpected:  desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
-		misses:      desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
-		dials:       desc("dials_total", "Dials begun."),
-		addresses:   desc("addresses", "Addresses of hosts that have several, by state: listed, leaving, or left out: avoided, ejected or trial.", "state"),
-		retries:     desc("retries_total", "Requests sent again, by reason.", "reason"),
-		retried:     desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
+		connections:  desc("connections", "Connections by state: idle, or active with a request.", "state"),
+		dialing:      desc("dials_in_progress", "Dials under way."),
+		waiting:      desc("waiting_requests", "Requests that wait for a connection."),
+		quarantined:  desc("quarantined_peers", "Peers whose connections serve one request each, because they have sent bytes that answer no request."),
+		opened:       desc("connections_opened_total", "Connections opened."),
+		hijacked:     desc("connections_hijacked_total", "Connections handed over to the caller by an upgrade."),
+		closed:       desc("connections_closed_total", "Connections closed, by reason.", "reason"),
+		unexpected:   desc("unexpected_data_total", "Connections closed because the server sent bytes that answer no request."),
+		misses:       desc("misses_total", "Attempts that found no idle connection, by reason.", "reason"),
+		dials:        desc("dials_total", "Dials begun."),
+		addresses:    desc("addresses", "Addresses of hosts that have several, by state: listed, leaving, or left out: avoided, ejected or trial.", "state"),
+		replacements: desc("replacements_total", "Dials begun to replace a connection before it reaches a limit."),
+		learned:      desc("learned_limits", "Peers of which a limit has been learned, by limit: idle_time or requests.", "limit"),
+		overBudget:   desc("retries_over_budget_total", "Requests that failed instead of being sent again, because of the retry budget."),
+		retries:      desc("retries_total", "Requests sent again, by reason.", "reason"),
+		retried:      desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
 	}
 }
 
 func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		d.connections, d.dialing, d.waiting, d.quarantined, d.opened, d.hijacked, d.closed, d.unexpected,
-		d.misses, d.dials, d.addresses, d.retries, d.retried,
+		d.misses, d.dials, d.addresses, d.retries, d.retried, d.overBudget,
+		d.replacements, d.learned,
 	} {
 		ch <- desc
 	}
@@ -80,6 +85,11 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, host
 	}
 	counter(d.retried, s.Retries.Saved, "saved")
 	counter(d.retried, s.Retries.Failed, "failed")
+	counter(d.overBudget, s.Retries.OverBudget)
+	counter(d.replacements, s.Replacements)
+	idle, requests := learnedOf(s.Learned)
+	gauge(d.learned, idle, "idle_time")
+	gauge(d.learned, requests, "requests")
 }
 
 // addressesOf counts the addresses of all hosts by their state.
@@ -91,4 +101,17 @@ func addressesOf(hosts []peerpool.HostStats) map[peerpool.AddressState]int {
 		}
 	}
 	return n
+}
+
+// learnedOf counts the peers of which each limit is known.
+func learnedOf(peers []peerpool.PeerLimits) (idle, requests int) {
+	for _, p := range peers {
+		if p.IdleTime > 0 {
+			idle++
+		}
+		if p.Requests > 0 {
+			requests++
+		}
+	}
+	return idle, requests
 }

@@ -75,6 +75,15 @@ func TestFewRequestsWaitForADialThoughConnectionsEndAllTheTime(t *testing.T) {
 			if st.Replacements == 0 || st.Misses["expired"] > st.Replacements/2 {
 				t.Errorf("%d replacements, misses %v", st.Replacements, st.Misses)
 			}
+			var told uint64 // the last ones may be under way
+			for _, d := range s.Events.Dials() {
+				if d.Replaces {
+					told++
+				}
+			}
+			if told == 0 || told > st.Replacements {
+				t.Errorf("%d dials say that they replace a connection, and there were %d", told, st.Replacements)
+			}
 		})
 	}
 }
