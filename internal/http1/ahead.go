@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// readAhead is a read that stays pending while a veiled connection idles: nothing else works for every net.Conn. Deadlines
-// do not, since there are connections that set their own in each Read, and others that do not survive one. The next
-// exchange receives its first bytes through it. Its goroutine belongs to the Conn and ends with the first bytes, or when
-// the connection is closed.
+// readAhead is a read that is pending while a veiled connection idles. Nothing else works for every net.Conn: some set a deadline
+// of their own in each Read, and others cannot be used after a deadline has passed. The next exchange receives its first bytes
+// through the read. Its goroutine belongs to the Conn. It ends with the first bytes, or when the connection is closed.
 type readAhead struct {
-	claimed atomic.Bool // by the next exchange, or by the goroutine that ends the idling: whoever comes first
+	claimed atomic.Bool // by the next exchange, or by the goroutine of the read when it has ended
 	begun   chan struct{}
 	done    chan struct{}
 	since   time.Time
@@ -33,8 +32,8 @@ func (c *Conn) newReadAhead() *readAhead {
 	return a
 }
 
-// restVeiled looks at a veiled connection that nobody reads from before the pending read is begun, as far as that takes
-// no read of a layer that we do not know.
+// restVeiled looks at a veiled connection as far as that takes no read from a layer of unknown type, and then begins the pending
+// read.
 func (c *Conn) restVeiled() Condition {
 	if c.veil.ahead == nil {
 		if lowest(c.nc) != nil && !c.decrypted {
@@ -57,11 +56,11 @@ func (c *Conn) restVeiled() Condition {
 	return Quiet
 }
 
-// probeVeiled has the pending read have its turn before it says that nothing has come.
+// probeVeiled waits until the pending read has had its turn, and returns what it has found.
 func (c *Conn) probeVeiled() Condition {
 	a := c.veil.ahead
 	waits := a.settle(c.veil)
-	if c.under != nil && c.under.passing.Swap(false) { // to crypto/tls, which is at work on it
+	if c.under != nil && c.under.passing.Swap(false) { // crypto/tls is at work on bytes that it has got
 		for start := time.Now(); !a.over() && time.Since(start) < maxWork; {
 			time.Sleep(longTime)
 		}
@@ -76,23 +75,23 @@ func (c *Conn) probeVeiled() Condition {
 }
 
 const (
-	// A pending read gets as much time as the scheduler takes to have it return what the layers hold: more if it has only
-	// just begun, or if there is no socket to be seen.
+	// A pending read gets as much time as the scheduler needs to let it return what the layers hold. It gets more if it has just
+	// begun, or if the socket cannot be seen.
 	shortYields, longYields = 20, 200
 	longTime                = 100 * time.Microsecond
 	maxYields               = 2000 // where no time passes: in a bubble of testing/synctest
 
-	// settled is how long a read must have been pending to be known to wait for the peer.
+	// settled is how long a read must have been pending until it certainly waits for the peer.
 	settled = time.Millisecond
 
-	// maxWork is how long crypto/tls may take for what it has got: for a session ticket nothing comes of that.
+	// maxWork is how long to wait for crypto/tls to return what it has got. It returns nothing for a session ticket.
 	maxWork = 2 * time.Millisecond
 
-	// maxSettle is how long a socket may hold something that the read has not taken.
+	// maxSettle is how long to wait for the read to take what is in the socket.
 	maxSettle = 50 * time.Millisecond
 )
 
-// settle waits until the read has had its turn. It returns false if the read has not taken what there is to take.
+// settle waits until the read has had its turn. It returns false if the read has not taken what is in the socket.
 func (a *readAhead) settle(over *veil) (waits bool) {
 	<-a.begun
 	start := time.Now()
@@ -109,7 +108,7 @@ func (a *readAhead) settle(over *veil) (waits bool) {
 	return true
 }
 
-// yield lets others run, of which the read is one.
+// yield lets other goroutines run, that of the read among them.
 func (a *readAhead) yield(short bool) {
 	start := time.Now()
 	for n := 0; !a.over(); n++ {
@@ -121,7 +120,7 @@ func (a *readAhead) yield(short bool) {
 	}
 }
 
-// over says that the read has ended.
+// over reports whether the read has ended.
 func (a *readAhead) over() bool {
 	select {
 	case <-a.done:
@@ -131,10 +130,10 @@ func (a *readAhead) over() bool {
 	}
 }
 
-// found says what ended the read; call it when it is over.
+// found returns what has ended the read. Call it when the read is over.
 func (a *readAhead) found() Condition { return conditionOf(a.b[:a.n]) }
 
-// conditionOf says what bytes are that nobody asked for. Where there are none, the connection has ended.
+// conditionOf returns what bytes that answer no request mean. No bytes mean that the connection has ended.
 func conditionOf(b []byte) Condition {
 	if len(b) == 0 || isRequestTimeout(b) {
 		return PeerClosed // a 408 on an idle connection announces its end (RFC 9110 section 15.5.9)
@@ -157,7 +156,7 @@ func (c *Conn) claim() {
 	}
 }
 
-// take waits for the read and returns what it got. more says that there is more of it.
+// take waits for the read, and returns what it has got. more reports whether there is more than p has room for.
 func (a *readAhead) take(p []byte) (n int, more bool, err error) {
 	<-a.done
 	n = copy(p, a.b[a.r:a.n])

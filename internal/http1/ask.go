@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// An ask writes a request and waits for the answer in one go. To try to read before anything can have come costs a
-// system call per request; not to try is safe only where the wait begins before the write, so that what the system
-// reports in between is not missed, and where a close that was reported even before is told by somebody else: see
-// [Conn.Rouse]. These are the states of a connection in that respect.
+// An ask writes a request and waits for the answer at the same time. A read that follows the write at once finds nothing, and
+// costs a call of the system. An ask leaves it out. That is safe only if the wait begins before the write, so that the ask does
+// not miss what the system reports in between, and if somebody else tells of a close that was reported before: see [Conn.Rouse].
+// These are the states of a connection.
 const (
 	calm     = iota
-	underWay // an ask waits, or is about to
-	roused   // for good: nobody asks on the connection any more
+	underWay // an ask waits, or is about to wait
+	roused   // the peer has closed: there is no further ask
 )
 
-// untried is how many bytes of a request have been sent before that has been tried.
+// untried is the number of bytes sent before an ask has tried to send any.
 const untried = -2
 
-// rousing is held by Rouse, so that what it does is done when an ask that was roused goes on. Both are rare and
-// brief, so one serves all connections.
+// rousing is held while Rouse or calmDown sets a deadline, so that calmDown comes after the Rouse that it follows. Both are rare
+// and brief, so there is one for all connections.
 var rousing sync.Mutex
 
-// canAsk says whether the connection is one that is asked on: a socket, perhaps with TLS over it, but with nothing that
-// could want to see what is written, and watched by somebody who calls Rouse.
+// canAsk reports whether an ask is possible: the connection is a socket, or our TLS over one, with no other layer that has to
+// see what is written, and somebody watches it and calls Rouse.
 func (c *Conn) canAsk() bool {
 	if !askable || c.Watching != BeingWatched {
 		return false
@@ -36,8 +36,8 @@ func (c *Conn) canAsk() bool {
 	return ok
 }
 
-// ask is Write, and waits for the first bytes of the answer, which the next fill finds. It comes back without them if
-// that is the way to learn what has become of the connection. The input buffer must have been taken.
+// ask writes b, and waits for the first bytes of the answer, which the next fill finds. If writing or waiting fails, ask may
+// return without an answer; the next write or read then returns the error. The caller has called takeInput.
 func (c *Conn) ask(b []byte) (n int, err error) {
 	if c.under == nil {
 		n, err = c.askSocket(c.nc, c.in, b)
@@ -49,13 +49,13 @@ func (c *Conn) ask(b []byte) (n int, err error) {
 	return n, c.explain(err)
 }
 
-// askSocket asks on the socket itself, and leaves in in what it receives.
+// askSocket asks on the socket itself. What it receives is in in.
 func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 	if !c.asking.CompareAndSwap(calm, underWay) {
 		return socket.Write(b)
 	}
 	in.out, in.sent, in.failed = b, untried, nil
-	_ = c.raw.Read(in.attend) // an error of the wait is one that the next write or read meets, too
+	_ = c.raw.Read(in.attend) // the next write or read returns the error of the wait, too
 	if !c.asking.CompareAndSwap(underWay, calm) {
 		c.calmDown()
 	}
@@ -72,7 +72,7 @@ func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 	return len(b), nil
 }
 
-// ask is what the poller calls: once at the start of the wait, and then whenever something has happened to the socket.
+// ask is called by the poller: once at the start of the wait, and then whenever something has happened to the socket.
 func (in *input) ask(fd uintptr) (done bool) {
 	if in.sent == untried {
 		in.sent, in.failed = sendNow(int(fd), in.out)
@@ -87,15 +87,15 @@ func (in *input) ask(fd uintptr) (done bool) {
 	return true
 }
 
-// failure returns what went wrong in an ask, once.
+// failure returns the error of an ask, once.
 func (in *input) failure() error {
 	err := in.failed
 	in.failed = nil
 	return err
 }
 
-// Rouse is to be called when the peer has closed the connection, or its sending half. An ask that has just begun may
-// not hear of that from the system any more, so it is made to look; later exchanges always look.
+// Rouse is to be called when the peer has closed the connection, or its sending half. The system does not report the close
+// again to an ask that has just begun, so Rouse makes the ask look. Later exchanges on the connection do not ask.
 func (c *Conn) Rouse() {
 	rousing.Lock()
 	defer rousing.Unlock()
@@ -104,7 +104,7 @@ func (c *Conn) Rouse() {
 	}
 }
 
-// calmDown takes back what Rouse has done: what the peer sent before it closed can still be read.
+// calmDown takes back the deadline that Rouse has set: what the peer sent before it closed can still be read.
 func (c *Conn) calmDown() {
 	rousing.Lock()
 	defer rousing.Unlock()

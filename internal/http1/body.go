@@ -7,32 +7,33 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// body is an exchange as the body of its response. It owns the connection until its end: EOF, an error, or Close.
-// What Close does with the rest of it is in drain.go.
+// body is an exchange as the body of its response. It owns the connection until it ends: by EOF, an error, or Close. Close is
+// in drain.go.
 //
 // Read and Close may be called at the same time. The Read then gets what arrives in the next moments, or an error.
 type body Exchange
 
-// bodyState says who is at work on a body. Whoever sets bodyReading, or bodyClosed while nobody reads, has
-// what else there is of the body to itself, until that is taken back. Whoever finds another at work leaves the end to it.
+// bodyState is a set of bits that say who uses a body. A caller that sets bodyReading, or that sets bodyClosed while nobody
+// reads, is the only one to use the rest of the body until it clears the bit. A caller that finds another one at work leaves
+// the end of the body to it.
 type bodyState struct{ atomic.Uint32 }
 
 const (
 	bodyReading   = 1 << iota
 	bodyClosed    // by Close
 	bodyDiscarded // by Discard
-	bodyOver      // it has come to its end, which is in Exchange.err
+	bodyOver      // it has ended; Exchange.err says how
 	bodyLate      // the Read that was under way when it was closed has taken too long
 	bodyInTime    // that Read has returned in time
 )
 
 func (s *bodyState) has(bit uint32) bool { return s.Load()&bit != 0 }
 
-// set returns what was there before.
+// set sets a bit, and returns the bits from before.
 func (s *bodyState) set(bit uint32) (before uint32) { return s.Or(bit) }
 
-// Read reads the next bytes of the body. At the end, io.EOF; a body that ends before its framing says
-// so is io.ErrUnexpectedEOF (RFC 9112 section 8).
+// Read reads the next bytes of the body. At the end it returns io.EOF. If the body is shorter than its framing says, it returns
+// io.ErrUnexpectedEOF (RFC 9112 section 8).
 func (b *body) Read(p []byte) (int, error) {
 	if exchange.IsDiscard(p) {
 		b.state.set(bodyDiscarded)
@@ -51,7 +52,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// begin claims the body for reading; or the error to return for it.
+// begin claims the body for reading. If that is not possible, it returns the error to return from Read.
 func (b *body) begin() error {
 	for {
 		was := b.state.Load()
@@ -68,7 +69,7 @@ func (b *body) begin() error {
 	}
 }
 
-// done ends what begin began. err is the end of the body, nil if there is more to come.
+// done ends what begin has begun. err is how the body has ended, or nil if it has not.
 func (b *body) done(err error) {
 	change := uint32(bodyReading)
 	if err != nil {
@@ -87,13 +88,13 @@ func (b *body) done(err error) {
 
 func pointer(err error) *error {
 	if err == io.EOF {
-		return &io.EOF // the usual one need not be allocated
+		return &io.EOF // saves an allocation
 	}
 	other := err
 	return &other
 }
 
-// read reads according to the framing; io.EOF is only ever the proper end.
+// read reads according to the framing. It returns io.EOF only at the proper end.
 func (b *body) read(p []byte) (int, error) {
 	c := b.Conn
 	switch b.kind {
@@ -116,8 +117,8 @@ func (b *body) read(p []byte) (int, error) {
 	}
 }
 
-// share returns how much of a body with a length is read into room bytes. What lies behind the body in a layer that we do
-// not know is to come along with its end, so that is read through the buffer.
+// share returns how many bytes of a body with a length are read into room bytes. In a layer of unknown type there may be bytes
+// behind the body, and they can be found only if they are read together with its end. So the last byte is read into the buffer.
 func (b *body) share(room int) int {
 	n := min(int64(room), b.left)
 	if in := b.Conn.in; b.Conn.veil != nil && n == b.left && in.buffered() == 0 && n >= int64(len(in.buf)) {
@@ -126,8 +127,8 @@ func (b *body) share(room int) int {
 	return int(n)
 }
 
-// trailer reads the trailer section into the response; io.EOF: well done. Of a body that is drained nobody wants to
-// know it, and the response is its caller's alone by then.
+// trailer reads the trailer section into the response, and returns io.EOF if it is good. If the body is being drained, the caller
+// alone may use the response, and the trailer is dropped.
 func (b *body) trailer() error {
 	fields, err := b.Conn.readTrailer(max(maxLine, b.Opts.ReadBuffer))
 	if err != nil {
@@ -147,7 +148,7 @@ func (b *body) trailer() error {
 	return io.EOF
 }
 
-// finish ends the exchange; it is reached once, by whoever ended the body.
+// finish ends the exchange. It is called once, by the Read, Close or WriteTo that has ended the body.
 func (b *body) finish(err error, interrupted bool) {
 	e := (*Exchange)(b)
 	switch {
@@ -164,7 +165,7 @@ func (b *body) finish(err error, interrupted bool) {
 	}
 }
 
-// Closed returns what a Read returns after Close has been called; nil before.
+// Closed returns nil before Close has been called, and the error of a Read afterwards.
 func (b *body) Closed() error {
 	if b.state.has(bodyClosed) {
 		return ErrBodyReadAfterClose

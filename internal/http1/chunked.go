@@ -10,12 +10,12 @@ import (
 	"github.com/peerpool/peerpool/internal/refusal"
 )
 
-// chunks reads the chunked coding (RFC 9112 section 7.1) out of a Conn's buffer. It is strict: sizes are
-// plain hexadecimal, lines end in CRLF, chunk extensions are bounded.
+// chunks reads the chunked coding (RFC 9112 section 7.1) from a Conn. It is strict: sizes are plain hexadecimal numbers, lines
+// end in CRLF, and the length of chunk extensions is limited.
 type chunks struct {
-	left   int64 // of the chunk under way
+	left   int64 // bytes of the current chunk
 	excess int32 // bytes that were not data, less an allowance for each byte that was
-	inside bool  // its data has begun, so its CRLF is still to come
+	inside bool  // its data has begun, so its CRLF has not been read
 	last   bool  // the chunk of size zero has been read
 }
 
@@ -25,8 +25,8 @@ const (
 	maxExcess      = 16 << 10 // bytes of overhead beyond what chunks of a sensible size need
 )
 
-// read copies data of the next chunk, up to len(p), reading as little as needed. io.EOF: the last
-// chunk has been read, and the trailer section follows.
+// read reads up to len(p) bytes of data of one chunk. It returns io.EOF when the last chunk has been read. The trailer section
+// follows then.
 func (k *chunks) read(c *Conn, p []byte) (int, error) {
 	if k.last {
 		return 0, io.EOF
@@ -48,8 +48,7 @@ func (k *chunks) read(c *Conn, p []byte) (int, error) {
 	return n, err
 }
 
-// tryEnd looks at what follows a chunk if it has arrived already, so that the caller's last read
-// sees the end together with the data.
+// tryEnd reads what follows a chunk if it has arrived, so that the caller's last Read returns the end together with the data.
 func (k *chunks) tryEnd(c *Conn) error {
 	b := c.in.buf[c.in.r:c.in.w]
 	if len(b) <= len(crlf) || bytes.IndexByte(b[len(crlf):], '\n') < 0 {
@@ -84,8 +83,8 @@ func (k *chunks) next(c *Conn) error {
 	return nil
 }
 
-// parseChunkSize parses the hexadecimal size at the start of a line; white space or an extension may
-// follow (RFC 9112 section 7.1.1), but, as with net/http, not one behind the other.
+// parseChunkSize parses the hexadecimal size at the start of a line. White space or an extension may follow (RFC 9112
+// section 7.1.1). As with net/http, an extension must not follow white space.
 func parseChunkSize(line []byte) (int64, error) {
 	digits, ext, found := bytes.Cut(line, []byte{';'})
 	if found && ascii.TextEnd(ext, 0) < len(ext) {
@@ -117,8 +116,8 @@ func parseChunkSize(line []byte) (int64, error) {
 	return n, nil
 }
 
-// readTrailer reads the trailer section behind the last chunk (RFC 9112 section 7.1.2), of limit bytes at most, and
-// drops the fields that must not be there. As net/http, it has one text for whatever keeps the section from its end.
+// readTrailer reads the trailer section behind the last chunk (RFC 9112 section 7.1.2), of limit bytes at most. It drops the
+// fields that must not be there. As with net/http, there is one error for all sections that do not end.
 func (c *Conn) readTrailer(limit int) (http.Header, error) {
 	for c.in.buffered() < len(crlf) {
 		if err := c.fill(); err != nil {
@@ -132,7 +131,7 @@ func (c *Conn) readTrailer(limit int) (http.Header, error) {
 	end := trailerEnd(c.in.buf[c.in.r:c.in.w])
 	for ; end == 0; end = trailerEnd(c.in.buf[c.in.r:c.in.w]) {
 		arrived := c.in.buf[c.in.r:c.in.w]
-		if len(arrived) >= limit || arrived[0] == '\n' || headEnd(arrived, 0) > 0 { // it cannot end any more as it has to
+		if len(arrived) >= limit || arrived[0] == '\n' || headEnd(arrived, 0) > 0 { // it cannot end with CRLF CRLF within the limit
 			return nil, errTrailerTooLong
 		}
 		if err := c.fill(); err != nil {
@@ -159,8 +158,8 @@ func (c *Conn) readTrailer(limit int) (http.Header, error) {
 	return f.header, nil
 }
 
-// trailerEnd returns the length of the trailer fields at the start of b with the empty line that ends them; 0: that has
-// not arrived.
+// trailerEnd returns the length of the trailer fields at the start of b, with the empty line that ends them, or 0 if that has not
+// arrived.
 func trailerEnd(b []byte) int {
 	if i := bytes.Index(b, []byte("\r\n\r\n")); i >= 0 {
 		return i + len("\r\n\r\n")
@@ -168,7 +167,7 @@ func trailerEnd(b []byte) int {
 	return 0
 }
 
-// truncated returns the error for a connection that has ended too early: as, unless it was ended on purpose.
+// truncated returns the error for a connection that has ended too early: err if Abort has ended it, else as.
 func (c *Conn) truncated(err, as error) error {
 	if c.aborted() != nil {
 		return err
@@ -178,10 +177,10 @@ func (c *Conn) truncated(err, as error) error {
 
 var crlf = []byte("\r\n")
 
-// trailerArrived says whether the whole trailer section is in the buffer, so that reading it won't wait.
+// trailerArrived reports whether the whole trailer section is in the buffer, so that reading it does not wait.
 func (c *Conn) trailerArrived() bool { return trailerIn(c.in.buf[c.in.r:c.in.w]) }
 
-// trailerIn says whether b begins with a whole trailer section.
+// trailerIn reports whether b begins with a whole trailer section.
 func trailerIn(b []byte) bool { return bytes.HasPrefix(b, crlf) || trailerEnd(b) > 0 }
 
 // readChunkEnd reads the CRLF behind the data of a chunk.
@@ -198,7 +197,7 @@ func (c *Conn) readChunkEnd() error {
 	return nil
 }
 
-// readLine reads a line that must end in CRLF and returns it without. It is valid until the next read.
+// readLine reads a line that must end in CRLF, and returns it without CRLF. It is valid until the next read.
 func (c *Conn) readLine() ([]byte, error) {
 	for scanned := 0; ; {
 		b := c.in.buf[c.in.r:c.in.w]
@@ -220,7 +219,7 @@ func (c *Conn) readLine() ([]byte, error) {
 	}
 }
 
-// readData copies buffered bytes, or reads past the buffer when it is empty and p is large.
+// readData copies bytes from the buffer. If the buffer is empty and p is at least as large, it reads into p directly.
 func (c *Conn) readData(p []byte) (int, error) {
 	if c.in.buffered() == 0 {
 		if len(p) >= len(c.in.buf) {

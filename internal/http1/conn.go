@@ -18,33 +18,33 @@ const DefaultBufferSize = 4 << 10
 type Watching uint8
 
 const (
-	Unwatched Watching = iota // nobody has tried
+	Unwatched Watching = iota // nobody has tried to watch it
 	BeingWatched
 	Unwatchable
 )
 
 // Conn is a connection on which HTTP/1.1 exchanges run, one after the other. It is made by [NewConn].
 //
-// Abort and Close are safe for concurrent use; everything else belongs to the exchange that is running.
+// Abort and Close are safe for concurrent use. Only the exchange that is running may use anything else.
 type Conn struct {
-	nc    net.Conn        // what is read and written: the socket, or TLS over it
-	under *records        // what we have put under nc, if that is TLS; nil: nothing
+	nc    net.Conn        // for reading and writing: the socket, or TLS over it
+	under *records        // our layer under nc, if nc is TLS; nil: there is none
 	raw   syscall.RawConn // of the socket; nil if the connection is veiled
-	veil  *veil           // a layer above the socket that we do not know; nil: there is none
+	veil  *veil           // a layer of unknown type above the socket; nil: there is none
 	in    *input          // nil between exchanges, so that an idle connection is small
 
 	// Watching is BeingWatched if somebody calls Rouse when the peer closes. Set it between exchanges.
 	Watching  Watching
 	middling  bool         // the last response had a body of middling length: see expect
 	kernel    bool         // the socket is one: the kernel takes small writes even while nobody reads
-	found     Condition    // other than Quiet: what a look has found, and taken
+	found     Condition    // other than Quiet: a look has found this, and has read it
 	decrypted bool         // TLS is known to hold nothing that was sent before the last Read
 	asking    atomic.Int32 // calm, underWay or roused: see ask
 
 	cause atomic.Pointer[error] // why Abort was called, first call wins
 }
 
-// NewConn returns a Conn over nc. The socket underneath is found by itself when nc is a *tls.Conn.
+// NewConn returns a Conn over nc. If nc is a *tls.Conn, NewConn finds the socket underneath.
 func NewConn(nc net.Conn) *Conn {
 	c := new(Conn)
 	c.Init(nc)
@@ -80,15 +80,15 @@ func (c *Conn) Socket() net.Conn {
 	return socket
 }
 
-// Veiled says that what the kernel tells of the connection is not all: there are layers above it that we do not know. Such
-// a connection is read ahead while it idles, see OnIdleEnd.
+// Veiled reports whether layers of unknown types may hold bytes that the kernel does not know of. While such a connection
+// idles, a read is pending on it; see OnIdleEnd.
 func (c *Conn) Veiled() bool { return c.veil != nil }
 
-// OnIdleEnd has ended called, on another goroutine, when a veiled connection ends its idling by itself. Call it before the first
-// exchange.
+// OnIdleEnd sets the function to call when something arrives on a veiled connection that idles, or when it ends. The function
+// runs on another goroutine. Call OnIdleEnd before the first exchange.
 func (c *Conn) OnIdleEnd(ended func(Condition)) { c.veil.idleEnded = ended }
 
-// SyscallConn returns the socket's, always the same, or an error if the connection is veiled.
+// SyscallConn returns the RawConn of the socket, always the same one, or an error if the connection is veiled.
 func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	if c.veil != nil {
 		return nil, errors.ErrUnsupported
@@ -96,25 +96,22 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	return c.raw, nil
 }
 
-// Abort interrupts whatever runs on the connection: the socket is closed, and blocked reads and
-// writes return cause. The first cause stays. It does not wait and says no goodbye to the peer, which
-// is right for a connection whose exchange is being given up.
+// Abort interrupts what runs on the connection: it closes the socket, and blocked reads and writes return cause. If Abort is
+// called again, the first cause stays. Abort does not wait, and sends nothing to the peer.
 func (c *Conn) Abort(cause error) {
 	if c.condemn(cause) {
 		c.cut()
 	}
 }
 
-// condemn is the first half of Abort: whatever becomes of the exchange, the connection is never used again, and
-// cause is why. If it returns true, the caller must call cut, the other half, which may block for as long as the
-// Close of a custom connection does.
+// condemn is the first half of Abort: from now on, no exchange may use the connection, for the reason cause. If condemn
+// returns true, the caller must call cut, the other half. cut may block for as long as the Close of a custom connection does.
 func (c *Conn) condemn(cause error) bool { return c.cause.CompareAndSwap(nil, &cause) }
 
 // cut closes the socket of a condemned connection.
 func (c *Conn) cut() { c.Socket().Close() }
 
-// Close closes the connection in good order, with a TLS close_notify where there is TLS
-// (RFC 9112 section 9.8).
+// Close closes the connection, with a close_notify if it has TLS (RFC 9112 section 9.8).
 func (c *Conn) Close() error {
 	if c.cause.Load() != nil {
 		return nil
@@ -130,7 +127,7 @@ func (c *Conn) aborted() error {
 	return nil
 }
 
-// explain returns the cause of Abort for an error that it provoked, and any other as it is.
+// explain returns the cause of Abort in place of an error that Abort may have caused.
 func (c *Conn) explain(err error) error {
 	if err != nil {
 		if cause := c.aborted(); cause != nil {
@@ -140,10 +137,10 @@ func (c *Conn) explain(err error) error {
 	return err
 }
 
-// Read reads what the peer sent, first of all the byte that a pending read ahead may have got.
+// Read reads what the peer has sent. What a pending read has got comes first.
 func (c *Conn) Read(p []byte) (int, error) {
 	if cause := c.aborted(); cause != nil {
-		return 0, cause // whether or not closing a connection of a custom dialer ends its reads
+		return 0, cause // closing a connection of a custom dialer need not end its reads
 	}
 	if c.limitsReads() {
 		return c.readWithin(p)
@@ -171,14 +168,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return n, c.explain(err)
 }
 
-// ReadFrom lets the kernel copy a file into a plain TCP connection. It is only called for sources
-// from which it can; see upload.go.
+// ReadFrom has the kernel copy a file into a plain TCP connection; see Conn.kernelCopies.
 func (c *Conn) ReadFrom(src io.Reader) (int64, error) {
 	n, err := c.nc.(io.ReaderFrom).ReadFrom(src)
 	return n, c.explain(err)
 }
 
-// input is the read buffer of the exchange under way, and what Conn.ask needs besides.
+// input is the read buffer of the exchange that is running, and the state of Conn.ask.
 type input struct {
 	buf  []byte
 	r, w int // unread bytes are buf[r:w]
@@ -186,9 +182,9 @@ type input struct {
 	limit time.Duration // of each read; 0: none
 
 	attend func(fd uintptr) (done bool) // the method ask, bound once
-	out    []byte                       // to be sent
-	sent   int                          // bytes of it; untried; -1: none, because of failed
-	failed error                        // else: why nothing could be received
+	out    []byte                       // the request
+	sent   int                          // bytes of it; untried: not tried yet; -1: sending has failed
+	failed error                        // why nothing could be sent or received
 
 	chunk chunks // of the body that is read through it
 }
@@ -208,7 +204,7 @@ func newInput(size int) *input {
 	return in
 }
 
-// release gives back what came from inputs or largeInputs. What it still held is lost.
+// release gives the input back to its pool. Unread bytes are lost.
 func (in *input) release() {
 	in.r, in.w, in.failed, in.chunk = 0, 0, nil, chunks{}
 	switch len(in.buf) {
@@ -226,7 +222,7 @@ func (in *input) buffered() int {
 	return in.w - in.r
 }
 
-// takeInput lends the buffer for an exchange.
+// takeInput takes an input for an exchange, if it has none.
 func (c *Conn) takeInput(size int) {
 	switch {
 	case c.in != nil:
@@ -237,7 +233,7 @@ func (c *Conn) takeInput(size int) {
 	}
 }
 
-// lentInput lends an input of the size that the next response probably needs.
+// lentInput returns an input of the size that the next response probably needs.
 func (c *Conn) lentInput() *input {
 	if c.middling {
 		return largeInputs.Get().(*input)
@@ -252,7 +248,7 @@ func (c *Conn) expect(length int64) {
 	c.middling = length > DefaultBufferSize/2 && length <= maxInline
 }
 
-// giveInput gives the buffer back. The caller has seen to what it still held.
+// giveInput gives the input back. The caller has looked for unread bytes before.
 func (c *Conn) giveInput() {
 	if in := c.in; in != nil {
 		if in.limit > 0 {
@@ -263,7 +259,7 @@ func (c *Conn) giveInput() {
 	}
 }
 
-// fill reads once into the free space of the buffer, making some first when there is none.
+// fill reads once into the free space of the buffer. If there is none, fill makes some.
 func (c *Conn) fill() error {
 	in := c.in
 	if in.r == in.w {
@@ -289,7 +285,7 @@ func (c *Conn) fill() error {
 	return err
 }
 
-// grow doubles a buffer that a long head or trailer has filled. The caller bounds it.
+// grow doubles a buffer that a long head or trailer has filled. The caller limits its size.
 func (in *input) grow() {
 	bigger := make([]byte, 2*len(in.buf))
 	in.w = copy(bigger, in.buf[in.r:in.w])
@@ -297,8 +293,9 @@ func (in *input) grow() {
 	in.buf = bigger
 }
 
-// buffers holds buffers of DefaultBufferSize to write from, and larger ones that take the largest inline body, too. Only
-// bytes that no caller keeps live in them and in inputs: bodies are copied out or shown to a Writer, heads become strings.
+// buffers hold buffers of DefaultBufferSize to write from, largeBuffers such that have room for a head and the largest inline
+// body. No caller keeps a part of them, nor of an input: bodies are copied out of them or written to a Writer, and heads become
+// strings.
 var (
 	buffers      = sync.Pool{New: func() any { return new([DefaultBufferSize]byte) }}
 	largeBuffers = sync.Pool{New: func() any { return new(largeBuffer) }}
@@ -306,7 +303,7 @@ var (
 
 type largeBuffer [maxInline + DefaultBufferSize]byte
 
-// getBuffer lends a buffer for a head and that many bytes of body.
+// getBuffer returns a buffer for a head and that many bytes of body.
 func getBuffer(size int, body int64) []byte {
 	switch {
 	case body > DefaultBufferSize/2:

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// bulk is a buffer for bodies that are copied or discarded: so large that a system call costs little beside what
-// it copies. Only bytes that a Writer is shown, and must not keep, live in it.
+// bulk is a buffer for bodies that are copied or discarded. It is so large that a call of the system costs little beside the
+// bytes that it copies. A Writer gets a part of it, and must not keep it.
 type bulk [64 << 10]byte
 
 var bulks = sync.Pool{New: func() any { return new(bulk) }}
@@ -20,11 +20,12 @@ var (
 	errInvalidWrite   = errors.New("peerpool: a writer claims to have written what it was not given")
 )
 
-// WriteTo writes the rest of the body to w, which must not keep what it is given, and makes io.Copy cheaper. It
-// returns how many bytes w has taken, and the error of the body or of w; the proper end is none.
+// WriteTo writes the rest of the body to w, which must not keep the bytes. It makes io.Copy cheaper. It returns how many bytes w
+// has taken, and the error of the body or of w. At the proper end there is no error.
 //
-// Where both ends are plain sockets, or w is a file, the system copies by itself if it can; so it does where w is
-// io.Discard. An error of w then ends the body, as nobody knows what was on its way. After any other error of w the rest of the body can be read.
+// If the connection is a plain socket, and w is one or is a file or io.Discard, the system moves the bytes if it can. Then an
+// error of w ends the body, since nobody knows how many bytes are lost. After any other error of w the rest of the body can be
+// read.
 func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	if err := b.begin(); err != nil {
 		return 0, properEnd(err)
@@ -34,7 +35,7 @@ func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	system := ok && b.systemCopies(w)
 	if ok && !system && w != io.Discard {
 		b.done(nil)
-		return from.ReadFrom(struct{ io.Reader }{b}) // w knows best how it wants to read
+		return from.ReadFrom(struct{ io.Reader }{b}) // w decides how to read
 	}
 	end := errWriterPanicked
 	defer func() { b.done(end) }()
@@ -56,7 +57,7 @@ func properEnd(err error) error {
 	return err
 }
 
-// copyTo returns the error of w and that of the body.
+// copyTo copies the rest of the body to w. It returns the error of w, and how the body has ended.
 func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
 		return n, werr, b.endOfLength()
@@ -80,7 +81,7 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 	return n, werr, err
 }
 
-// skip has the system throw the body away, of which nothing is buffered.
+// skip has the system throw the body away. Nothing of it is in the buffer.
 func (b *body) skip() (n int64, err error) {
 	for err == nil {
 		limit := int64(math.MaxInt64)
@@ -101,7 +102,7 @@ func (b *body) skip() (n int64, err error) {
 	return n, err
 }
 
-// flush writes what has been read ahead of a body that is not chunked.
+// flush writes what is in the buffer of a body that is not chunked.
 func (b *body) flush(w io.Writer) (int64, error) {
 	in := b.Conn.in
 	if b.kind == byChunks || in.buffered() == 0 {
@@ -126,7 +127,7 @@ func (b *body) endOfLength() error {
 	return nil
 }
 
-// write is Write, held to what io.Writer promises.
+// write calls Write, and checks that it has done what io.Writer demands.
 func write(w io.Writer, p []byte) (int, error) {
 	n, err := w.Write(p)
 	switch {
@@ -138,8 +139,8 @@ func write(w io.Writer, p []byte) (int, error) {
 	return n, err
 }
 
-// systemCopies says whether w can take bytes from the connection without their passing through this process, and
-// whether they are enough to be worth it.
+// systemCopies reports whether the system can move the bytes from the connection to w by itself, and whether there are enough
+// of them to be worth it.
 func (b *body) systemCopies(w io.Writer) bool {
 	c := b.Conn
 	if c.limitsReads() {
@@ -158,7 +159,7 @@ func (b *body) systemCopies(w io.Writer) bool {
 	return b.kind == untilClose || b.kind == byLength && b.left-int64(c.in.buffered()) >= int64(len(bulk{}))
 }
 
-// splice has the system copy the body to w, whose ReadFrom is from's.
+// splice has the system copy the body to w. from is w.
 func (b *body) splice(w io.Writer, from io.ReaderFrom) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil {
 		return n, werr, b.endOfLength()

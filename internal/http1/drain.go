@@ -13,12 +13,12 @@ const (
 	closeWait = 10 * time.Millisecond // how long Close waits for that
 )
 
-// Close ends the exchange. If little of the body is left, it is read, so that the connection survives: at most 256 KiB,
-// for at most 50 milliseconds. Close waits for this 10 milliseconds at most. If more is left, the connection is closed.
-// Closing twice is harmless. The body of the request is not read from any more then, but by a Read that blocks for longer
-// than exchange.ReadWait.
+// Close ends the exchange. If little of the body is left, it is read, so that the connection survives: at most 256 KiB, for at
+// most 50 milliseconds. Close waits for this for at most 10 milliseconds. If more is left, the connection is closed. Close may be
+// called twice. After Close, nobody reads the body of the request any more, except for a Read that blocks for longer than
+// exchange.ReadWait.
 func (b *body) Close() error {
-	defer (*Exchange)(b).finishUpload() // also if another has ended the exchange, or is about to
+	defer (*Exchange)(b).finishUpload() // also if another goroutine has ended the exchange, or is about to
 	switch was := b.state.set(bodyClosed); {
 	case was&(bodyClosed|bodyOver) != 0:
 	case was&bodyReading != 0:
@@ -31,8 +31,8 @@ func (b *body) Close() error {
 	return nil
 }
 
-// closeWhileRead leaves the end to the Read that is under way, see readAfterClose. That Read has as long as a drain,
-// where there can be one.
+// closeWhileRead leaves the end to the Read that is under way; see readAfterClose. If the rest of the body is worth draining, the
+// Read has as much time as a drain has.
 func (b *body) closeWhileRead(patient bool) {
 	if !patient || !b.endsByItself() {
 		b.Conn.Abort(ErrBodyReadAfterClose)
@@ -45,12 +45,12 @@ func (b *body) closeWhileRead(patient bool) {
 	})
 }
 
-// readAfterClose goes on for Close when the Read that was under way has returned: err is how the body ended, nil if there
-// is more to come.
+// readAfterClose does the rest of Close when the Read that was under way has returned. err is how the body has ended, or nil if
+// it has not.
 func (b *body) readAfterClose(err error) {
 	late := b.state.set(bodyInTime)&bodyLate != 0
 	if late {
-		b.Conn.Abort(ErrBodyReadAfterClose) // as is being done: nobody may find the connection usable
+		b.Conn.Abort(ErrBodyReadAfterClose) // the timer calls it too, but may not have done so yet
 	}
 	switch {
 	case late || b.Conn.aborted() == ErrBodyReadAfterClose:
@@ -62,11 +62,11 @@ func (b *body) readAfterClose(err error) {
 	}
 }
 
-// endsByItself says whether the connection could be used again if the body were read to its end.
+// endsByItself reports whether the connection could be used again if the body were read to its end.
 func (b *body) endsByItself() bool { return ends[b.after] == exchange.Reusable && b.kind != untilClose }
 
-// drain reads the rest of a body that nobody else uses any more, if that is little, and ends the exchange. What is still
-// to arrive is read by a goroutine that is the exchange's, and ends in drainWait.
+// drain reads the rest of a body that nobody else uses any more, if that is little, and ends the exchange. A goroutine reads
+// what has not arrived yet. It belongs to the exchange, and ends within drainWait.
 func (b *body) drain() {
 	e := (*Exchange)(b)
 	if !b.endsByItself() || b.kind == byLength && b.left > maxDrain {
@@ -79,8 +79,8 @@ func (b *body) drain() {
 		return
 	}
 	e.notice()
-	// The caller may cancel the request's context as soon as Close has returned: from here on that ends nothing. Nor
-	// does a drain outlive Close while a request body is still sent.
+	// The caller may cancel the request's context as soon as Close has returned, and from here on that has no effect. If the
+	// request's body is still being sent, there is no drain: it would go on after Close.
 	if !e.sent() {
 		e.receivedAll(exchange.EndUnsent)
 		return
@@ -109,7 +109,7 @@ func endOfDrain(err error, after exchange.End) exchange.End {
 	return exchange.EndUnread
 }
 
-// drainBuffered reads what has been read ahead already. An error is the end of the body; io.EOF: the proper one.
+// drainBuffered reads what has arrived in the buffer. If the body ends, it returns how: io.EOF is the proper end.
 func (b *body) drainBuffered(left *int) error {
 	for b.readsAtOnce() {
 		if err := b.drainSome(left); err != nil {
@@ -119,13 +119,13 @@ func (b *body) drainBuffered(left *int) error {
 	return nil
 }
 
-// drainArriving reads what is still to come.
+// drainArriving reads what has not arrived yet.
 func (b *body) drainArriving(left int) error {
 	c := b.Conn
 	timer := time.AfterFunc(drainWait, func() { c.Abort(errDrainTimeout) })
 	defer func() {
 		if !timer.Stop() {
-			c.Abort(errDrainTimeout) // it has fired: nobody may find the connection usable
+			c.Abort(errDrainTimeout) // the timer calls it too, but may not have done so yet
 		}
 	}()
 	if b.kind == byLength {
@@ -149,7 +149,7 @@ func (b *body) drainSome(left *int) error {
 	return err
 }
 
-// readsAtOnce says that reading on does not wait for the peer.
+// readsAtOnce reports whether the next read does not wait for the peer.
 func (b *body) readsAtOnce() bool {
 	in := b.Conn.in
 	arrived := in.buf[in.r:in.w]

@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// malformed and contradictory quote at most this many bytes of what the peer sent. Their errors are seen only where
-// net/http refuses nothing: see Exchange.refuse.
+// quoted is how many bytes of what the peer has sent malformed and contradictory put into their errors. A caller gets these
+// errors only if net/http would accept the response; see Exchange.refuse.
 const quoted = 64
 
 func malformed[T string | []byte](what string, got T) error {
@@ -62,26 +62,26 @@ func (e *timeoutError) Temporary() bool { return true }
 // ErrorType is what OpenTelemetry's instrumentations of net/http call it: the word that peerpool has for all time-outs.
 func (e *timeoutError) ErrorType() string { return "timeout" }
 
-// Is makes it the error of a context out of time, too, as net/http's is.
+// Is makes errors.Is(err, context.DeadlineExceeded) true, as it is for net/http's error.
 func (e *timeoutError) Is(err error) bool { return err == context.DeadlineExceeded }
 
 func errHeaderTooLong(limit int64) error {
 	return fmt.Errorf("net/http: server response headers exceeded %d bytes; aborted", limit)
 }
 
-// connectionBroken is what net/http makes of an error that ends an exchange under way: one that a part of the request, or of
-// the head of the response, has been written or read of.
+// connectionBroken wraps an error as net/http does if a part of the request was written, or a part of the response's head was
+// read.
 func connectionBroken(err error) error {
 	return fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", err)
 }
 
-// unsentError is what net/http makes of an error of writing if nothing has been written. It hides all methods of the error.
+// unsentError wraps an error of writing as net/http does if nothing was written. It hides the methods of the error.
 type unsentError struct{ err error }
 
 func (e unsentError) Error() string { return e.err.Error() }
 func (e unsentError) Unwrap() error { return e.err }
 
-// opError is an error of a connection as the standard library words it.
+// opError returns an error of a connection as package net makes it.
 func opError(op string, nc net.Conn, err error) error {
 	local := nc.LocalAddr()
 	return &net.OpError{Op: op, Net: local.Network(), Source: local, Addr: nc.RemoteAddr(), Err: err}

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// earlyAnswerWait is how long a response may still come after writing the request has failed: a
-	// server that refuses a body often answers and closes at once (RFC 9112 section 9.5).
+	// earlyAnswerWait is how long an exchange waits for a response after writing the request has failed: a server that
+	// refuses a body often answers and closes at once (RFC 9112 section 9.5).
 	earlyAnswerWait = 50 * time.Millisecond
 
-	// uploadWait is how long a request body may still be under way when the response has ended.
+	// uploadWait is how long sending a request body may go on when the response has ended.
 	uploadWait = 50 * time.Millisecond
 
 	maxInterim = 32 // 1xx responses that nobody traces
@@ -24,15 +24,15 @@ const (
 	defaultMaxHeader = 10 << 20 // bytes
 )
 
-// Options are what a Transport adds to the requests on a connection. Any number of exchanges may share them, and
-// nobody may change them then. Zero times and sizes mean none, or the default.
+// Options are the settings of a Transport for the exchanges on a connection. Many exchanges may share them, so they must not
+// be changed. A time or a size of zero means none, or the default.
 type Options struct {
 	exchange.Limits
 	ProxyHeader    http.Header   // sent besides the request's own header
 	Proxied        bool          // absolute-form target, for a proxy
 	Gzip           bool          // ask for gzip if the request doesn't say otherwise, and decode it
 	Close          bool          // ask the server to close, unless the request is for an upgrade
-	Partitioned    bool          // the connection belongs to one credential: NTLM and Negotiate may bind it
+	Partitioned    bool          // only one credential uses the connection: NTLM and Negotiate may bind it
 	ExpectTimeout  time.Duration // how long to wait for 100 Continue; 0: not at all
 	MaxHeaderBytes int64         // of all heads of the exchange, and of its trailer; 0: 10 MiB
 	ReadBuffer     int           // bytes; 0: DefaultBufferSize
@@ -129,7 +129,7 @@ func (e *Exchange) trace() *httptrace.ClientTrace {
 
 func (e *Exchange) ctx() context.Context { return e.Req.Context() }
 
-// more returns body, made if it is not there yet.
+// more returns body, and makes it if there is none.
 func (e *Exchange) more() *sending {
 	if e.body == nil {
 		e.body = new(sending)
@@ -163,10 +163,10 @@ func (e *Exchange) closing() bool {
 	return e.Req.Close || e.Opts.Close && e.intents&intendsUpgrade == 0
 }
 
-// Run writes the request and reads the head of the response. On success the exchange ends with the
-// body of the response; on failure it has ended already. Then the request's body is closed if it
-// was touched, and left to the caller, who may send it again, if it was not. It is not read from any more, but by
-// a Read that blocks for longer than exchange.ReadWait.
+// Run writes the request and reads the head of the response. If Run succeeds, the exchange ends with the body of the response.
+// If Run fails, the exchange has ended. Then the request's body has been closed if it was touched. If it was not touched, it is
+// the caller's, who may send it again. The exchange reads from it no more, except for a Read that blocks for longer than
+// exchange.ReadWait.
 func (e *Exchange) Run() (*http.Response, error) {
 	if e.Opts == nil {
 		e.Opts = &noOptions
@@ -186,7 +186,7 @@ func (e *Exchange) Run() (*http.Response, error) {
 	return e.respond(h, f)
 }
 
-// Heed has the end of the context end the exchange, whatever it is doing.
+// Heed makes the exchange end with its context, whatever it is doing.
 func (e *Exchange) Heed() {
 	if e.ctx().Done() == nil {
 		return
@@ -203,23 +203,24 @@ func (e *Exchange) Heed() {
 	}
 }
 
-// notice is called wherever the exchange could go on although its context has ended, while nobody may listen yet.
+// notice cancels the exchange if its context has ended. It is called where an exchange that does not listen to its context yet
+// would go on.
 func (e *Exchange) notice() {
 	if e.HeedLater && e.ctx().Err() != nil {
 		e.contextEnded()
 	}
 }
 
-// contextEnded cancels the exchange, but for its client to notice first.
+// contextEnded cancels the exchange, after its http.Client has had time to notice a timeout.
 func (e *Exchange) contextEnded() {
 	err := context.Cause(e.ctx())
 	exchange.AwaitClient(e.Req, err)
 	e.Cancel(err)
 }
 
-// Cancel ends an exchange that has not ended: whatever it does on its connection returns cause, and if the caller has
-// the response already, it ends also if nobody reads or closes that any more. It may be called at any time, from any
-// goroutine, and blocks for as long as the Close of a custom connection does.
+// Cancel ends the exchange, if it has not ended: what it does on its connection returns cause. If the caller has the response,
+// the exchange ends even if nobody reads or closes that. Cancel may be called at any time, from any goroutine. It blocks for as
+// long as the Close of a custom connection does.
 func (e *Exchange) Cancel(cause error) {
 	e.mu.Lock()
 	if e.ended {
@@ -227,7 +228,7 @@ func (e *Exchange) Cancel(cause error) {
 		return
 	}
 	e.canceled = true
-	first, handed := e.Conn.condemn(cause), e.handed // a condemned connection does not become another's
+	first, handed := e.Conn.condemn(cause), e.handed // no other exchange gets a condemned connection
 	e.mu.Unlock()
 	if first {
 		e.Conn.cut()
@@ -240,8 +241,8 @@ func (e *Exchange) Cancel(cause error) {
 	}
 }
 
-// handOver says that the response is the caller's, who may lose interest in it: from now on the end of the context is
-// that of the exchange, also if nobody reads or closes the body any more. What has arrived of it can still be read.
+// handOver notes that the caller has the response. From now on the exchange ends with its context even if nobody reads or
+// closes the body. What has arrived of the body can still be read.
 func (e *Exchange) handOver() {
 	e.mu.Lock()
 	e.handed = true
@@ -254,10 +255,10 @@ func (e *Exchange) handOver() {
 	}
 }
 
-// receivedAll is called when the response has been read to its end, or will not be: after says why.
+// receivedAll is called when the response has been read to its end, or will not be read on. after says which.
 func (e *Exchange) receivedAll(after exchange.End) { e.end(e.received(after)) }
 
-// received gives the read buffer back and says how the exchange has ended.
+// received gives the read buffer back, and returns how the exchange has ended.
 func (e *Exchange) received(after exchange.End) exchange.End {
 	if after == exchange.Reusable && e.Conn.in.buffered() > 0 {
 		after = exchange.EndUnexpected
@@ -269,7 +270,7 @@ func (e *Exchange) received(after exchange.End) exchange.End {
 	return after
 }
 
-// end ends the exchange, once, and does not return before the reading of the request's body is over.
+// end ends the exchange, once. It returns when nobody reads the request's body any more.
 func (e *Exchange) end(how exchange.End) {
 	if e.conclude() {
 		e.done(how)
@@ -277,15 +278,15 @@ func (e *Exchange) end(how exchange.End) {
 	e.finishUpload()
 }
 
-// finishUpload waits until the body of the request is not read from any more, and has it closed.
+// finishUpload waits until nobody reads the request's body any more, and closes it.
 func (e *Exchange) finishUpload() {
 	if e.up() != nil {
 		e.body.Finish()
 	}
 }
 
-// conclude is true the first time. From then on nothing cancels the exchange any more, so that its connection can be
-// another's; whether something has is known.
+// conclude returns true the first time. After it, nothing cancels the exchange, so another exchange may get its connection. If
+// the exchange was canceled before, that is known now.
 func (e *Exchange) conclude() bool {
 	e.mu.Lock()
 	over, stop := e.ended, e.stop
@@ -313,7 +314,7 @@ func (e *Exchange) done(how exchange.End) {
 	e.Owner.ExchangeDone(how, e.Outcome())
 }
 
-// wrote says whether a byte of the request was written. While an upload has the head, nobody can tell.
+// wrote reports whether a byte of the request was written, or may have been: while an upload writes the head, that is not known.
 func (e *Exchange) wrote() bool {
 	up := e.up()
 	if up == nil || up.head == nil {
@@ -345,7 +346,7 @@ func (e *Exchange) fail(err error) error {
 	}
 	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
 	if untouched && !givenUp {
-		how, e.Unfit = exchange.EndUnfit, true // the request could not even be begun; the connection knows nothing of it
+		how, e.Unfit = exchange.EndUnfit, true // nothing of the request was written
 	} else {
 		e.Conn.Abort(err)
 	}

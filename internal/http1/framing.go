@@ -11,7 +11,7 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// kind is how the end of a body is told.
+// kind is how the end of a body is known.
 type kind uint8
 
 const (
@@ -22,18 +22,17 @@ const (
 	switchProtocol      // 101: the connection belongs to another protocol
 )
 
-// framing is what the head says about the body, and about the connection after it.
+// framing is what the head says of the body, and of the connection after it.
 type framing struct {
 	kind      kind
 	length    int64 // as http.Response.ContentLength: -1 when unknown
-	chunked   bool  // the fields say so, also where there is no body
+	chunked   bool  // the fields say so, even if there is no body
 	persist   bool  // both sides may keep the connection
-	ambiguous bool  // accepted, but two readers could disagree: never reuse
+	ambiguous bool  // accepted, but other readers may read it differently: the connection is not reused
 }
 
-// frame decides the length of the body (RFC 9112 section 6.3) and whether the connection persists
-// (section 9.3). It takes Transfer-Encoding, and a Connection
-// that closes, out of the header, as net/http does.
+// frame decides the length of the body (RFC 9112 section 6.3) and whether the connection persists (section 9.3). As net/http
+// does, it removes Transfer-Encoding from the header, and Connection if it says close.
 func (h *head) frame(method string) (framing, error) {
 	chunked, err := h.chunked()
 	if err != nil {
@@ -77,20 +76,20 @@ func (h *head) frame(method string) (framing, error) {
 	return f, nil
 }
 
-// bodiless says that no response with this status has a body, whatever its fields say (RFC 9112 section 6.3, item 1). A
-// server must not send Transfer-Encoding with one (section 6.1), nor Content-Length but for 304 (RFC 9110 section 8.6): who
-// believes the field reads something else than who knows the status.
+// bodiless reports whether a response with this status has no body, whatever its fields say (RFC 9112 section 6.3, item 1). A
+// server must not send Transfer-Encoding with such a response (section 6.1), and Content-Length only with 304 (RFC 9110
+// section 8.6): a reader that relies on the field and one that relies on the status would disagree.
 func (h *head) bodiless() bool {
 	return h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified
 }
 
-// framed says that a field speaks of a body.
+// framed reports whether a field says how long a body is.
 func (h *head) framed() bool {
 	return h.get("Content-Length") != nil || h.get("Transfer-Encoding") != nil
 }
 
-// chunked says whether the body is chunked. Any other transfer coding is an error: no request of ours
-// announces one with TE (RFC 9112 section 7.4). HTTP/1.0 has none (section 6.1).
+// chunked reports whether the body is chunked. Any other transfer coding is an error: our requests announce none with TE
+// (RFC 9112 section 7.4). HTTP/1.0 has no transfer coding (section 6.1).
 func (h *head) chunked() (bool, error) {
 	codings := h.get("Transfer-Encoding")
 	if len(codings) == 0 {
@@ -108,8 +107,8 @@ func (h *head) chunked() (bool, error) {
 	return true, nil
 }
 
-// contentLength returns the length given, or -1. Differing or malformed lengths are errors; a length
-// that is said twice is not, but see framing.ambiguous.
+// contentLength returns the Content-Length, or -1 if there is none. Lengths that differ or are malformed are errors. A length
+// that is repeated is no error; see framing.ambiguous.
 func (h *head) contentLength() (n int64, repeated bool, err error) {
 	said := h.get("Content-Length")
 	if len(said) == 0 {
@@ -135,8 +134,8 @@ func (h *head) contentLength() (n int64, repeated bool, err error) {
 	return int64(length), repeated, nil
 }
 
-// persists reads the Connection field of the response (RFC 9112 section 9.3). As with net/http, a close is taken out
-// of the header: Response.Close says it.
+// persists reads the Connection field of the response (RFC 9112 section 9.3). As net/http does, it removes a close from the
+// header: Response.Close has it.
 func (h *head) persists() bool {
 	values := h.get("Connection")
 	closes := httpguts.HeaderValuesContainsToken(values, "close")
@@ -149,16 +148,15 @@ func (h *head) persists() bool {
 	return !closes
 }
 
-// noCache spells "Pragma: no-cache" out as the Cache-Control that it means (RFC 9111 section 5.4), as net/http does.
+// noCache adds the Cache-Control that "Pragma: no-cache" stands for (RFC 9111 section 5.4), as net/http does.
 func (h *head) noCache() {
 	if p := h.get("Pragma"); len(p) > 0 && p[0] == "no-cache" && h.header["Cache-Control"] == nil {
 		h.header["Cache-Control"] = []string{"no-cache"}
 	}
 }
 
-// trailer returns the announced trailer fields, without values yet, and takes Trailer out of the
-// header. A field that decides about framing is an error, and one that decides about routing is left out (RFC 9110
-// section 6.5.1).
+// trailer returns the trailer fields that the head announces, without values, and removes Trailer from the header. A field that
+// decides about framing is an error. A field that decides about routing is left out (RFC 9110 section 6.5.1).
 func (h *head) trailer(chunked bool) (http.Header, error) {
 	announced := h.get("Trailer")
 	if len(announced) == 0 || !chunked {
@@ -186,7 +184,7 @@ func (h *head) trailer(chunked bool) (http.Header, error) {
 	return trailer, nil
 }
 
-// forbiddenTrailer reports fields that decide about framing or routing (RFC 9110 section 6.5.1).
+// forbiddenTrailer reports whether a field decides about framing or routing (RFC 9110 section 6.5.1).
 func forbiddenTrailer(name string) bool {
 	return framesMessage(name) || name == "Host" || name == "Connection"
 }
@@ -195,7 +193,7 @@ func framesMessage(name string) bool {
 	return name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer"
 }
 
-// noHint is what a server says that does not speak of it.
+// noHint is the hint of a server that gives none.
 var noHint = exchange.KeepAlive{Timeout: -1, Max: -1}
 
 // maxHint bounds a hint, so that no arithmetic on it overflows.
@@ -223,7 +221,7 @@ func keepAlive(header http.Header) exchange.KeepAlive {
 	return ka
 }
 
-// parseHint parses a number of any length. Beyond maxHint one is as good as the other.
+// parseHint parses a number of any length. Numbers above maxHint become maxHint.
 func parseHint(digits string) (n int32, ok bool) {
 	for i := range len(digits) {
 		d := digits[i]

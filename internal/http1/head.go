@@ -46,8 +46,8 @@ func (h *head) get(name string) []string {
 	return h.header[name]
 }
 
-// readHead reads a whole head, which may take limit bytes. See fieldParser for room. What has arrived of a head that is
-// refused stays in the buffer. A connection that ends within the head is a cutError.
+// readHead reads a head of at most limit bytes. See fieldParser for room. If the head is malformed, what has arrived of it stays
+// in the buffer. If the connection ends within the head, the error is a cutError.
 func (c *Conn) readHead(limit int64, room []string) (head, error) {
 	h, end, err := parseHead(c.in.buf[c.in.r:c.in.w], room) // most of them arrive in one piece
 	if end == 0 {
@@ -90,11 +90,11 @@ func (c *Conn) awaitHead(limit int64) (int, error) {
 	}
 }
 
-// cutError is the end of a connection within a head.
+// cutError is the error of a connection that has ended within a head.
 type cutError struct{ error }
 
-// headEnd returns the length of the head at the start of b, or 0 when its empty line is not there
-// yet. A line may end in LF alone (RFC 9112 section 2.2). The first from bytes are known not to hold it.
+// headEnd returns the length of the head at the start of b, or 0 if its empty line has not arrived. A line may end in LF alone
+// (RFC 9112 section 2.2). The empty line is known not to begin within the first from bytes.
 func headEnd(b []byte, from int) int {
 	for i := from; i < len(b); {
 		n := bytes.IndexByte(b[i:], '\n')
@@ -113,8 +113,8 @@ func headEnd(b []byte, from int) int {
 	return 0
 }
 
-// badStart fails as soon as the first bytes show that no HTTP/1 response is coming, so that a peer
-// which speaks another protocol is not waited for until it has filled the limit.
+// badStart returns an error if the first bytes cannot begin an HTTP/1 response. Without it, an exchange with a peer that speaks
+// another protocol would wait until the limit is full.
 func badStart(b []byte) error {
 	const start = "HTTP/"
 	n := min(len(b), len(start))

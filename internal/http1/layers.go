@@ -7,13 +7,13 @@ import (
 	"syscall"
 )
 
-// What a connection holds can be in the kernel, in crypto/tls, or in a layer that somebody else has written. The kernel
-// and crypto/tls can be asked, and so can what we put under crypto/tls ourselves. Of a layer that we do not know nobody can
-// tell whether it has read more than it has returned, so a connection that has one is veiled: see readAhead.
+// Bytes that have arrived on a connection may be in the kernel, in crypto/tls, or in a layer of another type. We can look into
+// the kernel, into crypto/tls, and into our own layer under crypto/tls. A layer of unknown type may have read more than it has
+// returned, and there is no way to ask. A connection with such a layer is veiled; see readAhead.
 
-// below finds what lies below nc: the innermost connection that can be reached, and what of the kernel's socket can be
-// looked into. If all layers are known, veil is nil. They are crypto/tls over what UnderTLS returned, any number of times,
-// over a socket; or crypto/tls over a socket, as a custom dialer makes it.
+// below returns the innermost connection below nc that it can reach, and the RawConn of the kernel's socket. veil is nil if it
+// knows all layers: crypto/tls over what UnderTLS has returned, any number of times, over a socket; or crypto/tls over a socket,
+// as a custom dialer makes it.
 func below(nc net.Conn) (socket net.Conn, raw syscall.RawConn, veil *veil) {
 	for top := true; ; top = false {
 		switch c := nc.(type) {
@@ -35,8 +35,8 @@ func below(nc net.Conn) (socket net.Conn, raw syscall.RawConn, veil *veil) {
 	}
 }
 
-// KernelSocket returns the socket under a connection, or nil where there is a layer between that we do not know, which may
-// hold bytes that the system does not know of any more.
+// KernelSocket returns the socket under a connection. It returns nil if a layer of unknown type is between them, which may hold
+// bytes that the system no longer has.
 func KernelSocket(nc net.Conn) syscall.RawConn {
 	_, raw, _ := below(nc)
 	return raw
@@ -50,21 +50,21 @@ func isSocket(nc net.Conn) bool {
 	return false
 }
 
-// veil is a layer that we do not know, and what can be seen below it.
+// veil is a layer of unknown type, and what can be seen below it.
 type veil struct {
-	tls   *tls.Conn       // nil: none
+	tls   *tls.Conn       // nil: there is none
 	raw   syscall.RawConn // of the socket; nil: it cannot be seen
-	ahead *readAhead      // left pending while the connection idles
+	ahead *readAhead      // pending while the connection idles
 
 	idleEnded func(Condition) // see OnIdleEnd
 }
 
-// maxDepth bounds the search for what lies below a veil.
+// maxDepth limits the search below a veil.
 const maxDepth = 8
 
-// veilOf looks below a layer, through what it shows, as crypto/tls shows its NetConn, and through the fields that it has,
-// of any name: it is mostly there that a wrapper keeps what it wraps. Nothing is changed, and only what the standard library
-// has made is called. The search ends with a connection that has neither, as one in memory has not.
+// veilOf looks below a layer: through the methods of types of the standard library, such as the NetConn of crypto/tls, and
+// through the fields of other types, of any name, since most wrappers keep what they wrap in a field. It changes nothing, and
+// calls only methods of the standard library. The search ends at a connection that has neither, such as one in memory.
 func veilOf(nc net.Conn) *veil {
 	veil := new(veil)
 	at := reflect.ValueOf(nc)
@@ -97,7 +97,8 @@ func veilOf(nc net.Conn) *veil {
 	return veil
 }
 
-// within returns the connection that a wrapper wraps: the first field that is one. It is not valid if there is none.
+// within returns the connection that a wrapper wraps: its first field that is a connection. If there is none, the Value is not
+// valid.
 func within(wrapper reflect.Value) reflect.Value {
 	if wrapper.Kind() == reflect.Pointer {
 		wrapper = wrapper.Elem()
@@ -145,7 +146,7 @@ func lowest(nc net.Conn) (last *records) {
 	}
 }
 
-// inRecord says that a part of a TLS record has arrived and the rest has not, in one of our own layers. It may be asked
+// inRecord reports whether a part of a TLS record has arrived and the rest has not, in one of our own layers. It may be called
 // while somebody reads.
 func inRecord(nc net.Conn) bool {
 	for {
@@ -164,8 +165,8 @@ func inRecord(nc net.Conn) bool {
 	}
 }
 
-// inForeignRecord is inRecord for TLS that we have not made, so that the only one who knows is crypto/tls. Nobody may be
-// reading. If crypto/tls is not what it was, the answer is false.
+// inForeignRecord is inRecord for a TLS connection that we have not made, where only crypto/tls knows the answer. Nobody may read
+// at the same time. If a new Go release keeps the bytes elsewhere, inForeignRecord returns false.
 func inForeignRecord(t *tls.Conn) bool {
 	raw := reflect.ValueOf(t).Elem().FieldByName("rawInput") // a bytes.Buffer
 	if !raw.IsValid() || raw.Kind() != reflect.Struct {

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// canPeek is false where no peek is known: connections are veiled there.
+// canPeek is false on systems for which we have no peek. All connections are veiled there.
 const canPeek = false
 
 func peek(syscall.RawConn) (b [peeked]byte, n int, err error) { return b, 0, errors.ErrUnsupported }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Condition is what a probe found on a connection that idles.
+// Condition is what a probe has found on an idle connection.
 type Condition uint8
 
 const (
@@ -14,18 +14,18 @@ const (
 	Unexpected                  // bytes that answer no request (RFC 9112 section 9.2)
 )
 
-// peeked is how many bytes of what lies in a socket are looked at.
+// peeked is how many of the bytes in a socket a probe looks at.
 const peeked = len("HTTP/1.x 408")
 
-// Probe looks for a close or for bytes that nobody asked for on a connection without an exchange. It does not wait for the
-// peer, and is meant to be called before the connection is used, whether it has been used before or not. A server that
-// answers before it is asked cannot be caught by any probe if its bytes arrive later. What has arrived is seen:
+// Probe looks for a close, and for bytes that answer no request, on a connection without an exchange. It does not wait for the
+// peer. Call it before each use of the connection, the first one included. No probe can find bytes that arrive later. Probe finds
+// what has arrived:
 //
-//   - in the socket: by a peek that takes nothing away;
-//   - in TLS, of which the kernel knows nothing: by reading through crypto/tls what has been read from the socket already,
-//     or lies in it. So session tickets are taken, and a close_notify is a close. A part of a record is seen, too;
-//   - in layers that we do not know: by a read left pending while the connection idles. If it has only just begun, Probe
-//     waits until it has had its turn.
+//   - in the socket: by a peek, which takes nothing away;
+//   - in TLS: by reading through crypto/tls what is in the socket, and what crypto/tls has read from it. Session tickets are
+//     taken, a close_notify is a close, and a part of a record is found too;
+//   - in layers of unknown types: by a read that is pending while the connection idles. If the read has just begun, Probe waits
+//     until it has had its turn.
 func (c *Conn) Probe() Condition {
 	if cond := c.Rest(); cond != Quiet {
 		return cond
@@ -46,8 +46,9 @@ func (c *Conn) Probe() Condition {
 	return conditionOf(b[:n])
 }
 
-// Rest is the part of Probe that asks the system nothing: meant for a connection that becomes idle, which is
-// probed before it is used again. It finds what came with the last response, and has a veiled connection read ahead.
+// Rest is the part of Probe that makes no call of the system. Call it when a connection becomes idle; call Probe before the next
+// use. Rest finds what came together with the last response. On a veiled connection, it begins the read that is pending while the
+// connection idles.
 func (c *Conn) Rest() Condition {
 	switch {
 	case c.aborted() != nil:
@@ -69,18 +70,18 @@ func isRequestTimeout(b []byte) bool {
 	return len(b) >= len(want) && string(b[:7]) == want[:7] && string(b[8:12]) == want[8:]
 }
 
-// longAgo is a deadline that has passed.
+// longAgo is a deadline in the past.
 var longAgo = time.Unix(1, 0)
 
-// restOfRecord is how long the rest of what lies in a socket under a foreign TLS connection may take to be read.
+// restOfRecord is how long a look may wait for the rest of a record, under a TLS connection that we have not made.
 const restOfRecord = time.Millisecond
 
-// look has what is found in crypto/tls stay found: it is taken out of there.
+// look calls lookInto, and keeps what it has found: the bytes are no longer in crypto/tls.
 func (c *Conn) look(how looking) { c.found = c.lookInto(how) }
 
-// lookInto reads what crypto/tls holds, or lets it read what has arrived besides, which is told of by how. Without that,
-// nothing is added while nobody reads, so that once is enough. Nothing waits but a connection of a custom TLS dialer, for
-// restOfRecord.
+// lookInto reads what crypto/tls holds. If how says so, crypto/tls also reads what has arrived in the socket. If it does not,
+// one look is enough: crypto/tls gets nothing new while nobody reads. lookInto waits only on a connection of a custom TLS dialer,
+// for restOfRecord.
 func (c *Conn) lookInto(how looking) Condition {
 	t := c.tls()
 	if ours := lowest(c.nc); ours != nil {

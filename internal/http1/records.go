@@ -7,65 +7,67 @@ import (
 	"syscall"
 )
 
-// records is what lies under a connection of crypto/tls that we make. It does three things that only whoever stands there
-// can. It waits for the answer while it writes the request, see ask; for that it hands crypto/tls what an ask has
-// received record by record, so that nothing is left in there, unseen, when the answer has been read. It knows whether
-// crypto/tls has read a part of a record. And it can have crypto/tls go through what has arrived without waiting for more.
+// records is the layer under each TLS connection that we make. It does three things that are only possible there:
 //
-// Reading and writing belong to the exchange under way, as those of Conn do.
+//   - It waits for the answer while it writes the request; see Conn.ask. It passes what an ask has received to crypto/tls record
+//     by record, so that crypto/tls holds nothing when the answer has been read.
+//   - It knows whether crypto/tls has read a part of a record.
+//   - It can make crypto/tls read what has arrived without waiting for more.
+//
+// Only the exchange that is running may read and write, as with Conn.
 type records struct {
 	net.Conn
 
-	tcp    *net.TCPConn // Conn, if that is what it is
-	out    io.Writer    // in place of Conn; nil: none
-	conn   *Conn        // that asks; nil: nobody does
-	in     *input       // received by an ask and not handed over yet, or nil
-	record int32        // bytes of the record that is being handed over from it
-	want   uint16       // bytes of the request that the next write is to carry, if that is an ask; else 0
-	exact  bool         // a record is as long as its contents and a constant: TLS 1.3
+	tcp    *net.TCPConn // Conn, if it is one; else nil
+	out    io.Writer    // writes go there and not to Conn; nil: they go to Conn
+	conn   *Conn        // whose asks come here; nil: there are none
+	in     *input       // received by an ask, and not passed on yet; or nil
+	record int32        // bytes of the current record in it that are not passed on yet
+	want   uint16       // bytes of the request in the next write, if that is an ask; else 0
+	exact  bool         // the length of a record is that of its contents and a constant: TLS 1.3
 	ahead  bool         // crypto/tls may have read more than it was asked for
 	look   looking      // whether a Read may wait
 
 	passed mark
-	// These may be asked while somebody reads.
-	inRecord atomic.Bool // what has passed ends within a record
-	passing  atomic.Bool // something has passed since this was last taken back
+	// These may be read while somebody reads from the connection.
+	inRecord atomic.Bool // the bytes passed on so far end within a record
+	passing  atomic.Bool // bytes have been passed on since this was last set to false
 }
 
-// looking says how far a Read goes to find something.
+// looking says what a Read does to find something.
 type looking struct {
-	is  bool            // it does not wait: it returns errNothing instead
-	raw syscall.RawConn // and takes what has arrived at this socket; nil: not even that
+	is  bool            // it does not wait, and returns errNothing if nothing has arrived
+	raw syscall.RawConn // it reads what has arrived at this socket; nil: it reads nothing
 }
 
-// errNothing is a timeout, after which crypto/tls can be read on.
+// errNothing is a timeout: after it, crypto/tls can go on reading.
 var errNothing error = &timeoutError{"peerpool: nothing has arrived"}
 
-// recordOverhead is what a record of TLS 1.3 has besides its contents, which nobody pads: a header, the type and the
-// tag of the cipher (RFC 8446 section 5.2).
+// recordOverhead is how many bytes a record of TLS 1.3 has besides its contents: the header, the type, and the tag of the cipher
+// (RFC 8446 section 5.2). crypto/tls adds no padding.
 const recordOverhead = recordHeader + 1 + 16
 
 const recordHeader = 5
 
-// UnderTLS returns what to put under a TLS connection in place of nc, so that all that arrives on it is seen, and
-// exchanges on it cost less.
+// UnderTLS returns a connection to put between a TLS connection and nc. With it, a probe finds everything that has arrived, and
+// exchanges cost less.
 func UnderTLS(nc net.Conn) net.Conn {
 	tcp, _ := nc.(*net.TCPConn)
 	return &records{Conn: nc, tcp: tcp}
 }
 
-// NetConn returns what lies below, as that of crypto/tls does.
+// NetConn returns the connection below, as the method of crypto/tls does.
 func (r *records) NetConn() net.Conn { return r.Conn }
 
-// WriteThrough has what crypto/tls writes go to what through makes of the socket, if that is not nil.
+// WriteThrough makes crypto/tls write to the Writer that through returns for the socket, unless through returns nil.
 func (r *records) WriteThrough(through func(*net.TCPConn) io.Writer) {
 	if r.tcp != nil {
 		r.out = through(r.tcp)
 	}
 }
 
-// Write writes what crypto/tls has made of something. It is an ask if all that is wanted is in it: a request that takes
-// more than one record is written as ever.
+// Write writes records. It is an ask if the one record of a request is all there is. A request of more than one record is
+// written without an ask.
 func (r *records) Write(b []byte) (int, error) {
 	want := int(r.want)
 	r.want = 0
@@ -108,7 +110,7 @@ func (r *records) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// finds says that a Read will not wait.
+// finds reports whether a Read finds something without waiting.
 func (l *looking) finds() bool {
 	if l.raw == nil {
 		return false
@@ -117,8 +119,8 @@ func (l *looking) finds() bool {
 	return n >= 0 || err != nil
 }
 
-// handOver copies no more than what is left of a record. Of one that has not arrived as a whole crypto/tls reads the
-// rest, and what comes behind it, from the socket.
+// handOver passes on what is left of the current record, and no more. If a record has not arrived as a whole, crypto/tls reads
+// the rest of it, and what follows, from the socket.
 func (r *records) handOver(p []byte) int {
 	have := r.in.buf[r.in.r:r.in.w]
 	record := int(r.record)
@@ -134,7 +136,7 @@ func (r *records) handOver(p []byte) int {
 	return n
 }
 
-// release gives an input back that holds nothing any more.
+// release gives the input back if it holds nothing any more.
 func (r *records) release() {
 	if in := r.in; in.buffered() == 0 && in.failed == nil {
 		r.in = nil
@@ -142,17 +144,17 @@ func (r *records) release() {
 	}
 }
 
-// drained says that neither this layer nor crypto/tls holds a record, or a part of one.
+// drained reports whether neither this layer nor crypto/tls holds a record, or a part of one.
 func (r *records) drained() bool { return r != nil && !r.ahead && r.in == nil && !r.inRecord.Load() }
 
-// mark follows the records in a stream of them.
+// mark is a place in a stream of records.
 type mark struct {
-	left   int32 // bytes of a record that are still to come, if its header has passed
-	header uint8 // bytes of a header that have passed, if not all of them have
-	high   uint8 // the first one of the length in it
+	left   int32 // bytes of the current record to come, if its header has passed
+	header uint8 // bytes of a header that have passed, if it has not passed as a whole
+	high   uint8 // the first byte of the length in the header
 }
 
-// pass goes on by b, and says whether that ends within a record.
+// pass moves on by b, and reports whether that ends within a record.
 func (m *mark) pass(b []byte) bool {
 	for len(b) > 0 {
 		if m.left > 0 {

@@ -22,7 +22,7 @@ var (
 	errTarget      = errors.New("net/http: can't write control character in Request.URL")
 )
 
-// headWriter appends the head of a request to a buffer, and tells a trace about its fields.
+// headWriter appends the head of a request to a buffer, and passes its fields to a trace.
 type headWriter struct {
 	b     []byte
 	wrote func(key string, value []string) // httptrace's WroteHeaderField, or nil
@@ -78,8 +78,8 @@ func method(req *http.Request) string {
 	return req.Method
 }
 
-// hostHeader returns the value of Host (RFC 9112 section 3.2), from the same string that the
-// connection was chosen by unless the request names another.
+// hostHeader returns the value of Host (RFC 9112 section 3.2): Request.Host if it is set, else the host of the URL, by which the
+// connection was chosen.
 func hostHeader(req *http.Request, proxied bool) (string, error) {
 	host := req.Host
 	if host == "" {
@@ -106,8 +106,8 @@ func hostHeader(req *http.Request, proxied bool) (string, error) {
 	return removeZone(host), nil
 }
 
-// bracketed says that brackets, if there are any, stand around all of host but its port (RFC 3986 section 3.2.2): a
-// proxy could not tell where another one ends.
+// bracketed reports whether brackets, if there are any, enclose all of host except its port (RFC 3986 section 3.2.2). A proxy
+// could not tell where any other host with brackets ends.
 func bracketed(host string) bool {
 	if !strings.ContainsAny(host, "[]") {
 		return true
@@ -116,8 +116,8 @@ func bracketed(host string) bool {
 	return host[0] == '[' && closed && (port == "" || port[0] == ':') && !strings.ContainsAny(inside+port, "[]")
 }
 
-// plainHost says that host is made of letters, digits, and what stands between them in a name, an IPv4 address, or
-// before a port. Most hosts are, and can be sent as they are.
+// plainHost reports whether host consists of letters, digits, hyphens, dots and colons, as most hosts do. Such a host is sent as
+// it is.
 func plainHost(host string) bool {
 	for i := range len(host) {
 		if c := host[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '-' || c > ':' || c == '/') {
@@ -127,7 +127,7 @@ func plainHost(host string) bool {
 	return true
 }
 
-// removeZone removes the IPv6 zone, which has a meaning on this host only (RFC 6874 section 1).
+// removeZone removes the IPv6 zone, which means something on this machine only (RFC 6874 section 1).
 func removeZone(host string) string {
 	if !strings.HasPrefix(host, "[") {
 		return host

@@ -36,7 +36,7 @@ func (e *Exchange) receive() (head, framing, error) {
 	return h, f, err
 }
 
-// frame finds out how the body that follows a head is framed.
+// frame returns how the body that follows a head is framed.
 func (e *Exchange) frame(h *head) (framing, error) {
 	f, err := h.frame(e.Req.Method)
 	if err != nil {
@@ -64,21 +64,21 @@ func (e *Exchange) headFailed(err error) error {
 	return e.refuse(in.buf[in.r:in.w], ended, err)
 }
 
-// refuse returns the error of a response whose head is received and is not to be used, for the reason why: in net/http's
-// words where it refuses it, too. ended is what reading has ended with, if it has.
+// refuse returns the error of a response whose head has been received and cannot be used, because of why. If net/http refuses
+// the head too, the error is net/http's. ended is the error of reading, if reading has ended.
 func (e *Exchange) refuse(received []byte, ended, why error) error {
 	err := refusal.Of(received, ended, e.Req, unexpectedEOF(why))
 	e.Malformed = ended == nil || err != ended && err != io.ErrUnexpectedEOF
 	return connectionBroken(err)
 }
 
-// timedOut waits for the cause that a timer, fired just now, is about to give.
+// timedOut returns the error of a timer that has fired, also if its function has not called Abort yet.
 func (e *Exchange) timedOut() error {
 	e.Conn.Abort(ErrHeaderTimeout)
 	return e.Conn.aborted()
 }
 
-// noAnswer explains why not even one byte came.
+// noAnswer returns why no byte of an answer came.
 func (e *Exchange) noAnswer(err error) error {
 	e.mu.Lock()
 	var failed error
@@ -92,15 +92,15 @@ func (e *Exchange) noAnswer(err error) error {
 	return e.sendFailed(failed)
 }
 
-// finalHead reads heads until one is not interim (RFC 9110 section 15.2). One that is has no body: ambiguous says that
-// its fields speak of one all the same.
+// finalHead reads heads until one is not interim (RFC 9110 section 15.2). An interim response has no body. ambiguous reports
+// whether the fields of one say that it has.
 func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 	trace := e.trace()
 	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
 	for interim := 0; ; interim++ {
 		h, err := e.Conn.readHead(limit, room)
-		room = nil // whoever was shown an interim header may keep it
+		room = nil // a hook may keep an interim header
 		if err != nil {
 			return head{}, false, e.headFailed(err)
 		}
@@ -109,13 +109,13 @@ func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 		}
 		ambiguous = ambiguous || h.framed()
 		if _, err := e.frame(&h); err != nil {
-			return head{}, false, err // its sender does not know what a length is
+			return head{}, false, err // its fields contradict each other
 		}
 		if h.code == http.StatusContinue {
 			e.proceed()
 		}
 		if trace != nil && trace.Got1xxResponse != nil {
-			// Whoever watches them limits them.
+			// A hook that gets them limits their number.
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
 				return head{}, false, connectionBroken(err)
 			}
@@ -157,7 +157,7 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if h.get("Keep-Alive") != nil {
 		e.KeepAlive = keepAlive(h.header)
 	}
-	r := &e.resp // written to in place: most of it stays as it is
+	r := &e.resp // written in place, since most of its fields stay zero
 	r.Status, r.StatusCode, r.Proto, r.ProtoMajor, r.ProtoMinor = h.status, h.code, h.proto, 1, h.minor
 	r.Header, r.ContentLength, r.Close, r.Request = h.header, f.length, !f.persist, e.Req
 	if f.chunked {
@@ -185,11 +185,11 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 
 var chunkedOnly = []string{"chunked"}
 
-// ends are what afterResponse may say.
+// ends are what afterResponse may return.
 var ends = [...]exchange.End{exchange.Reusable, exchange.EndClose, exchange.EndTunnel, exchange.EndAmbiguous, exchange.EndAuth}
 
-// afterResponse says what the connection is good for once the response has been read, as far as the
-// heads of both messages tell (RFC 9112 section 9.3).
+// afterResponse returns what the connection is good for once the response has been read, as far as the heads of both messages
+// say (RFC 9112 section 9.3).
 func (e *Exchange) afterResponse(h head, f framing) exchange.End {
 	switch {
 	case !f.persist || e.closing() || e.intents&intendsClose != 0:

@@ -8,10 +8,9 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// send writes the head, and the body too if it is small and in memory; else it starts an upload. So it does for
-// all of it where writing could block on a server that answers before it reads: only a kernel's socket takes some
-// bytes while nobody reads them.
-// A failure to write is not the end yet: an answer may be on its way (see earlyAnswerWait).
+// send writes the head, and the body too if it is small and in memory. It starts an upload for any other body. If writing the
+// head could block although the server has answered, it starts an upload for the head too: only the socket of a kernel takes
+// some bytes while nobody reads them. If writing fails, an answer may still come; see earlyAnswerWait.
 func (e *Exchange) send() error {
 	out, err := e.planBody()
 	if err != nil {
@@ -29,7 +28,7 @@ func (e *Exchange) send() error {
 	return err
 }
 
-// appendRequest appends the head, and the body too if that is sent with it.
+// appendRequest appends the head, and the body too if it is sent with the head.
 func (e *Exchange) appendRequest(b []byte, out *outgoing) ([]byte, error) {
 	b, err := e.appendHead(b, out)
 	if err == nil && out.inline {
@@ -50,14 +49,14 @@ func (e *Exchange) write(out *outgoing, b []byte) {
 	e.wroteHead(out, err)
 }
 
-// asks says whether the request is written and its answer waited for in one go: not if a part of it is still to come,
-// nor if somebody wants to hear of the moment between the two, nor if it is long.
+// asks reports whether send uses Exchange.ask. It does not if a part of the request is sent later, if a trace wants to know
+// when the request has been written, or if the request is long.
 func (e *Exchange) asks(out *outgoing) bool {
 	return e.Conn.canAsk() && e.trace() == nil && (out.body == nil || out.inline && out.length <= maxAsked)
 }
 
-// ask does so. The request is in the buffer that the answer is read into until all of it has been sent, as others may
-// wait long for theirs and should not hold two buffers.
+// ask writes the request and waits for its answer at the same time. The request is in the buffer into which the answer is read
+// afterwards: an exchange may wait long for its answer, and should not hold two buffers.
 func (e *Exchange) ask(out *outgoing) error {
 	c := e.Conn
 	c.takeInput(e.Opts.ReadBuffer)
@@ -88,7 +87,7 @@ func (e *Exchange) traceHead() {
 	}
 }
 
-// wroteHead goes on after the head has been written, or has not.
+// wroteHead goes on after the head has been written, or after writing it has failed with werr.
 func (e *Exchange) wroteHead(out *outgoing, werr error) {
 	if werr == nil {
 		e.traceHead()
@@ -104,7 +103,7 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 	e.written(werr)
 }
 
-// written says that the request has been written, or why not. Then an answer may come all the same.
+// written notes that the request has been written, or why not. If not, an answer may still come.
 func (e *Exchange) written(err error) {
 	if err == nil {
 		e.awaitHead()
@@ -117,13 +116,13 @@ func (e *Exchange) written(err error) {
 	e.abortAfter(earlyAnswerWait, err)
 }
 
-// startUpload leaves the body to a goroutine, and the head too if that is given: a server may answer before it
-// has read all of either.
+// startUpload starts a goroutine that sends the body, and the head before it if head is not nil. The server may answer before it
+// has read them.
 func (e *Exchange) startUpload(out outgoing, head []byte) {
 	if head != nil {
 		e.Conn.claim()
 		if out.inline {
-			out.body = nil // it stands behind the head
+			out.body = nil // head contains it
 		}
 	}
 	if t := e.trace(); t != nil && t.Wait100Continue != nil && out.expect {
@@ -146,7 +145,7 @@ func (e *Exchange) wroteRequest(err error) {
 	}
 }
 
-// sendFailed returns what the caller sees of an error of writing the request. The body's own is as the upload has it.
+// sendFailed returns the error that the caller gets when writing the request has failed with err.
 func (e *Exchange) sendFailed(err error) error {
 	switch err := err.(type) {
 	case *exchange.BodyError:
@@ -173,8 +172,8 @@ func (e *Exchange) uploaded(err error) {
 	}
 }
 
-// sent says whether the whole request has been written, for which it waits a little: a server may answer
-// as soon as it has the last byte, while the upload still returns from writing it.
+// sent reports whether the whole request has been written. It waits a little for that: the answer may be here before the upload
+// has returned from writing the last byte.
 func (e *Exchange) sent() bool {
 	if e.body == nil {
 		return true
@@ -193,7 +192,7 @@ func (e *Exchange) sent() bool {
 	return e.body.err == nil
 }
 
-// awaitHead starts the clock for the response's head.
+// awaitHead starts the time limit for the head of the response.
 func (e *Exchange) awaitHead() {
 	if e.Opts.HeaderTimeout > 0 {
 		e.abortAfter(e.Opts.HeaderTimeout, ErrHeaderTimeout)
@@ -209,7 +208,7 @@ func (e *Exchange) abortAfter(d time.Duration, cause error) {
 	}
 }
 
-// headArrived ends the waiting for the head; false: too late, the connection is being closed.
+// headArrived ends the time limit for the head. It returns false if the limit has passed: the connection is being closed.
 func (e *Exchange) headArrived() bool {
 	if e.body == nil {
 		return true
@@ -220,7 +219,7 @@ func (e *Exchange) headArrived() bool {
 	return e.stopTimer()
 }
 
-// stopTimer stops the timer; false: too late, the connection is being closed. Call with mu held.
+// stopTimer stops the timer. It returns false if the timer has fired: the connection is being closed. Call it with mu held.
 func (e *Exchange) stopTimer() bool {
 	if e.body == nil {
 		return true

@@ -8,8 +8,8 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// upgrade hands the connection over to the caller: the response's body reads and writes it. So it does with a switch
-// that nobody asked for (RFC 9110 section 7.8 forbids it): what follows is no answer to anything of ours.
+// upgrade passes the connection to the caller: the response's body reads and writes it. It does so even if the request did not
+// ask for an upgrade, which RFC 9110 section 7.8 forbids: what follows is no HTTP response.
 func (e *Exchange) upgrade() (*http.Response, error) {
 	e.notice()
 	e.conclude()
@@ -28,7 +28,7 @@ func (e *Exchange) upgrade() (*http.Response, error) {
 type upgraded struct {
 	e     *Exchange
 	c     *Conn
-	early []byte // of the new protocol, read together with the head
+	early []byte // bytes of the new protocol that came together with the head
 }
 
 func (u *upgraded) Read(p []byte) (int, error) {
@@ -42,7 +42,7 @@ func (u *upgraded) Read(p []byte) (int, error) {
 
 func (u *upgraded) Write(p []byte) (int, error) { return u.c.nc.Write(p) }
 
-// Close closes the connection, and ends the sending of a request's body that is still under way.
+// Close closes the connection, and stops sending the request's body.
 func (u *upgraded) Close() error {
 	if u.e.body != nil {
 		u.e.body.Stop()
@@ -52,7 +52,7 @@ func (u *upgraded) Close() error {
 	return err
 }
 
-// CloseWrite shuts down the writing side, where the connection can.
+// CloseWrite shuts down the writing side, if the connection can do that.
 func (u *upgraded) CloseWrite() error {
 	if w, ok := u.c.nc.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
