@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/pem"
@@ -49,10 +48,10 @@ func TestEveryBlockOfGoRuns(t *testing.T) {
 		CA: httptestutil.NewCA(t), TLS: &tls.Config{ClientAuth: tls.RequestClientCert},
 	})
 	dir := moduleFor(t)
-	var where []string // of each block that runs
-	var programs []int
+	var where []string          // of each block that runs
+	printed := map[int]string{} // by each program that runs: the block of text that follows it
 	for _, doc := range documents(t) {
-		for _, b := range doc.blocks {
+		for i, b := range doc.blocks {
 			if b.language != "go" || b.from != "" {
 				continue
 			}
@@ -60,7 +59,10 @@ func TestEveryBlockOfGoRuns(t *testing.T) {
 			number := len(where)
 			where = append(where, fmt.Sprintf("%s:%d", doc.path, b.line))
 			if hasPackageClause.MatchString(b.text) {
-				programs = append(programs, number)
+				printed[number] = ""
+				if i+1 < len(doc.blocks) && doc.blocks[i+1].language == "text" {
+					printed[number] = doc.blocks[i+1].text
+				}
 				write(t, filepath.Join(dir, fmt.Sprintf("program%d", number), "main.go"), b.text)
 				continue
 			}
@@ -73,10 +75,12 @@ func TestEveryBlockOfGoRuns(t *testing.T) {
 	}
 	roots := filepath.Join(dir, "roots.pem")
 	write(t, roots, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: origin.CA().Certificate().Raw})))
-	report(t, goIn(t, dir, roots, "test", "-count=1", "-timeout=1m", "."), where)
-	for _, n := range programs {
-		if out := goIn(t, dir, roots, "run", fmt.Sprintf("./program%d", n)); out != nil {
-			t.Errorf("%s: %s", where[n], out)
+	if out, err := goIn(t, dir, roots, "test", "-count=1", "-timeout=1m", "."); err != nil {
+		report(t, out, where)
+	}
+	for n, want := range printed {
+		if out, err := goIn(t, dir, roots, "run", fmt.Sprintf("./program%d", n)); err != nil || string(out) != want {
+			t.Errorf("%s: the program prints %q, %v; want %q", where[n], out, err, want)
 		}
 	}
 	if len(where) < 20 || origin.Requests() < 5 {
@@ -99,7 +103,9 @@ func moduleFor(t *testing.T) string {
 		}
 		write(t, filepath.Join(dir, name), strings.Replace(string(text), "module "+module, "module blocks", 1))
 	}
-	goIn(t, dir, "", "mod", "edit", "-require="+module+"@v0.0.0", "-replace="+module+"="+root)
+	if out, err := goIn(t, dir, "", "mod", "edit", "-require="+module+"@v0.0.0", "-replace="+module+"="+root); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	return dir
 }
 
@@ -113,22 +119,19 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// goIn runs the go command in a directory. It returns what the command printed if it failed, else nil. Programs find the
-// roots that they trust in a file, and no proxy.
-func goIn(t *testing.T, dir, roots string, args ...string) []byte {
+// goIn runs the go command in a directory, and returns what it prints. Programs find the roots that they trust in a file,
+// and no proxy.
+func goIn(t *testing.T, dir, roots string, args ...string) ([]byte, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasSuffix(strings.ToUpper(strings.SplitN(v, "=", 2)[0]), "_PROXY")
+		name, _, _ := strings.Cut(v, "=")
+		return strings.HasSuffix(strings.ToUpper(name), "_PROXY")
 	}), "GOFLAGS=-mod=mod", "GOPROXY=off", "SSL_CERT_FILE="+roots)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return bytes.TrimSpace(append(out, []byte("\n"+err.Error())...))
-	}
-	return nil
+	return cmd.CombinedOutput()
 }
 
 var numbered = regexp.MustCompile(`(?m)block(\d+)_test\.go|TestBlock(\d+)\b`)
@@ -136,9 +139,6 @@ var numbered = regexp.MustCompile(`(?m)block(\d+)_test\.go|TestBlock(\d+)\b`)
 // report fails the test with the output of go test, in which each block has its place in the documents.
 func report(t *testing.T, out []byte, where []string) {
 	t.Helper()
-	if out == nil {
-		return
-	}
 	t.Errorf("%s", numbered.ReplaceAllStringFunc(string(out), func(name string) string {
 		m := numbered.FindStringSubmatch(name)
 		n, err := strconv.Atoi(m[1] + m[2])
