@@ -20,6 +20,7 @@ type document struct {
 	Misses       map[peerpool.MissReason]uint64  `json:"misses"`
 	Dials        uint64                          `json:"dials"`
 	DialFailures uint64                          `json:"dial_failures"`
+	Replacements uint64                          `json:"replacements"`
 	Lookups      uint64                          `json:"lookups"`
 	LookupFails  uint64                          `json:"lookup_failures"`
 	ConnectFails uint64                          `json:"connect_failures"`
@@ -127,7 +128,7 @@ func (r *report) json() ([]byte, error) {
 		At: r.At, Idle: s.Idle, Active: s.Active, Dialing: s.Dialing, Waiting: s.Waiting,
 		Opened: s.Opened, Hijacked: s.Hijacked, Hits: s.Hits, Misses: s.Misses,
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
-		Lookups: s.Lookups, LookupFails: s.LookupFailures, ConnectFails: s.ConnectFailures, Ejections: s.Ejections,
+		Replacements: s.Replacements, Lookups: s.Lookups, LookupFails: s.LookupFailures, ConnectFails: s.ConnectFailures, Ejections: s.Ejections,
 		Hosts: converted(r.Hosts, jsonHostOf), Learned: converted(r.Limits, jsonLimitOf),
 		Retries: jsonRetries(s.Retries), Unexpected: s.UnexpectedData, Quarantined: r.Quarantines,
 		Recent: jsonRecent{r.Recent.to.Sub(r.Recent.from).Seconds(), r.Recent.hits, r.Recent.misses},

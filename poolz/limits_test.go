@@ -69,3 +69,15 @@ func TestRequestsOverTheRetryBudgetAreShown(t *testing.T) {
 	c.stats.Retries.OverBudget = 12
 	wantIn(t, get(newPage(c, nil), "").Body.String(), "over_budget<small>"+meanings["over_budget retry"], `data-stat="budget" class="bad">12<`)
 }
+
+func TestReplacementsAreShownWhereThereWereSome(t *testing.T) {
+	c := newCrowd(t, 1)
+	c.stats.Replacements = 33
+	p := newPage(c, nil)
+	wantIn(t, get(p, "").Body.String(), `data-stat="replacements">33<`)
+	wantIn(t, get(p, "?format=json").Body.String(), `"replacements": 33`)
+	c.stats.Replacements = 0
+	if strings.Contains(get(p, "").Body.String(), `data-stat="replacements"`) {
+		t.Error("a number that says nothing takes room")
+	}
+}

@@ -18,6 +18,7 @@ var words = map[string]string{
 	"Look-ups failed": "look-ups of a host that failed",
 	"Connects failed": "connects to one of several addresses that failed; the dial may have succeeded with another address",
 	"Failed":          "attempts to open a connection that failed",
+	"Replacements":    "dials that began to replace a connection before it reaches a limit, so that no request waits for that",
 	"Retries":         "requests that were sent again, by reason",
 	"Retries saved":   "requests that were sent again and got a response",
 	"Retries failed":  "requests that were sent again and got no response",
