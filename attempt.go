@@ -32,6 +32,7 @@ type attempt struct {
 	alone bool // only one that nobody else uses
 	http1 bool // only HTTP/1.1 will do
 
+	limits     *Limits       // in force when its connection was leased; nil: those of the fields
 	begun      time.Duration // when the exchange began, since epoch, if there is a RetryBudget
 	overBudget bool          // which has kept the request from being sent again
 
@@ -93,13 +94,13 @@ func (a *attempt) try() (*http.Response, outcome) {
 	if err := a.acquire(); err != nil {
 		return nil, outcome{err: err, unleased: true, retired: errors.Is(err, pool.ErrRetired)}
 	}
-	if a.t.MinIdleConnsPerHost > 0 || a.peer != nil {
+	if a.t.minIdlePerHost() > 0 || a.peer != nil {
 		a.route.keepReady(a.peer)
 	}
 	if a.t.Observer != nil || a.report != nil || a.trace != nil {
 		a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
 	}
-	if a.t.RetryBudget > 0 {
+	if a.t.retryBudget() > 0 {
 		a.count()
 	}
 	resp, o, err := a.lease.Conn().exchange(a)
@@ -137,6 +138,7 @@ func (a *attempt) acquire() error {
 		}
 	}
 	a.route = r
+	a.limits = a.t.changed.Load()
 	terms := a.t.terms(a.peer)
 	terms.Fresh = a.fresh
 	terms.Unpooled = terms.Unpooled || a.alone || r.looks()
@@ -216,6 +218,10 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 		MaxReuse:    t.MaxConnReuse,
 		MaxLifetime: t.MaxConnLifetime,
 		MaxConns:    t.MaxConnsPerHost,
+	}
+	if l := t.changed.Load(); l != nil {
+		terms.IdleTimeout, terms.MaxConns = l.IdleConnTimeout, l.MaxConnsPerHost
+		terms.MaxReuse, terms.MaxLifetime = l.MaxConnReuse, l.MaxConnLifetime
 	}
 	if p == nil {
 		return terms
@@ -405,6 +411,7 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	if a.route.host != nil {
 		a.judge(end, &o)
 	}
+	a.rebind()
 	reason := c.endLease(a, end, o)
 	if a.t.Observer != nil {
 		a.observeAttemptDone(left, &o, reason)

@@ -77,7 +77,8 @@ func (a *attempt) count() {
 
 // afford returns the verdict, or giveUp if the budget does not allow it.
 func (a *attempt) afford(v verdict, o *outcome) verdict {
-	if a.t.RetryBudget <= 0 || !v.repeats() || v == retryStale && a.wasStale() || a.t.core.budget.take(a.t.RetryBudget) {
+	share := a.t.retryBudget()
+	if share <= 0 || !v.repeats() || v == retryStale && a.wasStale() || a.t.core.budget.take(share) {
 		return v
 	}
 	a.overBudget = true

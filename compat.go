@@ -138,6 +138,9 @@ func (t *Transport) Clone() *Transport {
 	c.DNSRefresh, c.Balance, c.Outliers = t.DNSRefresh, t.Balance, t.Outliers
 	c.DisableQuarantine = t.DisableQuarantine
 	c.DisableLearning = t.DisableLearning
+	if l := t.changed.Load(); l != nil {
+		c.takeLimits(l)
+	}
 	return c
 }
 
@@ -152,4 +155,13 @@ func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (
 		theirs.DialContext = t.Dialer.DialContext
 	}
 	return theirs.NewClientConn(ctx, scheme, address)
+}
+
+// takeLimits sets the fields for limits.
+func (t *Transport) takeLimits(l *Limits) {
+	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = l.MaxIdleConns, l.MaxIdleConnsPerHost, l.MaxConnsPerHost
+	t.MinIdleConnsPerHost, t.IdleConnTimeout = l.MinIdleConnsPerHost, l.IdleConnTimeout
+	t.MaxConnReuse, t.MaxConnLifetime = l.MaxConnReuse, l.MaxConnLifetime
+	t.TLSHandshakeTimeout, t.DialTimeout, t.ResponseHeaderTimeout = l.TLSHandshakeTimeout, l.DialTimeout, l.ResponseHeaderTimeout
+	t.BodyReadTimeout, t.BodyWriteTimeout, t.RetryBudget = l.BodyReadTimeout, l.BodyWriteTimeout, l.RetryBudget
 }

@@ -67,7 +67,11 @@ var reasonSeen func(CloseReason)
 
 // idleLimits returns the limits of idle connections, in total and of one identity, as the pool has them.
 func (t *Transport) idleLimits() (total, perKey int) {
-	return t.MaxIdleConns, cmp.Or(t.MaxIdleConnsPerHost, defaultMaxIdleConnsPerHost)
+	total, perKey = t.MaxIdleConns, t.MaxIdleConnsPerHost
+	if l := t.changed.Load(); l != nil {
+		total, perKey = l.MaxIdleConns, l.MaxIdleConnsPerHost
+	}
+	return total, cmp.Or(perKey, defaultMaxIdleConnsPerHost)
 }
 
 // closed tells the observer about a connection that the pool has closed.

@@ -72,15 +72,6 @@ func (t *Transport) exchangeLimits(p *Peer) *exchange.Limits {
 	return &p.limited(&t.options().open).Limits
 }
 
-// limits are those that the Transport sets itself.
-func (t *Transport) limits() exchange.Limits {
-	return exchange.Limits{
-		HeaderTimeout:    t.ResponseHeaderTimeout,
-		BodyReadTimeout:  t.BodyReadTimeout,
-		BodyWriteTimeout: t.BodyWriteTimeout,
-	}
-}
-
 // checkTimeLimits looks for limits that cannot be.
 func (o *PeerOptions) checkTimeLimits() error {
 	for _, limit := range []struct {
@@ -114,6 +105,9 @@ func (o *PeerOptions) ownTimeLimits() {
 // dialTimeout bounds a whole dial of the route. limited says that it does so in place of the bound that every dial has.
 func (p *plan) dialTimeout() (d time.Duration, limited bool) {
 	d = p.t.DialTimeout
+	if l := p.t.changed.Load(); l != nil {
+		d = l.DialTimeout
+	}
 	replace(&d, p.peer.DialTimeout)
 	if d <= 0 {
 		return maxDial, false
@@ -153,6 +147,9 @@ func (r *route) outOfTime(ctx context.Context, err error) error {
 // tlsHandshakeTimeout bounds a handshake with the target or with a proxy; 0: nothing but the dial does.
 func (p *plan) tlsHandshakeTimeout() time.Duration {
 	d := p.t.TLSHandshakeTimeout
+	if l := p.t.changed.Load(); l != nil {
+		d = l.TLSHandshakeTimeout
+	}
 	replace(&d, p.peer.TLSHandshakeTimeout)
 	return d
 }

@@ -38,7 +38,7 @@ var closeReasons = []CloseReason{
 	// the pool
 	pool.ReasonIdleTimeout, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
 	pool.ReasonUnpooled, pool.ReasonPeerClosed, pool.ReasonUnexpectedData, pool.ReasonMakeRoom, pool.ReasonCloseIdle,
-	pool.ReasonShutdown, pool.ReasonNoCapacity, pool.ReasonSurplus,
+	pool.ReasonShutdown, pool.ReasonLimitLowered, pool.ReasonNoCapacity, pool.ReasonSurplus,
 	pool.ReasonUnspecified,
 	// the exchange
 	CloseReason(exchange.EndError), CloseReason(exchange.EndCanceled), CloseReason(exchange.EndTimeout),

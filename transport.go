@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
@@ -256,6 +257,9 @@ type Transport struct {
 	DisableLearning bool
 
 	network resolve.Connect // of tests alone, in place of the system's, for hosts with several addresses
+
+	changed  atomic.Pointer[Limits] // by SetLimits; nil: the fields count
+	changing sync.Mutex             // makes one SetLimits follow another. The pool's hooks may be called under it
 
 	once     sync.Once
 	core     *core     // made by once, never reassigned: see use

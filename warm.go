@@ -109,15 +109,18 @@ func (t *Transport) minIdle(p *Peer) int {
 	if p != nil && p.opts.MinIdleConns > 0 {
 		return p.opts.MinIdleConns
 	}
-	return t.MinIdleConnsPerHost
+	return t.minIdlePerHost()
 }
 
 // keepReady is called for each request that has got a connection: the route is in use, and has its idle connections kept.
 func (r *route) keepReady(p *Peer) {
-	n := r.t.minIdle(p)
-	if n <= 0 {
-		return
+	if n := r.t.minIdle(p); n > 0 {
+		r.keepIdle(n, p)
 	}
+}
+
+// keepIdle keeps that many idle connections ready.
+func (r *route) keepIdle(n int, p *Peer) {
 	if terms := r.readyTerms(p); r.host != nil {
 		r.host.pool.KeepIdle(readyHostDial{r.host}, n, terms)
 	} else {

@@ -360,7 +360,7 @@ func (p *Pool[K, C]) floorLanded(d *dial[K, C], err error, now time.Duration) {
 func (p *Pool[K, C]) floorLost(e *entry[K, C], reason Reason, now time.Duration) {
 	switch reason {
 	case ReasonIdleTimeout, ReasonIdleLimit, ReasonKeyIdleLimit, ReasonMaxLifetime, ReasonMaxReuse, ReasonMakeRoom,
-		ReasonSurplus, ReasonCloseIdle, ReasonShutdown:
+		ReasonSurplus, ReasonLimitLowered, ReasonCloseIdle, ReasonShutdown:
 		return
 	}
 	if e.used() || now-e.born >= maxFloorPause {

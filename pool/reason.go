@@ -20,6 +20,7 @@ const (
 	ReasonMakeRoom       Reason = "make_room"       // idle, and closed to make room for a want that may not use it and that MaxConns held back
 	ReasonSurplus        Reason = "surplus"         // dialed for a want that no longer waits, while another shared connection has room
 	ReasonNoCapacity     Reason = "no_capacity"     // a Sharer whose capacity fell to zero
+	ReasonLimitLowered   Reason = "limit_lowered"   // beyond a limit that SetLimits has lowered
 	ReasonCloseIdle      Reason = "close_idle"      // CloseIdle was called
 	ReasonShutdown       Reason = "shutdown"        // Shutdown or KeepNone was called
 	ReasonUnspecified    Reason = "unspecified"     // discarded or retired with an empty Reason

@@ -25,6 +25,7 @@ var meanings = map[string]string{
 	"peer_closed":       "the server closed the idle connection",
 	"unexpected_data":   "the server sent bytes that answer no request",
 	"make_room":         "an idle connection gave way to one for another identity",
+	"limit_lowered":     "there were more connections than a new, lower limit allows",
 	"no_capacity":       "the server allows no more requests on the connection",
 	"close_idle":        "the program called CloseIdleConnections",
 	"shutdown":          "the program called Shutdown",

@@ -1,0 +1,158 @@
+package pool
+
+import (
+	"time"
+)
+
+// SetLimits replaces Config.MaxIdle and Config.MaxIdlePerKey, and the Terms of the connections and wants of some keys.
+// Higher limits apply at once to the wants. Lower limits apply gently: SetLimits closes the idle connections that exceed
+// them, those idle longest first. A connection in use is not cut; its caller calls Lease.Rebind before it gives the
+// connection back. A connection keeps a lower MaxReuse and MaxLifetime that it had before. Of the Terms, SetLimits uses
+// IdleTimeout, MaxReuse, MaxLifetime and MaxConns. If several callers use different Terms for a key, the loosest should be
+// given, because the others apply with their next Acquire.
+func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
+	now := p.now()
+	p.mu.Lock()
+	defer p.unlock()
+	p.config.MaxIdle, p.config.MaxIdlePerKey = maxIdle, maxIdlePerKey
+	var changed []*group[K, C]
+	for key, t := range terms {
+		if g := p.groups[key]; g != nil {
+			p.rebind(g, &t, now)
+			changed = append(changed, g)
+		}
+	}
+	for _, g := range p.groups {
+		changed = append(changed, p.trim(g)...)
+	}
+	for maxIdle != 0 && p.idle.len > max(0, maxIdle) {
+		changed = append(changed, p.idle.last.group)
+		p.close(p.idle.last, ReasonLimitLowered)
+	}
+	for _, g := range changed {
+		p.tend(g)
+	}
+}
+
+// rebind gives the connections and wants of a key other terms.
+func (p *Pool[K, C]) rebind(g *group[K, C], terms *Terms, now time.Duration) {
+	for e := g.all.first; e != nil; {
+		next := e.in[inAll].next
+		switch {
+		case e.state == idle:
+			p.rebindIdle(e, terms, now)
+		case e.state == active && e.shared():
+			e.limit(terms)
+			if reason := e.spent(&anyTerms, now); reason != "" && e.retired == nil {
+				p.closeOrRetire(e, reason)
+			}
+		} // any other belongs to its lease
+		e = next
+	}
+	for _, h := range g.counting() {
+		h.rebind(terms)
+		for limit := terms.maxConns(); h.busy()+h.idle()-h.retiring() > limit; {
+			e := h.longestIdle()
+			if e == nil {
+				break
+			}
+			p.close(e, ReasonLimitLowered)
+		}
+	}
+}
+
+// rebindIdle closes an idle connection that reaches one of the limits.
+func (p *Pool[K, C]) rebindIdle(e *entry[K, C], terms *Terms, now time.Duration) {
+	if e.deadline() != forever {
+		p.reaper.timed--
+	}
+	e.limit(terms)
+	if at := e.wake(now); at != forever {
+		p.reaper.timed++
+		p.arm(at, now)
+	}
+	if reason := e.spent(&anyTerms, now); reason != "" {
+		p.close(e, reason)
+	}
+}
+
+// limit is bind for a connection whose lease stays pooled or not as it was.
+func (e *entry[K, C]) limit(terms *Terms) {
+	unpooled := e.unpooled
+	e.bind(terms)
+	e.unpooled = unpooled
+}
+
+// rebind gives those who wait other terms.
+func (h *host[K, C]) rebind(terms *Terms) {
+	if h.set != nil {
+		h.set.maxConns = terms.maxConns()
+	}
+	for _, queue := range []*list[want[K, C]]{&h.plain, &h.own} {
+		for w := queue.first(); w != nil; w = w.inQueue.next.owner {
+			w.terms.MaxConns, w.terms.MaxReuse = terms.MaxConns, terms.MaxReuse
+			w.terms.MaxLifetime, w.terms.IdleTimeout = terms.MaxLifetime, terms.IdleTimeout
+			h.roof = max(h.roof, terms.maxConns())
+		}
+	}
+}
+
+// trim closes idle connections beyond Config.MaxIdlePerKey, and returns the groups of those.
+func (p *Pool[K, C]) trim(g *group[K, C]) (closed []*group[K, C]) {
+	limit := p.config.MaxIdlePerKey
+	if limit == 0 {
+		return nil
+	}
+	for _, h := range g.counting() {
+		for h.idle() > max(0, limit) {
+			e := h.longestIdle()
+			closed = append(closed, e.group)
+			p.close(e, ReasonLimitLowered)
+		}
+	}
+	return closed
+}
+
+// Rebind replaces the limits of the lease's Terms: IdleTimeout, MaxReuse, MaxLifetime and MaxConns. Call it before the
+// lease ends if the limits have changed since the Acquire. If the key has more connections than MaxConns, the connection
+// takes no new lease, and is closed when its last lease ends. Rebind does nothing if the lease has ended.
+func (l Lease[K, C]) Rebind(terms Terms) {
+	e := l.entry
+	if e == nil {
+		return
+	}
+	p := e.group.own.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !l.underWay() {
+		return
+	}
+	e.limit(&terms)
+	for _, h := range e.group.counting() {
+		if h.busy()+h.idle()-h.retiring() > terms.maxConns() && e.retired == nil {
+			e.retire(ReasonLimitLowered)
+			e.removeSpare()
+		}
+	}
+}
+
+// retiring is the number of connections in use that take no new lease.
+func (h *host[K, C]) retiring() (n int) {
+	for _, g := range h.allGroups() {
+		for e := g.all.first; e != nil; e = e.in[inAll].next {
+			if e.state == active && e.retired != nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// counting are the hosts whose limits a connection of the key counts for.
+func (g *group[K, C]) counting() []*host[K, C] {
+	hosts := []*host[K, C]{&g.own}
+	for _, s := range g.joined() {
+		hosts = append(hosts, s.host)
+	}
+	return hosts
+}

@@ -1,0 +1,156 @@
+package peerpool
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+	"unique"
+
+	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/pool"
+)
+
+// Limits are the limits of a Transport that [Transport.SetLimits] changes. Each means what the field of the Transport with
+// the same name means.
+type Limits struct {
+	MaxIdleConns        int
+	MaxIdleConnsPerHost int
+	MaxConnsPerHost     int
+	MinIdleConnsPerHost int
+	IdleConnTimeout     time.Duration
+	MaxConnReuse        int
+	MaxConnLifetime     time.Duration
+
+	TLSHandshakeTimeout   time.Duration
+	DialTimeout           time.Duration
+	ResponseHeaderTimeout time.Duration
+	BodyReadTimeout       time.Duration
+	BodyWriteTimeout      time.Duration
+
+	RetryBudget float64
+}
+
+// Limits returns the limits that are in force: those of the last SetLimits, or else those of the Transport's fields.
+func (t *Transport) Limits() Limits {
+	if l := t.changed.Load(); l != nil {
+		return *l
+	}
+	return Limits{
+		MaxIdleConns: t.MaxIdleConns, MaxIdleConnsPerHost: t.MaxIdleConnsPerHost, MaxConnsPerHost: t.MaxConnsPerHost,
+		MinIdleConnsPerHost: t.MinIdleConnsPerHost, IdleConnTimeout: t.IdleConnTimeout,
+		MaxConnReuse: t.MaxConnReuse, MaxConnLifetime: t.MaxConnLifetime,
+		TLSHandshakeTimeout: t.TLSHandshakeTimeout, DialTimeout: t.DialTimeout, ResponseHeaderTimeout: t.ResponseHeaderTimeout,
+		BodyReadTimeout: t.BodyReadTimeout, BodyWriteTimeout: t.BodyWriteTimeout,
+		RetryBudget: t.RetryBudget,
+	}
+}
+
+// SetLimits replaces the limits of a Transport that is in use. To change some of them, change what [Transport.Limits]
+// returns and pass it on. The Transport's fields stay as they are, and no longer count for these limits. Options of a peer
+// take precedence as before.
+//
+// Higher limits hold at once, also for requests that wait for a connection, except that a connection keeps the
+// MaxConnReuse and MaxConnLifetime that it had. Lower limits take effect gently: no connection in use is cut. Idle
+// connections beyond a limit are closed, with the CloseReason "limit_lowered" or that of the limit. If there are more
+// connections in use than MaxConnsPerHost allows, they are closed as their requests end, until there are as many as it
+// allows. A time limit holds for the requests and dials that begin after the call. SetLimits is safe for concurrent use.
+func (t *Transport) SetLimits(l Limits) {
+	c := t.use()
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	before := t.Limits()
+	t.changed.Store(&l)
+	total, perKey := t.idleLimits()
+	routes := c.routes.all()
+	c.pool.SetLimits(total, perKey, t.termsOf(routes))
+	if l.MinIdleConnsPerHost != before.MinIdleConnsPerHost {
+		for _, r := range routes {
+			if r.peer.MinIdleConns == 0 {
+				r.keepIdle(l.MinIdleConnsPerHost, r.key.peer)
+			}
+		}
+	}
+}
+
+// all returns the routes that are known.
+func (rs *routes) all() (all []*route) {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	for _, r := range rs.byKey {
+		all = append(all, r)
+	}
+	return all
+}
+
+// termsOf returns the terms of all identities that the routes lead to. If several routes lead to one identity, their
+// peers may have options of their own: then the loosest limits count.
+func (t *Transport) termsOf(routes []*route) map[unique.Handle[Identity]]pool.Terms {
+	all := make(map[unique.Handle[Identity]]pool.Terms)
+	for _, r := range routes {
+		terms, ids := t.terms(r.key.peer), []unique.Handle[Identity]{r.id}
+		if r.host != nil {
+			ids = slices.Collect(maps.Keys(r.host.members.Load().byID))
+		}
+		for _, id := range ids {
+			if other, ok := all[id]; ok {
+				terms = looser(terms, other)
+			}
+			all[id] = terms
+		}
+	}
+	return all
+}
+
+// looser returns the higher one of each limit.
+func looser(a, b pool.Terms) pool.Terms {
+	a.IdleTimeout = higher(a.IdleTimeout, b.IdleTimeout)
+	a.MaxReuse = higher(a.MaxReuse, b.MaxReuse)
+	a.MaxLifetime = higher(a.MaxLifetime, b.MaxLifetime)
+	a.MaxConns = higher(a.MaxConns, b.MaxConns)
+	return a
+}
+
+// higher returns the higher one of two limits, of which those of zero and less set none.
+func higher[T cmp.Ordered](a, b T) T {
+	var none T
+	if a <= none || b <= none {
+		return none
+	}
+	return max(a, b)
+}
+
+// limits are the time limits of an exchange that the Transport sets itself.
+func (t *Transport) limits() exchange.Limits {
+	if l := t.changed.Load(); l != nil {
+		return exchange.Limits{
+			HeaderTimeout: l.ResponseHeaderTimeout, BodyReadTimeout: l.BodyReadTimeout, BodyWriteTimeout: l.BodyWriteTimeout,
+		}
+	}
+	return exchange.Limits{
+		HeaderTimeout: t.ResponseHeaderTimeout, BodyReadTimeout: t.BodyReadTimeout, BodyWriteTimeout: t.BodyWriteTimeout,
+	}
+}
+
+// retryBudget returns the share of requests that may be sent again; 0: any.
+func (t *Transport) retryBudget() float64 {
+	if l := t.changed.Load(); l != nil {
+		return l.RetryBudget
+	}
+	return t.RetryBudget
+}
+
+// minIdlePerHost returns how many idle connections are kept ready to a peer without options.
+func (t *Transport) minIdlePerHost() int {
+	if l := t.changed.Load(); l != nil {
+		return l.MinIdleConnsPerHost
+	}
+	return t.MinIdleConnsPerHost
+}
+
+// rebind has the connection keep to limits that have been changed during the request.
+func (a *attempt) rebind() {
+	if a.limits != a.t.changed.Load() {
+		a.lease.Rebind(a.t.terms(a.peer))
+	}
+}
