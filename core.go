@@ -29,6 +29,7 @@ type core struct {
 	pool     *connPool
 	routes   routes
 	names    resolve.Cache
+	watches  watches
 	watcher  watch.Watcher
 	sessions tls.ClientSessionCache
 	inflight inflight.List

@@ -129,7 +129,7 @@ func (h *host) replace(old *route) {
 // update takes over what the resolver lists now.
 func (h *host) update(found listing) {
 	h.book.mu.Lock()
-	if found.version == h.version || len(found.addrs) == 0 {
+	if found.version <= h.version || len(found.addrs) == 0 {
 		h.book.mu.Unlock()
 		return
 	}

@@ -77,7 +77,7 @@ func (h *host) askAgain(ctx context.Context) {
 	h.book.mu.Lock()
 	ask := h.book.order.asks()
 	h.book.mu.Unlock()
-	if !ask {
+	if _, watches := h.head.t.resolver().(WatchResolver); !ask || watches {
 		return
 	}
 	if found, err := h.head.lookupAgain(ctx); err == nil {

@@ -42,6 +42,7 @@ type listing struct {
 	version   uint64 // 0: an IP address, which stays what it is
 	lookAgain int64  // see route.lookAgain
 	waited    bool   // for the resolver
+	watched   bool   // a WatchResolver tells of changes
 }
 
 // lookup returns the addresses of host:port. An IP address is its own.
@@ -56,6 +57,9 @@ func (p *plan) lookup(ctx context.Context, addr string) (listing, error) {
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return listing{addrs: []netip.AddrPort{netip.AddrPortFrom(ip.Unmap(), uint16(port))}}, nil
+	}
+	if r, watches := p.t.resolver().(WatchResolver); watches {
+		return p.watched(ctx, r, host, uint16(port))
 	}
 	resolver, ttl := p.t.observed(p.t.resolver()), p.t.dnsRefresh()
 	answer, err := p.t.core.names.Lookup(lookupContext(ctx), resolver, family(p.t.local(p.peer).Addr()), ascii.ToLower(host), ttl)

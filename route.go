@@ -226,7 +226,7 @@ func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination) (
 		return nil, work, err
 	}
 	old := routes.get(&to.key)
-	if len(found.addrs) == 1 && !old.elsewhere(found.addrs[0]) {
+	if len(found.addrs) == 1 && !found.watched && !old.elsewhere(found.addrs[0]) {
 		return routes.put(p.only(found, id, old)), work, nil
 	}
 	return routes.put(p.several(found, id, old)), work, nil

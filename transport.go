@@ -321,6 +321,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	c := t.use()
 	c.inflight.Shut()
 	c.pool.KeepNone()
+	defer c.watches.shutdown()
 	c.inflight.Emptied(ctx)
 	err := c.pool.Shutdown(ctx)
 	c.quarantine.stop()

@@ -1,0 +1,248 @@
+package peerpool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/peerpool/peerpool/internal/ascii"
+	"github.com/peerpool/peerpool/internal/resolve"
+)
+
+// WatchResolver is a [Resolver] that tells of changes by itself, such as one of a service registry. If Transport.Resolver
+// is a WatchResolver, the Transport calls Watch instead of LookupNetIP, and DNSRefresh has no effect on it.
+type WatchResolver interface {
+	Resolver
+
+	// Watch calls update with all addresses of a host: once as soon as they are known, and again each time they have
+	// changed. An address with the port 0 has the port of the URL. Update may keep the slice. An update without
+	// addresses changes nothing. Watch returns when ctx is done, or with an error when it cannot go on. The last
+	// addresses then stay in use, and the Transport calls Watch again after a pause of one second, doubled each time
+	// up to a minute.
+	//
+	// The Transport calls Watch on a goroutine of its own, once for each host at a time. Ctx is done after Shutdown, and
+	// when no request has needed the host for a minute. The next request then calls Watch again, and waits for its first
+	// update.
+	Watch(ctx context.Context, host string, update func([]netip.AddrPort)) error
+}
+
+// watchQuiet is how long a host is watched that no request needs.
+const watchQuiet = time.Minute
+
+// watches are the hosts that a WatchResolver watches.
+type watches struct {
+	mu     sync.Mutex // guards the rest, and the watches in it. No resolver and no hook is called under it.
+	byHost map[string]*hostWatch
+	count  uint64 // of updates so far
+	shut   bool
+}
+
+// hostWatch is one call of Watch, or several that follow one another.
+type hostWatch struct {
+	host    string
+	cancel  context.CancelFunc
+	known   chan struct{} // closed when there are addresses, or the first call has failed
+	addrs   []netip.AddrPort
+	version uint64
+	err     error // of the first call, if there are no addresses
+	needed  time.Time
+}
+
+// watched returns the addresses of a host that a WatchResolver has told of, and has the host watched from now on.
+func (p *plan) watched(ctx context.Context, r WatchResolver, host string, port uint16) (listing, error) {
+	w, err := p.t.watch(r, host)
+	if err != nil {
+		return listing{}, err
+	}
+	waited := false
+	select {
+	case <-w.known:
+	default:
+		waited = true
+		ctx, cancel := context.WithTimeout(ctx, resolve.LookupTimeout)
+		defer cancel()
+		select {
+		case <-w.known:
+		case <-ctx.Done():
+			return listing{}, context.Cause(ctx)
+		}
+	}
+	ws := &p.t.core.watches
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	found := listing{version: w.version, watched: true, waited: waited}
+	if found.addrs = p.usable(w.addrs, port); len(found.addrs) == 0 {
+		if w.err != nil {
+			return listing{}, w.err
+		}
+		return listing{}, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	found.lookAgain = int64(time.Since(epoch) + lookInterval)
+	return found, nil
+}
+
+// usable returns the addresses that can be connected to, each once and with a port.
+func (p *plan) usable(addrs []netip.AddrPort, port uint16) (usable []netip.AddrPort) {
+	only := family(p.t.local(p.peer).Addr())
+	for _, addr := range addrs {
+		addr = netip.AddrPortFrom(addr.Addr().Unmap(), cmp.Or(addr.Port(), port))
+		fits := only == "ip" || (only == "ip4") == addr.Addr().Is4()
+		if addr.Addr().IsValid() && fits && !slices.Contains(usable, addr) {
+			usable = append(usable, addr)
+		}
+	}
+	return usable
+}
+
+// watch returns the watch of a host, which may be new.
+func (t *Transport) watch(r WatchResolver, host string) (*hostWatch, error) {
+	ws := &t.core.watches
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.shut {
+		return nil, ErrClosed
+	}
+	host = ascii.ToLower(host)
+	w := ws.byHost[host]
+	if w == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		w = &hostWatch{host: host, cancel: cancel, known: make(chan struct{})}
+		if ws.byHost == nil {
+			ws.byHost = make(map[string]*hostWatch)
+		}
+		ws.byHost[host] = w
+		go t.keepWatching(ctx, r, w)
+		time.AfterFunc(watchQuiet, func() { ws.endQuiet(w) })
+	}
+	w.needed = time.Now()
+	return w, nil
+}
+
+// keepWatching calls Watch until ctx is done. Its goroutine belongs to the watch.
+func (t *Transport) keepWatching(ctx context.Context, r WatchResolver, w *hostWatch) {
+	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		start := time.Now()
+		var told atomic.Bool
+		err := callWatch(ctx, r, w.host, func(addrs []netip.AddrPort) {
+			told.Store(true)
+			t.listed(ctx, w, addrs)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if told.Load() {
+			pause = time.Second
+		}
+		t.core.counters.lookups.Add(1)
+		t.core.counters.lookupFailures.Add(1)
+		if err == nil {
+			err = fmt.Errorf("peerpool: Watch of %s has returned", w.host)
+		}
+		t.core.watches.fail(w, err)
+		if o := t.Observer; o != nil && o.ResolveDone != nil {
+			o.ResolveDone(ctx, ResolveDone{Host: w.host, Start: start, Duration: time.Since(start), Err: err, ErrorType: lookupErrorType(err)})
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// callWatch turns a panic into an error.
+func callWatch(ctx context.Context, r WatchResolver, host string, update func([]netip.AddrPort)) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("peerpool: Watch of %s panicked: %v", host, v)
+		}
+	}()
+	return r.Watch(ctx, host, update)
+}
+
+// listed takes over what a WatchResolver has told.
+func (t *Transport) listed(ctx context.Context, w *hostWatch, addrs []netip.AddrPort) {
+	ws := &t.core.watches
+	ws.mu.Lock()
+	if ctx.Err() != nil || len(addrs) == 0 || slices.Equal(addrs, w.addrs) {
+		ws.mu.Unlock()
+		return
+	}
+	ws.count++
+	w.addrs, w.version, w.err = slices.Clone(addrs), ws.count, nil
+	w.open()
+	ws.mu.Unlock()
+	t.core.counters.lookups.Add(1)
+	if o := t.Observer; o != nil && o.ResolveDone != nil {
+		done := ResolveDone{Host: w.host, Start: time.Now()}
+		for _, addr := range addrs {
+			done.Addrs = append(done.Addrs, addr.Addr())
+		}
+		o.ResolveDone(ctx, done)
+	}
+	for _, h := range t.core.routes.hosts() {
+		name, _, _ := net.SplitHostPort(h.head.authority)
+		if ascii.ToLower(name) != w.host {
+			continue
+		}
+		if found, err := h.head.lookup(ctx, h.head.authority); err == nil {
+			h.update(found)
+		}
+	}
+}
+
+// open lets those go on who wait for the addresses. The caller holds mu.
+func (w *hostWatch) open() {
+	select {
+	case <-w.known:
+	default:
+		close(w.known)
+	}
+}
+
+// fail notes that Watch has returned. Without addresses, those who wait get the error, and the next request a new watch.
+func (ws *watches) fail(w *hostWatch, err error) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if w.addrs != nil {
+		return
+	}
+	w.err = err
+	w.open()
+	ws.end(w)
+}
+
+// endQuiet ends a watch that no request has needed for a while.
+func (ws *watches) endQuiet(w *hostWatch) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if left := watchQuiet - time.Since(w.needed); left > 0 && ws.byHost[w.host] == w {
+		time.AfterFunc(left, func() { ws.endQuiet(w) })
+		return
+	}
+	ws.end(w)
+}
+
+// end ends a watch. The caller holds mu.
+func (ws *watches) end(w *hostWatch) {
+	if ws.byHost[w.host] == w {
+		delete(ws.byHost, w.host)
+	}
+	w.cancel()
+}
+
+// shutdown ends all watches.
+func (ws *watches) shutdown() {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	ws.shut = true
+	for _, w := range ws.byHost {
+		ws.end(w)
+	}
+}
