@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ReadWait is how long an exchange that is over waits for a Read of the request's body to return. If it does not, the
-// body is closed, as only that may end the Read, and the caller gets control back.
+// ReadWait is how long an exchange that is over waits for a Read of the request's body to return. If the Read does not return, the
+// exchange closes the body, which may end the Read, and the caller gets control back.
 const ReadWait = 100 * time.Millisecond
 
 // ErrStopped is what reading a [Body] returns after Stop.
@@ -92,14 +92,14 @@ func (b *Body) begin() bool {
 	return true
 }
 
-// Touched says whether the body has been read from or closed. After Stop it does not change but by Close and Finish.
+// Touched reports whether the body has been read from or closed. After Stop, only Close and Finish change that.
 func (b *Body) Touched() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.touched
 }
 
-// Stop says that no Read begins any more. It does not wait for one that is under way.
+// Stop makes sure that no Read begins any more. It does not wait for one that is under way.
 func (b *Body) Stop() {
 	b.mu.Lock()
 	b.stopped = true
@@ -142,8 +142,8 @@ func (b *Body) close() (err error) {
 	return b.rc.Close()
 }
 
-// Finish is Close on behalf of a caller who is about to get control back: it does not wait for a Close that blocks
-// either, each for [ReadWait] at most. A Close that still blocks then goes on, on a goroutine of its own.
+// Finish is Close for an exchange whose caller is about to get control back: it waits for the last Read, and then for the Close of
+// the body, for [ReadWait] at most each. A Close that still blocks then goes on, on a goroutine of its own.
 func (b *Body) Finish() {
 	if b.rc == nil {
 		return

@@ -58,7 +58,7 @@ func (p *peeker) look(fd uintptr) {
 	}
 }
 
-// readable says that a receive would return at once: bytes, the end, or an error.
+// readable reports whether a receive would return at once: with bytes, the end, or an error.
 func (p *peeker) readable(fd uintptr) bool {
 	p.polls[0] = pollFD{fd: windows.Handle(fd), events: pollReadNormal}
 	n, _, _ := wsaPoll.Call(uintptr(unsafe.Pointer(&p.polls[0])), 1, 0)
@@ -75,7 +75,7 @@ func peek(raw syscall.RawConn) (b [peeked]byte, n int, err error) {
 	return p.buf, p.n, p.err
 }
 
-// holds says that bytes lie in a socket, or its end, also while somebody waits for them.
+// holds reports whether bytes lie in a socket, or its end, even while somebody waits for them.
 func holds(raw syscall.RawConn) bool {
 	if raw == nil {
 		return false

@@ -61,7 +61,7 @@ func recv(fd int, b []byte, flags int) (int, error) {
 	return int(n), nil
 }
 
-// cannotSkip says that the system has refused to skip, as a system that only resembles Linux may.
+// cannotSkip is true once the system has refused to skip, as a system that only resembles Linux may.
 var cannotSkip atomic.Bool
 
 // skipStep is how many bytes are asked to be skipped at a time.

@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// door is what requests enter a List by. After it was shut, [List.Emptied] waits until all that are inside have left.
+// door lets requests into a List until it is shut. Then [List.Emptied] waits until all requests have left.
 type door struct {
-	shut atomic.Bool // one-way
+	shut atomic.Bool // never reset
 
 	mu   sync.Mutex    // guards turn; nothing is called under it
 	turn chan struct{} // closed when an attempt leaves after the door was shut
@@ -25,7 +25,7 @@ func (l *List) Shut() {
 	d.shut.Store(true)
 }
 
-// IsShut says whether Shut was called.
+// IsShut reports whether Shut was called.
 func (l *List) IsShut() bool { return l.door.shut.Load() }
 
 // left is called when an attempt has left after the door was shut, and the list shows that.
@@ -48,7 +48,7 @@ func (l *List) Emptied(ctx context.Context) {
 	for i := range l.shards {
 		for {
 			turn := l.door.next()
-			if !l.shards[i].inside() { // no request comes in any more: a retry takes the place of the attempt before it
+			if !l.shards[i].inside() { // no request comes in any more; a retry takes the place of the attempt before it
 				break
 			}
 			select {
@@ -60,7 +60,7 @@ func (l *List) Emptied(ctx context.Context) {
 	}
 }
 
-// inside says whether a request of the list has neither a response nor an error.
+// inside reports whether a request of the list has no response and no error yet.
 func (s *shard) inside() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 var ErrCanceled = errors.New("net/http: request canceled")
 
 // Exchange is an exchange that can be ended from outside. Both methods may be called at any time, from any goroutine
-// and more than once. They do nothing to an exchange that has ended, nor to the next one on its connection.
+// and more than once. They do nothing to an exchange that has ended, and nothing to the next one on its connection.
 type Exchange interface {
 	// Cancel ends the exchange. It blocks for as long as the Close of a custom connection does.
 	Cancel(cause error)
@@ -28,17 +28,17 @@ type Entry struct {
 	shard *shard        // that lists it
 	listing
 
-	// mu guards because, stopWait, active and grown. Nothing that blocks and nobody else's code is called under it.
+	// mu guards because, stopWait, active and grown. Do not call anything that blocks, or code of others, under it.
 	mu       sync.Mutex
 	because  error                   // why the attempt was canceled, if that was without a context
 	stopWait context.CancelCauseFunc // ends its wait for a connection, while it waits
 	active   Exchange                // its exchange, if it has one
-	grown    bool                    // its first moment is over
+	grown    bool                    // its first moment is over; see moment
 
 	answered atomic.Bool // see Answered
 }
 
-// Answered notes that RoundTrip is about to return a response: [List.Emptied] does not wait for the attempt any more.
+// Answered notes that RoundTrip is about to return a response. [List.Emptied] does not wait for the attempt any more.
 func (e *Entry) Answered(l *List) {
 	e.answered.Store(true)
 	if l.door.shut.Load() {
@@ -110,7 +110,7 @@ func (e *Entry) watch(l *List, cancel <-chan struct{}, done chan struct{}) {
 	}
 }
 
-// victim is what an attempt that was canceled has under way.
+// victim is what to end of an attempt that was canceled.
 type victim struct {
 	because  error
 	stopWait context.CancelCauseFunc

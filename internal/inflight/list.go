@@ -15,12 +15,11 @@ import (
 	"time"
 )
 
-// moment is how long a request goes on before anybody listens to its context: twice that at most. It is short beside
-// the time in which somebody notices that no answer comes, and long beside the time in which most answers come.
+// moment is how long a request goes on at least before its exchange listens to its context. At most, it is twice that long. A
+// person would not notice it, and most answers come sooner.
 const moment = time.Millisecond
 
-// shards is the number of lists among which the requests are divided, so that callers rarely wait for each other. A
-// power of two.
+// shards is the number of lists among which the requests are divided, so that callers rarely wait for each other.
 const shards = 16
 
 // List lists the attempts of the requests under way. The zero value is an empty list. A List is safe for concurrent
@@ -41,7 +40,7 @@ type shard struct {
 	mu          sync.Mutex
 	first, last *Entry
 	unheard     *Entry   // the first that waits for a sweep; nil: none does
-	_           [32]byte // keeps neighbors in different cache lines
+	_           [32]byte // puts neighbors into different cache lines
 }
 
 // listing is the part of an Entry that its shard guards.
@@ -64,8 +63,8 @@ func (l *List) shard(req *http.Request) *shard {
 // a request, and returns false.
 //
 // Enlist decides when to begin to listen to the context and the Cancel channel of req: normally a moment later, if the
-// attempt is still under way. It begins at once if the deadline is near, and in a synctest bubble, where no time passes
-// while a goroutine can run. A bubble is known by its clock: all others are monotonic.
+// attempt is still under way. It begins at once if the deadline is near, and in a synctest bubble, where no time passes while a
+// goroutine can run. Enlist knows a bubble by its clock: its times have no monotonic reading.
 func (l *List) Enlist(e *Entry, req *http.Request, after *Entry) (taken bool) {
 	s, ctx, cancel := l.shard(req), req.Context(), cancelChannel(req)
 	e.req, e.shard = req, s
@@ -120,8 +119,8 @@ func (l *List) listenAtOnce(e *Entry, cancel <-chan struct{}) {
 	}
 }
 
-// Remove takes e off its list, if it is still there. It returns whether a goroutine may still hold e, which watches
-// the Cancel channel of the request. If not, nobody but the caller knows e any more.
+// Remove takes e off its list, if it is there. It returns whether a goroutine that watches the Cancel channel of the request may
+// still use e. If not, only the caller can use e from now on.
 func (l *List) Remove(e *Entry) (watched bool) {
 	s := e.shard
 	s.mu.Lock()

@@ -55,7 +55,7 @@ func (s *shard) pass(l *List, now uint32, grown []Exchange) (_ []Exchange, left 
 	return grown, e != nil
 }
 
-// waited says whether an attempt waits for a sweep.
+// waited reports whether an attempt waits for a sweep.
 func (l *List) waited() bool {
 	for i := range l.shards {
 		s := &l.shards[i]
@@ -75,7 +75,7 @@ func (l *List) ByHand() (sweep func()) {
 	return func() { l.pass() }
 }
 
-// Sweeping says whether a sweep is to come, or is running.
+// Sweeping reports whether a sweep is to come, or is running.
 func (l *List) Sweeping() bool { return l.due.Load() }
 
 // Len returns the number of attempts that are listed.
