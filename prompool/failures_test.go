@@ -3,6 +3,7 @@ package prompool_test
 import (
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/peerpool/peerpool"
@@ -81,7 +82,7 @@ func TestLearnedLimitsReplacementsAndTheBudgetAreThereFromTheStart(t *testing.T)
 	})
 }
 
-func TestReplacedConnectionsAndLearnedLimitsAreCounted(t *testing.T) {
+func TestLearnedLimitsAreCounted(t *testing.T) {
 	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
 		for range 5 { // and then the server closes, without a word
 			if c.ReadRequest() == nil {
@@ -90,14 +91,31 @@ func TestReplacedConnectionsAndLearnedLimitsAreCounted(t *testing.T) {
 			c.Write(httptestutil.Response("ok"))
 		}
 	})
-	tr := &peerpool.Transport{MaxConnReuse: 100}
+	tr := &peerpool.Transport{}
 	registry := register(t, tr)
 	eventually(t, "the number of requests that the server allows is learned", func() bool {
 		mustFetch(t, tr, t.Context(), wire.URL())
 		return number(gather(t, registry)[`peerpool_learned_limits{limit="requests"}`]) == 1
 	})
-	eventually(t, "a connection is replaced before it has served so many", func() bool {
-		mustFetch(t, tr, t.Context(), wire.URL())
+}
+
+func TestReplacementsAreCounted(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	tr := &peerpool.Transport{MaxConnReuse: 50}
+	registry := register(t, tr)
+	eventually(t, "connections are replaced before they have served so many requests", func() bool {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 100 {
+					if err := fetch(tr, t.Context(), origin.URL()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
 		return number(gather(t, registry)["peerpool_replacements_total"]) > 0
 	})
+	want(t, registry, map[string]uint64{`peerpool_replacements_total`: tr.Stats().Replacements})
 }
