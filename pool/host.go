@@ -55,14 +55,6 @@ func (h *host[K, C]) allGroups() []*group[K, C] {
 	return h.set.groups
 }
 
-func (h *host[K, C]) lists(g *group[K, C]) bool {
-	if h.set == nil {
-		return h.solo[0] == g
-	}
-	s := g.seat(h)
-	return s != nil && s.listed
-}
-
 // busy is the number of connections in use or to come: also those that others dial for, if they may come to a key of
 // the host.
 func (h *host[K, C]) busy() int {
