@@ -84,7 +84,7 @@ func TestLearnedLimitsReplacementsAndTheBudgetAreThereFromTheStart(t *testing.T)
 
 func TestLearnedLimitsAreCounted(t *testing.T) {
 	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
-		for range 5 { // and then the server closes, without a word
+		for range 16 { // and then the server closes, without a word
 			if c.ReadRequest() == nil {
 				return
 			}
