@@ -20,6 +20,10 @@ type (
 	connLease = pool.Lease[unique.Handle[Identity], conn]
 )
 
+// dialBurst is how many dials for one identity begin at once. More of them would compete for the processor, while the first
+// connections wait for it that could have served the others.
+const dialBurst = 16
+
 // maxSessions bounds the TLS sessions that a Transport remembers, of all identities together.
 const maxSessions = 512
 
@@ -55,6 +59,7 @@ func (t *Transport) use() *core {
 		c.pool = pool.New(pool.Config[unique.Handle[Identity], conn]{
 			MaxIdle:       total,
 			MaxIdlePerKey: perKey,
+			DialBurst:     dialBurst,
 			OnForget:      c.routes.forget,
 			OnClose:       t.closed,
 		})

@@ -20,6 +20,9 @@ type dial[K comparable, C Conn] struct {
 
 	floor *floor[K, C] // that it is for, or nil
 
+	paced   *pace // that counts the dial, or nil
+	episode uint32
+
 	replaces  *entry[K, C] // the connection whose successor the dial is to bring, or nil
 	reason    Reason       // for which it is
 	inPlaceOf *group[K, C] // the group of a replacement, or nil
@@ -82,6 +85,9 @@ func (p *Pool[K, C]) nextToDial(h *host[K, C]) *want[K, C] {
 		covered := h.covers(w, share)
 		switch {
 		case !covered && busy < w.terms.maxConns():
+			if p.holdsBack(h) {
+				return nil
+			}
 			return w
 		case covered && !h.mixed:
 			return nil // so it is for all of them
@@ -115,6 +121,7 @@ func (p *Pool[K, C]) startDial(w *want[K, C]) {
 	h := w.host
 	d := &dial[K, C]{host: h, caller: w.caller, terms: &w.terms, order: p.joined, want: w}
 	w.dial = d
+	d.countPace(p)
 	h.unasked.remove(&w.inUnasked)
 	h.cover(d, +1)
 	p.begin(d, w.caller.ctx, h.first())
@@ -230,6 +237,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	}
 	p.dials.remove(&d.inPool)
 	d.landed = true
+	d.landPace(now)
 	if d.adopted && d.want != nil {
 		d.want.part()
 	}

@@ -47,7 +47,8 @@
 //     act after they have released it. A close is therefore counted a moment before the connection's Close is called.
 //     Close is called on the goroutine whose call decided it, before dials that use the room are started.
 //
-//  5. Every want starts a dial of its own, within the limits, the oldest want first. When a dial or a connection ends,
+//  5. Every want starts a dial of its own, within the limits, the oldest want first. Config.DialBurst bounds how many dials
+//     for a key begin before others have ended; if none ends for 3 milliseconds, every want starts its own. When a dial or a connection ends,
 //     the pool starts the dials that had to wait for room. If connections are shared, or may be (Terms.Expect), the
 //     pool begins one dial for as many wants as its connection should serve. No want relies on a dial whose Acquire
 //     has given up, because that dial may hang. If a shared connection has served the Acquire that asked for a dial,

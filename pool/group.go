@@ -37,6 +37,8 @@ type wants[K comparable, C Conn] struct {
 	covered int  // dials under way that a want still waits for, and that may bring what others can share
 	mixed   bool // wants in unasked may differ in what covers them
 	roof    int  // at least the highest MaxConns in unasked: at this height nobody there may dial
+
+	pace pace
 }
 
 func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
@@ -66,6 +68,7 @@ func (p *Pool[K, C]) room() *wants[K, C] {
 	}
 	p.vacant = nil
 	ws.mixed, ws.roof = false, 0
+	ws.pace.reset()
 	return ws
 }
 

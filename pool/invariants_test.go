@@ -263,6 +263,9 @@ func checkUnasked[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken fun
 		if w.terms.maxConns() > h.roof {
 			broken("rule 5: a want of %v could get higher than %d", h.name(), h.roof)
 		}
+		if held := p.config.DialBurst > 0 && h.pace.armed && !h.pace.lifted; held {
+			continue // until the timer fires
+		}
 		if !h.covers(w, h.shown()) && !p.dialsFull(h) && h.busy() < w.terms.maxConns() {
 			broken("rule 5: a want of %v waits for nothing: %d busy, %d dialing, %d idle, MaxConns %d",
 				h.name(), h.busy(), h.dialing, h.idle(), w.terms.MaxConns)

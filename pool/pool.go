@@ -69,6 +69,10 @@ type Config[K comparable, C Conn] struct {
 	// If MaxIdlePerKey would be exceeded, the pool closes the connection that was to become idle. Zero means no
 	// limit. A negative value means that no idle connection is kept.
 	MaxIdle, MaxIdlePerKey int
+	// DialBurst is how many dials the pool begins at once for callers that wait for one key. It begins others as those
+	// end, so that a burst of short requests is served by fewer connections than it has requests. If no dial has ended
+	// for a few milliseconds, the pool begins a dial for each caller that waits. Zero or less means no such bound.
+	DialBurst int
 	// MaxDialsPerKey limits the number of dials under way at once for each key. Zero or less means no limit.
 	MaxDialsPerKey int
 	// OnClose is called each time the pool has closed a connection. It is not called after a Hijack. OnClose and
