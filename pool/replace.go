@@ -51,13 +51,16 @@ func (e *entry[K, C]) ending(now time.Duration) Reason {
 	return ""
 }
 
+// capped says whether the connection comes to an end by itself.
+func (e *entry[K, C]) capped() bool { return e.maxUses != math.MaxUint64 || e.expires != forever }
+
 // left is how many leases more the connection may have.
 func (e *entry[K, C]) left() uint64 { return e.maxUses - min(e.uses(), e.maxUses) }
 
 // wake is when the reaper is to look at the idle connection.
 func (e *entry[K, C]) wake(now time.Duration) time.Duration {
 	at := e.deadline()
-	if e.replaceable {
+	if e.replaceable && e.expires != forever {
 		if near := e.nearing(); near > now {
 			return min(at, near)
 		}

@@ -122,7 +122,7 @@ func (p *Pool[K, C]) settle(
 	if reason == "" {
 		reason = p.refusal(e, asker, now)
 	}
-	if e.replaceable && asker == nil && (reason == "" || reason == ReasonMaxReuse) {
+	if e.replaceable && e.capped() && asker == nil && (reason == "" || reason == ReasonMaxReuse) {
 		reason = reason.or(p.replace(e, now))
 	}
 	switch {
