@@ -151,10 +151,12 @@ func TestAResponseBodyThatPausesTooLongEnds(t *testing.T) {
 
 func TestTheLimitOfAReadIsGoneWithItsBody(t *testing.T) {
 	slow := func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(later) // the head may take as long as it likes
+		time.Sleep(later + soon) // the head may take as long as it likes
+		testkit.Flush(w)
+		time.Sleep(soon / 10) // so that the body is waited for
 		io.WriteString(w, "whole")
 	}
-	eachReadLimit(t, soon, func(t *testing.T, tr *peerpool.Transport) {
+	eachReadLimit(t, later, func(t *testing.T, tr *peerpool.Transport) {
 		eachServer(t, slow, tr, func(t *testing.T, s *testkit.Subject, url string) {
 			for range 3 {
 				if got := s.Get(url); got != "whole" {
