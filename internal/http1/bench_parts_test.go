@@ -54,7 +54,7 @@ func BenchmarkRequestWriter(b *testing.B) {
 				req.Body, req.ContentLength = io.NopCloser(source), int64(c.body)
 			}
 			conn := NewConn(newEndless(""))
-			conn.kernel = true // as on a socket, a small body is written with the head
+			conn.traits |= kernelSocket // as on a socket, a small body is written with the head
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := source.Seek(0, io.SeekStart); err != nil {

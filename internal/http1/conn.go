@@ -23,6 +23,14 @@ const (
 	Unwatchable
 )
 
+// traits are a set of what is known of a connection.
+type traits uint8
+
+const (
+	kernelSocket traits = 1 << iota // the socket is one: the kernel takes small writes even while nobody reads
+	middling                        // the last response had a body of middling length: see Conn.expect
+)
+
 // Conn is a connection on which HTTP/1.1 exchanges run, one after the other. It is made by [NewConn].
 //
 // Abort and Close are safe for concurrent use. Only the exchange that is running may use anything else.
@@ -35,8 +43,7 @@ type Conn struct {
 
 	// Watching is BeingWatched if somebody calls Rouse when the peer closes. Set it between exchanges.
 	Watching  Watching
-	middling  bool         // the last response had a body of middling length: see expect
-	kernel    bool         // the socket is one: the kernel takes small writes even while nobody reads
+	traits    traits       // one byte: there are very many idle connections
 	found     Condition    // other than Quiet: a look has found this, and has read it
 	decrypted bool         // TLS is known to hold nothing that was sent before the last Read
 	asking    atomic.Int32 // calm, underWay or roused: see ask
@@ -62,7 +69,9 @@ func (c *Conn) Init(nc net.Conn) {
 	}
 	var socket net.Conn
 	socket, c.raw, c.veil = below(nc)
-	_, c.kernel = socket.(syscall.Conn)
+	if _, ok := socket.(syscall.Conn); ok {
+		c.traits |= kernelSocket
+	}
 }
 
 // NetConn returns the connection that requests are written to.
@@ -235,7 +244,7 @@ func (c *Conn) takeInput(size int) {
 
 // lentInput returns an input of the size that the next response probably needs.
 func (c *Conn) lentInput() *input {
-	if c.middling {
+	if c.traits&middling != 0 {
 		return largeInputs.Get().(*input)
 	}
 	return inputs.Get().(*input)
@@ -245,7 +254,10 @@ func (c *Conn) lentInput() *input {
 // into a large one, the next exchange takes such: the next response is probably about as long, and is then read by one call of
 // the system. A longer body is read into the caller's buffer past the input.
 func (c *Conn) expect(length int64) {
-	c.middling = length > DefaultBufferSize/2 && length <= maxInline
+	c.traits &^= middling
+	if length > DefaultBufferSize/2 && length <= maxInline {
+		c.traits |= middling
+	}
 }
 
 // giveInput gives the input back. The caller has looked for unread bytes before.

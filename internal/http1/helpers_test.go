@@ -240,6 +240,6 @@ func (b *tracked) wantClosedOnce(t *testing.T) {
 // likeSocket is a Conn over nc that passes for a socket when it comes to writing.
 func likeSocket(nc net.Conn) *Conn {
 	c := NewConn(nc)
-	c.kernel = true
+	c.traits |= kernelSocket
 	return c
 }

@@ -39,7 +39,7 @@ func (e *Exchange) appendRequest(b []byte, out *outgoing) ([]byte, error) {
 
 // write writes what has been appended.
 func (e *Exchange) write(out *outgoing, b []byte) {
-	if len(b) > maxDirect || out.inline && !e.Conn.kernel {
+	if len(b) > maxDirect || out.inline && e.Conn.traits&kernelSocket == 0 {
 		e.startUpload(*out, slices.Clone(b))
 		return
 	}
