@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -178,14 +179,24 @@ func TestAWatchEndsWithTheTransportAndWhenNoRequestNeedsTheHost(t *testing.T) {
 
 // zone has SRV records and addresses.
 type zone struct {
+	addrs map[string]string
+
+	mu      sync.Mutex // guards records
 	records []*net.SRV
-	addrs   map[string]string
+}
+
+func (z *zone) set(records []*net.SRV) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.records = records
 }
 
 func (z *zone) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
 	if service != "http" || proto != "tcp" || name != "a.test" {
 		return "", nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
 	return "", z.records, nil
 }
 
@@ -206,7 +217,7 @@ func TestSRVRecordsGiveAddressesAndPortsInTheirOrder(t *testing.T) {
 		if c.at(1).requests.Load() != 5 || c.address(1).Addr.Port() != 8001 || c.address(2).Addr.Port() != 8002 {
 			t.Errorf("%+v", c.tr.Stats().Hosts)
 		}
-		z.records = z.records[2:]
+		z.set(z.records[2:])
 		for range 4 { // a host that is needed stays watched
 			time.Sleep(20 * time.Second)
 			c.mustGet(1)
