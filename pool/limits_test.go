@@ -46,7 +46,7 @@ func TestALowerIdleTimeoutHoldsForWhatIsIdle(t *testing.T) {
 		w.setLimits(0, 0, Terms{IdleTimeout: 2 * time.Minute})
 		time.Sleep(time.Minute - 1)
 		w.wantCloses(nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantCloses(map[*fakeConn]Reason{conns[0]: ReasonIdleTimeout})
 	})
 }
@@ -57,7 +57,7 @@ func TestAHigherIdleTimeoutHoldsForWhatIsIdle(t *testing.T) {
 		w.setLimits(0, 0, Terms{IdleTimeout: time.Hour})
 		time.Sleep(time.Hour - 1)
 		w.wantCloses(nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.wantCloses(map[*fakeConn]Reason{conns[0]: ReasonIdleTimeout})
 		w.idle(1, "a", Terms{IdleTimeout: time.Minute})
 		w.setLimits(0, 0, Terms{})

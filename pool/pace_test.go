@@ -47,7 +47,7 @@ func TestABurstWaitsAsLongAsItsDialsEnd(t *testing.T) {
 		if n := len(w.dials()); n != 1 {
 			t.Errorf("%d dials are under way, want 1", n)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if n := len(w.dials()); n != 2 {
 			t.Errorf("%d dials are under way, want one for each of 2 wants", n)
 		}
