@@ -1,6 +1,7 @@
 package learn
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -136,7 +137,7 @@ func (l *Idle) infer(now time.Duration) {
 			found = append(found, c)
 		}
 	}
-	slices.SortFunc(found, func(a, b closing) int { return int(a.idle - b.idle) })
+	slices.SortFunc(found, func(a, b closing) int { return cmp.Compare(a.idle, b.idle) })
 	limit := min(agreed(found, tight, tightParts), agreed(found, loose, looseParts))
 	switch {
 	case limit == none || limit >= l.limit && l.limit != 0:
@@ -166,7 +167,7 @@ func agreed(found []closing, many, parts int) time.Duration {
 
 // apart returns how many of the closes there are of which any two are at least that far apart.
 func apart(closes []closing, by time.Duration) (n int) {
-	closes = slices.SortedFunc(slices.Values(closes), func(a, b closing) int { return int(a.at - b.at) })
+	closes = slices.SortedFunc(slices.Values(closes), func(a, b closing) int { return cmp.Compare(a.at, b.at) })
 	latest := time.Duration(0)
 	for _, c := range closes {
 		if n == 0 || c.at-latest >= by {
