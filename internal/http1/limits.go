@@ -57,8 +57,11 @@ func (c *Conn) writeWithin(p []byte, limit time.Duration) (n int, err error) {
 		return c.Write(p)
 	case c.veil != nil:
 		timer := time.AfterFunc(limit, func() { c.Abort(exchange.ErrBodyWrite) })
-		defer timer.Stop()
-		return c.Write(p)
+		n, err = c.Write(p)
+		if !timer.Stop() {
+			c.Abort(exchange.ErrBodyWrite) // the timer calls it too, but may not have done so yet
+		}
+		return n, err
 	}
 	piece := len(p)
 	if _, plain := c.nc.(*net.TCPConn); !plain {

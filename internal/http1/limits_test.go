@@ -4,8 +4,41 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
+
+// slowWrites is a layer of unknown type whose Write takes a while.
+type slowWrites struct {
+	net.Conn
+	takes time.Duration
+}
+
+func (s slowWrites) Write(p []byte) (int, error) {
+	time.Sleep(s.takes)
+	return len(p), nil
+}
+
+// A limit that passes at the moment at which a write returns must not end the exchange that has the connection next.
+func TestAWriteLimitThatPassesIsKnownWhenTheWriteReturns(t *testing.T) {
+	for range 500 {
+		synctest.Test(t, func(t *testing.T) {
+			nc, peer := net.Pipe()
+			defer peer.Close()
+			defer nc.Close()
+			c := NewConn(slowWrites{nc, time.Second})
+			_, _ = c.writeWithin([]byte("body"), time.Second)
+			before := c.aborted()
+			synctest.Wait()
+			if later := c.aborted(); later != before {
+				t.Fatalf("aborted later: %v", later)
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
 
 func TestAPeerThatTakesALittleAtATimeIsNotOutOfTime(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
