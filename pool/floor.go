@@ -70,7 +70,7 @@ type warmup struct {
 //
 // A later call replaces n, dialer and terms. The floor ends after a call with an n of zero or less, or with
 // Terms.Unpooled; after CloseIdle, KeepNone or Shutdown; and an hour after the last call of KeepIdle. The connections
-// then stay until they reach their own limits.
+// then stay until they reach their own limits. Between a CloseIdle and the next acquisition, KeepIdle has no effect.
 func (p *Pool[K, C]) KeepIdle(key K, dialer Dialer[C], n int, terms Terms) {
 	p.keepIdle(asked[K, C]{key: key}, caller[K, C]{ctx: context.Background(), dialer: dialer}, n, &terms)
 }
@@ -88,7 +88,7 @@ func (p *Pool[K, C]) keepIdle(at asked[K, C], by caller[K, C], n int, terms *Ter
 	p.mu.Lock()
 	defer p.unlock()
 	h := p.hostOf(at)
-	if n <= 0 && (h == nil || p.floors[h] == nil) || p.closed || p.keepNone {
+	if n <= 0 && (h == nil || p.floors[h] == nil) || p.closed || p.keepNone || p.closeIdle {
 		return
 	}
 	if h == nil {

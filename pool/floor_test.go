@@ -489,3 +489,20 @@ func TestTheDialsOfAFloorSeeNoRequest(t *testing.T) {
 		w.dialed()
 	})
 }
+
+// A request may ask for a floor when CloseIdle has been called since it got its connection.
+func TestNoFloorBeginsBetweenCloseIdleAndTheNextRequest(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		call := w.acquire("a", Terms{})
+		w.dialed()
+		w.pool.CloseIdle()
+		w.keepIdle("a", 1, Terms{})
+		w.wantDials(0)
+		w.release(call.leased())
+		time.Sleep(time.Hour)
+		w.wantDials(0)
+		w.acquire("a", Terms{})
+		w.keepIdle("a", 1, Terms{})
+		w.wantDials(2)
+	})
+}
