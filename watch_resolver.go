@@ -73,15 +73,22 @@ func (p *plan) watched(ctx context.Context, r WatchResolver, host string, port u
 			return listing{}, context.Cause(ctx)
 		}
 	}
+	found, err := p.told(w, port)
+	found.waited = waited
+	return found, err
+}
+
+// told returns the addresses that a watch knows.
+func (p *plan) told(w *hostWatch, port uint16) (listing, error) {
 	ws := &p.t.core.watches
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	found := listing{version: w.version, watched: true, waited: waited}
+	found := listing{version: w.version, watched: true}
 	if found.addrs = p.usable(w.addrs, port); len(found.addrs) == 0 {
 		if w.err != nil {
 			return listing{}, w.err
 		}
-		return listing{}, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+		return listing{}, &net.DNSError{Err: "no such host", Name: w.host, IsNotFound: true}
 	}
 	found.lookAgain = int64(time.Since(epoch) + lookInterval)
 	return found, nil
@@ -187,11 +194,15 @@ func (t *Transport) listed(ctx context.Context, w *hostWatch, addrs []netip.Addr
 		o.ResolveDone(ctx, done)
 	}
 	for _, h := range t.core.routes.hosts() {
-		name, _, _ := net.SplitHostPort(h.head.authority)
+		name, service, _ := net.SplitHostPort(h.head.authority)
 		if ascii.ToLower(name) != w.host {
 			continue
 		}
-		if found, err := h.head.lookup(ctx, h.head.authority); err == nil {
+		port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
+		if err != nil {
+			continue
+		}
+		if found, err := h.head.told(w, uint16(port)); err == nil { // which is no need of the host
 			h.update(found)
 		}
 	}

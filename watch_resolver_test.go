@@ -241,3 +241,22 @@ func TestAHostWithoutSRVRecordsIsNotFound(t *testing.T) {
 		tr.Shutdown(t.Context())
 	})
 }
+
+func TestUpdatesAloneDoNotKeepAHostWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := watchedCluster(t, 2, &Transport{})
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80"}
+		c.mustGet(1)
+		for range 10 {
+			time.Sleep(watchQuiet / 2)
+			if r.watches.Load() == 0 {
+				return
+			}
+			r.changes <- []string{"192.0.2.1:80"}
+			synctest.Wait()
+			r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80"}
+			synctest.Wait()
+		}
+		t.Errorf("%d watches are under way five minutes after the last request", r.watches.Load())
+	})
+}
