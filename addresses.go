@@ -269,8 +269,11 @@ func (h *host) endTrial(m *route) {
 func (a *attempt) judge(end exchange.End, o *exchange.Outcome) {
 	h := a.route.host
 	m := h.member(a.lease.Key())
-	if m == nil {
-		return // it is listed no more
+	if m == nil { // it is listed no more
+		if a.trial != nil {
+			h.endTrial(a.trial) // it may be listed again
+		}
+		return
 	}
 	trial := a.trial == m
 	reason := a.fault(end, o)

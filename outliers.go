@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"cmp"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -64,5 +65,6 @@ func (o *Outliers) span(before int) time.Duration {
 	if before < 32 && first <= longest>>before {
 		long = first << before
 	}
-	return long*3/4 + rand.N(max(1, long/2))
+	long = min(long, math.MaxInt64/2) // centuries
+	return long - long/4 + rand.N(max(1, long/2))
 }

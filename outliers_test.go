@@ -3,6 +3,7 @@ package peerpool
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/http"
 	"net/netip"
@@ -427,4 +428,41 @@ func TestAListThatShrinksTakesAddressesBack(t *testing.T) {
 		c.wantState(2, AddressEjected, EjectRequest)
 		c.mustGet(5)
 	})
+}
+
+// The answer to the request that tries an address may come when the address is not listed.
+func TestAnAddressThatIsTriedWhileItIsNotListedIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := watchedCluster(t, 3, &Transport{Balance: BalanceRoundRobin})
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}
+		c.eject(1, aborts)
+		time.Sleep(3 * time.Second)
+		answer := make(chan bool)
+		c.at(1).does(func(http.ResponseWriter, *http.Request) { <-answer })
+		go c.get()
+		synctest.Wait()
+		c.wantState(1, AddressTrial, EjectRequest)
+		r.changes <- []string{"192.0.2.2:80", "192.0.2.3:80"}
+		synctest.Wait()
+		close(answer)
+		synctest.Wait()
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"}
+		synctest.Wait()
+		c.at(1).does(serves)
+		time.Sleep(5 * time.Second)
+		c.mustGet(10)
+		c.wantState(1, AddressListed, "")
+	})
+}
+
+func TestAnAddressCanBeLeftOutForAsLongAsATimeCanBe(t *testing.T) {
+	for _, long := range []time.Duration{1, time.Second, 100 * 365 * 24 * time.Hour, math.MaxInt64 / 2, math.MaxInt64} {
+		o := Outliers{EjectionTime: long, MaxEjectionTime: long}
+		long = min(long, math.MaxInt64/2)
+		for range 100 {
+			if d := o.span(0); d < long-long/4 || d > long+long/4+1 {
+				t.Fatalf("left out for %v instead of %v", d, long)
+			}
+		}
+	}
 }
