@@ -96,7 +96,7 @@ var incidents = []incident{
 		name: "a server refuses connections",
 		play: func(s *stage) func(context.Context) {
 			origin := httptestutil.NewOrigin(s.t, httptestutil.OriginOptions{})
-			refused := "http://" + closedPort(s)
+			refused := "http://" + refusingPort(s)
 			return func(ctx context.Context) {
 				if s.broken.Load() {
 					s.call(ctx, http.MethodGet, refused)
@@ -329,13 +329,20 @@ func threeServers(s *stage, incident script) (port string) {
 // quiet keeps an origin from writing what it thinks of handshakes that fail.
 func quiet(s *http.Server) { s.ErrorLog = log.New(io.Discard, "", 0) }
 
-func closedPort(s *stage) string {
+// refusingPort returns an address at which nobody listens. Its port belongs to a connection, so that no server of another
+// play gets it meanwhile.
+func refusingPort(s *stage) string {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	s.t.Cleanup(func() { ln.Close() })
+	conn, err := net.Dial("tcp4", ln.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 // slug returns the name as the value of a label.
