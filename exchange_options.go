@@ -25,11 +25,10 @@ func optionsOf(t *Transport) *optionSet {
 	return set
 }
 
-// asks says whether the fields of the Transport are those that o was made from.
+// asks says whether the fields and limits of the Transport are those that o was made from.
 func (t *Transport) asks(o *http1.Options) bool {
 	return o.Gzip != t.DisableCompression && o.Close == t.DisableKeepAlives &&
-		o.ExpectTimeout == t.ExpectContinueTimeout && o.HeaderTimeout == t.ResponseHeaderTimeout &&
-		o.BodyReadTimeout == t.BodyReadTimeout && o.BodyWriteTimeout == t.BodyWriteTimeout &&
+		o.ExpectTimeout == t.ExpectContinueTimeout && o.Limits == t.limits() &&
 		o.MaxHeaderBytes == t.MaxResponseHeaderBytes &&
 		o.ReadBuffer == t.ReadBufferSize && o.WriteBuffer == t.WriteBufferSize
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/exchange"
 )
 
 func TestLimitsAreTheFieldsOfTheSameName(t *testing.T) {
@@ -209,6 +210,25 @@ func TestATimeLimitThatIsSetHoldsForTheNextRequest(t *testing.T) {
 				t.Errorf("error is %v", err)
 			}
 		})
+	}
+}
+
+// The options of exchanges are kept from one request to the next.
+func TestATimeLimitThatIsSetHoldsAfterEarlierRequests(t *testing.T) {
+	tr := &Transport{ResponseHeaderTimeout: time.Minute}
+	for _, set := range []Limits{{ResponseHeaderTimeout: time.Second}, {BodyReadTimeout: 1}, {BodyWriteTimeout: 1}, {}} {
+		tr.use()
+		tr.options()
+		tr.SetLimits(set)
+		limits := exchange.Limits{
+			HeaderTimeout: set.ResponseHeaderTimeout, BodyReadTimeout: set.BodyReadTimeout, BodyWriteTimeout: set.BodyWriteTimeout,
+		}
+		if got := tr.options().open.Limits; got != limits {
+			t.Errorf("in force are %+v, want %+v", got, limits)
+		}
+		if tr.options() != tr.options() {
+			t.Error("the options are made anew for each request")
+		}
 	}
 }
 
