@@ -43,8 +43,8 @@ type Transport struct {
 
 	// DialContext and DialTLSContext, and their older forms Dial and DialTLS, open connections in place of the
 	// Transport. The function then resolves names itself, and the identity holds the name instead of an address:
-	// Resolver, DNSRefresh and PeerOptions.LocalAddr have no effect. To change only the settings of sockets, set
-	// Dialer instead, which has none of these effects. The context carries the values of the request that asked for
+	// Resolver and DNSRefresh have no effect, and a request whose PeerOptions have a LocalAddr fails. To change only the
+	// settings of sockets, set Dialer instead, which has none of these effects. The context carries the values of the request that asked for
 	// the dial, but is not canceled when that request ends. The probe of a TLS connection sets its read deadline, so
 	// a read deadline that the function has set lasts only until the end of the first request.
 	//
