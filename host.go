@@ -47,16 +47,21 @@ const goneFor = 3
 
 func newHost(head *route, listed []netip.AddrPort) *host {
 	h := &host{head: head, book: head.learned.addressBook(), dialed: make(map[netip.AddrPort]*route)}
+	for _, e := range h.begin(listed) {
+		h.tell(e)
+	}
+	return h
+}
+
+// begin lists the addresses, some of which may be left out since before. It returns which of them are taken back.
+func (h *host) begin(listed []netip.AddrPort) (back []AddressChange) {
+	head := h.head
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
 	h.version = head.version
 	h.book.order.learn(listed)
 	h.setMembers(listed)
-	for _, m := range h.members.Load().all {
-		if m.state.state != "" { // since before
-			h.wakeAt(m)
-		}
-	}
+	back = h.keepHalf()
 	serving, undialed := h.serving()
 	h.pool = head.t.core.pool.NewHost(serving, func() { head.t.core.routes.drop(head) })
 	h.pool.SetReplacement(hostDial{host: h, work: groundwork{replaces: true}})
@@ -64,7 +69,12 @@ func newHost(head *route, listed []netip.AddrPort) *host {
 		h.pool.SetBalance(balance, hostDial{host: h}, head.t.terms(head.key.peer).MaxConns)
 		h.pool.SetUndialed(undialed)
 	}
-	return h
+	for _, m := range h.members.Load().all {
+		if m.state.state != "" {
+			h.wakeAt(m)
+		}
+	}
+	return back
 }
 
 // setMembers makes the addresses those that are listed. The caller holds mu.

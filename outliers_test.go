@@ -466,3 +466,28 @@ func TestAnAddressCanBeLeftOutForAsLongAsATimeCanBe(t *testing.T) {
 		}
 	}
 }
+
+func TestAHostThatWasForgottenTakesAddressesBackToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := watchedCluster(t, 4, &Transport{
+			Balance: BalanceRoundRobin, IdleConnTimeout: time.Second, Outliers: Outliers{EjectionTime: time.Hour, MaxEjectionTime: time.Hour},
+		})
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80", "192.0.2.4:80"}
+		c.eject(1, aborts)
+		c.eject(2, aborts)
+		time.Sleep(10 * time.Second)
+		if n := len(c.tr.Hosts()); n != 0 {
+			t.Fatalf("%d hosts are known", n)
+		}
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80"}
+		synctest.Wait()
+		c.at(1).does(serves)
+		connects := c.at(1).connects.Load()
+		c.mustGet(10)
+		c.wantState(1, AddressListed, "")
+		c.wantState(2, AddressEjected, EjectRequest)
+		if n := c.at(1).connects.Load() - connects; n != 1 {
+			t.Errorf("%d connects, want one", n)
+		}
+	})
+}
