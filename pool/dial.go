@@ -256,7 +256,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 		p.deliver(d.want, delivery[K, C]{err: err})
 	}
 	if d.floor != nil {
-		p.floorLanded(d, err, now)
+		p.floorLanded(d, e, err, now)
 	}
 	p.tendHost(h)
 	if d.inPlaceOf != nil {

@@ -64,8 +64,8 @@ type warmup struct {
 // connections by terms. The context of these dials has no values.
 //
 // The floor stays within all limits: Terms.MaxConns, Config.MaxIdle and Config.MaxIdlePerKey. It takes no room from a
-// request that waits, and no idle connection from another key. If a dial fails, or a peer closes a connection within a
-// minute that was never leased, the pool waits before it dials for the floor again: one second at first, and up to one
+// request that waits, and no idle connection from another key. If a dial fails or leads to a key that a Host does not
+// list, or a peer closes a connection within a minute that was never leased, the pool waits before it dials for the floor again: one second at first, and up to one
 // minute after more failures.
 //
 // A later call replaces n, dialer and terms. The floor ends after a call with an n of zero or less, or with
@@ -344,14 +344,18 @@ func (p *Pool[K, C]) dialForFloor(f *floor[K, C]) {
 	p.begin(d, f.caller.ctx, f.host.first())
 }
 
-// floorLanded is called when a dial for the floor has ended, before its host is tended.
-func (p *Pool[K, C]) floorLanded(d *dial[K, C], err error, now time.Duration) {
+// floorLanded is called when a dial for the floor has ended, before its host is tended. A connection of a key that is not
+// listed is of no use to the floor, and the next one would hardly be another.
+func (p *Pool[K, C]) floorLanded(d *dial[K, C], e *entry[K, C], err error, now time.Duration) {
 	f := d.floor
 	f.dialing--
 	p.floorDials--
-	if err != nil {
+	switch {
+	case err != nil:
 		f.fail(now)
 		f.answer(err)
+	case !slices.Contains(f.host.listedGroups(), e.group):
+		f.fail(now)
 	}
 }
 

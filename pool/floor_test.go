@@ -506,3 +506,25 @@ func TestNoFloorBeginsBetweenCloseIdleAndTheNextRequest(t *testing.T) {
 		w.wantDials(2)
 	})
 }
+
+// The keys of a host may change during a dial, and a HostDialer may find that no listed key can be dialed.
+func TestAFloorPausesIfItsDialLeadsToAKeyThatIsNotListed(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		h := w.pool.NewHost([]string{"a"}, nil)
+		w.hosts["x"] = h
+		w.keepIdle("x", 1, Terms{})
+		for range 3 {
+			conn := w.newConn()
+			conn.key = "b"
+			w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+			w.wantDials(0)
+			time.Sleep(2 * maxFloorPause)
+			w.wantDials(1)
+		}
+		conn := w.newConn()
+		conn.key = "a"
+		w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+		time.Sleep(2 * maxFloorPause)
+		w.wantDials(0)
+	})
+}
