@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -285,5 +286,32 @@ func TestTrailersTravelBothWays(t *testing.T) {
 	s.Get(origin.URL())
 	if origin.Conns() != 1 {
 		t.Error("trailers have cost the connection")
+	}
+}
+
+// The trailer is checked before the request is sent, but the body may put other fields into it until its end.
+func TestATrailerThatTheBodyFillsInHasNoLineEnds(t *testing.T) {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: protocols})
+	tr := &peerpool.Transport{TLSClientConfig: origin.ClientTLS(), ForceAttemptHTTP2: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	for name, late := range map[string]http.Header{
+		"value": {"X-Up": {"a\r\nevil: 1"}}, "name": {"X-Up\r\nevil": {"1"}}, "both are well": {"X-Up": {"a\tb"}},
+	} {
+		req := testkit.NewRequest(t, http.MethodPost, origin.URL(), nil)
+		req.Trailer = http.Header{"X-Up": nil}
+		req.Body = io.NopCloser(io.MultiReader(strings.NewReader("data"), testkit.AtEnd(func() { maps.Copy(req.Trailer, late) })))
+		req.ContentLength = -1
+		resp, err := tr.RoundTrip(req)
+		if err == nil {
+			testkit.ReadBody(t, resp)
+		}
+		if refused := err != nil && strings.Contains(err.Error(), "invalid trailer field"); refused != (name != "both are well") {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+	if origin.Conns() != 1 {
+		t.Errorf("%d connections, want 1", origin.Conns())
 	}
 }

@@ -2,12 +2,15 @@ package http2
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
+	"golang.org/x/net/http/httpguts"
 	xhttp2 "golang.org/x/net/http2"
 )
 
@@ -260,6 +263,9 @@ func (u *upload) writeTrailer() error {
 		if _, err := trailerNames(http.Header{name: nil}); err != nil {
 			return &exchange.BodyError{Err: err}
 		}
+		if !httpguts.ValidHeaderFieldName(name) || !allText(values) {
+			return &exchange.BodyError{Err: fmt.Errorf("net/http: invalid trailer field %q", name)}
+		}
 		for _, value := range values {
 			s.field(name, value)
 		}
@@ -278,6 +284,17 @@ func (u *upload) writeTrailer() error {
 	}
 	x.sentLocked()
 	return nil
+}
+
+// allText reports whether the values have no line end and no other control character, which a gateway might pass on over
+// HTTP/1.1 (RFC 9113 section 10.3).
+func allText(values []string) bool {
+	for _, value := range values {
+		if !ascii.IsText(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // awaitContinue waits for 100 Continue, for a final response, or for the time allowed (RFC 9110 section 10.1.1). It
