@@ -20,7 +20,7 @@ func newVaried(fields string) *varied {
 	for i := range 64 {
 		body := strings.Repeat("x", 100+i)
 		v.responses = append(v.responses, fmt.Sprintf("%s%sX-Request-Id: %016x\r\nContent-Length: %d\r\n\r\n%s",
-			ok, fields, i*0x9e3779b97f4a7c, len(body), body))
+			ok, fields, uint64(i)*0x9e3779b97f4a7c, len(body), body))
 	}
 	return v
 }
