@@ -248,12 +248,16 @@ func (ws *watches) end(w *hostWatch) {
 	w.cancel()
 }
 
-// shutdown ends all watches.
+// shutdown ends all watches. Those who wait for a first update get an error.
 func (ws *watches) shutdown() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.shut = true
 	for _, w := range ws.byHost {
+		if w.addrs == nil {
+			w.err = ErrClosed
+		}
+		w.open()
 		ws.end(w)
 	}
 }

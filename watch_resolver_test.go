@@ -260,3 +260,24 @@ func TestUpdatesAloneDoNotKeepAHostWatched(t *testing.T) {
 		t.Errorf("%d watches are under way five minutes after the last request", r.watches.Load())
 	})
 }
+
+func TestShutdownFailsTheRequestThatWaitsForTheFirstUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := watchedCluster(t, 1, &Transport{})
+		failed := make(chan error, 1)
+		go func() { failed <- peerTry(c.tr, peerRequest(t, "http://a.test/", nil)) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = c.tr.Shutdown(ctx)
+		synctest.Wait()
+		select {
+		case err := <-failed:
+			if !errors.Is(err, ErrClosed) {
+				t.Errorf("error is %v", err)
+			}
+		default:
+			t.Errorf("it failed later: %v", <-failed)
+		}
+	})
+}
