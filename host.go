@@ -83,11 +83,14 @@ func (h *host) setMembers(addrs []netip.AddrPort) {
 	for i, addr := range addrs {
 		m := h.dialed[addr]
 		if m == nil {
-			if m = h.leaving[addr]; m == nil {
+			s := h.book.of(addr)
+			if m = h.leaving[addr]; m == nil || m.state != nil && m.state != s {
 				m = h.routeTo(addr)
 			}
 			delete(h.leaving, addr)
-			m.state = h.book.of(addr)
+			if m.state == nil { // or a dial may be looking at it
+				m.state = s
+			}
 			h.dialed[addr] = m
 		}
 		list.all[i], list.byID[m.id] = m, m

@@ -281,3 +281,21 @@ func TestShutdownFailsTheRequestThatWaitsForTheFirstUpdate(t *testing.T) {
 		}
 	})
 }
+
+// The race detector says whether the dial and the update agree on who writes.
+func TestAnAddressIsListedAgainWhileItWaitsForItsTurnInARace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, r := watchedCluster(t, 2, &Transport{})
+		c.at(1).dark.Store(true)
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80"}
+		done := make(chan error, 1)
+		go func() { done <- c.get() }()
+		time.Sleep(100 * time.Millisecond)
+		r.changes <- []string{"192.0.2.1:80"}
+		synctest.Wait()
+		r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80"}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
