@@ -5,13 +5,14 @@ import (
 	"math/rand/v2"
 )
 
-// fewGroups is how many groups a Balance compares. Of more it takes those that come next, or two at random: the lighter of
-// two is nearly as good as the lightest of all, and costs the same however many there are.
+// fewGroups is the largest number of groups for which a Balance compares all of them. If there are more, it takes the
+// next group in turn, or the lighter of two that it draws at random. The lighter of two is nearly as good as the
+// lightest of all, and costs the same however many groups there are.
 const fewGroups = 8
 
 func (t Terms) limit() int { return t.maxConns() }
 
-// fewestServed is the least of what the listed groups have served.
+// fewestServed returns the smallest number of leases that any of the listed groups has served.
 func (h *host[K, C]) fewestServed() (fewest uint64) {
 	for i, g := range h.listedGroups() {
 		if served := g.seat(h).served; i == 0 || served < fewest {
@@ -21,7 +22,7 @@ func (h *host[K, C]) fewestServed() (fewest uint64) {
 	return fewest
 }
 
-// serves counts a lease that a want of the host gets.
+// serves counts a lease that a want of the host gets, if the host has a Balance.
 func (h *host[K, C]) serves(g *group[K, C]) {
 	if h.set == nil || h.set.balance == BalanceNone {
 		return
@@ -31,7 +32,7 @@ func (h *host[K, C]) serves(g *group[K, C]) {
 	}
 }
 
-// leases is the number of leases under way on connections of the key.
+// leases returns the number of leases under way on connections of the key.
 func (g *group[K, C]) leases() (n int) {
 	if g.share <= 1 {
 		return g.active
@@ -47,7 +48,7 @@ func (g *group[K, C]) leases() (n int) {
 	return n
 }
 
-// ready is a connection of the key that is idle, and may serve the request, or that has room for one lease more.
+// ready returns an idle connection of the key that the request accepts, or a shared connection with room, or nil.
 func (g *group[K, C]) ready(r *request[K, C]) *entry[K, C] {
 	if e := g.idle.first; e != nil && !r.avoid(e) {
 		return e
@@ -55,7 +56,7 @@ func (g *group[K, C]) ready(r *request[K, C]) *entry[K, C] {
 	return g.leastLoaded()
 }
 
-// before says that the one group is to serve before the other.
+// before reports whether the Balance prefers one to other.
 func (h *host[K, C]) before(one, other *group[K, C]) bool {
 	if h.set.balance == BalanceLeastLeases {
 		if a, b := one.leases(), other.leases(); a != b {
@@ -65,8 +66,9 @@ func (h *host[K, C]) before(one, other *group[K, C]) bool {
 	return one.seat(h).served < other.seat(h).served
 }
 
-// balanced is the connection whose turn it is: idle, or with room for one lease more. lacking is the group whose turn it
-// would have been if it had one.
+// balanced returns the connection that serves the request: an idle one, or a shared one with room for another lease.
+// lacking is the group whose turn it is, if that group has no connection for the request and the host may dial for it.
+// Otherwise lacking is nil.
 func (h *host[K, C]) balanced(r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
 	switch groups := h.listedGroups(); {
 	case len(groups) <= fewGroups:
@@ -82,7 +84,7 @@ func (h *host[K, C]) balanced(r *request[K, C]) (next *entry[K, C], lacking *gro
 	return next, lacking
 }
 
-// foremost compares all groups.
+// foremost does what balanced does, by comparing all groups.
 func (h *host[K, C]) foremost(groups []*group[K, C], r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
 	for _, g := range groups {
 		if !g.seat(h).undialed && (lacking == nil || h.before(g, lacking)) {
@@ -95,7 +97,8 @@ func (h *host[K, C]) foremost(groups []*group[K, C], r *request[K, C]) (next *en
 	return next, lacking
 }
 
-// inTurn takes the groups one after the other. One that has no connection loses its turn.
+// inTurn does what balanced does, by taking the groups one after the other. A group that has no connection loses its
+// turn.
 func (h *host[K, C]) inTurn(groups []*group[K, C], r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
 	set := h.set
 	for range groups {
@@ -111,7 +114,8 @@ func (h *host[K, C]) inTurn(groups []*group[K, C], r *request[K, C]) (next *entr
 	return nil, lacking
 }
 
-// ofTwo takes the lighter of two groups that it draws, or the other one if that has no connection, or any.
+// ofTwo draws two groups and takes a connection of the lighter one. If that group has none, ofTwo takes a connection of
+// the other one, and if that has none either, a connection of any group.
 func (h *host[K, C]) ofTwo(groups []*group[K, C], r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
 	i, j := rand.IntN(len(groups)), rand.IntN(len(groups)-1)
 	if j >= i {
@@ -132,7 +136,8 @@ func (h *host[K, C]) ofTwo(groups []*group[K, C], r *request[K, C]) (next *entry
 	return h.leastLoaded(), light
 }
 
-// first is the group that a dial is to lead to: the one with the fewest connections, those to come included.
+// first returns the group that a dial should lead to: the one with the fewest connections, including those that dials
+// will bring. It returns nil if the host has no Balance.
 func (h *host[K, C]) first() (first *group[K, C]) {
 	if h.set == nil || h.set.balance == BalanceNone {
 		return nil
@@ -147,8 +152,8 @@ func (h *host[K, C]) first() (first *group[K, C]) {
 	return first
 }
 
-// dialFor dials for a key that lacks a connection, for nobody who waits, if there is room for the connection when it
-// idles. There is one such dial for a key at a time.
+// dialFor dials for a key that lacks a connection, if the connection would have room when it becomes idle. No want
+// waits for this dial. dialFor does nothing if a dial to the key is already under way.
 func (p *Pool[K, C]) dialFor(h *host[K, C], g *group[K, C], terms *Terms) {
 	switch {
 	case g.seat(h).toward > 0, p.dialsFull(h), p.closed, p.keepNone:

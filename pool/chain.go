@@ -1,24 +1,24 @@
 package pool
 
-// chain is a list of connections: list once more, only without a node that knows its owner. There are many idle
-// connections, and each is in three chains.
+// chain is a list of connections. Unlike the nodes of a list, its links do not hold their owner, which saves memory:
+// there are many idle connections, and each is in three chains.
 type chain[K comparable, C Conn] struct {
 	first, last *entry[K, C]
 	len         int
 	kind        chainKind // set once
 }
 
-// chainKind says which of its links an entry is in a chain by.
+// chainKind says which of an entry's links a chain uses.
 type chainKind uint8
 
 const (
-	inGroup chainKind = iota // among the idle of its group, or among the spare if it is shared
-	inPool                   // among all that are idle
-	inAll                    // among all of its group
+	inGroup chainKind = iota // the idle connections of a group, or its spare ones, which are shared
+	inPool                   // all idle connections of the pool
+	inAll                    // all connections of a group
 	chainKinds
 )
 
-// links are an entry's neighbors in one chain, nil at its ends.
+// links are an entry's neighbors in one chain. At an end of the chain, the neighbor is nil.
 type links[K comparable, C Conn] struct{ prev, next *entry[K, C] }
 
 func (c *chain[K, C]) pushFront(e *entry[K, C]) {
@@ -59,5 +59,6 @@ func (c *chain[K, C]) remove(e *entry[K, C]) {
 	c.len--
 }
 
-// has says whether the entry is in the chain, and not whether it is in another one of the same kind.
+// has reports whether the entry is in the chain. The entry must not be in another chain of the same kind, because has
+// cannot tell the two apart.
 func (c *chain[K, C]) has(e *entry[K, C]) bool { return e.in[c.kind].prev != nil || c.first == e }

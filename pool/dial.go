@@ -12,35 +12,36 @@ import (
 // dial is one call of a Dialer. Its goroutine belongs to the pool and ends when the Dialer returns.
 type dial[K comparable, C Conn] struct {
 	host   *host[K, C]
-	caller caller[K, C]    // its context is that of the asker
-	ctx    context.Context // the asker's values, but not its end; Shutdown cancels it
+	caller caller[K, C]    // with the context of the want that asked for the dial
+	ctx    context.Context // has the values of that context, but not its end; Shutdown cancels it
 	cancel context.CancelCauseFunc
-	terms  *Terms // of the want that asked for it
-	order  uint64 // Pool.joined when it began
+	terms  *Terms // limits of the connection: the Terms of the want that asked for the dial
+	order  uint64 // the value of Pool.joined when the dial began
 
-	floor *floor[K, C] // that it is for, or nil
+	floor *floor[K, C] // the floor that the dial is for, or nil
 
-	paced   *pace // that counts the dial, or nil
+	paced   *pace // the pace that counts the dial, or nil
 	episode uint32
 
-	replaces  *entry[K, C] // the connection whose successor the dial is to bring, or nil
-	reason    Reason       // for which it is
-	inPlaceOf *group[K, C] // the group of a replacement, or nil
+	replaces  *entry[K, C] // the connection that the new one will succeed, or nil
+	reason    Reason       // why that connection is replaced
+	inPlaceOf *group[K, C] // the group of the connection that is replaced, or nil
 
-	first  K           // that the host would like it to lead to, or the zero K
-	toward *seat[K, C] // of first, or nil
+	first  K           // the key that the host would like the dial to lead to, or the zero K
+	toward *seat[K, C] // the seat of that key's group, or nil
 
 	// Guarded by Pool.mu.
-	want    *want[K, C] // that asked for it, or adopted it, and still waits, or nil
-	adopted bool        // its asker was served otherwise; want, if any, only counts on what it brings
+	want    *want[K, C] // the want that asked for the dial or adopted it, if it still waits, or nil
+	adopted bool        // the want that asked was served otherwise; want, if not nil, only counts on the connection
 	landed  bool
 	inPool  node[dial[K, C]]
 }
 
-// startDials starts a dial of its own for every want that asks for one of the groups, alone or among others, as far as
-// the limits allow, the oldest want first. A want that its own MaxConns holds back does not hold back those with a higher
-// one. Dials whose want has left, or was served otherwise, do not count for anybody else: one of them may hang, and nobody
-// should depend on it. It returns the groups in which it has closed a connection to make room.
+// startDials starts a dial for every want that asks for one of the groups, alone or among others, within the limits.
+// The oldest want comes first. If its own MaxConns holds a want back, it does not hold back wants with a higher
+// MaxConns. If the want of a dial has left, or was served otherwise, the dial does not count in place of a dial for
+// another want: it may hang, and no want should depend on it. startDials returns the groups in which it has closed a
+// connection to make room.
 func (p *Pool[K, C]) startDials(groups ...*group[K, C]) (closed []*group[K, C]) {
 	for {
 		var oldest *want[K, C]
@@ -63,7 +64,7 @@ func (p *Pool[K, C]) startDials(groups ...*group[K, C]) (closed []*group[K, C]) 
 	}
 }
 
-// older is the want that came first, of which either may be nil.
+// older returns the want that came first. Either of the two may be nil.
 func older[K comparable, C Conn](one, other *want[K, C]) *want[K, C] {
 	if one == nil || other != nil && other.order < one.order {
 		return other
@@ -71,8 +72,8 @@ func older[K comparable, C Conn](one, other *want[K, C]) *want[K, C] {
 	return one
 }
 
-// nextToDial is the oldest want of the host that may have a dial now, or nil. It remembers what it has learned of those
-// who may not.
+// nextToDial returns the oldest want of the host that may have a dial now, or nil. If there is none, nextToDial notes
+// what it has learned about the limits of the wants in roof, so that a later call can return at once.
 func (p *Pool[K, C]) nextToDial(h *host[K, C]) *want[K, C] {
 	if h.unasked.len == 0 || p.dialsFull(h) {
 		return nil
@@ -90,7 +91,7 @@ func (p *Pool[K, C]) nextToDial(h *host[K, C]) *want[K, C] {
 			}
 			return w
 		case covered && !h.mixed:
-			return nil // so it is for all of them
+			return nil // the dials under way cover all other wants, too
 		}
 		roof = max(roof, w.terms.maxConns())
 	}
@@ -102,8 +103,8 @@ func (p *Pool[K, C]) dialsFull(h *host[K, C]) bool {
 	return p.config.MaxDialsPerKey > 0 && h.dialing >= p.config.MaxDialsPerKey
 }
 
-// makeRoom closes idle connections that are in the way of a want's dial: the want would have taken one of them if it
-// could use any. It notes the groups of those in closed.
+// makeRoom closes idle connections if they leave no room for the want's dial. The want cannot use any of them, or it
+// would have taken one. makeRoom appends the groups of the closed connections to closed.
 func (p *Pool[K, C]) makeRoom(w *want[K, C], closed []*group[K, C]) []*group[K, C] {
 	limit := w.terms.maxConns()
 	if limit == math.MaxInt {
@@ -127,7 +128,8 @@ func (p *Pool[K, C]) startDial(w *want[K, C]) {
 	p.begin(d, w.caller.ctx, h.first())
 }
 
-// begin counts a dial, which is to lead to a key if one is given.
+// begin counts a dial and has it started once the lock is released. If to is not nil, the dial should lead to that
+// group.
 func (p *Pool[K, C]) begin(d *dial[K, C], ctx context.Context, to *group[K, C]) {
 	h := d.host
 	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -143,7 +145,7 @@ func (p *Pool[K, C]) begin(d *dial[K, C], ctx context.Context, to *group[K, C]) 
 	p.todo.dials = append(p.todo.dials, d)
 }
 
-// run calls the Dialer and lands what it returns, also when it panics or ends its goroutine.
+// run calls the Dialer and lands the result, even if the Dialer panics or ends its goroutine.
 func (d *dial[K, C]) run() {
 	p := d.host.pool
 	var (
@@ -157,11 +159,11 @@ func (d *dial[K, C]) run() {
 		if !returned {
 			e, err = nil, panicError(recover())
 			if dialed {
-				_ = conn.Close() // the pool never had it
+				_ = conn.Close() // the pool has not counted it
 			}
 		}
 		p.land(d, e, found, err)
-		d.cancel(nil) // what it holds
+		d.cancel(nil) // frees what the context holds
 	}()
 	var key K
 	if d.host.set == nil {
@@ -175,14 +177,14 @@ func (d *dial[K, C]) run() {
 	if err == nil {
 		dialed = true
 		e = p.open(d, p.destination(d.host, key), conn)
-		if p.orphaned(d) { // it may become idle, and is looked at before that like any other
+		if p.orphaned(d) { // the connection may become idle, and each is probed before that
 			found = conn.Probe()
 		}
 	}
 	returned = true
 }
 
-// destination is the group that a dial of the host has led to. It may have been taken off the list since.
+// destination returns the group of the key that a dial of the host has led to. The host may no longer list that key.
 func (p *Pool[K, C]) destination(h *host[K, C], key K) *group[K, C] {
 	if h.set == nil {
 		return h.solo[0]
@@ -194,7 +196,7 @@ func (p *Pool[K, C]) destination(h *host[K, C], key K) *group[K, C] {
 	return g
 }
 
-// open makes the entry of a connection and tells the connection how to retire.
+// open makes the entry of a new connection, and gives the connection the functions that retire and resize it.
 func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	e := &entry[K, C]{
 		conn: conn, group: g, order: d.order, jitter: uint16(p.draw()),
@@ -206,10 +208,10 @@ func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	_, e.replaceable = any(conn).(Replacer[C])
 	sharer, shares := any(conn).(Sharer)
 	if shares {
-		e.sharing = &sharing{leases: make(map[uint64]struct{})} // before anybody can retire or resize it
+		e.sharing = &sharing{leases: make(map[uint64]struct{})} // set before the connection can be retired or resized
 	}
 	if retirer, ok := any(conn).(Retirer); ok {
-		retirer.Attach(func(reason Reason) { e.group.own.pool.retire(e, reason) }) // holds e alone: it lives as long
+		retirer.Attach(func(reason Reason) { e.group.own.pool.retire(e, reason) }) // keeps only e alive, which lives as long as conn
 	}
 	if shares {
 		p.share(e, sharer)
@@ -217,16 +219,17 @@ func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	return e
 }
 
-// orphaned says that the dial's asker does not wait any more, so that its connection may become idle.
+// orphaned reports whether the want that asked for the dial no longer waits. The connection of the dial may then become
+// idle.
 func (p *Pool[K, C]) orphaned(d *dial[K, C]) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return d.want == nil || d.adopted
 }
 
-// land ends a dial. Its connection goes to the want that asked for it if that still waits, else to the oldest;
-// its error to the want that asked for it, or to nobody. A want that has adopted it is one of those that wait: it
-// may be too fresh for the connection, and gets a dial of its own if it is not served.
+// land ends a dial. If the want that asked for the dial still waits, it gets the connection or the error. Otherwise the
+// oldest want that may have the connection gets it, and no want gets the error. A want that has adopted the dial is
+// only one of those that wait, because it may need a newer connection. If it is not served, it gets a dial of its own.
 func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error) {
 	now := p.now()
 	h := d.host
@@ -260,13 +263,13 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	}
 	p.tendHost(h)
 	if d.inPlaceOf != nil {
-		p.replaceIdle(now) // those that had to wait for this one
+		p.replaceIdle(now) // replacements that had to wait for this one
 	}
 	p.unlock()
 }
 
-// admit counts a new connection among the pool's and settles it. Its asker, if it still waits, would have taken
-// it: where it is closed instead, it has retired already.
+// admit counts a new connection and settles it. If the want that asked for the connection still waits and does not get
+// it, the connection has already retired.
 func (p *Pool[K, C]) admit(
 	e *entry[K, C], d *dial[K, C], found Reason, now time.Duration,
 ) Reason {
@@ -280,7 +283,7 @@ func (p *Pool[K, C]) admit(
 	return p.settle(e, d.want, found, now)
 }
 
-// panicError is the error of a dial that did not return; cause is nil where it ended its goroutine.
+// panicError returns the error of a dial that did not return. cause is nil if the Dialer ended its goroutine.
 func panicError(cause any) error {
 	switch cause := cause.(type) {
 	case nil:

@@ -119,6 +119,18 @@
 //     want. Such a dial is within all limits, comes after the dials of wants, and does not make room for itself. A floor
 //     pauses after a failure, and ends an hour after the last KeepIdle. Warm dials in the same way, once.
 //
+//  13. The pool replaces a connection that is a Replacer, and that is in use, before it reaches a limit on its age or
+//     its reuse. When an eighth of its life or of its uses is left, or 10 seconds or 4 leases if that is less, the
+//     pool dials a successor, although no want waits for one. If the connection may have fewer than 8 leases in all,
+//     the pool does not replace it for its reuse. When the successor is open, the pool retires the old connection if
+//     it is near the end of its life, or if it is shared. Otherwise requests use up the old connection first. If
+//     there is no room for both connections, the pool dials when it closes the old one: for its age, when nobody
+//     uses it or waits for it; for its reuse, at the end of its last lease. The pool replaces one connection of a
+//     key at a time, and one more for each 32 connections of the key. An idle connection counts as in use until half
+//     its life has passed since its last lease, or 30 seconds if that is less. A successor that nobody has used is
+//     not replaced, so a pool that is not in use ends. After CloseIdle, KeepNone or Shutdown, the pool replaces
+//     nothing. If the dial fails, the connection stays until it reaches its limit.
+//
 // # What only some callers need
 //
 // A simple caller uses New, Acquire, Release and Discard. These parts are for callers with a protocol of their own. No
@@ -138,17 +150,8 @@
 //     a use that finds a stale connection counts as one miss, for the right reason.
 //
 //   - Knows is for callers that keep data for each key, such as how to dial it, and drop the data in OnForget. OnForget
-//     is called without the lock, so another Acquire may have made the key known again: Knows tells.
+//     is called without the lock, so another Acquire may have made the key known again: Knows reports whether it has.
 //
 //   - KeepIdle and Warm are for callers whose first uses should not wait for a dial. The limits on idle connections are the
 //     pool's, and so is the knowledge when one is taken or closed.
-//
-//     13. A connection that is a Replacer, and that is used, is replaced before it reaches a limit on its age or its reuse: when
-//     an eighth of either is left, or 10 seconds or 4 leases if that is less, but one lease at least, the pool dials for nobody who waits. When the
-//     successor stands, the pool retires a connection that is near the end of its life, or that is shared. One that is near
-//     the end of its reuse is used up first. If there is no room for both, the pool dials when it closes the connection: for
-//     its age while nobody uses it or waits, and for its reuse at the end of its last lease. One connection of a key is replaced at a time, and one more for each 32
-//     connections of the key. An idle connection is in use if its last lease ended half its life ago, or 30 seconds ago if
-//     that is less. A successor that nobody has used is not replaced, so a pool that is not in use ends. After CloseIdle,
-//     KeepNone or Shutdown, the pool replaces nothing. If the dial fails, the connection stays until it reaches its limit.
 package pool

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// state is where a connection is in its life; doc.go has the diagram.
+// state is a stage in the life of a connection. doc.go has the diagram.
 type state uint8
 
 const (
-	opening  state = iota // dialed, and not yet counted by the pool
-	active                // leased, or in the hands of the pool between two states
-	idle                  // in the idle lists
-	hijacked              // the caller's for good
-	closed                // closed, or just about to be
+	opening  state = iota // dialed, but not yet counted by the pool
+	active                // leased, or held by the pool between two states
+	idle                  // in the lists of idle connections
+	hijacked              // owned by its caller for good
+	closed                // closed, or about to be closed
 )
 
 func (s state) String() string {
 	return [...]string{"opening", "active", "idle", "hijacked", "closed"}[s]
 }
 
-// mayBecome is the state diagram: the states that follow each one, as bits. Nothing leads out of hijacked and closed.
+// mayBecome is the state diagram. For each state, it holds the states that may follow, as bits. No state follows
+// hijacked or closed.
 var mayBecome = [...]uint8{
 	opening:  1 << active,
 	active:   1<<idle | 1<<hijacked | 1<<closed,
@@ -31,8 +32,9 @@ var mayBecome = [...]uint8{
 	closed:   0,
 }
 
-// entry is one connection and what the pool knows of it. There is one entry for a connection and one connection
-// for an entry, from dial to close. What is idle should be small: what only shared connections have is in sharing.
+// entry is one connection, with what the pool knows about it. From dial to close, each connection has one entry, and
+// each entry has one connection. The entry of an idle connection should be small, so the fields that only shared
+// connections need are in sharing.
 type entry[K comparable, C Conn] struct {
 	// Guarded by Pool.mu.
 	in      [chainKinds]links[K, C]
@@ -40,35 +42,39 @@ type entry[K comparable, C Conn] struct {
 	state   state
 
 	private bool // set once, see Private
-	// replaceable says that the connection is a Replacer, and its replacement has not begun.
+	// replaceable says that the connection is a Replacer whose replacement has not begun.
 	replaceable bool
 
-	unpooled bool // belongs to whoever has the connection, see below: the latest lease's Terms.Unpooled; the dial's before the first one
+	// unpooled is Terms.Unpooled of the latest lease or, before the first lease, of the dial. The holder of the
+	// connection guards it: see below.
+	unpooled bool
 
-	// Set once, before anybody else sees the entry.
+	// Set once, before any other goroutine sees the entry, except for maxConns.
 	jitter   uint16 // factor for MaxLifetime, in thousandths
-	maxConns uint16 // belongs to whoever has the connection, see below: the latest lease's Terms.MaxConns; 0: none
+	maxConns uint16 // Terms.MaxConns of the latest lease, or 0; guarded by the holder of the connection, see below
 	conn     C
 	group    *group[K, C]
-	*sharing               // nil: not shared
+	*sharing               // nil if the connection is not shared
 	born     time.Duration // when its dial ended
-	order    uint64        // Pool.joined when its dial began, or ended if it is shared: a Fresh want that joined later must not have it
+	// order is the value of Pool.joined when the connection's dial began or, if the connection is shared, when its dial
+	// ended. A Fresh want that joined later must not have the connection.
+	order uint64
 
-	// ended is how many leases have ended: as leases are numbered, whoever counts one there has ended it, and nobody
-	// can do so twice.
+	// ended is the number of leases that have ended. Leases are numbered. A lease ends when ended rises to its number,
+	// so no lease can end twice.
 	ended atomic.Uint64
 
-	// These belong to whoever has the connection: its lease, or the pool (under Pool.mu) while there is none.
-	// Handing it over orders the accesses, so a lease touches them without the lock. Those of a shared connection
-	// are always guarded by Pool.mu.
-	maxUses   uint64        // leases at most
-	expires   time.Duration // takes no new lease from then on
-	idleFor   time.Duration // the shorter of the latest lease's IdleTimeout and of peerIdle
-	peerIdle  time.Duration // what the peer said of idle time, see Lease.Limit
-	idleSince time.Duration // of one that is idle
+	// The holder of the connection guards these fields: its lease or, if it has none, the pool, under Pool.mu. Handing
+	// the connection over orders the accesses, so a lease uses the fields without the lock. If the connection is
+	// shared, Pool.mu always guards them.
+	maxUses   uint64        // the most leases that it may have
+	expires   time.Duration // when it stops taking new leases
+	idleFor   time.Duration // the shorter of the latest lease's IdleTimeout and peerIdle
+	peerIdle  time.Duration // the idle time that the peer has announced: see Lease.Limit
+	idleSince time.Duration // when it became idle, if it is idle
 }
 
-// become changes the state; a step that the diagram does not have is a broken pool.
+// become changes the state. It panics if the diagram does not allow the change, because the pool is then broken.
 func (e *entry[K, C]) become(next state) {
 	if mayBecome[e.state]&(1<<next) == 0 {
 		panicState(e.state, next)
@@ -80,7 +86,8 @@ func panicState(from, to state) {
 	panic(fmt.Sprintf("pool: a connection that is %v cannot become %v", from, to))
 }
 
-// bind lowers the connection's caps to those of terms and takes over what holds for the next release.
+// bind lowers the connection's limits on uses and age to those of terms, and takes over what applies to the next
+// release.
 func (e *entry[K, C]) bind(terms *Terms) {
 	if terms.MaxReuse > 0 {
 		e.maxUses = min(e.maxUses, terms.maxUses())
@@ -95,7 +102,8 @@ func (e *entry[K, C]) bind(terms *Terms) {
 	}
 }
 
-// expiry is the moment at which the connection reaches the MaxLifetime of terms, in its own jitter.
+// expiry returns the moment at which the connection reaches the MaxLifetime of terms, multiplied by the connection's
+// jitter.
 func (e *entry[K, C]) expiry(terms *Terms) time.Duration {
 	const whole = 1000
 	limit := terms.MaxLifetime
@@ -106,8 +114,8 @@ func (e *entry[K, C]) expiry(terms *Terms) time.Duration {
 	return deadline(e.born, max(1, limit/whole*jitter+limit%whole*jitter/whole))
 }
 
-// spent says why the connection can take no lease under terms at this moment: the reason of the first limit
-// that it has reached, its own or that of terms.
+// spent returns why the connection can take no lease under terms at this moment, or "" if it can. The reason is that of
+// the first limit reached, whether the limit is the connection's own or that of terms.
 func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
 	uses := e.uses()
 	switch {
@@ -122,7 +130,7 @@ func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
 	return ""
 }
 
-// deadline is the moment at which the reaper closes the idle connection.
+// deadline returns the moment at which the reaper closes the idle connection.
 func (e *entry[K, C]) deadline() time.Duration {
 	if e.idleFor <= 0 {
 		return e.expires
@@ -130,7 +138,7 @@ func (e *entry[K, C]) deadline() time.Duration {
 	return min(deadline(e.idleSince, e.idleFor), e.expires)
 }
 
-// uses is the number of leases so far. The one under way counts if the connection is shared.
+// uses returns the number of leases so far. A lease under way counts only if the connection is shared.
 func (e *entry[K, C]) uses() uint64 {
 	uses := e.ended.Load()
 	if e.sharing != nil {
@@ -141,7 +149,7 @@ func (e *entry[K, C]) uses() uint64 {
 
 func (e *entry[K, C]) used() bool { return e.uses() > 0 }
 
-// retire notes why the connection takes no new lease. The first reason counts.
+// retire notes why the connection takes no new lease. Only the first reason counts.
 func (e *entry[K, C]) retire(reason Reason) {
 	if e.retired == nil {
 		first := reason
@@ -149,7 +157,7 @@ func (e *entry[K, C]) retire(reason Reason) {
 	}
 }
 
-// whyRetired is "" if it is not.
+// whyRetired returns why the connection takes no new lease, or "" if it is not retired.
 func (e *entry[K, C]) whyRetired() Reason {
 	if e.retired == nil {
 		return ""

@@ -10,16 +10,17 @@ import (
 )
 
 const (
-	// floorEnds is how long a floor is kept after the last call of KeepIdle. A pool that nobody refers to any more is kept
-	// alive by its floors for that long.
+	// floorEnds is how long a floor is kept after the last call of KeepIdle. The floors of a pool keep it alive for
+	// that long, even if nothing else refers to it.
 	floorEnds = time.Hour
 
-	// After a failure, the floor is left alone for floorPause. Each further failure doubles the pause, up to
-	// maxFloorPause, until there has been none for twice as long as that.
+	// After a failure, the pool waits for floorPause before it dials for the floor again. Each further failure doubles
+	// the pause, up to maxFloorPause. If nothing fails for twice maxFloorPause, the next pause is floorPause again.
 	floorPause    = time.Second
 	maxFloorPause = time.Minute
 
-	// fullPause is how long a floor waits that Config.MaxIdle holds back: the keys that fill the pool do not tell.
+	// fullPause is how long a floor waits before it looks again if Config.MaxIdle holds it back. It has to look,
+	// because a floor is not told when other keys make room.
 	fullPause = time.Second
 )
 
@@ -36,27 +37,28 @@ func (e *LimitError) Error() string {
 
 var errIdleClosed = errors.New("pool: CloseIdle was called before the connections stood")
 
-// floor is what KeepIdle and Warm have asked a host to have. It dials by itself, for no want. Pool.mu guards it.
+// floor is what KeepIdle and Warm have asked of a host. The pool dials for a floor although no want waits. Pool.mu
+// guards it.
 type floor[K comparable, C Conn] struct {
 	host   *host[K, C]   // set once
-	caller caller[K, C]  // how to dial; the latest
-	terms  Terms         // the latest
-	least  int           // places to keep free; 0: KeepIdle was not called, or the floor has ended
+	caller caller[K, C]  // how to dial; from the latest call
+	terms  Terms         // from the latest call
+	least  int           // places to keep free; 0 if KeepIdle was not called, or if the floor has ended
 	ends   time.Duration // when least becomes 0
 	warmup []*warmup     // calls of Warm that wait
 
 	dialing int           // dials under way for the floor
-	pause   time.Duration // after the last failure
-	failed  time.Duration // when that was; forever: there was none
-	resume  time.Duration // no dial before then
-	timer   *time.Timer   // nil before the first use
-	wake    time.Duration // when the timer fires; forever: it does not
+	pause   time.Duration // the length of the latest pause
+	failed  time.Duration // when it began; forever if there was none
+	resume  time.Duration // no dial begins before then
+	timer   *time.Timer   // nil before its first use
+	wake    time.Duration // when the timer fires; forever if it does not
 }
 
 // warmup is one call of Warm.
 type warmup struct {
 	n    int
-	done chan error // holds one, so that sending never blocks
+	done chan error // has room for one value, so that sending never blocks
 }
 
 // KeepIdle keeps n idle connections of a key ready: whenever there are fewer, the pool dials in the background. A place
@@ -100,12 +102,12 @@ func (p *Pool[K, C]) keepIdle(at asked[K, C], by caller[K, C], n int, terms *Ter
 }
 
 // Warm opens connections of a key until n requests at once would find one each, idle or with a free place on a shared
-// one. It returns nil when that is so, also if it was so before. Warm does not lease these connections: they are idle
-// like any others, and other requests may take them at any time.
+// one. It returns nil when that is the case, even if that was the case before the call. Warm does not lease these
+// connections: they are idle like any others, and other requests may take them at any time.
 //
 // Warm returns the error of the first dial that fails, and an error if a limit does not allow that many connections. It
-// returns context.Cause(ctx) if ctx ends first, and ErrClosed after KeepNone or Shutdown. Connections that it has opened
-// by then stay, and dials under way go on. The context of the dials has the values of ctx.
+// returns context.Cause(ctx) if ctx ends first, and ErrClosed after KeepNone or Shutdown. Connections that it has
+// opened by then stay, and dials under way go on. The context of the dials has the values of ctx.
 func (p *Pool[K, C]) Warm(ctx context.Context, key K, dialer Dialer[C], n int, terms Terms) error {
 	return p.warm(asked[K, C]{key: key}, caller[K, C]{ctx: ctx, dialer: dialer}, n, &terms)
 }
@@ -151,7 +153,7 @@ func (p *Pool[K, C]) warm(at asked[K, C], by caller[K, C], n int, terms *Terms) 
 	return context.Cause(ctx)
 }
 
-// know makes the pool know who is asked.
+// know makes the pool know what a request asks for, and returns its host.
 func (p *Pool[K, C]) know(at asked[K, C]) *host[K, C] {
 	if at.host == nil {
 		return &p.ensure(at.key).own
@@ -173,10 +175,11 @@ func (p *Pool[K, C]) floorOf(h *host[K, C]) *floor[K, C] {
 	return f
 }
 
-// kept says that the host has a floor, and so must not be forgotten.
+// kept reports whether the host has a floor. If it has one, the pool must not forget the host.
 func (h *host[K, C]) kept() bool { return h.pool.floors[h] != nil }
 
-// tendFloors sees to the floors that the group counts for, after any change that could have taken a connection away.
+// tendFloors tends the floors for which connections of the group count. It is called after any change that could have
+// taken a connection away.
 func (p *Pool[K, C]) tendFloors(g *group[K, C]) {
 	if f := p.floors[&g.own]; f != nil {
 		p.tendFloor(f)
@@ -193,7 +196,8 @@ func (p *Pool[K, C]) tendFloors(g *group[K, C]) {
 	}
 }
 
-// tendFloor dials for what the floor lacks, as far as the limits allow.
+// tendFloor begins the dials that the floor lacks, within the limits. It also answers calls of Warm, and ends the floor
+// if nothing needs it any more.
 func (p *Pool[K, C]) tendFloor(f *floor[K, C]) {
 	now := p.now()
 	if p.closed || p.keepNone {
@@ -226,8 +230,8 @@ func (p *Pool[K, C]) tendFloor(f *floor[K, C]) {
 	f.arm(next, now)
 }
 
-// answer answers the calls of Warm: all of them, if there is an error; else those whose connections stand, and those whose
-// connections will never do.
+// answer answers calls of Warm. If err is not nil, it answers all of them. Otherwise it answers those whose connections
+// are open, and those that need more connections than a limit allows.
 func (f *floor[K, C]) answer(err error) {
 	f.warmup = slices.DeleteFunc(f.warmup, func(w *warmup) bool {
 		verdict := err
@@ -241,7 +245,8 @@ func (f *floor[K, C]) answer(err error) {
 	})
 }
 
-// outOfReach says which limit does not allow as many connections as n requests at once need, as far as that is known.
+// outOfReach returns an error if a limit does not allow as many connections as n requests at once need. It returns nil
+// if that number is not known yet.
 func (f *floor[K, C]) outOfReach(n int) error {
 	share := f.share()
 	if share == 0 {
@@ -260,7 +265,7 @@ func (f *floor[K, C]) outOfReach(n int) error {
 	return nil
 }
 
-// share is how many requests at once a connection to come serves, as far as that is known; 0: it is not.
+// share returns how many requests at once a new connection is expected to serve, or 0 if that is unknown.
 func (f *floor[K, C]) share() int {
 	expect := f.terms.Expect
 	if shown := f.host.shown(); shown > 0 {
@@ -275,7 +280,8 @@ func (f *floor[K, C]) share() int {
 	return expect
 }
 
-// free returns how many requests at once would find a connection of the host, counted up to n.
+// free returns how many requests at once would find a place on a connection of the host. It stops counting when it
+// reaches n.
 func (h *host[K, C]) free(n int) (free int) {
 	for _, g := range h.listedGroups() {
 		for e := g.idle.first; e != nil && free < n; e = e.in[inGroup].next {
@@ -288,7 +294,7 @@ func (h *host[K, C]) free(n int) (free int) {
 	return free
 }
 
-// vacant is the number of leases that an idle or spare connection can begin.
+// vacant returns the number of leases that an idle or spare connection can begin.
 func (e *entry[K, C]) vacant() int {
 	if !e.shared() {
 		return 1
@@ -296,7 +302,7 @@ func (e *entry[K, C]) vacant() int {
 	return max(0, e.capacity-e.load())
 }
 
-// target is how many places are to be free.
+// target returns how many places should be free.
 func (f *floor[K, C]) target() int {
 	target := f.least
 	for _, w := range f.warmup {
@@ -305,19 +311,21 @@ func (f *floor[K, C]) target() int {
 	return target
 }
 
-// lacks says that one more connection is needed than are there, or on their way to nobody in particular.
+// lacks reports whether the floor needs another connection besides those that are free and those of dials that no want
+// will use up.
 func (p *Pool[K, C]) lacks(f *floor[K, C]) bool {
 	h, target := f.host, f.target()
 	spare := h.dialing - h.waiting() // dials that no want will use up
 	share := f.share()
 	if share == 0 {
-		share = target // the first connection shows it
+		share = target // unknown until the first connection is there
 	}
 	free := h.free(target)
 	return free < target && (spare <= 0 || spare < (target-free-1)/share+1)
 }
 
-// floorWaits returns how long the next dial has to wait; forever: until something changes at the host.
+// floorWaits returns how long the next dial has to wait. It returns forever if the dial has to wait until something
+// changes at the host.
 func (p *Pool[K, C]) floorWaits(f *floor[K, C], now time.Duration) time.Duration {
 	h, config := f.host, &p.config
 	idle := h.idle()
@@ -359,8 +367,8 @@ func (p *Pool[K, C]) floorLanded(d *dial[K, C], e *entry[K, C], err error, now t
 	}
 }
 
-// floorLost is called for a connection that is being closed. A peer that closes what nobody has used is not dialed again
-// at once.
+// floorLost is called for a connection that is being closed. If the peer has closed it soon after its dial, and it was
+// never leased, the floors for which it counted pause. The pool then does not dial that peer again at once.
 func (p *Pool[K, C]) floorLost(e *entry[K, C], reason Reason, now time.Duration) {
 	switch reason {
 	case ReasonIdleTimeout, ReasonIdleLimit, ReasonKeyIdleLimit, ReasonMaxLifetime, ReasonMaxReuse, ReasonMakeRoom,
@@ -380,7 +388,8 @@ func (p *Pool[K, C]) floorLost(e *entry[K, C], reason Reason, now time.Duration)
 	}
 }
 
-// fail begins a pause, or a longer one. What fails during a pause was begun before it.
+// fail begins a pause, which is longer after an earlier failure. It does nothing during a pause, because a dial that
+// fails then began before the pause.
 func (f *floor[K, C]) fail(now time.Duration) {
 	switch {
 	case now < f.resume:
@@ -394,7 +403,7 @@ func (f *floor[K, C]) fail(now time.Duration) {
 	f.resume = now + f.pause*3/4 + rand.N(f.pause/2)
 }
 
-// arm has the floor seen to at that moment, or before: a timer that fires early finds nothing to do.
+// arm makes sure that the floor is tended at the given moment or earlier. A timer that fires early finds nothing to do.
 func (f *floor[K, C]) arm(at, now time.Duration) {
 	if at >= f.wake {
 		return
@@ -407,7 +416,7 @@ func (f *floor[K, C]) arm(at, now time.Duration) {
 	}
 }
 
-// due is what the timer calls, on a goroutine that ends with this call.
+// due is called by the timer, on a goroutine that ends with this call.
 func (f *floor[K, C]) due() {
 	p := f.host.pool
 	p.mu.Lock()
@@ -418,7 +427,7 @@ func (f *floor[K, C]) due() {
 	}
 }
 
-// endFloor forgets a floor. The caller tends its host, which may have nothing left.
+// endFloor forgets a floor. The caller must tend its host, which may have nothing left.
 func (p *Pool[K, C]) endFloor(f *floor[K, C], err error) {
 	if err != nil {
 		f.answer(err)
@@ -438,7 +447,8 @@ func (p *Pool[K, C]) endFloors(err error) {
 	}
 }
 
-// floorNeeds says that a shared connection, which is about to idle, is needed although another one has room.
+// floorNeeds reports whether a floor needs a shared connection that is about to become idle, although another one has
+// room.
 func (p *Pool[K, C]) floorNeeds(e *entry[K, C]) bool {
 	if len(p.floors) == 0 {
 		return false

@@ -5,38 +5,38 @@ import (
 	"time"
 )
 
-// group is everything that the pool knows of one key. It exists as long as the key has a connection, a dial or a want,
-// or belongs to a Host that has one, and is guarded by Pool.mu.
+// group holds everything that the pool knows about one key. It exists as long as the key has a connection, a dial, a
+// want or a floor, or belongs to a Host that has one. Pool.mu guards it.
 type group[K comparable, C Conn] struct {
 	key K          // set once
-	own host[K, C] // of those who ask for this key alone
+	own host[K, C] // of the requests that ask for this key alone
 
-	all    chain[K, C] // every connection, the oldest first
-	idle   chain[K, C] // a stack: the most recently released first
-	spare  chain[K, C] // shared, in use, and with room for more
+	all    chain[K, C] // all connections, the oldest first
+	idle   chain[K, C] // a stack, the most recently released connection first
+	spare  chain[K, C] // shared connections in use that have room
 	active int         // connections in use
 
-	share  int32  // the capacity that the latest connection has shown; 0: none has been seen
-	lesson uint32 // when: see Pool.lessons
+	share  int32  // the capacity that the latest connection has shown; 0 if none has been seen
+	lesson uint32 // when it was shown: see Pool.lessons
 
-	seats *[]*seat[K, C] // in the hosts that have the key, too; nil: none. They are few.
+	seats *[]*seat[K, C] // its places in Hosts that have the key, usually few; nil if there are none
 
-	avoided time.Duration // the MaxIdleTime of the latest Acquire that found only connections that were idle longer
+	// avoided is the MaxIdleTime of the latest Acquire that refused a connection because it had been idle for too long.
+	avoided time.Duration
 
-	hits atomic.Uint64 // counted when a probe has succeeded, thus without the lock
+	hits atomic.Uint64 // counted after a probe has succeeded, without the lock
 }
 
-// wants are those who wait for a connection of a host. Most hosts have none: each has room for them only while it needs
-// it.
+// wants holds the wants of a host. Most hosts have none, so a host has its own wants only while it needs them.
 type wants[K comparable, C Conn] struct {
-	// Every want is in one of two queues, oldest first: plain takes any connection, own only a newly dialed
-	// one. A want for which no dial of its own is under way is also in unasked.
+	// Every want is in one of two queues, with the oldest first. Wants in plain take any connection, and wants in own
+	// take only a newly dialed one. A want that has no dial under way is also in unasked.
 	plain, own, unasked list[want[K, C]]
 
-	alone   int  // wants that are Unpooled
-	covered int  // dials under way that a want still waits for, and that may bring what others can share
-	mixed   bool // wants in unasked may differ in what covers them
-	roof    int  // at least the highest MaxConns in unasked: at this height nobody there may dial
+	alone   int  // the number of Unpooled wants
+	covered int  // dials under way that a want still waits for, and whose connections others may share
+	mixed   bool // wants in unasked may differ in which dials cover them
+	roof    int  // at least the highest MaxConns in unasked; a host with so many connections dials for none of them
 
 	pace pace
 }
@@ -48,7 +48,7 @@ func newGroup[K comparable, C Conn](p *Pool[K, C], key K) *group[K, C] {
 	return g
 }
 
-// ensure returns the group of a key, which may be new.
+// ensure returns the group of a key. If the pool does not know the key, ensure makes the group.
 func (p *Pool[K, C]) ensure(key K) *group[K, C] {
 	g := p.groups[key]
 	if g == nil {
@@ -59,8 +59,8 @@ func (p *Pool[K, C]) ensure(key K) *group[K, C] {
 	return g
 }
 
-// room returns wants that are empty: those that were needed last, if nobody needs them now. Most keys have a dial now
-// and then, and one want for as long as that takes.
+// room returns empty wants. It reuses those that were needed last if no host needs them now. Most keys have a dial only
+// now and then, and one want for as long as the dial takes.
 func (p *Pool[K, C]) room() *wants[K, C] {
 	ws := p.vacant
 	if ws == nil {
@@ -82,7 +82,7 @@ func newWants[K comparable, C Conn]() *wants[K, C] {
 
 func (ws *wants[K, C]) waiting() int { return ws.plain.len + ws.own.len }
 
-// oldest is the oldest want that may have the connection.
+// oldest returns the oldest want that may have the connection, or nil.
 func (ws *wants[K, C]) oldest(e *entry[K, C]) *want[K, C] {
 	plain := ws.plain.first()
 	if e.used() && !e.shared() {
@@ -98,7 +98,7 @@ func (ws *wants[K, C]) oldest(e *entry[K, C]) *want[K, C] {
 	return plain
 }
 
-// queue is the one of the two that a want with these terms waits in.
+// queue returns the queue in which a want with these terms waits.
 func (ws *wants[K, C]) queue(terms *Terms) *list[want[K, C]] {
 	if terms.ownDial() {
 		return &ws.own
@@ -106,7 +106,7 @@ func (ws *wants[K, C]) queue(terms *Terms) *list[want[K, C]] {
 	return &ws.plain
 }
 
-// heir is the oldest want that may have the connection: one for its key, or for a host that has that.
+// heir returns the oldest want that may have the connection, for its key or for a host that lists the key, or nil.
 func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
 	heir := g.own.oldest(e)
 	for _, s := range g.joined() {
@@ -120,10 +120,10 @@ func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
 	return heir
 }
 
-// empty says that the key has no connection.
+// empty reports whether the key has no connection.
 func (g *group[K, C]) empty() bool { return g.idle.len+g.active == 0 }
 
-// useless says that nothing is left to know of the key.
+// useless reports whether the pool can forget the key.
 func (g *group[K, C]) useless() bool {
 	return g.empty() && g.own.dialing+g.own.waiting() == 0 && g.seats == nil && !g.own.kept()
 }

@@ -2,44 +2,46 @@ package pool
 
 import "slices"
 
-// host is what a request asks for a connection: one key, or several keys any of which will do. It holds the requests that
-// wait, and the dials for them. Pool.mu guards it.
+// host is what a request asks for a connection: one key, or several keys that the request may use interchangeably. It
+// holds the requests that wait, and counts the dials for them. Pool.mu guards it.
 type host[K comparable, C Conn] struct {
 	pool *Pool[K, C]     // set once
-	solo [1]*group[K, C] // the group whose own host it is, or nil; set once
+	solo [1]*group[K, C] // the group whose own host this is, or nil; set once
 	set  *members[K, C]  // the keys of a Host, or nil; set once
 
 	dialing      int // dials under way
-	*wants[K, C]     // Pool.nobody while there are none
+	*wants[K, C]     // Pool.nobody while nobody waits
 
 	misses, dials, dialFailures uint64
 }
 
-// members are the groups of a Host, while the pool knows it.
+// members holds the groups of a Host, while the pool knows the Host.
 type members[K comparable, C Conn] struct {
-	keys    []K            // as SetKeys gave them
-	groups  []*group[K, C] // of the keys, in that order, and of those that are listed no more but have connections
-	listed  int            // how many of groups are those of keys
-	known   bool           // the groups are there, and know the host
-	visited uint64         // see reserved
-	dialed  uint64         // see startDials
+	keys []K // as given to NewHost or SetKeys
+	// groups holds the groups of keys, in that order, and then the groups that are no longer listed but still have
+	// connections.
+	groups  []*group[K, C]
+	listed  int    // how many of groups belong to keys
+	known   bool   // groups is set, and each of them knows the host
+	visited uint64 // see host.reserved
+	dialed  uint64 // see Pool.startDials
 
-	active, idle int            // connections of groups
-	ranking      []ranked[K, C] // of the listed groups that have an idle connection
-	roomy        []*seat[K, C]  // of the groups that have a shared connection with room
+	active, idle int            // how many connections the groups have
+	ranking      []ranked[K, C] // the listed groups that have an idle connection
+	roomy        []*seat[K, C]  // the groups that have a shared connection with room
 
-	balance  Balance // set once, as dialer and maxConns are
+	balance  Balance // set once, like dialer
 	dialer   HostDialer[K, C]
 	maxConns int
-	undialed []K // for which the Balance begins no dial
-	turn     int // of the listed group whose turn it is, where there are many
+	undialed []K // keys for which the Balance begins no dial
+	turn     int // the index of the group whose turn it is: see host.inTurn
 
 	replacement HostDialer[K, C] // set once, or nil: see SetReplacement
 
 	forget func() // called without the lock when the pool has forgotten the host; may be nil
 }
 
-// listedGroups are those whose connections a request may use.
+// listedGroups returns the groups whose connections requests of the host may use.
 func (h *host[K, C]) listedGroups() []*group[K, C] {
 	if h.set == nil {
 		return h.solo[:]
@@ -47,7 +49,7 @@ func (h *host[K, C]) listedGroups() []*group[K, C] {
 	return h.set.groups[:h.set.listed]
 }
 
-// allGroups are those whose connections count for its limits.
+// allGroups returns the groups whose connections count toward the limits of the host.
 func (h *host[K, C]) allGroups() []*group[K, C] {
 	if h.set == nil {
 		return h.solo[:]
@@ -55,8 +57,8 @@ func (h *host[K, C]) allGroups() []*group[K, C] {
 	return h.set.groups
 }
 
-// busy is the number of connections in use or to come: also those that others dial for, if they may come to a key of
-// the host.
+// busy returns the number of connections in use or to come. Dials of other hosts count if they may lead to a key of
+// this host.
 func (h *host[K, C]) busy() int {
 	if h.set == nil {
 		return h.reserved() + h.solo[0].active
@@ -64,7 +66,7 @@ func (h *host[K, C]) busy() int {
 	return h.reserved() + h.set.active
 }
 
-// reserved is the number of dials under way whose connections may count for the host.
+// reserved returns the number of dials under way whose connections may count for the host.
 func (h *host[K, C]) reserved() int {
 	if h.set == nil && h.solo[0].seats == nil {
 		return h.dialing
@@ -91,7 +93,8 @@ func (h *host[K, C]) idle() int {
 	return h.set.idle
 }
 
-// longestIdle is the connection that was released longest ago, one to a key that is listed no more before all others.
+// longestIdle returns the idle connection that was released longest ago, or nil. Connections of keys that are no longer
+// listed come before all others.
 func (h *host[K, C]) longestIdle() *entry[K, C] {
 	if h.set == nil {
 		return h.solo[0].idle.last
@@ -112,7 +115,7 @@ func (p *Pool[K, C]) longestIdle(groups []*group[K, C]) (last *entry[K, C]) {
 	return last
 }
 
-// later says that one idle connection was released after another one.
+// later reports whether one was released after other. Both are idle.
 func (p *Pool[K, C]) later(one, other *entry[K, C]) bool {
 	if one.idleSince != other.idleSince {
 		return one.idleSince > other.idleSince
@@ -124,7 +127,7 @@ func (p *Pool[K, C]) later(one, other *entry[K, C]) bool {
 	return e == one
 }
 
-// latestIdle is the connection that was released last.
+// latestIdle returns the idle connection that was released last, or nil.
 func (h *host[K, C]) latestIdle() *entry[K, C] {
 	if h.set == nil {
 		return h.solo[0].idle.first
@@ -135,12 +138,12 @@ func (h *host[K, C]) latestIdle() *entry[K, C] {
 	return h.set.ranking[0].first
 }
 
-// leastLoaded is the shared connection with room that has the fewest leases, or nil.
+// leastLoaded returns the shared connection with room that has the fewest leases, or nil.
 func (h *host[K, C]) leastLoaded() (least *entry[K, C]) {
 	if h.set == nil {
 		return h.solo[0].leastLoaded()
 	}
-	at := 0 // of the first such group in the list
+	at := 0 // the place of its group: of connections that are equal, that of the first group wins
 	for _, s := range h.set.roomy {
 		if !s.listed {
 			continue
@@ -153,7 +156,7 @@ func (h *host[K, C]) leastLoaded() (least *entry[K, C]) {
 	return least
 }
 
-// leaving is the number of shared connections in use that are retired, and so make room when their last lease ends.
+// leaving returns the number of shared connections in use that are retired. They make room when their last leases end.
 func (h *host[K, C]) leaving() (n int) {
 	for _, g := range h.allGroups() {
 		n += g.leaving()
@@ -161,7 +164,7 @@ func (h *host[K, C]) leaving() (n int) {
 	return n
 }
 
-// shown is the capacity that the latest connection of the host has shown; 0: none has been seen.
+// shown returns the capacity that the latest connection of the host has shown, or 0 if none has been seen.
 func (h *host[K, C]) shown() int {
 	if h.set == nil {
 		return int(h.solo[0].share)
@@ -175,13 +178,14 @@ func (h *host[K, C]) shown() int {
 	return share
 }
 
-// wanted says that somebody waits for a connection of the key.
+// wanted reports whether a want waits for a connection of the key.
 func (g *group[K, C]) wanted() bool {
 	return g.own.waiting() > 0 ||
 		slices.ContainsFunc(g.joined(), func(s *seat[K, C]) bool { return s.listed && s.host.waiting() > 0 })
 }
 
-// mostIdle is the number of idle connections that count for the idle limit of the key, or of a host that has it.
+// mostIdle returns the highest number of idle connections that counts for a limit of the key: that of the key itself,
+// or that of a host that has the key.
 func (g *group[K, C]) mostIdle() int {
 	most := g.idle.len
 	if g.seats != nil {
@@ -192,30 +196,31 @@ func (g *group[K, C]) mostIdle() int {
 	return most
 }
 
-// inUse says that a connection of the host is in use.
+// inUse reports whether a connection of a listed key is in use.
 func (h *host[K, C]) inUse() bool {
 	return slices.ContainsFunc(h.listedGroups(), func(g *group[K, C]) bool { return g.active > 0 })
 }
 
-// join makes the groups of a Host, so that their connections are its own.
+// join makes the groups of a Host, so that their connections count for it.
 func (h *host[K, C]) join() {
 	h.set.known = true
 	h.list(h.set.keys)
 }
 
-// gone says that nothing is left of the host.
+// gone reports whether nothing is left of the host.
 func (h *host[K, C]) gone() bool {
 	return h.dialing+h.waiting()+h.set.active+h.set.idle == 0 && !h.kept()
 }
 
-// untidy says that a group has no connection that is listed no more.
+// untidy reports whether a group that is no longer listed has no connection. While the host dials, untidy returns
+// false, because a dial may lead to such a group.
 func (h *host[K, C]) untidy() bool {
 	set := h.set
 	return h.dialing == 0 && slices.ContainsFunc(set.groups[set.listed:], func(g *group[K, C]) bool { return g.empty() })
 }
 
-// tidy dismisses the groups that are listed no more and have no connection, and all if nothing is left of the host. It
-// returns those that have become useless, and whether the host is alive and has let go of a group.
+// tidy dismisses the groups that are no longer listed and have no connection, or all groups if nothing is left of the
+// host. It returns the groups that have become useless, and whether the host still exists and has dismissed a group.
 func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	set := h.set
 	gone := h.gone()
@@ -224,7 +229,7 @@ func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	}
 	kept := set.groups[:0]
 	for i, g := range slices.Clone(set.groups) {
-		if !gone && (i < set.listed || !g.empty() || h.dialing > 0) { // a dial may have found its group
+		if !gone && (i < set.listed || !g.empty() || h.dialing > 0) { // a dial may have led to this group
 			kept = append(kept, g)
 			continue
 		}

@@ -15,15 +15,15 @@ import (
 // that a failed TryAcquire returns behaves like the zero Lease, except that its Miss method says why the call failed.
 type Lease[K comparable, C Conn] struct {
 	entry  *entry[K, C]
-	number uint64        // of this lease among those of its connection, from 1
-	span   time.Duration // idle before a hit, waited for a miss
-	found  finding       // with four words a Lease stays in registers
+	number uint64        // its place among the leases of its connection, from 1
+	span   time.Duration // idle time of a hit, waiting time of a miss
+	found  finding       // a Lease of four words stays in registers
 }
 
-// claim is the right to begin a lease, made under Pool.mu.
+// claim is the right to begin a lease. It is made under Pool.mu.
 type claim[K comparable, C Conn] struct {
 	entry  *entry[K, C]
-	number uint64 // of the lease on a shared connection; 0: the connection is the claimer's alone
+	number uint64 // of the lease on a shared connection; 0 if the connection is not shared
 }
 
 // begin starts the lease. The span is the idle time of a hit and the waiting time of a miss.
@@ -128,7 +128,7 @@ func (l Lease[K, C]) Release() Reason {
 	e := l.endOnce("Release")
 	var reason Reason
 	var owed bool
-	if e.sharing != nil || !e.unpooled { // an unpooled one is closed whatever a probe says
+	if e.sharing != nil || !e.unpooled { // an unpooled connection is closed whatever its probe returns
 		if rester, ok := any(e.conn).(Rester); ok && e.sharing == nil {
 			reason, owed = rester.Rest(), true
 		} else {
@@ -185,8 +185,8 @@ type Rester interface {
 	Rest() Reason
 }
 
-// probeOwed makes up for the Probe that a rest has left out, if a want is about to get the connection. It is called
-// with the lock held, and lets go of it meanwhile.
+// probeOwed calls the Probe that Rest has left out, if a want is about to get the connection. The caller holds the
+// lock, and probeOwed releases it during the Probe.
 func (p *Pool[K, C]) probeOwed(e *entry[K, C]) Reason {
 	if e.retired != nil || e.group.heir(e) == nil {
 		return ""
@@ -196,8 +196,9 @@ func (p *Pool[K, C]) probeOwed(e *entry[K, C]) Reason {
 	return e.conn.Probe()
 }
 
-// endOnce claims the end of the lease: from here on the connection belongs to the pool again, and to nobody else. The
-// end of a lease of a shared connection is claimed by dropping it, as those end in any order.
+// endOnce claims the end of the lease, so that the connection belongs to the pool again. It panics if the lease has
+// already ended. It does not check leases of a shared connection, because they end in any order. Its callers check them
+// with claim.drop.
 func (l Lease[K, C]) endOnce(verb string) *entry[K, C] {
 	if l.entry == nil {
 		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
@@ -212,7 +213,7 @@ func endedTwice(verb string) {
 	panic("pool: " + verb + " was called on a lease that had already been released, discarded or hijacked")
 }
 
-// underWay says whether the lease has not ended. It is called with Pool.mu held.
+// underWay reports whether the lease has not ended. The caller holds Pool.mu.
 func (l Lease[K, C]) underWay() bool {
 	if l.entry.shared() {
 		_, ok := l.entry.leases[l.number]

@@ -5,11 +5,11 @@ import (
 )
 
 // SetLimits replaces Config.MaxIdle and Config.MaxIdlePerKey, and the Terms of the connections and wants of some keys.
-// Higher limits apply at once to the wants. Lower limits apply gently: SetLimits closes the idle connections that exceed
-// them, those idle longest first. A connection in use is not cut; its caller calls Lease.Rebind before it gives the
-// connection back. A connection keeps a lower MaxReuse and MaxLifetime that it had before. Of the Terms, SetLimits uses
-// IdleTimeout, MaxReuse, MaxLifetime and MaxConns. If several callers use different Terms for a key, the loosest should be
-// given, because the others apply with their next Acquire.
+// Higher limits apply at once to the wants. Lower limits apply gently: SetLimits closes the idle connections that
+// exceed them, those idle longest first. It does not cut a connection in use; the caller of that connection calls
+// Lease.Rebind before it gives the connection back. A connection keeps a lower MaxReuse and MaxLifetime that it had
+// before. Of the Terms, SetLimits uses IdleTimeout, MaxReuse, MaxLifetime and MaxConns. If several callers use
+// different Terms for a key, pass the loosest. The others apply when their callers next call Acquire.
 func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
 	now := p.now()
 	p.mu.Lock()
@@ -34,7 +34,7 @@ func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
 	}
 }
 
-// rebind gives the connections and wants of a key other terms.
+// rebind applies other terms to the connections and wants of a key.
 func (p *Pool[K, C]) rebind(g *group[K, C], terms *Terms, now time.Duration) {
 	for e := g.all.first; e != nil; {
 		next := e.in[inAll].next
@@ -46,7 +46,7 @@ func (p *Pool[K, C]) rebind(g *group[K, C], terms *Terms, now time.Duration) {
 			if reason := e.spent(&anyTerms, now); reason != "" && e.retired == nil {
 				p.closeOrRetire(e, reason)
 			}
-		} // any other belongs to its lease
+		} // the lease of any other connection guards its limits
 		e = next
 	}
 	for _, h := range g.counting() {
@@ -61,7 +61,7 @@ func (p *Pool[K, C]) rebind(g *group[K, C], terms *Terms, now time.Duration) {
 	}
 }
 
-// rebindIdle closes an idle connection that reaches one of the limits.
+// rebindIdle applies other terms to an idle connection, and closes the connection if it has reached one of the limits.
 func (p *Pool[K, C]) rebindIdle(e *entry[K, C], terms *Terms, now time.Duration) {
 	if e.deadline() != forever {
 		p.reaper.timed--
@@ -76,14 +76,14 @@ func (p *Pool[K, C]) rebindIdle(e *entry[K, C], terms *Terms, now time.Duration)
 	}
 }
 
-// limit is bind for a connection whose lease stays pooled or not as it was.
+// limit does what bind does, except that it does not change whether the connection is unpooled.
 func (e *entry[K, C]) limit(terms *Terms) {
 	unpooled := e.unpooled
 	e.bind(terms)
 	e.unpooled = unpooled
 }
 
-// rebind gives those who wait other terms.
+// rebind applies other terms to the wants of the host.
 func (h *host[K, C]) rebind(terms *Terms) {
 	if h.set != nil {
 		h.set.maxConns = terms.maxConns()
@@ -97,7 +97,7 @@ func (h *host[K, C]) rebind(terms *Terms) {
 	}
 }
 
-// trim closes idle connections beyond Config.MaxIdlePerKey, and returns the groups of those.
+// trim closes the idle connections that exceed Config.MaxIdlePerKey, and returns their groups.
 func (p *Pool[K, C]) trim(g *group[K, C]) (closed []*group[K, C]) {
 	limit := p.config.MaxIdlePerKey
 	if limit == 0 {
@@ -136,7 +136,7 @@ func (l Lease[K, C]) Rebind(terms Terms) {
 	}
 }
 
-// retiring is the number of connections in use that take no new lease.
+// retiring returns the number of connections in use that take no new lease.
 func (h *host[K, C]) retiring() (n int) {
 	for _, g := range h.allGroups() {
 		for e := g.all.first; e != nil; e = e.in[inAll].next {
@@ -148,7 +148,7 @@ func (h *host[K, C]) retiring() (n int) {
 	return n
 }
 
-// counting are the hosts whose limits a connection of the key counts for.
+// counting returns the hosts for whose limits a connection of the key counts.
 func (g *group[K, C]) counting() []*host[K, C] {
 	hosts := []*host[K, C]{&g.own}
 	for _, s := range g.joined() {

@@ -1,9 +1,9 @@
 package pool
 
-// list is an intrusive doubly linked ring: its elements carry their own nodes, so that joining and leaving
-// allocate nothing and leaving needs no search. One element can be in several lists, with one node for each.
+// list is an intrusive doubly linked ring. Its elements hold their own nodes, so adding and removing an element
+// allocates nothing, and removing one needs no search. An element can be in several lists, with one node for each.
 type list[T any] struct {
-	root node[T] // root.owner stays nil: it is what the walk finds behind the last element
+	root node[T] // root.owner stays nil, which ends a walk behind the last element
 	len  int
 }
 
@@ -17,7 +17,7 @@ func (l *list[T]) init() {
 	l.root.prev, l.root.next = &l.root, &l.root
 }
 
-// first and last are nil in an empty list, and so is n.next.owner behind the last element.
+// first and last return nil if the list is empty. Behind the last element, n.next.owner is nil.
 func (l *list[T]) first() *T { return l.root.next.owner }
 func (l *list[T]) last() *T  { return l.root.prev.owner }
 
@@ -35,5 +35,5 @@ func (l *list[T]) remove(n *node[T]) {
 	l.len--
 }
 
-// linked says whether the node is in its list.
+// linked reports whether the node is in its list.
 func (n *node[T]) linked() bool { return n.next != nil }

@@ -15,8 +15,8 @@ type Host[K comparable, C Conn] struct{ host[K, C] }
 
 // HostDialer opens connections for a Host.
 type HostDialer[K comparable, C Conn] interface {
-	// DialHost opens a connection like Dialer.Dial and also returns the key of the connection. DialHost may choose
-	// any key of the host. The host would like it to choose first, unless first is the zero K.
+	// DialHost opens a connection like Dialer.Dial and also returns the key of the connection. DialHost may choose any
+	// key of the host. If first is not the zero K, the host would like DialHost to choose it.
 	DialHost(ctx context.Context, first K) (K, C, error)
 }
 
@@ -36,10 +36,10 @@ const (
 	BalanceLeastLeases
 )
 
-// SetBalance sets how the host chooses between its keys. It must be called before the host is used. If balance is not
-// BalanceNone, it can be the turn of a key that has no connection for a request. The next key that has one then
-// serves the request. Meanwhile the host calls dialer, so that the first key has a connection the next time. For
-// these dials, the host has at most maxConns connections. If maxConns is zero, the number is not limited.
+// SetBalance sets how the host chooses between its keys. Call it before the host is used. With a balance other than
+// BalanceNone, it can be the turn of a key that has no connection for a request. The next key that has one then serves
+// the request. Meanwhile the host calls dialer, so that the first key has a connection the next time. For these dials,
+// the host has at most maxConns connections. If maxConns is zero, the number is not limited.
 func (h *Host[K, C]) SetBalance(balance Balance, dialer HostDialer[K, C], maxConns int) {
 	h.set.balance, h.set.dialer, h.set.maxConns = balance, dialer, Terms{MaxConns: maxConns}.limit()
 }
@@ -99,7 +99,7 @@ func (h *Host[K, C]) SetKeys(keys []K) {
 	h.offer()
 }
 
-// offer gives what idles at keys that are new to those who wait.
+// offer gives idle connections of keys that are new to the host to the wants of the host.
 func (h *Host[K, C]) offer() {
 	p := h.pool
 	for {

@@ -2,23 +2,23 @@ package pool
 
 import "time"
 
-// liftAfter is after how long without the end of a dial the pool begins dials for all that wait.
+// liftAfter is how long the pool waits for a dial to end before it begins dials for all wants.
 const liftAfter = 3 * time.Millisecond
 
-// pace bounds the dials that a burst of wants begins at once: see Config.DialBurst. Nobody depends on a dial that hangs, as
-// the bound is lifted when none has ended for liftAfter. Guarded by Pool.mu.
+// pace limits how many dials begin at once for a burst of wants: see Config.DialBurst. If no dial has ended for
+// liftAfter, the limit is lifted, so that no want depends on a dial that hangs. Pool.mu guards it.
 type pace struct {
 	under   int           // dials under way that count
-	lifted  bool          // there is no bound until nobody waits for a dial
-	armed   bool          // a timer is to look at it
-	landed  time.Duration // when a dial has last ended
-	episode uint32        // dials of earlier ones do not count
+	lifted  bool          // there is no limit until nobody waits for a dial
+	armed   bool          // a timer will look at the pace
+	landed  time.Duration // when a dial last ended
+	episode uint32        // dials of earlier episodes do not count
 }
 
-// reset begins another episode.
+// reset begins a new episode.
 func (c *pace) reset() { *c = pace{episode: c.episode + 1} }
 
-// holdsBack says that a want of the host has to wait before it may dial.
+// holdsBack reports whether a want of the host has to wait before it may dial.
 func (p *Pool[K, C]) holdsBack(h *host[K, C]) bool {
 	c := &h.pace
 	switch {
@@ -31,7 +31,8 @@ func (p *Pool[K, C]) holdsBack(h *host[K, C]) bool {
 	return true
 }
 
-// lookAfter has the pace looked at. The timer's goroutine ends with that.
+// lookAfter looks at the pace after d, and lifts the limit if no dial has ended for liftAfter. The goroutine of its
+// timer ends with that.
 func (p *Pool[K, C]) lookAfter(h *host[K, C], ws *wants[K, C], episode uint32, d time.Duration) {
 	time.AfterFunc(d, func() {
 		p.mu.Lock()
@@ -58,7 +59,7 @@ func (d *dial[K, C]) countPace(p *Pool[K, C]) {
 	}
 }
 
-// landPace counts it no more.
+// landPace stops counting the dial.
 func (d *dial[K, C]) landPace(now time.Duration) {
 	if c := d.paced; c != nil && c.episode == d.episode {
 		c.under--

@@ -94,40 +94,40 @@ type Closing struct {
 // Pool keeps connections by key. It is safe for concurrent use. Use New to create a Pool.
 type Pool[K comparable, C Conn] struct {
 	config Config[K, C]
-	epoch  time.Time            // moments are Durations since then: cheaper to read and to compare than a Time
-	draw   func() time.Duration // a connection's jitter, in thousandths; fixed by tests
-	nobody *wants[K, C]         // of every key for which nobody waits; empty
+	epoch  time.Time            // moments are Durations since epoch: a Duration is cheaper to read and to compare than a Time
+	draw   func() time.Duration // draws a connection's jitter, in thousandths; tests replace it
+	nobody *wants[K, C]         // the wants of every host for which nobody waits; always empty
 
-	// mu guards all that follows, every group and the marked fields of every entry. It is never held while
-	// calling a Conn, a Dialer or a hook: methods note in todo what to close, start and report, and unlock does it
-	// when it has let go. Sending on a want's channel is allowed, for it never blocks.
+	// mu guards all fields below, every group, and the marked fields of every entry. It is never held during a call of
+	// a Conn, a Dialer or a hook. Methods note in todo what to close, start and report, and unlock does that after it
+	// has released mu. Sending on a want's channel is allowed under mu, because it never blocks.
 	mu         sync.Mutex
 	groups     map[K]*group[K, C]
 	crowd      int         // the most groups since the map was made
-	idle       chain[K, C] // of all keys: the most recently released first
+	idle       chain[K, C] // of all keys, the most recently released first
 	active     int
 	dials      list[dial[K, C]] // under way
 	waiting    int              // wants
-	joined     uint64           // wants so far: the order of their coming
-	lessons    uint32           // what connections have shown of their capacity so far: the order of it
+	joined     uint64           // wants so far, which orders them
+	lessons    uint32           // how often connections have shown a capacity, which orders what they have shown
 	visits     uint64           // see host.reserved
 	closing    int              // closed entries whose Close or OnClose has not returned
-	closeIdle  bool             // CloseIdle was called, and nothing asked for since
+	closeIdle  bool             // CloseIdle was called, and no acquisition since
 	keepNone   bool             // one-way: KeepNone or Shutdown was called
-	closed     bool             // one-way
+	closed     bool             // one-way: Shutdown was called
 	drained    chan struct{}
 	reaper     reaper
 	tally      tally
 	hijacked   uint64
-	floors     map[*host[K, C]]*floor[K, C] // of the hosts that have one
+	floors     map[*host[K, C]]*floor[K, C] // by their hosts
 	floorDials int                          // dials under way for floors
 	replacing  map[*group[K, C]]int         // replacements under way
-	vacant     *wants[K, C]                 // that nobody needs now, or nil
-	todo       after[K, C]                  // what whoever holds mu has decided; empty while nobody does
+	vacant     *wants[K, C]                 // wants that no host needs now, or nil
+	todo       after[K, C]                  // what the holder of mu has decided; empty while nobody holds mu
 }
 
-// New returns an empty pool. It starts no goroutine. A pool need not be shut down if its connections may simply time
-// out.
+// New returns an empty pool. It starts no goroutine. A program need not shut down a pool whose connections may simply
+// time out.
 func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 	p := &Pool[K, C]{
 		config: config,
@@ -193,10 +193,10 @@ func (p *Pool[K, C]) acquire(at asked[K, C], by *caller[K, C], terms *Terms) (Le
 	}
 }
 
-// checkout leases the most recently released idle connection that passes its probe, or else a place on one that is
-// shared. If there is none, the lease has no entry, and w is the want that has joined the queue, if the request is one
-// that waits. A connection that has failed its probe is closed in one step with the next look, so that no connection
-// comes back unnoticed in between.
+// checkout leases the most recently released idle connection that passes its probe, or a place on a shared connection.
+// If there is none, the lease has no entry. If the request also waits, w is the want that has joined the queue. If a
+// connection fails its probe, checkout closes it and looks for the next one without releasing the lock in between, so
+// that it misses no connection that comes back meanwhile.
 func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], w *want[K, C], err error) {
 	p.mu.Lock()
 	for {
@@ -219,7 +219,8 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 	}
 }
 
-// choose takes the next candidate, or else lets the request join the queue. It is called with the lock held.
+// choose takes the next candidate. If there is none and the request waits, choose lets it join the queue. The caller
+// holds the lock.
 func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w *want[K, C], err error) {
 	var h *host[K, C]
 	if at.host != nil {
@@ -237,7 +238,7 @@ func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w 
 	if h != nil {
 		c = p.candidate(h, r)
 	}
-	if c.entry != nil && r.found == hit { // otherwise something was closed
+	if c.entry != nil && r.found == hit { // otherwise a connection was closed, and the host must be tended
 		return c, nil, nil
 	}
 	if c.entry == nil && r.caller != nil {
@@ -251,7 +252,7 @@ func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w 
 	return c, w, err
 }
 
-// hostOf is who is asked, or nil where there is nothing of that yet.
+// hostOf returns the host that a request asks for, or nil if the pool knows neither the host nor any of its keys.
 func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 	named := at.host
 	if named == nil {
@@ -262,7 +263,7 @@ func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 	}
 	if !named.set.known {
 		for _, key := range named.set.keys {
-			if p.groups[key] != nil { // others have connections to it
+			if p.groups[key] != nil { // other requests use the key
 				named.join()
 				break
 			}
@@ -274,8 +275,8 @@ func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 	return &named.host
 }
 
-// candidate takes the connection of the host that was released last and is not spent, and closes those that are. Where
-// none idles it takes a place on the shared connection that has the fewest leases.
+// candidate takes the idle connection of the host that was released last, after it has closed those that are spent. If
+// there is none, candidate takes a place on the shared connection that has the fewest leases.
 func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	if r.terms.Fresh || r.terms.Unpooled {
 		return claim[K, C]{}
@@ -286,7 +287,7 @@ func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	for e := h.latestIdle(); e != nil; e = h.latestIdle() {
 		reason := e.spent(r.terms, r.start)
 		if reason == "" && r.terms.MaxIdleTime > 0 && r.avoid(e) {
-			break // the others have been idle for longer
+			break // the other connections have been idle for even longer
 		}
 		if reason == "" {
 			return p.takeIdle(e, r)
@@ -297,7 +298,7 @@ func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	return p.place(h, r)
 }
 
-// takeIdle makes an idle connection the request's.
+// takeIdle takes an idle connection for the request.
 func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 	p.unpark(e)
 	e.become(active)
@@ -310,7 +311,7 @@ func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 	return claim[K, C]{entry: e}
 }
 
-// balancedCandidate is candidate for a host with a Balance.
+// balancedCandidate does what candidate does, for a host with a Balance.
 func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	for {
 		e, lacking := h.balanced(r)
@@ -334,7 +335,8 @@ func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K,
 	}
 }
 
-// place takes a place on the shared connection that has the fewest leases, and retires those before it that are spent.
+// place takes a place on the shared connection that has the fewest leases. If that connection is spent, place retires
+// it and tries the next one.
 func (p *Pool[K, C]) place(h *host[K, C], r *request[K, C]) claim[K, C] {
 	for e := h.leastLoaded(); e != nil; e = h.leastLoaded() {
 		reason := e.spent(r.terms, r.start)
@@ -415,7 +417,7 @@ func (p *Pool[K, C]) Shutdown(ctx context.Context) error {
 	}
 }
 
-// shut sends the wants of the group and of its hosts away, and closes its idle connections.
+// shut ends the wants of the group and of its hosts with ErrClosed, and closes the idle connections of the group.
 func (p *Pool[K, C]) shut(g *group[K, C]) {
 	p.sendAway(&g.own)
 	for _, s := range g.joined() {
@@ -437,7 +439,7 @@ func (p *Pool[K, C]) sendAway(h *host[K, C]) {
 	}
 }
 
-// signal wakes Shutdown when there is nothing left to wait for.
+// signal wakes Shutdown if there is nothing left to wait for.
 func (p *Pool[K, C]) signal() {
 	if !p.closed || p.active+p.dials.len+p.closing > 0 {
 		return

@@ -2,29 +2,29 @@ package pool
 
 import "time"
 
-// scanGap is how long the reaper leaves the idle lists alone after a scan, for each connection that it looked
-// at: however the deadlines are spread, scans take no more than about a thousandth of the time. Checkout looks
-// at deadlines exactly, so a connection that is closed a little late is never leased late.
+// scanGap is how long the reaper waits after a scan, for each connection that it looked at. Scans therefore take no
+// more than about a thousandth of the time, however the deadlines are spread. Checkout checks deadlines exactly, so a
+// connection that is closed a little late is never leased late.
 const scanGap = 10 * time.Microsecond
 
-// reaper closes idle connections at their deadlines. It is one timer, armed while idle connections with a
-// deadline exist, and no goroutine until it fires. Leasing the last of them leaves it armed, as a busy pool
-// would stop and start it all the time: it fires once at most and finds nothing. Guarded by Pool.mu.
+// reaper closes idle connections at their deadlines. It is one timer, armed while an idle connection has a deadline,
+// and it has no goroutine until the timer fires. Leasing the last such connection does not stop the timer, because a
+// busy pool would stop and start it all the time. The timer then fires at most once and finds nothing. Pool.mu guards
+// it.
 type reaper struct {
-	timer *time.Timer   // nil before the first use
+	timer *time.Timer   // nil before its first use
 	timed int           // idle connections that have a deadline
-	wake  time.Duration // when the timer fires; forever: it is stopped
-	quiet time.Duration // no scan before then
+	wake  time.Duration // when the timer fires; forever if it is stopped
+	quiet time.Duration // no scan begins before then
 }
 
-// arm makes sure that a scan comes at that moment at the latest, or when the reaper is next allowed one.
+// arm makes sure that a scan begins at the given moment at the latest, or when the reaper may scan again.
 func (p *Pool[K, C]) arm(at, now time.Duration) {
 	if at = max(at, p.reaper.quiet); at < p.reaper.wake {
 		p.wakeReaper(at, now)
 	}
 }
 
-// wakeReaper sets the timer.
 func (p *Pool[K, C]) wakeReaper(at, now time.Duration) {
 	r := &p.reaper
 	r.wake = at
@@ -35,13 +35,13 @@ func (p *Pool[K, C]) wakeReaper(at, now time.Duration) {
 	}
 }
 
-// disarm stops the timer, and with it all that keeps a pool alive that nobody else refers to.
+// disarm stops the timer. An armed timer keeps the pool alive even if nothing else refers to it.
 func (p *Pool[K, C]) disarm() {
 	p.reaper.wake = forever
 	p.reaper.timer.Stop()
 }
 
-// reap is what the timer calls, on a goroutine that ends with this call.
+// reap is called by the timer, on a goroutine that ends with this call.
 func (p *Pool[K, C]) reap() {
 	now := p.now()
 	p.mu.Lock()
@@ -52,7 +52,7 @@ func (p *Pool[K, C]) reap() {
 	for _, d := range spent {
 		p.close(d.entry, d.reason)
 	}
-	for _, d := range spent { // not before all are closed: this may close idle ones itself
+	for _, d := range spent { // after all closes, because tend may close idle connections itself
 		p.tend(d.entry.group)
 	}
 	if next != forever {
@@ -61,8 +61,8 @@ func (p *Pool[K, C]) reap() {
 	p.unlock()
 }
 
-// sweep is one step of the reaper, and nothing but arithmetic: which idle connections have reached a deadline
-// by now, when the next one does (forever: none has one), and until when not to sweep again.
+// sweep is one scan of the reaper, and has no effects. It returns the idle connections that have reached a deadline by
+// now, when the next one reaches its deadline (forever if none has one), and when the reaper may sweep again.
 func sweep[K comparable, C Conn](all *chain[K, C], now time.Duration) (
 	spent []doomed[K, C], next, quiet time.Duration,
 ) {

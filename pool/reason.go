@@ -17,7 +17,7 @@ const (
 	ReasonUnpooled       Reason = "unpooled"        // its lease had Terms.Unpooled set, or the connection is private
 	ReasonPeerClosed     Reason = "peer_closed"     // the peer closed it
 	ReasonUnexpectedData Reason = "unexpected_data" // the peer sent bytes that no request asked for
-	ReasonMakeRoom       Reason = "make_room"       // idle, and closed to make room for a want that may not use it and that MaxConns held back
+	ReasonMakeRoom       Reason = "make_room"       // closed while idle, to make room for a want that MaxConns held back and that may not use it
 	ReasonSurplus        Reason = "surplus"         // dialed for a want that no longer waits, while another shared connection has room
 	ReasonNoCapacity     Reason = "no_capacity"     // a Sharer whose capacity fell to zero
 	ReasonLimitLowered   Reason = "limit_lowered"   // beyond a limit that SetLimits has lowered
@@ -26,7 +26,7 @@ const (
 	ReasonUnspecified    Reason = "unspecified"     // discarded or retired with an empty Reason
 )
 
-// orUnspecified makes sure that a close has a reason.
+// orUnspecified returns r, or ReasonUnspecified if r is empty, so that each close has a reason.
 func (r Reason) orUnspecified() Reason {
 	if r == "" {
 		return ReasonUnspecified
@@ -48,7 +48,7 @@ const (
 	MissUnpooled Miss = "unpooled" // Terms.Unpooled was set, so the pool did not look for an idle connection
 )
 
-// finding is a Miss as a number: of two findings the higher is the more telling.
+// finding is a Miss as a number. The higher of two findings is the more telling one.
 type finding uint8
 
 const (
@@ -67,7 +67,7 @@ var misses = [...]Miss{
 
 func (f finding) miss() Miss { return misses[f] }
 
-// finding is hit for a Miss that says nothing of what was looked for and found.
+// finding returns the Miss as a number. If the Miss does not say what a search has found, finding returns hit.
 func (m Miss) finding() finding {
 	for f := cold; f <= stale; f++ {
 		if misses[f] == m {
@@ -77,7 +77,7 @@ func (m Miss) finding() finding {
 	return hit
 }
 
-// or returns the reason, or another where there is none.
+// or returns r, or other if r is empty.
 func (r Reason) or(other Reason) Reason {
 	if r == "" {
 		return other

@@ -15,24 +15,27 @@ type Replacer[C Conn] interface {
 }
 
 const (
-	// A connection is replaced when it has nearingParts-1 parts of its life or of its uses behind it, or maxNearing or
-	// maxUsesAhead before the end if that is later. A use takes a round trip at least, and a dial seldom more than four.
+	// The pool replaces a connection when one part in nearingParts of its life or of its uses is left, or when
+	// maxNearing or maxUsesAhead is left if that is less. A use takes at least a round trip, and a dial rarely takes
+	// more than four.
 	nearingParts = 8
 	maxNearing   = 10 * time.Second
 	maxUsesAhead = 4
 
-	// inUseFor is how long after its last lease an idle connection still counts as in use, if half its life is not less.
+	// inUseFor is how long after its last lease an idle connection still counts as in use, unless half its life is
+	// less.
 	inUseFor = 30 * time.Second
 
-	// connsEach is for how many connections of a key one may be replaced at a time, besides the first.
+	// connsEach says how many connections of a key the pool replaces at a time: one, and one more for each connsEach
+	// connections.
 	connsEach = 32
 )
 
-// SetReplacement has the pool replace the connections of the host with those that dialer opens: see Replacer. It must be
-// called before the host is used. Without it, the pool replaces no connection of a host.
+// SetReplacement makes the pool replace the connections of the host with connections that dialer opens: see Replacer.
+// Call it before the host is used. Without it, the pool replaces no connection of a host.
 func (h *Host[K, C]) SetReplacement(dialer HostDialer[K, C]) { h.set.replacement = dialer }
 
-// nearing is the moment from which on the connection is to be replaced for its age.
+// nearing returns the moment from which the connection is to be replaced because of its age.
 func (e *entry[K, C]) nearing() time.Duration {
 	if e.expires == forever {
 		return forever
@@ -40,7 +43,7 @@ func (e *entry[K, C]) nearing() time.Duration {
 	return e.expires - min((e.expires-e.born)/nearingParts, maxNearing)
 }
 
-// ending says which limit the connection is near, or "".
+// ending returns the reason for which the connection is about to be closed, or "" if it is not near a limit.
 func (e *entry[K, C]) ending(now time.Duration) Reason {
 	if e.maxUses != math.MaxUint64 && e.maxUses >= nearingParts && e.left() <= min(e.maxUses/nearingParts, maxUsesAhead) {
 		return ReasonMaxReuse
@@ -51,13 +54,13 @@ func (e *entry[K, C]) ending(now time.Duration) Reason {
 	return ""
 }
 
-// capped says whether the connection comes to an end by itself.
+// capped reports whether the connection has a limit on its uses or its age.
 func (e *entry[K, C]) capped() bool { return e.maxUses != math.MaxUint64 || e.expires != forever }
 
-// left is how many leases more the connection may have.
+// left returns how many more leases the connection may have.
 func (e *entry[K, C]) left() uint64 { return e.maxUses - min(e.uses(), e.maxUses) }
 
-// wake is when the reaper is to look at the idle connection.
+// wake returns when the reaper has to look at the idle connection.
 func (e *entry[K, C]) wake(now time.Duration) time.Duration {
 	at := e.deadline()
 	if e.replaceable && e.expires != forever {
@@ -68,8 +71,8 @@ func (e *entry[K, C]) wake(now time.Duration) time.Duration {
 	return at
 }
 
-// replace begins to replace a connection that is near its end, if it is. It returns the reason for which the connection is to
-// be closed now, as there is no room for both, or "".
+// replace begins to replace a connection if it is near its end. If there is no room for both connections, replace notes
+// the dial, and returns the reason for which the old connection is to be closed now. Otherwise it returns "".
 func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 	reason := e.ending(now)
 	if reason == "" || !e.used() || e.unpooled || e.retired != nil || p.closed || p.keepNone || p.closeIdle {
@@ -86,7 +89,7 @@ func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 		return ""
 	}
 	if e.load() > 0 || reason == ReasonMaxReuse && e.left() > 0 || p.waiting > 0 && g.wanted() {
-		return "" // it serves them as long as it may
+		return "" // leases and wants may use it until it reaches its limit
 	}
 	e.replaceable = false
 	p.todo.replacing = d
@@ -103,7 +106,7 @@ func (p *Pool[K, C]) beginReplacement(d *dial[K, C], g *group[K, C]) {
 	p.begin(d, context.Background(), nil)
 }
 
-// replacement returns the dial that is to bring the successor of a connection, or nil if there is none.
+// replacement returns the dial that is to open the successor of a connection, or nil if there is none.
 func (p *Pool[K, C]) replacement(e *entry[K, C]) *dial[K, C] {
 	g := e.group
 	d := &dial[K, C]{host: &g.own, order: p.joined, terms: e.terms()}
@@ -123,7 +126,7 @@ func (p *Pool[K, C]) replacement(e *entry[K, C]) *dial[K, C] {
 	return nil
 }
 
-// terms are those that the connection is bound by, for its successor.
+// terms returns the limits that bind the connection, for its successor.
 func (e *entry[K, C]) terms() *Terms {
 	terms := &Terms{IdleTimeout: e.idleFor, MaxConns: int(e.maxConns)}
 	if e.maxUses != math.MaxUint64 {
@@ -135,7 +138,7 @@ func (e *entry[K, C]) terms() *Terms {
 	return terms
 }
 
-// hasRoom says that the limits allow one connection more.
+// hasRoom reports whether the limits allow one more connection.
 func (p *Pool[K, C]) hasRoom(e *entry[K, C]) bool {
 	if e.maxConns == 0 {
 		return true
@@ -152,7 +155,8 @@ func (p *Pool[K, C]) hasRoom(e *entry[K, C]) bool {
 	return true
 }
 
-// replaced is called when a replacement has ended, before its connection is admitted: the old one makes room.
+// replaced is called when a replacement has ended, before its connection is admitted. It retires the old connection,
+// unless the old connection is to be used up first.
 func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
 	g := d.inPlaceOf
 	if p.replacing[g]--; p.replacing[g] == 0 {
@@ -163,7 +167,7 @@ func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
 	}
 }
 
-// keepFirst has requests use an idle connection up before its successor, which has just become idle.
+// keepFirst makes requests use up an idle connection before its successor, which has just become idle.
 func (p *Pool[K, C]) keepFirst(e *entry[K, C]) {
 	if e == nil || e.state != idle {
 		return
@@ -174,7 +178,7 @@ func (p *Pool[K, C]) keepFirst(e *entry[K, C]) {
 	p.idle.pushFront(e)
 }
 
-// replaceIdle sees to the idle connections that are near their end. Those that are not in use are left alone.
+// replaceIdle replaces the idle connections that are in use and near the end of their life.
 func (p *Pool[K, C]) replaceIdle(now time.Duration) {
 	var closed []*group[K, C]
 	for e := p.idle.last; e != nil; {
@@ -188,12 +192,12 @@ func (p *Pool[K, C]) replaceIdle(now time.Duration) {
 		}
 		e = next
 	}
-	for _, g := range closed { // not before: this may close idle ones itself
+	for _, g := range closed { // after the loop, because tend may close idle connections itself
 		p.tend(g)
 	}
 }
 
-// beginInPlace begins the dial in place of a connection that has just been closed.
+// beginInPlace begins the dial that takes the place of a connection that has just been closed.
 func (p *Pool[K, C]) beginInPlace(g *group[K, C]) {
 	d := p.todo.replacing
 	p.todo.replacing = nil

@@ -11,16 +11,16 @@ type seat[K comparable, C Conn] struct {
 	group    *group[K, C]
 	listed   bool // requests of the host may use the group's connections
 	undialed bool // the Balance begins no dial for the group
-	at       int  // its place in members.groups, if it is listed
-	rank     int  // its place in members.ranking, from 1; 0: it is not there
-	roomy    int  // its place in members.roomy, from 1; 0: it is not there
+	at       int  // its index in members.groups, if it is listed
+	rank     int  // its place in members.ranking, counted from 1; 0 if it is not there
+	roomy    int  // its place in members.roomy, counted from 1; 0 if it is not there
 
 	served uint64 // leases that the host has given to the group
 	toward int    // dials under way that are to lead to the group
 }
 
-// ranked is a listed group with an idle connection. The ranking of a host is a heap: the group with the connection that
-// was released last is the first.
+// ranked is a listed group that has an idle connection. The ranking of a host is a heap. Its first element is the group
+// with the connection that was released last.
 type ranked[K comparable, C Conn] struct {
 	seat  *seat[K, C]
 	first *entry[K, C] // the group's first idle connection
@@ -37,7 +37,7 @@ func (g *group[K, C]) seat(h *host[K, C]) *seat[K, C] {
 	return nil
 }
 
-// joined are the places of the group in the hosts that have it.
+// joined returns the places of the group in the hosts that have it.
 func (g *group[K, C]) joined() []*seat[K, C] {
 	if g.seats == nil {
 		return nil
@@ -45,10 +45,10 @@ func (g *group[K, C]) joined() []*seat[K, C] {
 	return *g.seats
 }
 
-// use counts connections that have become active, or n of less than zero that no longer are.
+// use counts n connections that have become active. If n is negative, it counts connections that are no longer active.
 func (g *group[K, C]) use(n int) {
 	g.active += n
-	if g.seats != nil { // mostly it is nil, and this method is inlined
+	if g.seats != nil { // usually it is nil; useJoined is separate so that this method is inlined
 		g.useJoined(n)
 	}
 }
@@ -59,8 +59,8 @@ func (g *group[K, C]) useJoined(n int) {
 	}
 }
 
-// rest counts connections that have become idle, or n of less than zero that no longer are. They are in the lists of idle
-// connections already, or taken out.
+// rest counts n connections that have become idle. If n is negative, it counts connections that are no longer idle. The
+// caller has already put them into the lists of idle connections, or taken them out.
 func (g *group[K, C]) rest(n int) {
 	if g.seats != nil {
 		g.restJoined(n)
@@ -74,7 +74,7 @@ func (g *group[K, C]) restJoined(n int) {
 	}
 }
 
-// spared is called when the shared connections with room have become more or fewer.
+// spared is called when the number of shared connections with room has changed.
 func (g *group[K, C]) spared() {
 	if g.seats == nil {
 		return
@@ -84,7 +84,7 @@ func (g *group[K, C]) spared() {
 	}
 }
 
-// place gives the group its place in the ranking of the host, after its first idle connection has changed.
+// place updates the place of the group in the ranking of the host, after the group's first idle connection has changed.
 func (s *seat[K, C]) place() {
 	set, first := s.host.set, s.group.idle.first
 	if first == nil || !s.listed {
@@ -125,7 +125,7 @@ func (set *members[K, C]) swap(i, j int) {
 	r[i].seat.rank, r[j].seat.rank = i+1, j+1
 }
 
-// later says that one of two in the ranking goes before the other.
+// later reports whether element i of the ranking goes before element j.
 func (set *members[K, C]) later(i, j int, p *Pool[K, C]) bool {
 	a, b := &set.ranking[i], &set.ranking[j]
 	if a.since != b.since {
@@ -159,7 +159,7 @@ func (set *members[K, C]) down(i int, p *Pool[K, C]) {
 	}
 }
 
-// makeRoomy notes whether the group has a shared connection with room.
+// makeRoomy adds the group to members.roomy if it has a shared connection with room, and removes it otherwise.
 func (s *seat[K, C]) makeRoomy() {
 	set, has := s.host.set, s.group.spare.len > 0
 	switch {
@@ -175,7 +175,7 @@ func (s *seat[K, C]) makeRoomy() {
 	}
 }
 
-// admit has the group count for the host.
+// admit makes the connections of the group count for the host, and returns the group's seat.
 func (h *host[K, C]) admit(g *group[K, C]) *seat[K, C] {
 	if s := g.seat(h); s != nil {
 		return s
@@ -192,7 +192,7 @@ func (h *host[K, C]) admit(g *group[K, C]) *seat[K, C] {
 	return s
 }
 
-// dismiss is the opposite. The caller takes the group out of the list of the host.
+// dismiss is the opposite of admit. The caller takes the group out of members.groups.
 func (h *host[K, C]) dismiss(g *group[K, C]) {
 	s := g.seat(h)
 	s.unplace()
@@ -204,7 +204,8 @@ func (h *host[K, C]) dismiss(g *group[K, C]) {
 	}
 }
 
-// list has requests of the host use the connections of those keys, and of no others. Keys that it had stay admitted.
+// list makes requests of the host use the connections of the given keys, and of no others. Other groups that the host
+// has stay admitted.
 func (h *host[K, C]) list(keys []K) {
 	set := h.set
 	before, listed := slices.Clone(set.groups), set.groups[:set.listed:set.listed]
@@ -213,7 +214,7 @@ func (h *host[K, C]) list(keys []K) {
 	for _, key := range keys {
 		g := h.pool.ensure(key)
 		if s := h.admit(g); !slices.Contains(listed, g) {
-			s.served = max(s.served, fewest) // it does not make up for the time when it was not listed
+			s.served = max(s.served, fewest) // a key does not make up for the time when it was not listed
 		}
 		groups = append(groups, g)
 	}

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// after is what has been decided under the lock and is done without it, as soon as that is free.
+// after holds what methods have decided under the lock, and what they do after they have released it.
 type after[K comparable, C Conn] struct {
 	closes    []doomed[K, C]
-	replacing *dial[K, C] // to begin when the connection that it is in place of is closed
+	replacing *dial[K, C] // begins when the connection whose place it takes is closed
 	dials     []*dial[K, C]
 	forgotten []K
-	hosts     []func() // of the hosts that are forgotten
+	hosts     []func() // Host.forget of hosts that are forgotten
 }
 
 type doomed[K comparable, C Conn] struct {
@@ -21,14 +21,14 @@ type doomed[K comparable, C Conn] struct {
 	rested time.Duration // see Closing.Idle
 }
 
-// rested says how long a connection had been idle before the checkout that has just found it spent.
+// rested notes how long a connection had been idle before a checkout found that it was spent.
 func (a *after[K, C]) rested(e *entry[K, C], d time.Duration) {
 	if n := len(a.closes); n > 0 && a.closes[n-1].entry == e {
 		a.closes[n-1].rested = d
 	}
 }
 
-// unlock releases the lock and does what was decided meanwhile, which is usually nothing.
+// unlock releases the lock and does what was decided under it, which is usually nothing.
 func (p *Pool[K, C]) unlock() {
 	if len(p.todo.closes)+len(p.todo.dials)+len(p.todo.forgotten)+len(p.todo.hosts) == 0 {
 		p.mu.Unlock()
@@ -39,14 +39,15 @@ func (p *Pool[K, C]) unlock() {
 	p.act(&todo)
 }
 
-// decided is what the caller has to do when it has let go of the lock.
+// decided returns what was decided under the lock. The caller does it after it has released the lock.
 func (p *Pool[K, C]) decided() after[K, C] {
 	todo := p.todo
 	p.todo = after[K, C]{}
 	return todo
 }
 
-// act begins with the closes, so that a dial finds the room that they make. The lock is not held.
+// act does what was decided. It begins with the closes, so that a dial finds the room that they make. The caller does
+// not hold the lock.
 func (p *Pool[K, C]) act(todo *after[K, C]) {
 	if len(todo.closes) > 0 {
 		p.closeAll(todo.closes)
@@ -64,7 +65,7 @@ func (p *Pool[K, C]) act(todo *after[K, C]) {
 	}
 }
 
-// closeAll closes connections, and lets Shutdown know when that is done.
+// closeAll closes connections, and lets Shutdown know when it has closed them.
 func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	defer func() {
 		p.mu.Lock()
@@ -80,8 +81,8 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 	}
 }
 
-// putBack gives the pool a connection that its lease has used, or a place on a shared one. owed says that it was not
-// probed. putBack returns false where the claim was given back before.
+// putBack gives a connection, or a place on a shared one, back to the pool after a lease. If owed is true, Probe was
+// not called. putBack returns false if the claim was given back before.
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, bool) {
 	now := p.now()
 	p.mu.Lock()
@@ -95,12 +96,12 @@ func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, b
 	reason = p.settle(c.entry, nil, reason, now)
 	if reason != "" || p.waiting > 0 || len(p.floors) > 0 {
 		p.tend(c.entry.group)
-	} // else the connection is kept, and nobody waits for room
+	} // otherwise the connection is kept, and nobody waits for room
 	p.unlock()
 	return reason, true
 }
 
-// giveBack is putBack for a claim that no lease has come of.
+// giveBack does what putBack does, for a claim that did not become a lease.
 func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 	now := p.now()
 	p.mu.Lock()
@@ -110,9 +111,10 @@ func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 	p.unlock()
 }
 
-// settle decides what becomes of an active connection that nobody uses, or of the room on one that is shared: the
-// next want's, idle, or closed. It is the only way back to idle. The asker, or nil, is the want that asked for the dial
-// that brings it; the reason given is that of its probe. settle returns "" or why the connection takes no further lease.
+// settle decides what becomes of an active connection that nobody uses, or of the room on a shared one: it goes to the
+// next want, becomes idle, or is closed. settle is the only way back to idle. asker is the want that asked for the dial
+// that has opened the connection, or nil. reason is the result of the connection's probe. settle returns "", or why the
+// connection takes no further lease.
 func (p *Pool[K, C]) settle(
 	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration,
 ) Reason {
@@ -141,8 +143,9 @@ func (p *Pool[K, C]) settle(
 	return reason
 }
 
-// pass hands the connection to its asker, else to its heir, or to as many heirs as a shared one has room for, or to
-// idle, or says why it can do neither.
+// pass hands the connection to asker or, if asker is nil, to its heir. It hands a shared connection to as many heirs as
+// it has room for. If there is no heir, the connection becomes idle. If none of this is possible, pass returns the
+// reason.
 func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
 	for (asker != nil || p.waiting > 0 && e.group.wanted()) && e.room() {
 		heir := asker
@@ -172,8 +175,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) 
 	return ""
 }
 
-// closeOrRetire has the connection serve nobody any more: it closes the connection, or, if others share it, retires it
-// until the last of them has gone.
+// closeOrRetire closes the connection or, if leases share it, retires it until the last of them has ended.
 func (p *Pool[K, C]) closeOrRetire(e *entry[K, C], reason Reason) {
 	if e.shared() {
 		reason = e.whyRetired().or(reason)
@@ -186,10 +188,11 @@ func (p *Pool[K, C]) closeOrRetire(e *entry[K, C], reason Reason) {
 	p.close(e, reason)
 }
 
-// owesRoom says that the connection has to go, because one less would let a want dial that has waited longer than the
-// heir: one that may not have this connection, or it would be the heir. Without it, a stream of others that reuse the
-// connections of a key at its MaxConns would keep that want waiting for ever. One that others still share is drained
-// only if those that are on their way out are not enough: else a single want would empty the whole key.
+// owesRoom reports whether the connection has to be closed so that a want can dial that has waited longer than heir.
+// That want may not have this connection, or it would be the heir. Without owesRoom, a stream of requests that reuse
+// the connections of a key at its MaxConns would keep that want waiting forever. A shared connection that is still in
+// use is drained only if those that are already retired do not make enough room. Otherwise a single want would drain
+// all connections of the key.
 func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
 	if p.owesRoomTo(&e.group.own, e, heir) {
 		return true
@@ -202,7 +205,7 @@ func (p *Pool[K, C]) owesRoom(e *entry[K, C], heir *want[K, C]) bool {
 	return false
 }
 
-// owesRoomTo looks at the wants of one host.
+// owesRoomTo does what owesRoom does, for the wants of one host.
 func (p *Pool[K, C]) owesRoomTo(h *host[K, C], e *entry[K, C], heir *want[K, C]) bool {
 	if h.unasked.len == 0 || p.dialsFull(h) {
 		return false
@@ -219,20 +222,20 @@ func (p *Pool[K, C]) owesRoomTo(h *host[K, C], e *entry[K, C], heir *want[K, C])
 	return false
 }
 
-// refusal says why the connection can serve nobody any more.
+// refusal returns why the connection can serve no further lease, or "" if it can.
 func (p *Pool[K, C]) refusal(e *entry[K, C], asker *want[K, C], now time.Duration) Reason {
 	switch {
 	case p.closed:
 		return ReasonShutdown
-	case e.unpooled && asker == nil: // only who asked for it may have it
+	case e.unpooled && asker == nil: // only the want that asked for it may have it
 		return ReasonUnpooled
-	case e.sharing != nil && e.capacity <= 0 && e.load() == 0: // before, it may still be raised again
+	case e.sharing != nil && e.capacity <= 0 && e.load() == 0: // while it has leases, its capacity may rise again
 		return ReasonNoCapacity
 	}
 	return e.spent(&anyTerms, now)
 }
 
-// park makes the connection idle and keeps to the limits, or says why it cannot.
+// park makes the connection idle within the limits, or returns why it cannot.
 func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	g := e.group
 	perKey, total := p.config.MaxIdlePerKey, p.config.MaxIdle
@@ -250,10 +253,10 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	}
 	for perKey > 0 && g.mostIdle() >= perKey {
 		if !p.evictAvoided(g, now) {
-			return ReasonKeyIdleLimit // one is as good as the other: the one that needs no further work goes
+			return ReasonKeyIdleLimit // any of them could go; closing this one needs no further work
 		}
 	}
-	for total > 0 && p.idle.len >= total { // more than one, if the limit has been lowered
+	for total > 0 && p.idle.len >= total { // several, if the limit has been lowered
 		p.evict(p.idle.last, ReasonIdleLimit)
 	}
 	if e.sharing != nil {
@@ -275,7 +278,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	return ""
 }
 
-// unpark takes an idle connection out of the lists.
+// unpark takes an idle connection out of the lists of idle connections.
 func (p *Pool[K, C]) unpark(e *entry[K, C]) {
 	e.group.idle.remove(e)
 	p.idle.remove(e)
@@ -285,8 +288,8 @@ func (p *Pool[K, C]) unpark(e *entry[K, C]) {
 	}
 }
 
-// evictAvoided closes the connection of the group that has been idle longest, if it has been for longer than an Acquire
-// has accepted lately.
+// evictAvoided closes the connection of the group that has been idle longest, if it has been idle for longer than an
+// Acquire has accepted lately.
 func (p *Pool[K, C]) evictAvoided(g *group[K, C], now time.Duration) bool {
 	e := g.idle.last
 	if g.avoided == 0 || e == nil || now-e.idleSince < g.avoided {
@@ -296,14 +299,14 @@ func (p *Pool[K, C]) evictAvoided(g *group[K, C], now time.Duration) bool {
 	return true
 }
 
-// evict closes an idle connection of any group.
+// evict closes an idle connection and tends its group.
 func (p *Pool[K, C]) evict(e *entry[K, C], reason Reason) {
 	p.close(e, reason)
 	p.tend(e.group)
 }
 
-// close takes a connection, idle or active, out of the pool and notes that it is to be closed. The caller tends
-// its group afterwards.
+// close takes an idle or active connection out of the pool, and notes that it is to be closed. The caller must tend its
+// group afterwards.
 func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	if len(p.floors) > 0 {
 		p.floorLost(e, reason, p.now())
@@ -324,8 +327,8 @@ func (p *Pool[K, C]) close(e *entry[K, C], reason Reason) {
 	p.todo.closes = append(p.todo.closes, doomed[K, C]{e, reason, rested})
 }
 
-// tend leaves a group, and the hosts that have it, in order after any change that could have made room for a dial, or
-// left nothing.
+// tend is called after any change that could have made room for a dial, or left nothing of a group. It starts the dials
+// that the group and the hosts that have it may begin now, and forgets what has nothing left.
 func (p *Pool[K, C]) tend(g *group[K, C]) {
 	switch {
 	case g.seats != nil:
@@ -338,7 +341,8 @@ func (p *Pool[K, C]) tend(g *group[K, C]) {
 	p.tendRest(g)
 }
 
-// tended says that nobody who asks for the group, alone or among others, waits for a dial, and that nothing is left over.
+// tended reports whether no want that asks for the group, alone or among others, waits for a dial, and no host has
+// anything to dismiss.
 func (p *Pool[K, C]) tended(g *group[K, C]) bool {
 	if g.own.unasked.len > 0 {
 		return false
@@ -351,7 +355,7 @@ func (p *Pool[K, C]) tended(g *group[K, C]) bool {
 	return true
 }
 
-// tendRest does what is left of tend when all dials have been started.
+// tendRest does the rest of tend after all dials have been started.
 func (p *Pool[K, C]) tendRest(g *group[K, C]) {
 	if len(p.floors) > 0 {
 		p.tendFloors(g)
@@ -365,7 +369,8 @@ func (p *Pool[K, C]) tendRest(g *group[K, C]) {
 	}
 }
 
-// tendHost does so after a change that concerns all groups of the host: those who share one of them count its dials.
+// tendHost does what tend does, after a change that concerns all groups of the host: other hosts that share one of the
+// groups count the host's dials.
 func (p *Pool[K, C]) tendHost(h *host[K, C]) {
 	if h.set == nil {
 		p.tend(h.solo[0])
@@ -378,14 +383,14 @@ func (p *Pool[K, C]) tendHost(h *host[K, C]) {
 	}
 }
 
-// tendAll does so for the hosts that have one of the groups. One that lets go of a group counts less than before, and may
-// have room for a dial again.
+// tendAll does what tend does for the hosts that have one of the groups. A host that dismisses a group no longer counts
+// the dials to it, and may have room for a dial again.
 func (p *Pool[K, C]) tendAll(groups ...*group[K, C]) {
 	for len(groups) > 0 {
 		closed := p.startDials(groups...)
 		var again []*group[K, C]
 		for _, g := range append(closed, groups...) {
-			for i := len(g.joined()) - 1; i >= 0; i-- { // from behind, as this shortens the list
+			for i := len(g.joined()) - 1; i >= 0; i-- { // from the end, because tidy shortens the list
 				h := g.joined()[i].host
 				useless, alive := h.tidy()
 				for _, g := range useless {
@@ -407,8 +412,8 @@ func (p *Pool[K, C]) forgetUseless(g *group[K, C]) {
 	}
 }
 
-// forget drops a group that has nothing left. A map keeps the memory of its most crowded moment, so it is made
-// anew when little of that is in use.
+// forget drops a group that has nothing left. A map keeps the memory of its largest size, so forget makes a new map
+// when little of that size is in use.
 func (p *Pool[K, C]) forget(g *group[K, C]) {
 	p.tally.hits += g.hits.Load()
 	delete(p.groups, g.key)
@@ -421,7 +426,7 @@ func (p *Pool[K, C]) forget(g *group[K, C]) {
 	p.groups = groups
 }
 
-// retire is what a Retirer is given: no new lease for this connection.
+// retire is the function that a Retirer gets. The connection takes no new lease.
 func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
 	p.mu.Lock()
 	if p.retireLocked(e, reason.orUnspecified()) {
@@ -430,7 +435,8 @@ func (p *Pool[K, C]) retire(e *entry[K, C], reason Reason) {
 	p.unlock()
 }
 
-// retireLocked returns true if that has closed the connection. The caller tends its group afterwards.
+// retireLocked retires the connection and returns true if that has closed it. The caller must tend its group
+// afterwards.
 func (p *Pool[K, C]) retireLocked(e *entry[K, C], reason Reason) bool {
 	switch e.state {
 	case idle:

@@ -2,18 +2,18 @@ package pool
 
 import "math"
 
-// This file is what sharing adds: a connection that is a Sharer serves as many leases at once as it says. Each
-// holds a claim on it, and the connection is active as long as there is one.
+// This file implements sharing. A connection that is a Sharer serves as many leases at once as it says. Each lease
+// holds a claim on the connection, and the connection is active as long as there is a claim.
 
-// sharing is what only a shared connection has. Guarded by Pool.mu.
+// sharing holds what only a shared connection has. Pool.mu guards it.
 type sharing struct {
-	leases   map[uint64]struct{} // the numbers of those under way
-	capacity int                 // leases at once
-	resized  bool                // capacity has been set by resize, which goes before what Share returns
+	leases   map[uint64]struct{} // the numbers of the leases under way
+	capacity int                 // how many leases the connection serves at once
+	resized  bool                // resize has set capacity, which overrides the result of Share
 }
 
-// void ends a claim that no lease has come of. Its number goes to the next lease, unless a younger claim has been
-// made since: then it counts as a lease.
+// void ends a claim that did not become a lease. Its number goes to the next lease, unless a younger claim has been
+// made since. In that case the claim counts as a lease.
 func (c claim[K, C]) void() {
 	e := c.entry
 	if !e.shared() {
@@ -25,7 +25,7 @@ func (c claim[K, C]) void() {
 	delete(e.leases, c.number)
 }
 
-// drop ends the claim, or returns false if it has ended before.
+// drop ends the claim. It returns false if the claim has ended before.
 func (c claim[K, C]) drop() bool {
 	e := c.entry
 	if !e.shared() {
@@ -41,7 +41,7 @@ func (c claim[K, C]) drop() bool {
 
 func (e *entry[K, C]) shared() bool { return e.sharing != nil }
 
-// load is the number of leases that would go on if the connection were given back now.
+// load returns the number of leases that still share the connection, or 0 if the connection is not shared.
 func (e *entry[K, C]) load() int {
 	if !e.shared() {
 		return 0
@@ -49,7 +49,7 @@ func (e *entry[K, C]) load() int {
 	return len(e.leases)
 }
 
-// room says whether the connection, active or about to be, can serve one lease more.
+// room reports whether the connection, which is active or about to be, can serve one more lease.
 func (e *entry[K, C]) room() bool {
 	switch {
 	case !e.shared():
@@ -72,7 +72,7 @@ func (e *entry[K, C]) take(terms *Terms) claim[K, C] {
 	return claim[K, C]{entry: e, number: number}
 }
 
-// updateSpare puts an active connection with room among the spare ones of its group, and takes one without away.
+// updateSpare adds an active connection with room to the spare ones of its group, and removes one without room.
 func (e *entry[K, C]) updateSpare() {
 	switch {
 	case !e.shared() || e.state != active:
@@ -91,8 +91,9 @@ func (e *entry[K, C]) removeSpare() {
 	}
 }
 
-// newTo says whether the connection is one that an own want may have: unused, or shared and opened since the want
-// joined.
+// newTo reports whether a want that takes only new connections may have this one. If the want is Unpooled, the
+// connection must be unused. If it is Fresh, the connection must have been dialed or, if it is shared, opened since the
+// want joined.
 func (e *entry[K, C]) newTo(w *want[K, C]) bool {
 	if w.terms.Unpooled && e.used() {
 		return false
@@ -100,8 +101,8 @@ func (e *entry[K, C]) newTo(w *want[K, C]) bool {
 	return !w.terms.Fresh || w.order <= e.order
 }
 
-// surplus says that the connection came too late to be of use: it has served nobody, and another one of its group has
-// room. It would have to idle until it times out.
+// surplus reports whether a shared connection came too late to be of use: it has served nobody, and another shared one
+// of its group has room. It would be idle until it times out.
 func (e *entry[K, C]) surplus() bool {
 	if !e.shared() || e.used() {
 		return false
@@ -114,14 +115,14 @@ func (e *entry[K, C]) surplus() bool {
 		return true
 	}
 	for rested := e.group.idle.first; rested != nil; rested = rested.in[inGroup].next {
-		if rested.shared() { // others may lie above it, of a server that has spoken another protocol
+		if rested.shared() { // if the server has changed its protocol, others may lie above it
 			return true
 		}
 	}
 	return false
 }
 
-// leastLoaded is the shared connection of the key with room that has the fewest leases, or nil.
+// leastLoaded returns the shared connection of the key with room that has the fewest leases, or nil.
 func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	least := g.spare.first
 	for e := least; e != nil; e = e.in[inGroup].next {
@@ -132,7 +133,7 @@ func (g *group[K, C]) leastLoaded() *entry[K, C] {
 	return least
 }
 
-// leaving is the number of shared connections in use that are retired, and so make room when their last lease ends.
+// leaving returns the number of shared connections in use that are retired. They make room when their last leases end.
 func (g *group[K, C]) leaving() (n int) {
 	for e := g.all.first; e != nil; e = e.in[inAll].next {
 		if e.shared() && e.state == active && e.retired != nil {
@@ -152,7 +153,7 @@ func (p *Pool[K, C]) share(e *entry[K, C], sharer Sharer) {
 	p.mu.Unlock()
 }
 
-// resize is what a Sharer is given: as many leases at once from now on.
+// resize is the function that a Sharer gets. It sets how many leases the connection serves at once from now on.
 func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 	now := p.now()
 	p.mu.Lock()
@@ -162,15 +163,15 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 		switch {
 		case e.state == idle && capacity <= 0:
 			p.close(e, ReasonNoCapacity)
-		case e.state == active && !e.unpooled: // an unpooled one is its lease's alone
+		case e.state == active && !e.unpooled: // an unpooled connection serves only its own lease
 			p.settle(e, nil, "", now)
 		}
-		p.tend(e.group) // also where dials now cover fewer wants
+		p.tend(e.group) // in every case: the dials under way may now cover fewer wants
 	}
 	p.unlock()
 }
 
-// enroll notes a connection that has just been opened, and what it shows of its key.
+// enroll adds a new connection to its group, and notes what it shows about the key.
 func (p *Pool[K, C]) enroll(e *entry[K, C]) {
 	e.group.all.pushBack(e)
 	if e.shared() {
@@ -179,8 +180,8 @@ func (p *Pool[K, C]) enroll(e *entry[K, C]) {
 	p.learn(e)
 }
 
-// learn takes the connection for an example of those to come. One that is retired or has no capacity is none: it says
-// that it takes no more, not what the next one will.
+// learn takes the connection as an example of those to come. A connection that is retired or has no capacity is not an
+// example: it shows that it takes no more leases, not what the next one will do.
 func (p *Pool[K, C]) learn(e *entry[K, C]) {
 	g := e.group
 	switch {
@@ -195,19 +196,19 @@ func (p *Pool[K, C]) learn(e *entry[K, C]) {
 	g.lesson = p.lessons
 }
 
-// dismiss forgets a connection that is closed or hijacked.
+// dismiss removes a connection that is closed or hijacked from the group.
 func (g *group[K, C]) dismiss(e *entry[K, C]) { g.all.remove(e) }
 
-// cover counts a dial that brings a connection for others too, as long as a want waits for it: nobody should count
-// on one that its asker has given up, as it may hang.
+// cover counts a dial whose connection others may share, as long as a want waits for the dial. If its want has left,
+// other wants should not count on the dial, because it may hang.
 func (h *host[K, C]) cover(d *dial[K, C], by int) {
 	if !d.terms.Unpooled {
 		h.covered += by
 	}
 }
 
-// covers says that the dials under way are expected to bring what the want waits for. share is what the latest
-// connection has shown.
+// covers reports whether the dials under way are expected to bring what the want waits for. share is the capacity that
+// the latest connection has shown.
 func (h *host[K, C]) covers(w *want[K, C], share int) bool {
 	expect := w.terms.Expect
 	if share > 0 {
@@ -219,11 +220,11 @@ func (h *host[K, C]) covers(w *want[K, C], share int) bool {
 	case expect < 0:
 		return h.covered >= unknownDials
 	}
-	// As many dials as it takes for all but the Unpooled, in a form that no great number overflows.
+	// This compares the number of dials with what all wants that are not Unpooled need, in a form that cannot overflow.
 	return h.covered > (h.waiting()-h.alone-1)/expect
 }
 
-// part takes a dial from a want that has adopted it, and lets the want ask for its own.
+// part takes a dial away from the want that has adopted it, and lets the want ask for its own.
 func (w *want[K, C]) part() {
 	h := w.host
 	h.cover(w.dial, -1)
@@ -241,8 +242,8 @@ func (w *want[K, C]) part() {
 	h.roof = max(h.roof, w.terms.maxConns())
 }
 
-// adopt gives the dial, whose want was served otherwise, to the oldest want that has none and may share what the
-// dial brings, so that no further dial is begun for it.
+// adopt is called if the want that asked for the dial was served otherwise. It gives the dial to the oldest want that
+// has none and that may share the connection, so that the pool begins no further dial for that want.
 func (d *dial[K, C]) adopt() {
 	h := d.host
 	if d.terms.Unpooled || h.shown() <= 1 {

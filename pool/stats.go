@@ -34,7 +34,7 @@ type KeyStats struct {
 type tally struct {
 	opened, dials, dialFailures uint64
 	replacements                uint64
-	hits                        uint64 // of the keys that are forgotten
+	hits                        uint64 // of keys that the pool has forgotten
 	misses                      map[Miss]uint64
 	closes                      map[Reason]uint64
 }

@@ -8,11 +8,12 @@ import (
 // ExpectUnknown is the value of Terms.Expect for a key whose connections may or may not be shared.
 const ExpectUnknown = -1
 
-// unknownDials bounds the dials that wants of an unknown key begin for themselves. One would do if none ever failed
-// or was slow; what turns out to be one too many is closed, or idles if it is exclusive, until it is needed.
+// unknownDials limits how many dials the pool begins for the wants of a key while it is unknown whether connections of
+// the key are shared. One dial would do if dials never failed and were never slow. If a dial was unnecessary, the pool
+// closes its connection or, if the connection is not shared, keeps it idle until it is needed.
 const unknownDials = 3
 
-// forever is the deadline of what has none.
+// forever is a deadline that is never reached.
 const forever time.Duration = math.MaxInt64
 
 // Terms holds what one Acquire asks for. The lease keeps its Terms, and so does a connection that is dialed for it.
@@ -26,8 +27,8 @@ type Terms struct {
 	IdleTimeout time.Duration
 
 	// MaxIdleTime is how long a connection may have been idle when this Acquire leases it. Connections that have been
-	// idle longer stay in the pool for others. A caller sets it if a connection that its peer is about to close would
-	// do it more harm than it does others.
+	// idle longer stay in the pool for others. A caller sets it if a connection that the peer is about to close would
+	// harm this caller more than others.
 	MaxIdleTime time.Duration
 
 	// Unpooled, if true, opts out of pooling. The lease does not take an idle connection and does not leave one: its
@@ -60,17 +61,17 @@ type Terms struct {
 	// Missed is the Miss of the Lease that a failed TryAcquire returned for the same request, if the Acquire follows
 	// one. If the Acquire finds no idle connection either, it reports and counts the more telling of the two values:
 	// stale, then expired, then busy, then cold. MissFresh and MissUnpooled take precedence over these. If Missed is
-	// empty, or any other Miss than these four, nothing is known from before.
+	// empty, or any other Miss than these four, it has no effect.
 	Missed Miss
 }
 
 // anyTerms set no limit.
 var anyTerms Terms
 
-// ownDial says that only a newly dialed connection will do.
+// ownDial reports whether only a newly dialed connection will do.
 func (t *Terms) ownDial() bool { return t.Fresh || t.Unpooled }
 
-// maxUses is MaxReuse as a number of leases.
+// maxUses returns MaxReuse as a number of leases.
 func (t *Terms) maxUses() uint64 {
 	if t.MaxReuse <= 0 {
 		return math.MaxUint64
@@ -85,7 +86,7 @@ func (t *Terms) maxConns() int {
 	return t.MaxConns
 }
 
-// shorter is the lower of two limits, of which those of zero and less set none.
+// shorter returns the lower of two limits. A value of zero or less sets no limit.
 func shorter(a, b time.Duration) time.Duration {
 	if a <= 0 || b > 0 && b < a {
 		return b
@@ -93,7 +94,8 @@ func shorter(a, b time.Duration) time.Duration {
 	return a
 }
 
-// deadline is the moment d after start: never, where d sets no limit or lies beyond what a Duration holds.
+// deadline returns the moment d after start. It returns forever if d sets no limit, or if the moment is beyond what a
+// Duration holds.
 func deadline(start, d time.Duration) time.Duration {
 	if d <= 0 || d > forever-start {
 		return forever

@@ -12,12 +12,12 @@ var errNoDialer = errors.New("pool: Acquire was called with a nil Dialer and fou
 type request[K comparable, C Conn] struct {
 	terms  *Terms
 	start  time.Duration
-	found  finding       // so far
-	rested time.Duration // how long the connection was idle that was found
-	caller *caller[K, C] // nil: a TryAcquire, which does not wait
+	found  finding       // what the request has found so far
+	rested time.Duration // how long the connection that it found had been idle
+	caller *caller[K, C] // nil for a TryAcquire, which does not wait
 }
 
-// avoid says that the connection has been idle for longer than the request accepts, and remembers that.
+// avoid reports whether the connection has been idle for longer than the request accepts, and notes that it has.
 func (r *request[K, C]) avoid(e *entry[K, C]) bool {
 	limit := r.terms.MaxIdleTime
 	if limit <= 0 || r.start-e.idleSince < limit {
@@ -31,37 +31,37 @@ func (r *request[K, C]) avoid(e *entry[K, C]) bool {
 // asked is what a request asks for: a connection of a key, or of a host.
 type asked[K comparable, C Conn] struct {
 	key  K
-	host *Host[K, C] // nil: the key
+	host *Host[K, C] // nil if the request asks for the key
 }
 
-// caller is what an Acquire has that a TryAcquire has not.
+// caller holds what an Acquire has and a TryAcquire does not have.
 type caller[K comparable, C Conn] struct {
-	ctx        context.Context // for the values that the dial is to see
+	ctx        context.Context // the dial sees its values
 	dialer     Dialer[C]
-	hostDialer HostDialer[K, C] // of a Host, in place of dialer
+	hostDialer HostDialer[K, C] // for a Host, in place of dialer
 }
 
-// want is a request that waits for a connection. It ends once, by a delivery or by its leaving, and is in
-// a queue until then. All of it is guarded by Pool.mu or set once.
+// want is a request that waits for a connection. It is in a queue until it ends. It ends once: with a delivery, or when
+// its caller leaves. Its fields are guarded by Pool.mu or set once.
 type want[K comparable, C Conn] struct {
 	host      *host[K, C]
 	caller    caller[K, C]
 	terms     Terms
-	order     uint64              // among all wants of the pool
-	dial      *dial[K, C]         // under way and asked for by this want, or nil
-	over      bool                // one-way: it has left its queue
-	ready     chan delivery[K, C] // holds one, so that a delivery never blocks
+	order     uint64              // its place among all wants of the pool
+	dial      *dial[K, C]         // the dial under way that this want asked for or adopted, or nil
+	over      bool                // one-way: the want has left its queue
+	ready     chan delivery[K, C] // has room for one value, so that a delivery never blocks
 	inQueue   node[want[K, C]]
 	inUnasked node[want[K, C]]
 }
 
-// delivery is what a want waited for: a connection, or its place on one, or an error.
+// delivery is what a want gets: a connection, a place on a shared one, or an error.
 type delivery[K comparable, C Conn] struct {
 	claim[K, C]
 	err error
 }
 
-// join puts the request into the queue of the host that it asks. If h is nil, the pool did not know that host yet.
+// join puts the request into the queue of the host that it asks for. h is nil if the pool did not know that host.
 func (p *Pool[K, C]) join(at asked[K, C], h *host[K, C], r *request[K, C]) (*want[K, C], error) {
 	if r.caller.dialer == nil && r.caller.hostDialer == nil {
 		return nil, errNoDialer
@@ -107,13 +107,13 @@ func (p *Pool[K, C]) join(at asked[K, C], h *host[K, C], r *request[K, C]) (*wan
 	return w, nil
 }
 
-// expects says that what covers this want covers the other.
+// expects reports whether dials that cover this want also cover the other.
 func (w *want[K, C]) expects(other *want[K, C]) bool {
 	return w.terms.Expect == other.terms.Expect && w.terms.Unpooled == other.terms.Unpooled
 }
 
-// leaveQueue takes the want out of its queue, for good, and returns its dial, which goes on for whoever waits when it
-// ends.
+// leaveQueue takes the want out of its queue for good. It returns the want's dial, which goes on and serves the wants
+// that are there when it ends.
 func (w *want[K, C]) leaveQueue() *dial[K, C] {
 	h := w.host
 	w.over = true
@@ -135,8 +135,8 @@ func (w *want[K, C]) leaveQueue() *dial[K, C] {
 	return d
 }
 
-// deliver ends the want. A connection is active from here on, though its lease begins only when the waiting
-// Acquire takes it.
+// deliver ends the want. A connection that is delivered is active from now on, although its lease begins only when the
+// waiting Acquire takes it.
 func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
 	own := w.leaveQueue()
 	w.ready <- d
@@ -145,8 +145,8 @@ func (p *Pool[K, C]) deliver(w *want[K, C], d delivery[K, C]) {
 	}
 }
 
-// await is the waiting half of Acquire. When ctx has ended, a connection that was delivered all the same goes
-// to the next want or to idle.
+// await is the waiting half of Acquire. If ctx has ended and a connection was delivered nevertheless, the connection
+// goes to the next want or becomes idle.
 func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error) {
 	ctx := r.caller.ctx
 	var got delivery[K, C]
@@ -167,8 +167,8 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	return got.begin(r.terms, r.found, p.now()-r.start), nil
 }
 
-// leave ends the want whose context has ended, or returns what it was delivered just before. Its dial no longer
-// counts for others, which may have to start theirs.
+// leave ends a want whose context has ended, or returns what was delivered to it just before. The want's dial then no
+// longer counts for other wants, which may have to start their own.
 func (p *Pool[K, C]) leave(w *want[K, C]) (got delivery[K, C]) {
 	p.mu.Lock()
 	if w.over {
