@@ -226,7 +226,7 @@ func TestATimeLimitThatIsSetHoldsAfterEarlierRequests(t *testing.T) {
 		if got := tr.options().open.Limits; got != limits {
 			t.Errorf("in force are %+v, want %+v", got, limits)
 		}
-		if tr.options() != tr.options() {
+		if first, second := tr.options(), tr.options(); first != second {
 			t.Error("the options are made anew for each request")
 		}
 	}
