@@ -17,10 +17,10 @@ func RequestBinds(header http.Header) bool {
 	return false
 }
 
-// BindsConnection reports whether a field of a request carries a credential of NTLM or Negotiate, in any spelling of its
-// name. These schemes authenticate a connection, not a request: the server may take the next user of the connection for
-// the first one. A request that carries such a credential counts as well as a challenge, since some clients authenticate
-// before they are asked.
+// BindsConnection reports whether a field of a request carries a credential of NTLM or Negotiate. It ignores the case of the
+// field's name. NTLM and Negotiate authenticate a connection, not a request: the server may take the next user of the
+// connection for the first one. A request that carries such a credential counts as much as a challenge of the server, because
+// some clients authenticate before the server asks for it.
 func BindsConnection(name string, values []string) bool {
 	switch len(name) {
 	case len("Authorization"):
@@ -40,7 +40,7 @@ func ChallengeBinds(status int, header http.Header) bool {
 	return false
 }
 
-// bound reports whether one of the comma-separated parts of values begins with the name of such a scheme.
+// bound reports whether one of the comma-separated parts of values begins with NTLM or Negotiate.
 func bound(values []string) bool {
 	for _, rest := range values {
 		for more := true; more; {

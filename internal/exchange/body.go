@@ -9,49 +9,49 @@ import (
 	"time"
 )
 
-// ReadWait is how long an exchange that is over waits for a Read of the request's body to return. If the Read does not return, the
-// exchange closes the body, which may end the Read, and the caller gets control back.
+// ReadWait is how long an exchange that has ended waits for a Read of the request's body to return. If the Read does not
+// return in time, the exchange closes the body, which may end the Read, and the caller gets control back.
 const ReadWait = 100 * time.Millisecond
 
-// ErrStopped is what reading a [Body] returns after Stop.
+// ErrStopped is the error of [Body.Read] and [Body.Use] after Stop or Close.
 var ErrStopped = errors.New("peerpool: the exchange is over, and no longer reads the request's body")
 
-// ErrInvalidRead is the error of a body whose Read returns a number of bytes that does not fit its buffer.
+// ErrInvalidRead is the error of [Body.Read] if the request's body returns a number of bytes that does not fit the buffer.
 var ErrInvalidRead = errors.New("peerpool: request body returned an impossible number of bytes from Read")
 
-// Body is the body of a request while one exchange sends it. Everything that an exchange does with the body goes
-// through its Body, which knows when the reading is over: the next attempt, and the caller too, may rewind what lies
-// below, and must not do so while somebody still reads.
+// Body is the body of a request while one exchange sends it. The exchange reads and closes the caller's body only through its
+// Body. So the Body knows when the last Read has returned. The next attempt and the caller may rewind the caller's body, but
+// not while a Read is under way.
 //
-// A protocol uses it like this:
+// A protocol uses a Body like this:
 //
-//   - The goroutine that sends the body calls Read, and [Body.Use] for other ways of reading. At the end of the body,
-//     or when it gives up, it calls Close.
-//   - An exchange that fails calls Stop before anything else. If the body is touched then, it calls Finish before it
-//     returns the error; if not, it leaves the body alone, and the walk sends it with the next attempt or closes it.
-//   - When the response ends in any way (read to its end, closed, failed, canceled) before the body is sent, the
-//     exchange interrupts its writing and calls Finish before it returns to the reader of the response.
-//   - The walk calls Await before it calls GetBody.
+//   - The goroutine that sends the body calls Read, or [Body.Use] to read in other ways. It calls Close at the end of the
+//     body, or when it gives up.
+//   - An exchange that fails calls Stop before anything else. If the body was touched, the exchange calls Finish before it
+//     returns the error. If not, it leaves the body alone: RoundTrip sends the body with the next attempt, or closes it.
+//   - If the response ends (read to its end, closed, failed, canceled) before the body is sent, the exchange interrupts its
+//     writing and calls Finish before it returns to the reader of the response.
+//   - RoundTrip calls Await before it calls GetBody.
 //
 // All methods may be called at any time, from any goroutine and more than once.
 type Body struct {
-	rc io.ReadCloser // nil: there is nothing to read or close
+	rc io.ReadCloser // nil if there is nothing to read or close
 
-	// mu guards what follows. Nothing of rc is called under it.
+	// mu guards the fields below. Body calls no method of rc while it holds mu.
 	mu      sync.Mutex
-	touched bool          // a Read has begun, or a Close
-	stopped bool          // no Read begins any more
-	closing bool          // Close of rc has been called
-	closed  bool          // and has returned
-	reading int32         // Reads under way
-	changed chan struct{} // closed at the next change of what is above; nil: nobody waits for it
+	touched bool          // a Read or a Close has begun
+	stopped bool          // no new Read may begin
+	closing bool          // rc.Close has been called
+	closed  bool          // rc.Close has returned
+	reading int32         // number of Reads under way
+	changed chan struct{} // closed when a Read or rc.Close returns; nil if nobody waits for that
 }
 
-// Init is to be called before anything else, with the body to read.
+// Init sets the body to read. Call it before any other method.
 func (b *Body) Init(rc io.ReadCloser) { b.rc = rc }
 
-// Read reads from the body. It returns [ErrStopped] after Stop or Close. A panic of the body's becomes an error, and so
-// does a number of bytes that does not fit p.
+// Read reads from the body. It returns [ErrStopped] after Stop or Close. If the body's Read panics, Read returns an error
+// that says so. If the body returns a number of bytes that does not fit p, Read returns [ErrInvalidRead].
 func (b *Body) Read(p []byte) (n int, err error) {
 	err = b.Use(func(rc io.Reader) (err error) {
 		n, err = rc.Read(p)
@@ -63,8 +63,8 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Use calls f with the body, for reading in other ways than by Read, and counts as one Read. It returns the error of f,
-// [ErrStopped] if f was not called, or an error that says that f panicked.
+// Use calls f with the body, so that f can read in other ways than with Read. The call counts as one Read. Use returns the
+// error of f, [ErrStopped] if it did not call f, or an error that says that f panicked.
 func (b *Body) Use(f func(io.Reader) error) (err error) {
 	if !b.begin() {
 		return ErrStopped
@@ -92,22 +92,22 @@ func (b *Body) begin() bool {
 	return true
 }
 
-// Touched reports whether the body has been read from or closed. After Stop, only Close and Finish change that.
+// Touched reports whether the body has been read from or closed. After Stop, only Close and Finish can change the result.
 func (b *Body) Touched() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.touched
 }
 
-// Stop makes sure that no Read begins any more. It does not wait for one that is under way.
+// Stop prevents new Reads. It does not wait for a Read that is under way.
 func (b *Body) Stop() {
 	b.mu.Lock()
 	b.stopped = true
 	b.mu.Unlock()
 }
 
-// Close closes the body, once, and returns its error to the first caller. No Read begins any more. Close waits for a Read
-// that is under way, for [ReadWait] at most.
+// Close prevents new Reads and closes the body. Before it closes the body, it waits for a Read that is under way, for
+// [ReadWait] at most. The body is closed once: only the first call returns the error of its Close.
 func (b *Body) Close() error {
 	if b.rc == nil {
 		return nil
@@ -142,8 +142,9 @@ func (b *Body) close() (err error) {
 	return b.rc.Close()
 }
 
-// Finish is Close for an exchange whose caller is about to get control back: it waits for the last Read, and then for the Close of
-// the body, for [ReadWait] at most each. A Close that still blocks then goes on, on a goroutine of its own.
+// Finish is Close for an exchange that is about to give control back to its caller. It waits for the last Read, closes the
+// body, and waits for the Close to return. Each wait takes [ReadWait] at most. A Close that still blocks continues on its own
+// goroutine.
 func (b *Body) Finish() {
 	if b.rc == nil {
 		return
@@ -165,8 +166,8 @@ func (b *Body) Finish() {
 	b.waitLong(b.doneLocked)
 }
 
-// Await waits until the reading of a body that has been stopped is over, and the body closed if it was touched. It
-// returns the cause of ctx if that ends first. A nil Body is over.
+// Await waits until the last Read of a stopped body has returned. If the body was touched, Await also waits until it is
+// closed. If ctx ends first, Await returns the cause of ctx. For a nil Body it returns nil at once.
 func (b *Body) Await(ctx context.Context) error {
 	if b == nil || b.wait(ctx.Done(), b.overLocked) {
 		return nil
@@ -174,12 +175,12 @@ func (b *Body) Await(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// These are called with mu held.
+// The callers of these three hold mu.
 func (b *Body) quietLocked() bool { return b.reading == 0 }
 func (b *Body) doneLocked() bool  { return b.reading == 0 && b.closed }
 func (b *Body) overLocked() bool  { return b.reading == 0 && (b.closed || !b.touched) }
 
-// waitLong waits until what holds, for ReadWait at most.
+// waitLong waits until holds returns true, for ReadWait at most.
 func (b *Body) waitLong(holds func() bool) {
 	b.mu.Lock()
 	now := holds()
@@ -192,7 +193,7 @@ func (b *Body) waitLong(holds func() bool) {
 	b.wait(ctx.Done(), holds)
 }
 
-// wait waits until what holds, or giveUp is closed, and returns whether it holds.
+// wait waits until holds returns true or giveUp is closed. It reports whether holds returned true.
 func (b *Body) wait(giveUp <-chan struct{}, holds func() bool) bool {
 	for {
 		b.mu.Lock()
@@ -220,11 +221,11 @@ func (b *Body) changeLocked() {
 	}
 }
 
-// BodyError is an error that the request's own body returned, as opposed to the connection.
+// BodyError is an error of the request's own body, as opposed to an error of the connection.
 type BodyError struct{ Err error }
 
 func (e *BodyError) Error() string { return e.Err.Error() }
 func (e *BodyError) Unwrap() error { return e.Err }
 
-// Panicked is the error of a request body that has panicked with v.
+// Panicked returns the error for a request body that panicked with v.
 func Panicked(v any) error { return fmt.Errorf("peerpool: request body panicked: %v", v) }

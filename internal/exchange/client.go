@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// clientWait is how long a request that is out of time waits for its client to notice.
+// clientWait is how long a request whose time is over waits for its client to notice.
 const clientWait = 5 * time.Millisecond
 
-// AwaitClient lets an [http.Client] notice that its Timeout has passed. The client sets the same time in two ways, in
-// the context and in Request.Cancel, and puts its name to an error only if it knows of the second by then.
+// AwaitClient gives an [http.Client] the time to notice that its Timeout has passed. The client sets the same deadline in two
+// ways, in the context and in Request.Cancel. It mentions its Timeout in the error only if Request.Cancel is closed before
+// the request returns.
 func AwaitClient(req *http.Request, err error) {
 	//lint:ignore SA1019 http.Client sets it
 	cancel := req.Cancel

@@ -9,10 +9,10 @@ import (
 	"github.com/peerpool/peerpool/internal/ascii"
 )
 
-// EncodedBody is the body of a response as it came over the wire.
+// EncodedBody is the body of a response as the server sent it.
 type EncodedBody interface {
 	io.ReadCloser
-	// Closed returns what a Read returns after Close has been called; nil before.
+	// Closed returns the error that a Read returns after Close. It returns nil before Close.
 	Closed() error
 }
 
@@ -22,7 +22,7 @@ func IsGzip(header http.Header) bool {
 	return len(v) > 0 && ascii.EqualFold(v[0], "gzip")
 }
 
-// Ungzip makes a response look as if it had never been compressed.
+// Ungzip makes resp look as if the server had not compressed it: its Body decodes body.
 func Ungzip(resp *http.Response, body EncodedBody) {
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
@@ -31,10 +31,11 @@ func Ungzip(resp *http.Response, body EncodedBody) {
 	resp.Body = &gzipBody{body: body}
 }
 
-// gzipBody decodes a body that the caller did not ask to be encoded. The first Read makes the decoder, since making it reads.
+// gzipBody decodes a body for a caller that did not ask for gzip. The first Read makes the decoder, because gzip.NewReader
+// reads.
 type gzipBody struct {
 	body EncodedBody
-	mu   sync.Mutex // guards what follows; held while reading, never by Close
+	mu   sync.Mutex // guards the fields below; Read holds it while it reads, Close never does
 	zr   *gzip.Reader
 	err  error
 }
@@ -45,7 +46,7 @@ func (g *gzipBody) Read(p []byte) (int, error) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.body.Closed(); err != nil { // what is decoded already must not be read either
+	if err := g.body.Closed(); err != nil { // after Close, not even bytes that are already decoded may be read
 		return 0, err
 	}
 	if g.zr == nil && g.err == nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/peerpool/peerpool/internal/ascii"
 )
 
-// The types that io.NopCloser wraps readers in.
+// The types that io.NopCloser returns.
 var (
 	nopCloser         = reflect.TypeOf(io.NopCloser(nil))
 	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(&bytes.Buffer{}))
 )
 
 // Source returns the reader that a request's body reads from. http.NewRequest wraps the readers that it knows in an
-// io.NopCloser; Source returns what is in there. It returns any other body as it is.
+// io.NopCloser; Source returns the reader inside. It returns any other body unchanged.
 func Source(body io.Reader) io.Reader {
 	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
 		if inner, ok := reflect.ValueOf(body).Field(0).Interface().(io.Reader); ok {
@@ -27,13 +27,14 @@ func Source(body io.Reader) io.Reader {
 	return body
 }
 
-// Memory is a reader whose contents are in memory, so that reading it does not block.
+// Memory is a reader whose contents are in memory, so that reading from it does not block.
 type Memory interface {
 	io.Reader
-	Len() int // bytes that are left
+	Len() int // number of unread bytes
 }
 
-// InMemory returns source as a Memory if it is one of those that http.NewRequest knows, or nil.
+// InMemory returns source as a Memory if it is one of the in-memory readers that http.NewRequest knows. Otherwise it returns
+// nil.
 func InMemory(source io.Reader) Memory {
 	switch r := source.(type) {
 	case *bytes.Reader:

@@ -2,7 +2,7 @@ package exchange
 
 import "errors"
 
-// IsTimeout says whether err, or what it wraps, is that something ran out of time.
+// IsTimeout reports whether err, or an error that it wraps, is a timeout.
 func IsTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
