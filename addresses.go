@@ -11,35 +11,36 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// This file is where a host learns which of its addresses are well, and leaves out those that are not. Outliers says when.
+// This file notes which addresses of a host work, and leaves out those that fail. The comment of Outliers says when.
 
-// addressBook is what is known of the addresses of a host. It outlives the connections to them, as learned does.
+// addressBook holds what is known about the addresses of a host. It outlives the connections to them, as learned does.
 type addressBook struct {
-	mu    sync.Mutex // guards all of it, and more of a host. Nothing is called under it.
+	mu    sync.Mutex // guards all of the book, and some fields of its host; nothing is called while it is held
 	state map[netip.AddrPort]*addressState
 	order rotation
 }
 
-// addressState is what is known of an address that is listed, or was listed not long ago.
+// addressState holds what is known about an address that is listed now, or was listed not long ago.
 type addressState struct {
-	// failing says that an answer changes something: requests have failed, or one tries the address. silent says that no
-	// request has been answered since a connect began. Requests read the two without the lock, and mostly do no more.
+	// failing is set if an answer would change something: requests to the address have failed, or one tries the address.
+	// silent is set if no request has been answered since a connect began. Requests read both without the lock, and usually
+	// need to do no more.
 	failing, silent atomic.Bool
 
-	// The mu of the book guards the rest.
-	state        AddressState  // AddressAvoided, AddressEjected, or "": it is not left out
-	trying       bool          // a dial, or a request, tries whether it is well again
-	connects     int           // connects that have failed, in a row
-	requests     int           // requests that have failed, in a row
-	serverErrors int           // responses with a status of 5xx, in a row
-	reason       EjectReason   // of the last failure
-	err          error         // the last failure
-	since, until time.Duration // since epoch: when it was left out, and when it is to be tried
+	// The book's mu guards the fields below.
+	state        AddressState  // AddressAvoided, AddressEjected, or "" if the address is not left out
+	trying       bool          // a dial or a request tests now whether the address works again
+	connects     int           // number of connects that have failed in a row
+	requests     int           // number of requests that have failed in a row
+	serverErrors int           // number of responses in a row with a status from 500 to 599
+	reason       EjectReason   // why the last failure counted
+	err          error         // error of the last failure
+	since, until time.Duration // when it was left out, and when it will be tried again; since epoch
 
-	outs int           // how often it has been left out in a row
-	back time.Duration // since epoch: when it was last used again
+	outs int           // how many times in a row it has been left out
+	back time.Duration // when it was last taken back; since epoch
 	span time.Duration // how long it was left out the last time
-	gone uint64        // counts how often it has been taken off the list
+	gone uint64        // how many times it has been taken off the list
 }
 
 func (b *addressBook) of(addr netip.AddrPort) *addressState {
@@ -51,7 +52,7 @@ func (b *addressBook) of(addr netip.AddrPort) *addressState {
 	return s
 }
 
-// isDue says that the time is over for which the address was left out, and that nobody tries it yet.
+// isDue reports whether the time for which the address is left out is over, and nothing tries the address yet.
 func (s *addressState) isDue(now time.Duration) bool {
 	return s.state != "" && !s.trying && now >= s.until
 }
@@ -73,7 +74,7 @@ func (s *addressState) count(reason EjectReason, err error) int {
 	return *n
 }
 
-// failed notes a failure of an address, and leaves the address out if there have been enough.
+// failed notes a failure of an address. It leaves the address out if enough failures have occurred in a row.
 func (h *host) failed(m *route, reason EjectReason, err error) {
 	s := m.state
 	h.book.mu.Lock()
@@ -87,13 +88,14 @@ func (h *host) failed(m *route, reason EjectReason, err error) {
 	}
 	h.head.t.core.counters.ejections.Add(1)
 	h.apply()
-	if dark || now.State == AddressEjected { // what is open to it would fail as well
+	if dark || now.State == AddressEjected { // its open connections would fail as well
 		h.head.t.core.pool.Drain(m.id, reasonEjected)
 	}
 	h.tell(now)
 }
 
-// leaveOut decides whether a failure leaves the address out, or leaves it out for longer. The caller holds mu.
+// leaveOut decides whether a failure leaves the address out, or leaves it out for longer, and reports whether it does. The
+// caller holds mu.
 func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 	s, options := m.state, &h.head.t.Outliers
 	state := AddressEjected
@@ -101,13 +103,13 @@ func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 		state = AddressAvoided
 	}
 	if s.state == AddressEjected {
-		state = AddressEjected // which is more
+		state = AddressEjected // an ejected address does not become an avoided one
 	}
 	now := time.Since(epoch)
 	switch {
 	case options.Failures < 0:
 		return false
-	case s.trying: // and it is not well
+	case s.trying: // and the trial has failed
 	case s.state == state, !options.enough(reason, failures):
 		return false
 	case s.state == "" && 2*(h.leftOut()+1) > len(h.members.Load().all):
@@ -125,7 +127,7 @@ func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 	return true
 }
 
-// wakeAt has a request look for an address that is to be tried, when it is time. The caller holds mu.
+// wakeAt arranges that the address is tried when the time for which it is left out is over. The caller holds mu.
 func (h *host) wakeAt(m *route) {
 	time.AfterFunc(m.state.until-time.Since(epoch), func() {
 		h.book.mu.Lock()
@@ -135,7 +137,7 @@ func (h *host) wakeAt(m *route) {
 	})
 }
 
-// countDue finds out how many addresses wait for a request that tries them. The caller holds mu.
+// countDue sets h.due to the number of addresses that wait for a request to try them. The caller holds mu.
 func (h *host) countDue() {
 	now, due := time.Since(epoch), int32(0)
 	for _, m := range h.members.Load().all {
@@ -146,7 +148,7 @@ func (h *host) countDue() {
 	h.due.Store(due)
 }
 
-// leftOut is how many of the listed addresses are left out. The caller holds mu.
+// leftOut returns how many of the listed addresses are left out. The caller holds mu.
 func (h *host) leftOut() (n int) {
 	for _, m := range h.members.Load().all {
 		if m.state.state != "" {
@@ -156,15 +158,15 @@ func (h *host) leftOut() (n int) {
 	return n
 }
 
-// takeBack ends that an address is left out. The caller holds mu.
+// takeBack makes the address one that is no longer left out. The caller holds mu.
 func (s *addressState) takeBack() {
 	s.state, s.trying, s.back = "", false, time.Since(epoch)
 	s.connects, s.requests, s.serverErrors = 0, 0, 0
 	s.failing.Store(false)
 }
 
-// keepHalf takes back those that have been left out for longest, if the list has become so short that they are more than
-// half of it. The caller holds mu.
+// keepHalf takes addresses back until no more than half of the list is left out. More than half can be left out when the
+// list has become shorter. The addresses that have been left out longest are taken back first. The caller holds mu.
 func (h *host) keepHalf() (back []AddressChange) {
 	members := h.members.Load().all
 	for n := h.leftOut(); 2*n > len(members); n-- {
@@ -197,7 +199,7 @@ func (h *host) connected(m *route) {
 	}
 }
 
-// answered notes that a request to an address was answered. trial: it was to try the address.
+// answered notes that a request to an address was answered. trial says whether the request was made to try the address.
 func (h *host) answered(m *route, trial bool) {
 	s := m.state
 	if !s.failing.Load() && !s.silent.Load() {
@@ -221,8 +223,8 @@ func (h *host) answered(m *route, trial bool) {
 	}
 }
 
-// trial returns an address that the attempt is to try, or nil. One that can be made again goes first, as it is not lost if
-// the address fails; after a while any will do.
+// trial returns an address that the attempt is to try, or nil. A request that can be sent again is preferred, because it is
+// not lost if the address fails. If no such request comes for a while, any request will do.
 func (h *host) trial(a *attempt) *route {
 	if h.due.Load() == 0 || a.number > 1 || a.alone {
 		return nil
@@ -243,13 +245,13 @@ func (h *host) trial(a *attempt) *route {
 	return nil
 }
 
-// aim decides to which address of a host the attempt is made, if it is not all the same.
+// aim finds out whether the attempt is to try an address that is left out. Such an attempt needs a new connection.
 func (a *attempt) aim(terms *pool.Terms) {
 	a.trial = a.route.host.trial(a)
 	terms.Fresh = terms.Fresh || a.trial != nil
 }
 
-// landed ends the trial of an attempt that has got a connection to another address, or none.
+// landed ends the attempt's trial if the attempt has got a connection to another address, or none.
 func (a *attempt) landed() {
 	if a.trial != nil && (!a.lease.Valid() || a.lease.Key() != a.trial.id) {
 		a.route.host.endTrial(a.trial)
@@ -257,7 +259,7 @@ func (a *attempt) landed() {
 	}
 }
 
-// endTrial ends a trial that has shown nothing, and lets another request try.
+// endTrial ends a trial that has had no result, so that another request can try the address.
 func (h *host) endTrial(m *route) {
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
@@ -269,7 +271,7 @@ func (h *host) endTrial(m *route) {
 func (a *attempt) judge(end exchange.End, o *exchange.Outcome) {
 	h := a.route.host
 	m := h.member(a.lease.Key())
-	if m == nil { // it is listed no more
+	if m == nil { // the address is no longer listed
 		if a.trial != nil {
 			h.endTrial(a.trial) // it may be listed again
 		}
@@ -289,24 +291,24 @@ func (a *attempt) judge(end exchange.End, o *exchange.Outcome) {
 	}
 }
 
-// fault says in which way the server is to blame for how an exchange has ended, if it is.
+// fault returns in which way the server is to blame for the end of an exchange, or "" if it is not to blame.
 func (a *attempt) fault(end exchange.End, o *exchange.Outcome) EjectReason {
 	switch {
 	case o.Unfit, o.BodyFailed, o.Refused, o.WantsHTTP1, end == exchange.EndCanceled:
 		return ""
 	case o.Status != 0 && end == exchange.EndError:
-		return EjectRequest // the body was cut short
+		return EjectRequest // the response's body was cut short
 	case o.Status >= 500 && o.Status < 600:
 		return EjectStatus
 	case o.Status != 0:
 		return ""
 	case end == exchange.EndTimeout:
 		if slow := a.req.Body != nil && a.req.Body != http.NoBody && a.req.GetBody == nil; slow || !o.Wrote {
-			return "" // it may be that the caller's body was not sent in time
+			return "" // the caller's body may have been too slow
 		}
 		return EjectTimeout
 	case a.lease.Reused() && !o.Started && !o.Malformed && !o.Reset && !o.Lost:
-		return "" // it may have been closed before the request came
+		return "" // the server may have closed the connection before the request came
 	}
 	return EjectRequest
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// errCannotRewind is what net/http says.
+// errCannotRewind has the text of net/http's error.
 var errCannotRewind = errors.New("net/http: cannot rewind body after connection loss")
 
 // RegisterProtocol makes rt serve the requests whose URLs have the given scheme. It panics if a RoundTripper is
@@ -29,7 +29,7 @@ func (t *Transport) RegisterProtocol(scheme string, rt http.RoundTripper) {
 	c.alt.Store(&alt)
 }
 
-// alternates returns the RoundTrippers registered, by scheme.
+// alternates returns the registered RoundTrippers, by scheme.
 func (c *core) alternates() map[string]http.RoundTripper {
 	if alt := c.alt.Load(); alt != nil {
 		return *alt
@@ -37,22 +37,23 @@ func (c *core) alternates() map[string]http.RoundTripper {
 	return nil
 }
 
-// roundTripRegistered serves a request whose scheme has a RoundTripper of its own, or finds that it is malformed. If the
-// Transport is to serve the request, it returns rest: the request to go on with, its body as it was.
+// roundTripRegistered has the RoundTripper that is registered for the request's scheme serve the request. It returns an
+// error if the request is malformed. If the Transport is to serve the request itself, roundTripRegistered returns rest,
+// which is the request to send, with its body unchanged.
 func (t *Transport) roundTripRegistered(req *http.Request) (_ *http.Response, rest *http.Request, _ error) {
 	if err := checkForm(req); err != nil {
 		closeBody(req)
 		return nil, nil, err
 	}
 	alt := t.core.alternates()[req.URL.Scheme]
-	if alt == nil || req.URL.Scheme == "https" && requiresHTTP1(req) { // it may speak a version of HTTP without WebSockets
+	if alt == nil || req.URL.Scheme == "https" && requiresHTTP1(req) { // the registered RoundTripper may speak a version of HTTP without WebSockets
 		return nil, req, nil
 	}
 	return roundTripAlternate(alt, req)
 }
 
-// roundTripAlternate has a registered RoundTripper serve a request. If it leaves that to the Transport, next is the
-// request to go on with, its body as it was.
+// roundTripAlternate has a registered RoundTripper serve a request. If the RoundTripper leaves the request to the Transport,
+// roundTripAlternate returns next, which is the request to send, with its body unchanged.
 func roundTripAlternate(alt http.RoundTripper, req *http.Request) (resp *http.Response, next *http.Request, err error) {
 	given, body := req, (*exchange.Body)(nil)
 	if req.Body != nil && req.Body != http.NoBody {

@@ -15,8 +15,8 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// attempt is one try at a request: a lease, and what ends it. Nothing of it is the caller's, so that one which has
-// brought a response, and has ended, serves another request.
+// attempt is one attempt at a request. It leases a connection, runs an exchange on it, and ends the lease. The caller of
+// RoundTrip never sees an attempt. So an attempt that has brought a response and has ended is reused for another request.
 type attempt struct {
 	t     *Transport
 	peer  *Peer
@@ -25,25 +25,25 @@ type attempt struct {
 	ctx   context.Context
 	trace *httptrace.ClientTrace
 
-	number  int32 // 1 for the first
-	redials int32 // for connections that retired before anybody could use them, of this attempt and those before it
+	number  int32 // number of the attempt, from 1
+	redials int32 // number of connections that retired before any request could use them, in this attempt and those before it
 
-	fresh bool // only a new connection will do
-	alone bool // only one that nobody else uses
-	http1 bool // only HTTP/1.1 will do
+	fresh bool // needs a new connection
+	alone bool // needs a connection that no other request uses
+	http1 bool // needs HTTP/1.1
 
-	limits     *Limits       // in force when its connection was leased; nil: those of the fields
-	begun      time.Duration // when the exchange began, since epoch, if there is a RetryBudget
-	overBudget bool          // which has kept the request from being sent again
+	limits     *Limits       // in force when the connection was leased; nil if those of the fields were
+	begun      time.Duration // when the exchange began, since epoch; set only if there is a RetryBudget
+	overBudget bool          // the RetryBudget has kept the request from being sent again
 
 	trial *route // the address of the host that the attempt is to try, or nil
-	avoid *route // the one at which the attempt before failed, or nil
+	avoid *route // address at which the previous attempt failed, or nil
 
-	route  *route // nil: there is none
+	route  *route // nil if there is none
 	lease  connLease
-	silent time.Duration // since the connection has heard of its peer, when it was leased; 0: nobody has asked
+	silent time.Duration // how long nothing had arrived on the connection when it was leased; 0 if not measured
 	clock  clock
-	report *reporting // nil: nobody wants one
+	report *reporting // nil if the context has no Report
 
 	entry inflight.Entry // its place in the list of requests under way
 	shut  bool           // the Transport was shut down before the request came
@@ -52,7 +52,7 @@ type attempt struct {
 
 var attempts = sync.Pool{New: func() any { return new(attempt) }}
 
-// newAttempt returns the first attempt at orig, or the one that follows after. req is orig, or a copy of it with
+// newAttempt returns the first attempt at orig, or the one that follows the attempt after. req is orig, or a copy of it with
 // the body to send.
 func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, report *Report, after *attempt) *attempt {
 	a := attempts.Get().(*attempt)
@@ -72,9 +72,10 @@ func newAttempt(t *Transport, orig, req *http.Request, peer *Peer, report *Repor
 	return a
 }
 
-// letGo is called once by the walk, when the caller gets the response, and once by the exchange when it has ended. The
-// later of them is the end of the attempt; neither may touch it afterwards. An exchange that failed is followed by
-// another attempt, or the walk abandons this one: its end does not come. Both know the status of the response.
+// letGo is called twice for an attempt with a response: by the walk when the caller gets the response, and by the exchange
+// when it has ended. The later call ends the attempt, and after its own call neither may touch the attempt. If the exchange
+// has failed, only the exchange calls letGo, because another attempt follows or the walk abandons this one. Both callers
+// know the status of the response.
 func (a *attempt) letGo(status int32) {
 	if a.ends.Add(1) < 2 {
 		return
@@ -83,7 +84,7 @@ func (a *attempt) letGo(status int32) {
 	if a.t.Observer != nil {
 		a.observeRequestDone(status, nil, "")
 	}
-	if !watched { // or somebody may still look at it
+	if !watched { // otherwise another goroutine may still look at it
 		*a = attempt{}
 		attempts.Put(a)
 	}
@@ -98,7 +99,7 @@ func (a *attempt) try() (*http.Response, outcome) {
 		a.route.keepReady(a.peer)
 	}
 	if a.t.Observer != nil || a.report != nil || a.trace != nil {
-		a.acquired(a.lease.Key().Value(), nil) // of a host's identities, the one of the address
+		a.acquired(a.lease.Key().Value(), nil) // if the host has several addresses, the identity of one address
 	}
 	if a.t.retryBudget() > 0 {
 		a.count()
@@ -117,7 +118,8 @@ func (a *attempt) try() (*http.Response, outcome) {
 	return resp, out
 }
 
-// acquire leases a connection: an idle one if there is one, else a dialed or a released one.
+// acquire leases a connection. It takes an idle one if there is one. Otherwise it waits for one that is dialed, or that
+// another request releases.
 func (a *attempt) acquire() error {
 	if a.shut {
 		return ErrClosed
@@ -149,7 +151,7 @@ func (a *attempt) acquire() error {
 	if r.host != nil {
 		a.aim(&terms)
 	}
-	learned := r.host != nil || r.learned.limits.shown.Load() != nil // something of the peer's limits
+	learned := r.host != nil || r.learned.limits.shown.Load() != nil // a limit of the peer may be known
 	if learned {
 		r.bound(&terms, a.req)
 	}
@@ -163,8 +165,8 @@ func (a *attempt) acquire() error {
 	return a.await(terms, work)
 }
 
-// findRoute returns the route to a destination if the one that is remembered will not do, and what finding it has done of
-// the dial to come.
+// findRoute returns the route to a destination if the remembered one cannot be used. It also returns the part of the coming
+// dial that is already done.
 func (a *attempt) findRoute(to destination) (*route, groundwork, error) {
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
@@ -179,7 +181,7 @@ func (a *attempt) findRoute(to destination) (*route, groundwork, error) {
 	return r, work, err
 }
 
-// await waits for a connection: one that is dialed, or one that another request releases.
+// await waits for a connection that is dialed, or that another request releases.
 func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 	r := a.route
 	terms.Missed = a.lease.Miss()
@@ -198,19 +200,19 @@ func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 		return nil
 	}
 	if !r.known() {
-		a.t.core.routes.drop(r) // nobody else will
+		a.t.core.routes.drop(r) // the pool will not report the end of a route that it does not know
 	}
 	return acquireError(ctx, r.identity, err)
 }
 
-// tries is how many tries at the request there have been, with this one.
+// tries returns how many tries at the request there have been, including this one.
 func (a *attempt) tries() int { return int(a.number + a.redials) }
 
-// bindsConnection says that the server may take the request's credential for that of its connection, and so of
-// whoever shares that: there must be nobody.
+// bindsConnection reports whether the server may apply the request's credential to the whole connection, and so to every
+// request that shares the connection. No other request may then share it.
 func bindsConnection(req *http.Request) bool { return exchange.RequestBinds(req.Header) }
 
-// terms are what the Transport and the peer say about pooling.
+// terms returns what the settings of the Transport and of the peer say about pooling.
 func (t *Transport) terms(p *Peer) pool.Terms {
 	terms := pool.Terms{
 		IdleTimeout: t.IdleConnTimeout,
@@ -243,7 +245,7 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 	return terms
 }
 
-// wanted returns the identity of the connection that the attempt did not get, as far as it is known.
+// wanted returns the identity of the connection that the attempt failed to get, as far as it is known.
 func (a *attempt) wanted(err error) Identity {
 	if a.route != nil {
 		return a.route.identity
@@ -251,7 +253,7 @@ func (a *attempt) wanted(err error) Identity {
 	return identityIn(err)
 }
 
-// identityIn returns what is known of the identity that a request without a route wanted.
+// identityIn returns what err says about the identity that a request without a route wanted.
 func identityIn(err error) Identity {
 	if dial, ok := err.(*dialError); ok {
 		return dial.identity
@@ -259,14 +261,14 @@ func identityIn(err error) Identity {
 	return Identity{}
 }
 
-// acquired tells of the connection that the attempt has got, or that it has got none.
+// acquired reports that the attempt has got a connection, or has failed to get one.
 func (a *attempt) acquired(id Identity, err error) {
 	a.observeAcquired(id, err)
 	a.reportAcquired(id, err)
 	if err != nil || a.trace == nil || a.trace.GotConn == nil {
 		return
 	}
-	if _, another := a.lease.Conn().(*alternateConn); !another { // whose owner calls the hook, as with net/http
+	if _, another := a.lease.Conn().(*alternateConn); !another { // the new owner of an alternateConn calls the hook, as with net/http
 		a.trace.GotConn(httptrace.GotConnInfo{
 			Conn:     a.lease.Conn().NetConn(),
 			Reused:   a.lease.Reused(),
@@ -276,7 +278,7 @@ func (a *attempt) acquired(id Identity, err error) {
 	}
 }
 
-// explain completes the outcome of an exchange that has failed: with whose failure it was.
+// explain completes the outcome of an exchange that has failed: it finds out what caused the failure.
 func (a *attempt) explain(o *outcome) {
 	if body, ok := o.err.(*exchange.BodyError); ok {
 		o.BodyFailed, o.err = true, body.Err
@@ -304,7 +306,7 @@ func (a *attempt) answer(resp *http.Response, status int32) *http.Response {
 	return resp
 }
 
-// result returns what RoundTrip returns, after the verdict.
+// result returns what RoundTrip returns if the request is not sent again.
 func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error) {
 	switch {
 	case o.err == nil:
@@ -317,8 +319,8 @@ func (a *attempt) result(resp *http.Response, o outcome) (*http.Response, error)
 	return nil, err
 }
 
-// abandon ends a request that has no response, for an error of that type, and returns what RoundTrip returns. touched: its
-// body is read from, or closed.
+// abandon ends a request that has no response, and returns the error that RoundTrip returns. errorType classifies err.
+// touched says whether the request's body has been read from or closed.
 func (a *attempt) abandon(err error, errorType ErrorType, touched bool) error {
 	a.t.core.inflight.Remove(&a.entry)
 	if a.number > 1 {
@@ -331,7 +333,7 @@ func (a *attempt) abandon(err error, errorType ErrorType, touched bool) error {
 	return causeOf(err)
 }
 
-// again makes the next attempt at the request. If no connection could be leased, that is the same attempt.
+// again returns the next attempt at the request. If no connection could be leased, it returns the same attempt.
 func (a *attempt) again(v verdict, resp *http.Response, o outcome) (*attempt, error) {
 	if v == leaseAgain {
 		a.redials++
@@ -383,8 +385,8 @@ func (a *attempt) pause(d time.Duration) error {
 	}
 }
 
-// awaitBody waits until nobody reads from the request's body any more on behalf of this attempt: the next one may share
-// a file with it, and its offset.
+// awaitBody waits until this attempt no longer reads from the request's body. The body of the next attempt may share a file
+// with it, and so a file offset.
 func (a *attempt) awaitBody(body *exchange.Body) error {
 	if body == nil {
 		return nil
@@ -399,10 +401,10 @@ func (a *attempt) awaitBody(body *exchange.Body) error {
 	return &bodyInUseError{cause}
 }
 
-// ExchangeDone ends the lease: the second of the two arrows that point back.
+// ExchangeDone is called by the connection when the exchange has ended. It ends the lease.
 func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	if end == exchange.EndError && a.canceledBy() != nil {
-		end = exchange.GivenUp(a.ctx) // while it waited for an answer to a ping
+		end = exchange.GivenUp(a.ctx) // the caller gave up while the exchange waited for the answer to a ping
 	}
 	c, left := a.lease.Conn(), 0
 	if a.t.Observer != nil {

@@ -21,7 +21,7 @@ const (
 	BalanceLeastRequests
 )
 
-// ofPool is the same in the words of the pool.
+// ofPool returns the value of package pool that means the same.
 func (b Balance) ofPool() pool.Balance {
 	switch b {
 	case BalanceRoundRobin:

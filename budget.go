@@ -6,34 +6,34 @@ import (
 )
 
 const (
-	// budgetWindow is how long a request and a retry count, in steps of a second.
+	// budgetWindow is how long a request and a retry count. It is divided into steps of one second.
 	budgetWindow = 10 * time.Second
 
-	// budgetFloor is how many retries there may be in that time however few requests there are.
+	// budgetFloor is how many retries are allowed within budgetWindow, even if there are few requests.
 	budgetFloor = 10
 
-	// staleWithin is how soon a connection that was idle must break to count as one that was dead before: longer than any
-	// round trip, and shorter than what overload takes.
+	// staleWithin is how soon a connection that was idle must break to count as one that was already dead. It is longer than
+	// any round trip, and shorter than the time after which an overloaded server drops connections.
 	staleWithin = time.Second
 )
 
-// retryBudget counts the requests of the last seconds, and those retries of them that the server may have to serve twice. It
-// is used only if Transport.RetryBudget is set.
+// retryBudget counts the requests of the last seconds, and those of their retries that may make the server process a request
+// twice. It is used only if Transport.RetryBudget is set.
 type retryBudget struct {
 	mu    sync.Mutex // guards what follows; nothing is called under it
 	slots [budgetWindow / time.Second]budgetSlot
 }
 
-// budgetSlot is one second.
+// budgetSlot counts the requests and the retries of one second.
 type budgetSlot struct {
-	second            int64 // since epoch; what is older is over
+	second            int64 // since epoch; if it is older than budgetWindow, the slot no longer counts
 	requests, retries uint64
 }
 
-// slot returns that of the present. The caller holds mu.
+// slot returns the slot of a second. If the slot still holds an older second, slot clears it. The caller holds mu.
 func (b *retryBudget) slot(second int64) *budgetSlot {
 	n := int64(len(b.slots))
-	s := &b.slots[(second%n+n)%n] // the clock of a bubble of testing/synctest may be behind
+	s := &b.slots[(second%n+n)%n] // second is negative if the clock of a testing/synctest bubble is behind epoch
 	if s.second != second {
 		*s = budgetSlot{second: second}
 	}
@@ -48,7 +48,8 @@ func (b *retryBudget) request() {
 	b.mu.Unlock()
 }
 
-// take counts a retry if there may be one more: if not more than that share of the requests have been retried.
+// take counts a retry and returns true if one more retry is allowed. One more is allowed if not more than the given share of
+// the requests have then been retried.
 func (b *retryBudget) take(share float64) bool {
 	now := int64(time.Since(epoch) / time.Second)
 	b.mu.Lock()
@@ -67,7 +68,7 @@ func (b *retryBudget) take(share float64) bool {
 	return true
 }
 
-// count is called before an exchange if there is a budget.
+// count is called before an exchange if there is a budget. It counts the request once, and notes the time.
 func (a *attempt) count() {
 	if a.number == 1 {
 		a.t.core.budget.request()
@@ -75,7 +76,7 @@ func (a *attempt) count() {
 	a.begun = time.Since(epoch)
 }
 
-// afford returns the verdict, or giveUp if the budget does not allow it.
+// afford returns v, or giveUp if v is a retry that the budget does not allow.
 func (a *attempt) afford(v verdict, o *outcome) verdict {
 	share := a.t.retryBudget()
 	if share <= 0 || !v.repeats() || v == retryStale && a.wasStale() || a.t.core.budget.take(share) {
@@ -87,11 +88,13 @@ func (a *attempt) afford(v verdict, o *outcome) verdict {
 	return giveUp
 }
 
-// wasStale says that the connection broke so soon after it had been idle that it was dead before, as the connections to a
-// server are after a restart. There are only so many of them, and the server has not seen the request.
+// wasStale reports whether the connection broke so soon after it had been idle that it must have been dead before, as the
+// connections to a server are after a restart. Retries after that need no budget: there are no more of them than there were
+// connections, and the server has not seen the request.
 func (a *attempt) wasStale() bool {
 	return a.lease.IdleTime() > 0 && time.Since(epoch)-a.begun < staleWithin
 }
 
-// repeats says that the server may have processed the request before, so that sending it again may double its load.
+// repeats reports whether the server may have processed the request already, so that sending it again may double the
+// server's load.
 func (v verdict) repeats() bool { return v == retryStale || v == retryLost || v == retryAddress }

@@ -2,7 +2,7 @@ package peerpool
 
 import "context"
 
-// waiting returns the context to wait with for a route or a connection. When that is over, waited must be called.
+// waiting returns the context for waiting for a route or a connection. When the wait is over, the caller must call waited.
 func (a *attempt) waiting() (context.Context, context.CancelCauseFunc) {
 	return a.entry.Wait(a.report.in(a.ctx))
 }
@@ -17,8 +17,8 @@ func (a *attempt) canceledBy() error {
 	return canceledCause(a.ctx)
 }
 
-// cancelError returns the error of an exchange that cause has canceled. err is its own. As with net/http the protocols
-// differ: over HTTP/2 a context does not tell its cause.
+// cancelError returns the error of an exchange that cause has canceled. err is the error that the exchange returned. As in
+// net/http, the protocols differ: over HTTP/2, the error does not show the cause of a context.
 func (a *attempt) cancelError(cause, err error) error {
 	switch a.lease.Conn().(type) {
 	case *http1Conn:
@@ -29,5 +29,5 @@ func (a *attempt) cancelError(cause, err error) error {
 		}
 		return a.ctx.Err()
 	}
-	return err // of a RoundTripper that is not ours
+	return err // err comes from a RoundTripper of TLSNextProto
 }

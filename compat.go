@@ -22,13 +22,13 @@ func FromHTTP(t *http.Transport) *Transport {
 	clone := t.Clone()
 	c := fromHTTP(clone)
 	if clone.TLSNextProto == nil && clone.Protocols == nil {
-		// By now net/http has set HTTP/2 up in t, if it is to, and TLSClientConfig is no longer nil, which would turn it
-		// off here. A clone lacks the function that t was given for that.
+		// t.Clone has made net/http set up HTTP/2 in t if t is to speak it. Since then, TLSClientConfig is not nil, and that
+		// would turn HTTP/2 off here. The clone lacks the function that net/http has put into t.TLSNextProto for HTTP/2.
 		c.ForceAttemptHTTP2 = c.ForceAttemptHTTP2 || t.TLSNextProto[protoHTTP2] != nil
 	}
 	if f := frontOf(c); f != nil {
 		f.showBehind(c, true)
-		c = c.Clone() // some of this is that of the Transport behind
+		c = c.Clone() // some of these values belong to the Transport behind the front
 	}
 	spoke := c.speaksHTTP2()
 	if d := stockDialer(t); d != nil {
@@ -44,7 +44,7 @@ func FromHTTP(t *http.Transport) *Transport {
 	return c
 }
 
-// fromHTTP copies the fields that both have, and not what they point to.
+// fromHTTP copies the fields that both types have, but not what they point to.
 func fromHTTP(t *http.Transport) *Transport {
 	return &Transport{
 		Proxy:                  t.Proxy,
@@ -75,7 +75,7 @@ func fromHTTP(t *http.Transport) *Transport {
 	}
 }
 
-// http returns an http.Transport with the configuration that both have.
+// http returns an http.Transport with the settings that both types have.
 func (t *Transport) http() *http.Transport {
 	return &http.Transport{
 		Proxy:                  t.Proxy,
@@ -109,10 +109,10 @@ func (t *Transport) http() *http.Transport {
 // Clone returns a Transport with the same configuration as t and no connections. It copies deeply what net/http's
 // Clone copies deeply.
 func (t *Transport) Clone() *Transport {
-	t.announce.Do(t.announceHTTP2) // which may be under way for a first request
+	t.announce.Do(t.announceHTTP2) // a first request may be doing this now
 	t.settings.Lock()
 	defer t.settings.Unlock()
-	// Not with net/http's Clone, which sets HTTP/2 up in the tls.Config that it is given, in use or not.
+	// This does not use net/http's Clone, which sets up HTTP/2 in the tls.Config that it is given, even if that is in use.
 	c := fromHTTP(t.http())
 	c.TLSClientConfig = t.TLSClientConfig.Clone()
 	c.ProxyConnectHeader = t.ProxyConnectHeader.Clone()
@@ -149,7 +149,7 @@ func (t *Transport) Clone() *Transport {
 // name, with the configuration that both types have.
 func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
 	theirs := t.Clone().http()
-	theirs.MaxConnsPerHost = 0 // it does not count there either, and is said to have been counted when it closes: a panic
+	theirs.MaxConnsPerHost = 0 // net/http does not count such a connection when it opens, but panics when it closes, because it was never counted
 	if theirs.DialContext == nil && theirs.Dial == nil && t.Dialer != nil {
 		theirs.ForceAttemptHTTP2 = t.speaksHTTP2()
 		theirs.DialContext = t.Dialer.DialContext

@@ -11,7 +11,7 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// alternateConn is a connection that a function of Transport.TLSNextProto has taken over, and all that we know of it.
+// alternateConn is a connection that a function of Transport.TLSNextProto has taken over, with all that we know about it.
 type alternateConn struct {
 	http.RoundTripper
 	*facts  // nil without an Observer
@@ -27,7 +27,7 @@ var (
 
 func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc *tls.Conn) (conn, error) {
 	rt := next(r.authority, tc)
-	if failed, ok := rt.(interface{ RoundTripErr() error }); ok { // as x/net/http2 says it
+	if failed, ok := rt.(interface{ RoundTripErr() error }); ok { // how golang.org/x/net/http2 returns an error
 		return nil, newDialError(r.identity, opTLS, failed.RoundTripErr())
 	}
 	protocol := tc.ConnectionState().NegotiatedProtocol
@@ -37,13 +37,15 @@ func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc 
 	return &alternateConn{RoundTripper: rt, facts: r.newFacts(protocol), learned: r.learned, nc: tc, name: protocol}, nil
 }
 
-// isStub recognizes the function that net/http, since Go 1.27, puts into TLSNextProto as a sign that it speaks HTTP/2. It
-// comes here with the configuration of a Transport that has been used; the connection is as it was.
+// isStub recognizes the error of the function that net/http, since Go 1.27, puts into TLSNextProto as a sign that it speaks
+// HTTP/2. The function comes here with the configuration of an http.Transport that has been used. It leaves the connection
+// unchanged.
 func isStub(err error) bool {
 	return err != nil && err.Error() == "unexpected use of stub RoundTripper"
 }
 
-// exchange leaves the request to the connection's new owner. There is no telling when its response ends.
+// exchange hands the request over to the connection's new owner. We cannot see when its response ends, so the exchange
+// counts as ended when RoundTrip returns.
 func (c *alternateConn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	req, o := a.req, exchange.Outcome{}
 	if req.Body != nil && req.Body != http.NoBody {
@@ -57,7 +59,7 @@ func (c *alternateConn) exchange(a *attempt) (*http.Response, exchange.Outcome, 
 	}
 	resp, err := c.RoundTrip(req)
 	if o.Body != nil {
-		o.Touched = true // whatever came of it: the new owner closes it
+		o.Touched = true // in any case, because the new owner closes the body
 		if err != nil {
 			o.Body.Finish()
 		}
@@ -74,13 +76,13 @@ func (c *alternateConn) exchange(a *attempt) (*http.Response, exchange.Outcome, 
 	return resp, o, err
 }
 
-// Share is the pool's. How many requests go at a time is the new owner's business.
+// Share is called by the pool. It sets no limit, because the new owner decides how many requests it serves at a time.
 func (c *alternateConn) Share(func(int)) int { return math.MaxInt32 }
 
-// Probe is the pool's.
+// Probe is called by the pool. It finds nothing, because the connection belongs to its new owner.
 func (c *alternateConn) Probe() pool.Reason { return "" }
 
-// Close leaves the connection to its new owner, who is asked to close it if it is not in use.
+// Close leaves the connection to its new owner, and asks the owner to close it if it is not in use.
 func (c *alternateConn) Close() error {
 	if o, ok := c.RoundTripper.(interface{ CloseIdleConnections() }); ok {
 		o.CloseIdleConnections()
@@ -88,13 +90,14 @@ func (c *alternateConn) Close() error {
 	return nil
 }
 
-// NetConn returns the connection below.
+// NetConn returns the underlying connection.
 func (c *alternateConn) NetConn() net.Conn { return c.nc }
 
-// noticesFailure is false: nothing is known.
+// noticesFailure returns false, because nothing is known about the other connections.
 func (c *alternateConn) noticesFailure(error) bool { return false }
 
-// endLease discards the connection whatever has gone wrong: its owner has dealt with what could be dealt with.
+// endLease discards the connection after any error. The new owner has already handled the errors after which the connection
+// can be used.
 func (c *alternateConn) endLease(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
 	if end == exchange.Reusable {
 		return a.lease.Release()

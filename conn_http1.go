@@ -14,26 +14,26 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// http1Conn is a connection that speaks HTTP/1.1. There are many that idle: all of it that is needed then is one object,
-// and what all connections of a route have in common is the route's.
+// http1Conn is a connection that speaks HTTP/1.1. Many of them may be idle, so an idle connection consists of this one
+// object. What the connections of a route have in common is kept in the route.
 type http1Conn struct {
 	http1.Conn
-	route  *route               // that it was dialed for
+	route  *route               // for which the connection was dialed
 	*facts                      // nil without an Observer
 	tls    *tls.ConnectionState // nil without TLS
 
 	retire  func(pool.Reason) // set once by the pool, before the first lease
 	watched watch.Registration
 
-	past atomic.Uint32 // served, blamed and lingers
-	mute uint32        // milliseconds since anything had arrived when it was closed, see learnFromClose
+	past atomic.Uint32 // the flags served, blamed and lingers
+	mute uint32        // milliseconds for which nothing had arrived when it was closed; see learnFromClose
 }
 
-// What has become of a connection, for the quarantine of its peer.
+// These flags say what has happened to a connection. The quarantine of its peer uses them.
 const (
-	served  = 1 << iota // a request
-	blamed              // the peer, for unexpected data on it
-	lingers             // closed as the peer is in quarantine, and watched for a while if no other one is
+	served  = 1 << iota // it has served a request
+	blamed              // its peer was blamed for unexpected data on it
+	lingers             // it is closed because its peer is in quarantine, and is watched for a while unless another one is
 )
 
 var (
@@ -45,8 +45,8 @@ var (
 	_ pool.Replacer[conn] = (*http1Conn)(nil)
 )
 
-// exchange runs an exchange, in which the response, its body and the values of its header live, so that they are one
-// allocation.
+// exchange runs an exchange. The response, its body and the values of its header are part of the http1.Exchange, so that
+// they are one allocation.
 func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	x := &http1.Exchange{Conn: &c.Conn, Req: a.req, Opts: c.route.exchangeOptions(), Owner: a}
 	if a.peer != nil {
@@ -63,10 +63,10 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 	return resp, x.Outcome(), err
 }
 
-// noticesFailure is false: a connection that idles is not read from, and the watcher may be late.
+// noticesFailure returns false, because nothing reads from an idle connection, and the watcher may be late.
 func (c *http1Conn) noticesFailure(error) bool { return false }
 
-// endLease discards the connection whatever has gone wrong.
+// endLease discards the connection after any error.
 func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (reason CloseReason) {
 	switch end {
 	case exchange.EndHijacked:
@@ -99,8 +99,8 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 	return a.discard(end)
 }
 
-// heedKeepAlive lowers the connection's limits to what the server says about its own, with a margin of a
-// tenth for the time that a request takes to reach it.
+// heedKeepAlive lowers the connection's limits to those that the server announces. It subtracts a tenth from the idle time,
+// because a request takes some time to reach the server.
 func (a *attempt) heedKeepAlive(ka exchange.KeepAlive) {
 	idle := time.Duration(-1)
 	if ka.Timeout >= 0 {
@@ -120,7 +120,8 @@ func (a *attempt) putIdle(reason CloseReason) {
 	a.trace.PutIdleConn(errors.New("peerpool: connection not kept: " + string(reason)))
 }
 
-// Attach is the pool's. A veiled connection is read ahead while it idles, and what ends that read is as good as a watcher.
+// Attach is called by the pool before the first lease. A veiled connection is read ahead while it is idle. The end of that
+// read serves as well as a watcher.
 func (c *http1Conn) Attach(retire func(pool.Reason)) {
 	c.retire = retire
 	if c.Veiled() {
@@ -128,7 +129,7 @@ func (c *http1Conn) Attach(retire func(pool.Reason)) {
 	}
 }
 
-// Replacement is the pool's.
+// Replacement is called by the pool. It returns what dials a connection that replaces this one.
 func (c *http1Conn) Replacement() pool.Dialer[conn] { return c.route.again() }
 
 // Probe is called by the pool before the connection is leased again.
@@ -145,8 +146,8 @@ func (c *http1Conn) Probe() pool.Reason {
 	return ""
 }
 
-// Rest is called by the pool when the connection is released. Closes and bytes that the system knows of can wait
-// for the Probe that follows: the watcher tells of the one, and of the other nobody needs to know before.
+// Rest is called by the pool when the connection is released. It does not ask the system about closes and bytes. The watcher
+// reports a close, and bytes need not be known before the Probe that follows.
 func (c *http1Conn) Rest() pool.Reason {
 	if !c.has(served) {
 		c.past.Or(served)
@@ -166,8 +167,8 @@ func (c *http1Conn) Rest() pool.Reason {
 
 func (c *http1Conn) has(past uint32) bool { return c.past.Load()&past != 0 }
 
-// found returns why a connection on which a probe has found something is closed. It remembers a peer that has sent
-// unexpected data. why says where that was found.
+// found returns why a connection is closed if a probe has found cond. It notes that the peer has sent unexpected data. why
+// says where that was found.
 func (c *http1Conn) found(cond http1.Condition, why string) pool.Reason {
 	switch cond {
 	case http1.PeerClosed:
@@ -182,15 +183,15 @@ func (c *http1Conn) found(cond http1.Condition, why string) pool.Reason {
 	return ""
 }
 
-// blame remembers the peer, once for a connection.
+// blame notes that the peer has sent unexpected data, once for each connection.
 func (c *http1Conn) blame(why string) {
 	if c.past.Or(blamed)&blamed == 0 {
 		c.route.misbehaved(why)
 	}
 }
 
-// watch has a connection watched that a probe finds quiet for the first time. It is not watched earlier, because the first
-// lease may still read an answer behind which the server closes.
+// watch has the watcher watch a connection that a probe has found quiet for the first time. It is not watched earlier,
+// because the first lease may still read an answer after which the server closes the connection.
 func (c *http1Conn) watch() {
 	c.Watching = http1.Unwatchable
 	if watched, ok := c.route.t.core.watcher.Add(c); ok {
@@ -198,16 +199,17 @@ func (c *http1Conn) watch() {
 	}
 }
 
-// Notify is called by the watcher.
+// Notify is called by the watcher when the peer has closed the connection.
 func (c *http1Conn) Notify() {
 	c.Rouse()
 	c.retire(pool.ReasonPeerClosed)
 }
 
-// idleEnded is called for a connection that the watcher cannot watch.
+// idleEnded is called when the read of an idle connection has ended that the watcher cannot watch.
 func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(c.found(found, whileIdle)) }
 
-// Close closes the connection, or leaves that to the quarantine of its peer, which watches it for a moment.
+// Close closes the connection, or leaves that to the quarantine of its peer, which watches the connection for a moment
+// first.
 func (c *http1Conn) Close() error {
 	c.unwatch()
 	if c.has(served) {
@@ -219,7 +221,7 @@ func (c *http1Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// unwatch is for a connection that becomes its caller's, too.
+// unwatch ends the watching of a connection that is closed, or that the caller takes over.
 func (c *http1Conn) unwatch() {
 	c.route.t.core.watcher.Remove(c.watched)
 }

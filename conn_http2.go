@@ -16,24 +16,24 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// errTurnedOver is what the last of many attempts returns, each of which has come upon a connection that the server is
-// about to close.
+// errTurnedOver is the error of a request after many attempts, each of which has found a connection that the server is about
+// to close.
 var errTurnedOver = errors.New("http2: the server closes the connection gracefully, with GOAWAY")
 
-// http2Conn is a connection that speaks HTTP/2, and serves many attempts at a time.
+// http2Conn is a connection that speaks HTTP/2. It serves many attempts at the same time.
 type http2Conn struct {
 	*http2.Conn
 	*facts             // nil without an Observer
-	route       *route // that it was dialed for
+	route       *route // for which the connection was dialed
 	learned     *learned
-	partitioned bool // its identity has a Group
-	http1       bool // HTTP/1.1 would do as well
+	partitioned bool // the identity has a Group
+	http1       bool // HTTP/1.1 is allowed as well
 
 	retire func(pool.Reason) // set once by the pool, before the first lease
 
-	// While the connection rests, the watcher wakes it.
+	// While the connection rests, the watcher wakes it if there is something to read.
 	watcher *watch.Watcher
-	socket  syscall.RawConn // nil: it always has somebody who reads
+	socket  syscall.RawConn // nil if a goroutine always reads from the connection
 	watched watch.Registration
 }
 
@@ -47,13 +47,14 @@ var (
 	_ watch.Socket        = (*http2Conn)(nil)
 )
 
-// Attach is the pool's.
+// Attach is called by the pool before the first lease.
 func (c *http2Conn) Attach(retire func(pool.Reason)) { c.retire = retire }
 
-// Replacement is the pool's.
+// Replacement is called by the pool. It returns what dials a connection that replaces this one.
 func (c *http2Conn) Replacement() pool.Dialer[conn] { return c.route.again() }
 
-// Share is the pool's.
+// Share is called by the pool. It returns how many requests the connection serves at a time, and calls resize when that
+// changes.
 func (c *http2Conn) Share(resize func(int)) int {
 	return c.Watch(
 		func(r http2.Reason) {
@@ -69,14 +70,15 @@ func (c *http2Conn) Share(resize func(int)) int {
 	)
 }
 
-// Probe is called by the pool. What ends the connection is told by itself, so that there is nothing to look for.
+// Probe is called by the pool. It does not look for anything, because the connection reports its end by itself.
 func (c *http2Conn) Probe() pool.Reason { return pool.Reason(c.Ended()) }
 
-// noticesFailure is true but where the server has fallen silent: then the others may be as silent, and nobody knows yet.
+// noticesFailure returns true, except if the server has fallen silent. Then the other connections may be as silent, and
+// nothing has noticed it yet.
 func (c *http2Conn) noticesFailure(failure error) bool { return !errors.Is(failure, http2.ErrLost) }
 
-// endLease leaves the connection in use, unless its caller wants otherwise: what went wrong did so on one stream, and
-// what goes wrong on the connection retires it by itself.
+// endLease keeps the connection in use, unless the caller wants it discarded. What went wrong concerns one stream. If
+// something goes wrong on the connection, the connection retires by itself.
 func (c *http2Conn) endLease(a *attempt, end exchange.End, _ exchange.Outcome) CloseReason {
 	if end == exchange.EndDiscarded {
 		return a.discard(end)
@@ -84,8 +86,8 @@ func (c *http2Conn) endLease(a *attempt, end exchange.End, _ exchange.Outcome) C
 	return a.lease.Release()
 }
 
-// exchange runs the attempt's request on a stream. A connection that has been quiet is asked first whether it is
-// still there.
+// exchange sends the attempt's request on a stream. If the connection has been quiet, exchange first asks the server whether
+// it is still there.
 func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, error) {
 	if err := c.check(a); err != nil {
 		var o exchange.Outcome
@@ -115,9 +117,9 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 	return resp, o, nil
 }
 
-// check finds out whether the connection is still good, before anything is written to it.
+// check finds out whether the connection still works, before anything is written to it.
 func (c *http2Conn) check(a *attempt) error {
-	if c.TurnedOver() { // since it was leased
+	if c.TurnedOver() { // since the connection was leased
 		return errTurnedOver
 	}
 	if !c.Quiet() {
@@ -132,7 +134,7 @@ func (c *http2Conn) check(a *attempt) error {
 	return err
 }
 
-// newHTTP2 makes a connection of the pool out of one on which HTTP/2 has been agreed upon.
+// newHTTP2 makes a connection of the pool from nc, which is to speak HTTP/2.
 func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	c, err := r.t.core.http2().NewConn(ctx, nc, http2.Known{
 		Streams:   int(r.learned.streams.Load()),
@@ -155,13 +157,13 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	return hc, nil
 }
 
-// SyscallConn is the watcher's.
+// SyscallConn is called by the watcher.
 func (c *http2Conn) SyscallConn() (syscall.RawConn, error) { return c.socket, nil }
 
 // Notify is called by the watcher when there is something to read.
 func (c *http2Conn) Notify() { c.Wake() }
 
-// Set has the watcher wake the connection.
+// Set has the watcher wake the connection when there is something to read. It reports whether the watcher can.
 func (c *http2Conn) Set() (ok bool) {
 	c.watched, ok = c.watcher.AddInput(c)
 	return ok

@@ -20,15 +20,15 @@ type (
 	connLease = pool.Lease[unique.Handle[Identity], conn]
 )
 
-// dialBurst is how many dials for one identity begin at once. More of them would compete for the processor, while the first
-// connections wait for it that could have served the others.
+// dialBurst is how many dials for one identity begin at once. More dials would compete for the processor with the first
+// connections, which could already serve the other requests.
 const dialBurst = 16
 
-// maxSessions bounds the TLS sessions that a Transport remembers, of all identities together.
+// maxSessions is the largest number of TLS sessions that a Transport remembers, for all identities together.
 const maxSessions = 512
 
-// core is what a Transport works with once it has been used. Nothing in it runs, and nothing outlives the
-// Transport, but while there are connections, dials or look-ups.
+// core holds what a Transport works with from its first use on. Without connections, dials and look-ups, nothing in it runs,
+// and it does not outlive the Transport.
 type core struct {
 	pool     *connPool
 	routes   routes
@@ -39,7 +39,7 @@ type core struct {
 	inflight inflight.List
 	counters counters
 	budget   retryBudget
-	options  atomic.Pointer[optionSet] // the latest ones; nil: none are needed yet
+	options  atomic.Pointer[optionSet] // the latest options; nil until they are needed
 	memory   memory
 
 	quarantine quarantine
@@ -49,7 +49,7 @@ type core struct {
 	alt   atomic.Pointer[map[string]http.RoundTripper] // by scheme; the map is replaced, never written to
 }
 
-// use returns the core, made at first use from the limits that the Transport has then.
+// use returns the core. The first call makes it, from the limits that the Transport has then.
 func (t *Transport) use() *core {
 	t.once.Do(func() {
 		t.announce.Do(t.announceHTTP2)
@@ -68,10 +68,10 @@ func (t *Transport) use() *core {
 	return t.core
 }
 
-// reasonSeen is set by tests alone, before any Transport is used: it is told why each connection is closed.
+// reasonSeen is set only by tests, before any Transport is used. It is called with the reason of every close.
 var reasonSeen func(CloseReason)
 
-// idleLimits returns the limits of idle connections, in total and of one identity, as the pool has them.
+// idleLimits returns the limits of idle connections, in total and for one identity, as the pool needs them.
 func (t *Transport) idleLimits() (total, perKey int) {
 	total, perKey = t.MaxIdleConns, t.MaxIdleConnsPerHost
 	if l := t.changed.Load(); l != nil {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// dialTimeout bounds the first hop, racing addresses included, where there is no Dialer that says otherwise; maxDial
-	// bounds a whole dial, which does not end with the request that asked for it.
+	// dialTimeout limits the first hop, including the race of several addresses, unless a Dialer sets another limit. maxDial
+	// limits a whole dial, which does not end with the request that asked for it.
 	dialTimeout = 30 * time.Second
 	maxDial     = 2 * time.Minute
 
@@ -31,7 +31,7 @@ const (
 // Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
 func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil, groundwork{}) }
 
-// again is what dials for the route when no request asks for it, or nil if the dial needs the context of a request.
+// again returns what dials for the route without a request, or nil if the dial needs the context of a request.
 func (r *route) again() pool.Dialer[conn] {
 	if r.learned.looks.Load() {
 		return nil
@@ -39,13 +39,13 @@ func (r *route) again() pool.Dialer[conn] {
 	return workedDial{r, groundwork{replaces: true}}
 }
 
-// dial goes hop by hop: socket, proxy, TLS, and speaks what has been agreed upon. first is the first hop if that is
-// done already; work says how long that, and what came before it, took.
+// dial opens a connection hop by hop: socket, proxy, TLS, and then the protocol that was agreed on. If the first hop is
+// already done, first is its connection. work says how long that hop, and what came before it, took.
 func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn, error) {
 	d := timedDial{route: r, report: DialDone{Identity: r.identity, Host: r.key.host}}
 	d.start(work)
 	nc, err := first, error(nil)
-	if nc == nil && r.dialsKnownAddress() { // it has a limit, and a second one around it would cost as much
+	if nc == nil && r.dialsKnownAddress() { // this hop has a time limit of its own; another one around it would cost as much again
 		nc, err = d.firstHop(ctx)
 	}
 	if err == nil && (nc == nil || r.furtherHops()) {
@@ -64,12 +64,13 @@ func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn
 	return c, err
 }
 
-// dialsKnownAddress says that the first hop is a connection that we make, within a time limit, to an address that we know.
+// dialsKnownAddress reports whether the first hop is a connection that the Transport makes itself, within a time limit, to
+// an address that it knows.
 func (r *route) dialsKnownAddress() bool {
 	return r.key.dialer == ourDialer && r.addr.IsValid() && r.limitsConnect()
 }
 
-// furtherHops says that something is exchanged with somebody before a connection is ready.
+// furtherHops reports whether a connection needs more than the first hop before it is ready.
 func (r *route) furtherHops() bool {
 	return r.via != nil || r.identity.scheme == "https" || r.identity.priorHTTP2
 }
@@ -94,7 +95,7 @@ func (d *timedDial) firstHop(ctx context.Context) (net.Conn, error) {
 	return d.hop(opConnect, &d.report.Connect, func() (net.Conn, error) { return d.route.firstHop(ctx) })
 }
 
-// hops makes those that are left, behind nc if that is not nil.
+// hops makes the remaining hops. If nc is not nil, it is the connection of the first hop.
 func (d *timedDial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	r := d.route
 	var err error
@@ -110,7 +111,7 @@ func (d *timedDial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	return nc, err
 }
 
-// hop makes one hop and names it in the error.
+// hop makes one hop, measures how long it takes, and names it in the error.
 func (d *timedDial) hop(op string, took *time.Duration, do func() (net.Conn, error)) (net.Conn, error) {
 	nc, err := do()
 	now := time.Now()
@@ -159,7 +160,7 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 		return r.customTLS(ctx)
 	case r.key.dialer == plainDialer:
 		return r.custom(ctx)
-	case r.addr.IsValid(): // and the identity's
+	case r.addr.IsValid(): // which is that of the identity
 		return r.connect(ctx, r.addr)
 	case r.identity.network == "unix" && r.via == nil:
 		return r.unixDialer().DialContext(ctx, "unix", r.identity.address)
@@ -192,8 +193,8 @@ func (r *route) custom(ctx context.Context) (net.Conn, error) {
 	return nc, err
 }
 
-// customTLS dials through DialTLSContext or DialTLS. What comes back may be before its handshake: a *tls.Conn, or whatever
-// else has its methods.
+// customTLS dials through DialTLSContext or DialTLS. If the connection is a *tls.Conn, or has the same methods, its
+// handshake may not be complete. customTLS then completes it.
 func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
 	t, network, addr := r.t, r.identity.network, r.identity.address
 	var nc net.Conn
@@ -212,7 +213,7 @@ func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
 	return nc, err
 }
 
-// lastHop starts TLS with the target, unless a custom dialer has.
+// lastHop starts TLS with the target, unless a custom dialer has done so.
 func (r *route) lastHop(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	if r.tls == nil {
 		return nc, nil
@@ -220,7 +221,7 @@ func (r *route) lastHop(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	return r.handshake(ctx, nc, r.tls)
 }
 
-// newConn makes a connection of the pool out of one that is ready.
+// newConn makes a connection of the pool from one that is ready.
 func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 	state := r.tlsState(nc)
 	if state != nil && state.NegotiatedProtocol != "" {
@@ -239,8 +240,8 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 	return r.newHTTP1(nc, state), nil
 }
 
-// tlsState returns the state of TLS with the target, or nil. The connection of a custom dialer need not be a [tls.Conn], as
-// long as it shows its state.
+// tlsState returns the state of TLS with the target, or nil. The connection of a custom dialer need not be a [tls.Conn] if
+// it has the method ConnectionState.
 func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
 	shown, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
 	if !ok || r.identity.scheme != "https" {

@@ -14,17 +14,17 @@ import (
 // ErrClosed is returned by RoundTrip after [Transport.Shutdown] has been called.
 var ErrClosed = errors.New("peerpool: transport is shut down")
 
-// dialError is a dial that failed, with what is known of it, on its way from the dial through the pool to the attempt. It
-// does not leave the package: RoundTrip returns the cause, and the rest is told by Observer and [Report].
+// dialError is the error of a failed dial, with what is known about the dial. It travels from the dial through the pool to
+// the attempt, and does not leave the package. RoundTrip returns the cause, and the Observer and [Report] show the rest.
 type dialError struct {
-	identity Identity // of the connection wanted; the zero Identity if it could not be determined
-	hop      string   // that failed: one of the hops in dialer.go
+	identity Identity // of the wanted connection; the zero Identity if it could not be determined
+	hop      string   // hop that failed: one of those in dialer.go
 	err      error    // what RoundTrip returns
-	told     error    // what observers are told: err, or what each of several addresses said
+	told     error    // what observers are told: err, or the errors of all addresses if there were several
 }
 
-// newDialError returns the failure of a hop. If several addresses were tried, RoundTrip returns the error of the first of
-// them, as a [net.Dialer] does.
+// newDialError returns the error of a hop that has failed. If several addresses were tried, RoundTrip returns the error of
+// the first of them, as a [net.Dialer] does.
 func newDialError(id Identity, hop string, err error) *dialError {
 	first := err
 	if race, ok := err.(*resolve.RaceError); ok {
@@ -47,7 +47,7 @@ func causeOf(err error) error {
 	return err
 }
 
-// toldOf returns what observers are told of an error of the walk.
+// toldOf returns what observers are told about an error of the walk.
 func toldOf(err error) error {
 	if dial, ok := err.(*dialError); ok {
 		return dial.told
@@ -77,7 +77,7 @@ func acquireError(ctx context.Context, id Identity, err error) error {
 	return newDialError(id, opConnect, err)
 }
 
-// The values of error.type that OpenTelemetry has no constants for, but for otherError.
+// These are values of OpenTelemetry's error.type. OpenTelemetry has a constant only for errorOther.
 const (
 	errorTimeout    ErrorType = "timeout"
 	errorResolve    ErrorType = "name_resolution_error"
@@ -89,8 +89,8 @@ const (
 	errorOther      ErrorType = "_OTHER"
 )
 
-// dialErrorType names an error of the walk before the exchange in the words of OpenTelemetry's error.type. It returns ""
-// for no error, and for a request that its caller has canceled: that is nobody's error.
+// dialErrorType classifies an error that a request met before its exchange, with a value of OpenTelemetry's error.type. It
+// returns "" if there is no error, and if the caller canceled the request, which does not count as an error.
 func dialErrorType(err error) ErrorType {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):

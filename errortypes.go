@@ -9,15 +9,15 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// Look-ups and connects have error types of their own besides those of dials and requests.
+// Look-ups have these error types besides those of dials and requests.
 const (
 	errorNotFound  ErrorType = "host_not_found"
 	errorTryAgain  ErrorType = "try_again"
 	errorNoRecover ErrorType = "no_recovery"
 )
 
-// lookupErrorType names the error of a look-up, as OpenTelemetry's conventions for DNS do. It returns "" for no error, and
-// for a look-up that was canceled.
+// lookupErrorType classifies the error of a look-up, as OpenTelemetry's conventions for DNS do. It returns "" if there is no
+// error, or if the look-up was canceled.
 func lookupErrorType(err error) ErrorType {
 	dns, ok := errors.AsType[*net.DNSError](err)
 	switch {
@@ -49,8 +49,7 @@ var connectErrors = []struct {
 	{syscall.EADDRNOTAVAIL, "address_not_available"},
 }
 
-// connectErrorType names the error of a socket that could not be connected. It returns "" for no error, and for a connect
-// that was canceled.
+// connectErrorType classifies the error of a connect. It returns "" if there is no error, or if the connect was canceled.
 func connectErrorType(err error) ErrorType {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return ""
@@ -66,7 +65,7 @@ func connectErrorType(err error) ErrorType {
 	return errorConnection
 }
 
-// hopErrorType does what dialErrorType does, and says more if a look-up or a connect has failed.
+// hopErrorType classifies err as dialErrorType does, and more precisely if a look-up or a connect has failed.
 func hopErrorType(err error) ErrorType {
 	general := dialErrorType(err)
 	if general == "" {

@@ -2,9 +2,9 @@ package peerpool
 
 import "github.com/peerpool/peerpool/internal/http1"
 
-// optionSet holds what the exchanges of a Transport have in common: the options for connections that belong to one Group,
-// and those for others. It is never written to. A Transport makes a new one when one of the fields that it comes from has
-// changed, because net/http reads these fields for every request.
+// optionSet holds the options that the exchanges of a Transport have in common: those for connections that belong to one
+// Group, and those for others. It is never written to. If a field that the options come from has changed, the Transport
+// makes a new optionSet, because net/http reads these fields for every request.
 type optionSet struct {
 	open, ofOneGroup http1.Options
 }
@@ -25,7 +25,7 @@ func optionsOf(t *Transport) *optionSet {
 	return set
 }
 
-// asks says whether the fields and limits of the Transport are those that o was made from.
+// asks reports whether o still agrees with the fields and the limits of the Transport.
 func (t *Transport) asks(o *http1.Options) bool {
 	return o.Gzip != t.DisableCompression && o.Close == t.DisableKeepAlives &&
 		o.ExpectTimeout == t.ExpectContinueTimeout && o.Limits == t.limits() &&
@@ -33,7 +33,7 @@ func (t *Transport) asks(o *http1.Options) bool {
 		o.ReadBuffer == t.ReadBufferSize && o.WriteBuffer == t.WriteBufferSize
 }
 
-// options returns the latest options, made anew if they no longer follow from the fields.
+// options returns the latest options. It makes new ones if a field has changed.
 func (t *Transport) options() *optionSet {
 	set := t.core.options.Load()
 	if set == nil || !t.asks(&set.open) {
@@ -43,7 +43,7 @@ func (t *Transport) options() *optionSet {
 	return set
 }
 
-// exchangeOptions returns those for a request on the route.
+// exchangeOptions returns the options for a request on the route.
 func (r *route) exchangeOptions() *http1.Options {
 	set := r.t.options()
 	opts := &set.open
@@ -56,7 +56,7 @@ func (r *route) exchangeOptions() *http1.Options {
 	return opts
 }
 
-// proxiedOptions returns the options for a request that names its target in full, to a proxy.
+// proxiedOptions returns the options for a request to a proxy that names its target in full.
 func (r *route) proxiedOptions(opts *http1.Options) *http1.Options {
 	if o := r.proxied.Load(); o != nil && r.t.asks(o) {
 		return o
