@@ -48,28 +48,29 @@ func (t *Transport) HTTPTransport() *http.Transport {
 	return f.theirs
 }
 
-// front is a Transport behind an http.Transport.
+// front is the part of an http.Transport from HTTPTransport that knows the Transport behind it.
 type front struct {
 	t      *Transport
-	theirs *http.Transport // what the program has
-	given  *http.Transport // what t had when it was made; never used
+	theirs *http.Transport // the http.Transport that the program has
+	given  *http.Transport // the settings of t when theirs was made; nil when no longer needed. It is never used for requests
 
-	protocols http.Protocols // shown by theirs: see guard
+	protocols http.Protocols // the Protocols of theirs: see guard
 
 	first sync.Once // the first request
-	err   error     // why there are none; set by first
+	err   error     // why all requests fail, or nil; set by first
 }
 
-// guard has a Clone refuse requests, in every field of the front that Clone copies and that net/http would have to come by:
-// before it asks for a proxy, as it dials, and, for programs that give their Clone another Proxy and another dial function,
-// before it speaks HTTP on what it has dialed for an http URL. The front itself comes by none of them, but for upgrades.
+// guard makes a Clone of the front refuse requests. It sets every field that Clone copies and that net/http needs on the
+// way: Proxy, and the dial functions. For programs that give their Clone another Proxy and another dial function, it also
+// sets what net/http asks before it speaks HTTP on a connection for an http URL. The front itself needs none of these
+// fields, except for upgrades.
 func (f *front) guard() {
 	f.theirs.DialContext, f.theirs.DialTLSContext = f.refuseDial, f.refuseDial
-	if f.theirs.Proxy != nil { // a program may look whether there is one, and set one if not
+	if f.theirs.Proxy != nil { // a program may check whether there is a Proxy, and set one if there is not
 		f.theirs.Proxy = f.refuseRequest
 	}
-	// Without HTTP/1, a connection for an http URL is left to the function that TLSNextProto has for HTTP/2 without TLS. One
-	// for h2 keeps net/http from setting up its own.
+	// Without HTTP/1, net/http leaves a connection for an http URL to the function that TLSNextProto has for HTTP/2 without
+	// TLS. An entry for h2 keeps net/http from setting up its own.
 	f.theirs.Protocols = &f.protocols
 	f.protocols.SetUnencryptedHTTP2(true)
 	f.theirs.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{
@@ -77,14 +78,15 @@ func (f *front) guard() {
 	}
 }
 
-// protoUnencrypted is how net/http's TLSNextProto names HTTP/2 without TLS.
+// protoUnencrypted is the name of HTTP/2 without TLS in net/http's TLSNextProto.
 const protoUnencrypted = "unencrypted_http2"
 
-// https is how net/http finds golang.org/x/net/http2 when that has been set up: a struct with one exported field that
-// has CloseIdleConnections. It passes CloseIdleConnections on to that, and leaves HTTP/2 alone.
+// https has the form by which net/http recognizes that golang.org/x/net/http2 has been set up: a struct with one exported
+// field that has CloseIdleConnections. net/http then passes CloseIdleConnections on to that field, and does not set up
+// HTTP/2 itself.
 type https struct{ Front *front }
 
-// RoundTrip is net/http's.
+// RoundTrip is called by net/http.
 func (h https) RoundTrip(req *http.Request) (*http.Response, error) { return h.Front.RoundTrip(req) }
 
 // RoundTrip has t serve a request.
@@ -100,10 +102,10 @@ func (f *front) RoundTrip(req *http.Request) (*http.Response, error) {
 	return f.t.RoundTrip(req)
 }
 
-// CloseIdleConnections is net/http's.
+// CloseIdleConnections is called by net/http.
 func (f *front) CloseIdleConnections() { f.t.CloseIdleConnections() }
 
-// adopt sets what has been changed of the front on t, which has not served a request yet.
+// adopt makes the changes of the front on t, which has not served a request yet.
 func (f *front) adopt() {
 	t := f.t
 	t.settings.Lock()
@@ -117,11 +119,11 @@ func (f *front) adopt() {
 	}
 	t.announceHTTP2()
 	t.use().pool.SetIdleLimits(t.idleLimits())
-	f.given = nil // there is nothing to compare any more
+	f.given = nil // nothing is compared any more
 }
 
-// late returns an error if something has been changed of the front that cannot be set on t any more, as t reads it while it
-// serves requests.
+// late returns an error if a field of the front has been changed that can no longer be changed on t, because t reads it
+// while it serves requests.
 func (f *front) late() error {
 	if f.given == nil {
 		return nil
@@ -133,7 +135,7 @@ func (f *front) late() error {
 	ours := reflect.ValueOf(t).Elem()
 	for _, c := range f.changes() {
 		switch field := ours.FieldByName(c.name); {
-		case c.name == "MaxIdleConns" || c.name == "MaxIdleConnsPerHost": // the pool has these
+		case c.name == "MaxIdleConns" || c.name == "MaxIdleConnsPerHost": // the pool keeps these, and can change them
 			field.Set(c.now)
 			t.use().pool.SetIdleLimits(t.idleLimits())
 		case !sameSetting(field, c.now):
@@ -147,7 +149,7 @@ func (f *front) late() error {
 		" give it one of its own: t.Clone().HTTPTransport()", strings.Join(names, ", "))
 }
 
-// change is a field of the front that has another value than it was given.
+// change is a field of the front whose value is not the one that the front was given.
 type change struct {
 	name string
 	now  reflect.Value
@@ -166,11 +168,11 @@ func (f *front) changes() (all []change) {
 	return all
 }
 
-// sameSetting compares two fields of Transports. What they point to may be changed in place, and so is the same while
-// they point to the same.
+// sameSetting reports whether two fields of Transports have the same value. Pointers and maps are the same if they point to
+// the same thing, because what they point to may be changed in place.
 func sameSetting(a, b reflect.Value) bool {
 	switch a.Kind() {
-	case reflect.Func: // by the function and what it closes over: see wordsOf
+	case reflect.Func: // the same function with the same variables: see wordsOf
 		return *(*unsafe.Pointer)(a.Addr().UnsafePointer()) == *(*unsafe.Pointer)(b.Addr().UnsafePointer())
 	case reflect.Map, reflect.Pointer:
 		return a.UnsafePointer() == b.UnsafePointer()
@@ -185,7 +187,7 @@ var (
 		" over https from the http.Transport that HTTPTransport returned; send it through the peerpool.Transport itself")
 )
 
-// refuseRequest is the Proxy of a front: net/http asks it for each request that it does not hand over.
+// refuseRequest is the Proxy of a front. net/http calls it for each request that it does not hand over to t.
 func (f *front) refuseRequest(req *http.Request) (*url.URL, error) {
 	if req.URL != nil && req.URL.Scheme == "https" && requiresHTTP1(req) {
 		return nil, errPastUpgrade
@@ -193,32 +195,33 @@ func (f *front) refuseRequest(req *http.Request) (*url.URL, error) {
 	return nil, errPastClone
 }
 
-// refuseDial is the DialContext and DialTLSContext of a front. Whoever comes here without having come by refuseRequest
-// had no proxy, or another one.
+// refuseDial is the DialContext and the DialTLSContext of a front. A request gets here without a call of refuseRequest if
+// there was no proxy, or another one.
 func (f *front) refuseDial(context.Context, string, string) (net.Conn, error) {
 	return nil, errPastClone
 }
 
-// refuseConn is what the front's TLSNextProto has for connections of its Clones.
+// refuseConn is the function in the front's TLSNextProto. net/http calls it for connections of Clones.
 func (f *front) refuseConn(_ string, c *tls.Conn) http.RoundTripper {
 	nc := c.NetConn()
-	if plain, ok := nc.(interface{ UnencryptedNetConn() net.Conn }); ok { // a connection without TLS, in the type of one with it
+	if plain, ok := nc.(interface{ UnencryptedNetConn() net.Conn }); ok { // net/http passes a connection without TLS in a *tls.Conn
 		nc = plain.UnencryptedNetConn()
 	}
 	nc.Close()
 	return refused{}
 }
 
-// refused is how net/http is told that there is no RoundTripper for a connection, and why.
+// refused is a RoundTripper that tells net/http that there is none for the connection, and why.
 type refused struct{}
 
-// RoundTripErr is net/http's.
+// RoundTripErr is called by net/http.
 func (refused) RoundTripErr() error { return errPastClone }
 
-// RoundTrip is net/http's.
+// RoundTrip is called by net/http.
 func (refused) RoundTrip(*http.Request) (*http.Response, error) { return nil, errPastClone }
 
-// frontOf returns the front that t has been made from, or from a Clone of which; nil: it does not look like one.
+// frontOf returns the front from which t has been made, directly or from a Clone of it. It returns nil if t does not look
+// like that.
 func frontOf(t *Transport) *front {
 	return cmp.Or(
 		receiverOf(t.DialContext, dialOf), receiverOf(t.DialTLSContext, dialOf),
@@ -230,8 +233,8 @@ func dialOf(f *front) func(context.Context, string, string) (net.Conn, error) { 
 func proxyOf(f *front) func(*http.Request) (*url.URL, error)                  { return f.refuseRequest }
 func nextOf(f *front) func(string, *tls.Conn) http.RoundTripper               { return f.refuseConn }
 
-// showBehind puts the settings of the Transport behind f in the place of what refuses requests there. t has been made from
-// f, or else from a Clone of f.
+// showBehind replaces those fields of t that refuse requests by the settings of the Transport behind f. t has been made from
+// f, or from a Clone of f if cloned is true.
 func (f *front) showBehind(t *Transport, cloned bool) {
 	if receiverOf(t.DialContext, dialOf) != nil {
 		t.DialContext, t.Dialer = f.t.DialContext, cloneDialer(f.t.Dialer)
@@ -250,7 +253,7 @@ func (f *front) showBehind(t *Transport, cloned bool) {
 	}
 }
 
-// nextProto returns the TLSNextProto of the Transport behind f, with what a program has added to that of the front.
+// nextProto returns the TLSNextProto of the Transport behind f, and what a program has added to that of the front.
 func (f *front) nextProto(shown map[string]func(string, *tls.Conn) http.RoundTripper) map[string]func(string, *tls.Conn) http.RoundTripper {
 	all := f.t.TLSNextProto
 	for name, next := range shown {
@@ -265,7 +268,7 @@ func (f *front) nextProto(shown map[string]func(string, *tls.Conn) http.RoundTri
 	return all
 }
 
-// allowed returns the Protocols of the Transport behind f, with what a program has added to those of the front.
+// allowed returns the Protocols of the Transport behind f, and what a program has added to those of the front.
 func (f *front) allowed(shown http.Protocols) *http.Protocols {
 	if !shown.HTTP1() && !shown.HTTP2() {
 		return f.t.Protocols

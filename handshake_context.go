@@ -7,19 +7,20 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// A GetClientCertificate may look at the context of its handshake (tls.CertificateRequestInfo.Context), which has the
-// values of the request that asked for the dial. What it returns may then be meant for that request alone, and so may
-// the connection. Nobody can say which other requests would have got the same certificate. So an identity whose
-// handshakes look something up has connections that serve one request each, and no TLS session of theirs is kept.
+// A GetClientCertificate function may look at the context of its handshake (tls.CertificateRequestInfo.Context), which has
+// the values of the request that asked for the dial. The certificate that it returns, and so the connection, may then be
+// meant for that request alone. We cannot know which other requests would have got the same certificate. So if the
+// handshakes of an identity look something up, each of its connections serves one request, and none of its TLS sessions is
+// kept.
 
-// handshakeContext is the context of a handshake. It notices when something is looked up in it.
+// handshakeContext is the context of a handshake. It notices if something is looked up in it.
 type handshakeContext struct {
 	context.Context
 	on     atomic.Bool // the handshake is under way
 	looked atomic.Bool
 }
 
-// Value is called by whatever the handshake calls: crypto/tls itself looks nothing up.
+// Value is called by what the handshake calls. crypto/tls itself looks nothing up.
 func (c *handshakeContext) Value(key any) any {
 	if c.on.Load() {
 		c.looked.Store(true)
@@ -27,11 +28,12 @@ func (c *handshakeContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// watchLookups returns the context for a handshake, and what to call when that has ended: it returns whether something
-// has been looked up.
+// watchLookups returns the context for a handshake, and a function to call when the handshake has ended. That function
+// reports whether something has been looked up.
 func watchLookups(ctx context.Context) (context.Context, func() bool) {
 	watched := &handshakeContext{Context: ctx}
-	// Package context asks its own contexts for the one that can be canceled. The outer one answers that.
+	// Package context looks up, in its own contexts, the one that can be canceled. The outer context answers that, so that
+	// it does not count.
 	outer, cancel := context.WithCancel(watched)
 	watched.on.Store(true)
 	return outer, func() bool {
@@ -41,13 +43,13 @@ func watchLookups(ctx context.Context) (context.Context, func() bool) {
 	}
 }
 
-// Private says that the connection may serve only the request that asked for it. See [pool.Private].
+// Private reports whether the connection may serve only the request that asked for it. See [pool.Private].
 func (c *http1Conn) Private() bool { return c.route.learned.looks.Load() }
 
-// Private says the same of a connection that speaks HTTP/2.
+// Private reports the same for a connection that speaks HTTP/2.
 func (c *http2Conn) Private() bool { return c.learned.looks.Load() }
 
-// Private says the same of a connection that somebody else serves.
+// Private reports the same for a connection that has another owner.
 func (c *alternateConn) Private() bool { return c.learned.looks.Load() }
 
 var (

@@ -11,38 +11,38 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// host is a host that has, or has had, several addresses: one thing to its users and an identity for each address to the
-// pool. A request takes a connection to any address that serves; a dial races them, see host_dial.go. addresses.go says
-// which address serves.
+// host is a host that has, or has had, several addresses. Its users see one host. The pool sees an identity for each
+// address. A request takes a connection to any address that serves requests. A dial races these addresses: see host_dial.go.
+// addresses.go decides which of them serve.
 //
-// It belongs to a route, its head, which has everything that the addresses have in common.
+// A host belongs to a route, its head, which holds everything that the addresses have in common.
 type host struct {
 	head *route
 	pool *pool.Host[unique.Handle[Identity], conn]
 
-	members atomic.Pointer[memberList]  // of the addresses that are listed; replaced, never written to
+	members atomic.Pointer[memberList]  // the addresses that are listed; replaced, never written to
 	shown   atomic.Pointer[hostLessons] // see lessons
-	due     atomic.Int32                // addresses that wait for a request that tries them
+	due     atomic.Int32                // number of addresses that wait for a request to try them
 
-	// updating is held while the pool is told what it may use, so that this comes in its order. The pool may close
-	// connections then, and call hooks: these must not wait for a request.
+	// updating is held while the pool is told which addresses it may use, so that the pool learns of the changes in their
+	// order. The pool may then close connections and call hooks. These must not wait for a request.
 	updating sync.Mutex
 
-	// These are guarded by the mu of the book.
+	// The book's mu guards the fields below.
 	book    *addressBook
-	version uint64                    // of the answer that members are from
+	version uint64                    // version of the answer that lists the members
 	dialed  map[netip.AddrPort]*route // the routes to the members
-	leaving map[netip.AddrPort]*route // to addresses that are listed no more, for a while
+	leaving map[netip.AddrPort]*route // the routes to addresses that are no longer listed, for a while
 }
 
-// memberList are the routes to the addresses of a host, in the resolver's order.
+// memberList holds the routes to the addresses of a host, in the resolver's order.
 type memberList struct {
 	all  []*route
 	byID map[unique.Handle[Identity]]*route
 }
 
-// An address that is listed no more keeps its idle connections for goneFor times DNSRefresh, as some servers of DNS
-// show a part of their addresses at a time.
+// An address that is no longer listed keeps its idle connections for goneFor times DNSRefresh, because some DNS servers show
+// only some of their addresses at a time.
 const goneFor = 3
 
 func newHost(head *route, listed []netip.AddrPort) *host {
@@ -53,7 +53,8 @@ func newHost(head *route, listed []netip.AddrPort) *host {
 	return h
 }
 
-// begin lists the addresses, some of which may be left out since before. It returns which of them are taken back.
+// begin sets the addresses that are listed. Some of them may have been left out before. begin returns those that it takes
+// back.
 func (h *host) begin(listed []netip.AddrPort) (back []AddressChange) {
 	head := h.head
 	h.book.mu.Lock()
@@ -77,7 +78,7 @@ func (h *host) begin(listed []netip.AddrPort) (back []AddressChange) {
 	return back
 }
 
-// setMembers makes the addresses those that are listed. The caller holds mu.
+// setMembers sets the addresses that are listed. The caller holds mu.
 func (h *host) setMembers(addrs []netip.AddrPort) {
 	list := &memberList{all: make([]*route, len(addrs)), byID: make(map[unique.Handle[Identity]]*route, len(addrs))}
 	for i, addr := range addrs {
@@ -101,12 +102,12 @@ func (h *host) setMembers(addrs []netip.AddrPort) {
 // routeTo returns a route to one address of the host.
 func (h *host) routeTo(addr netip.AddrPort) *route {
 	p := h.head.plan
-	p.tls = p.tls.Clone() // each address has sessions of its own
+	p.tls = p.tls.Clone() // each address has TLS sessions of its own
 	return p.to(addr, h.head.identity, h.head.version)
 }
 
-// serving returns the addresses that get requests, and those among them that are dialed only where nothing else is left.
-// The caller holds mu.
+// serving returns the addresses that get requests, and those of them that are dialed only if there is no other address. The
+// caller holds mu.
 func (h *host) serving() (serving, undialed []unique.Handle[Identity]) {
 	now := time.Since(epoch)
 	for _, m := range h.members.Load().all {
@@ -132,14 +133,15 @@ func (h *host) apply() {
 	h.pool.SetKeys(serving)
 }
 
-// replace takes over from a route to the only address that the host has had, and that is listed no more.
+// replace makes the host take the place of a route. The route leads to the only address that the host had before, which is
+// no longer listed.
 func (h *host) replace(old *route) {
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
 	h.leave(old)
 }
 
-// update takes over what the resolver lists now.
+// update makes the addresses those that the resolver lists now.
 func (h *host) update(found listing) {
 	h.book.mu.Lock()
 	if found.version <= h.version || len(found.addrs) == 0 {
@@ -165,7 +167,7 @@ func (h *host) update(found listing) {
 	}
 }
 
-// leave has the connections to an address closed that is still not listed after a while. The caller holds mu.
+// leave closes the connections to an address after a while, if it is then still not listed. The caller holds mu.
 func (h *host) leave(m *route) {
 	s := h.book.of(m.addr)
 	s.gone++
@@ -183,18 +185,18 @@ func (h *host) leave(m *route) {
 		}
 		h.book.mu.Unlock()
 		if left {
-			h.apply() // as the list may be so new that the pool has the old one
+			h.apply() // because the pool may not have the latest list yet
 			h.pool.DrainUnlisted(m.id, reasonUnlisted)
 		}
 	})
 }
 
-// lists says whether an address is listed. The caller holds mu.
+// lists reports whether an address is listed. The caller holds mu.
 func (h *host) lists(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(h.members.Load().all, func(m *route) bool { return m.addr == addr })
 }
 
-// several says that there is an address besides any one of them.
+// several reports whether more than one address is listed.
 func (h *host) several() bool { return h != nil && len(h.members.Load().all) > 1 }
 
 // member returns the route to a listed address, or nil.

@@ -14,24 +14,25 @@ import (
 	"github.com/peerpool/peerpool/internal/resolve"
 )
 
-// This file dials a host: in which order, and what each connect tells of its address.
+// This file dials a host. It decides in which order the addresses are dialed, and notes what each connect shows about its
+// address.
 
-// errSilent is why an address is avoided that has not answered, although another one has that was tried later.
+// errSilent is the error of an address that has not answered although an address that was tried later has.
 var errSilent = errors.New("peerpool: no answer before that of another address")
 
-// groundwork is what finding a route has done of the dial to come, and how long that took. A dial that has none
-// to build on has a zero one.
+// groundwork is the part of a dial that was done while the route was found, and how long it took. It is zero if nothing was
+// done.
 type groundwork struct {
 	start            time.Time
 	resolve, connect time.Duration
 
-	replaces bool // a connection that nears a limit: no request waits for this dial
+	replaces bool // the dial replaces a connection that nears a limit, so that no request waits for it
 
-	trial *route // the address of the host that the dial is to try, or nil
-	avoid *route // the one at which the request has failed before, or nil
+	trial *route // address of the host that the dial is to try, or nil
+	avoid *route // address at which the request has failed before, or nil
 }
 
-// hostDial dials a host for a request, with what finding the route has done of it.
+// hostDial dials a host for a request. work is the part of the dial that is already done.
 type hostDial struct {
 	host *host
 	work groundwork
@@ -71,8 +72,8 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 	return m.id, c, err
 }
 
-// askAgain asks the resolver once more, for the second dial of a host, as it cannot be told from one answer alone whether
-// the resolver lists the addresses in another order each time.
+// askAgain asks the resolver once more before the second dial of a host. One answer alone does not show whether the resolver
+// lists the addresses in another order each time.
 func (h *host) askAgain(ctx context.Context) {
 	h.book.mu.Lock()
 	ask := h.book.order.asks()
@@ -88,8 +89,8 @@ func (h *host) askAgain(ctx context.Context) {
 	h.book.mu.Unlock()
 }
 
-// lookupAgain looks the host up although the answer is still good. The dial waits for that no longer than it would for a
-// connect.
+// lookupAgain looks the host up again although the known answer is still valid. The dial waits for that at most as long as
+// it waits for one connect before it tries the next address.
 func (r *route) lookupAgain(ctx context.Context) (listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, resolve.ConnectionAttemptDelay)
 	defer cancel()
@@ -98,9 +99,10 @@ func (r *route) lookupAgain(ctx context.Context) (listing, error) {
 	return r.lookup(ctx, r.authority)
 }
 
-// order returns the addresses to dial: the one to try if there is one, then those that are well in the resolver's order,
-// first before the others, then those that are left out, which are better than none. It returns which one is tried. A
-// request that has failed at an address goes elsewhere: to where none has failed, if it can.
+// order returns the addresses in the order in which they are dialed. If there is an address to try, it comes first, and
+// order also returns it as tried. Then come the addresses that work, in the resolver's order, but with first before the
+// others. The addresses that are left out come last, because they are better than none. If the request has failed at an
+// address before, the addresses where no request has failed come first among those that work.
 func (h *host) order(first *route, work groundwork) (members []*route, tried *route) {
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
@@ -128,7 +130,7 @@ func (h *host) order(first *route, work groundwork) (members []*route, tried *ro
 	return members, tried
 }
 
-// toTry returns the address that a dial tries, or nil. The caller holds the mu of the book.
+// toTry returns the address that a dial is to try, or nil. The caller holds the mu of the book.
 func toTry(members []*route, work groundwork) *route {
 	if work.trial != nil && slices.Contains(members, work.trial) {
 		return work.trial
@@ -172,7 +174,7 @@ func (h *host) connect(ctx context.Context, first *route, work groundwork) (*rou
 		}
 	}
 	if tried != nil && tried != work.trial && (err != nil || tried.addr != addr) {
-		h.endTrial(tried) // if nobody has said that it failed
+		h.endTrial(tried) // in case nothing has reported its failure
 	}
 	if err != nil {
 		return nil, nil, err
@@ -180,12 +182,12 @@ func (h *host) connect(ctx context.Context, first *route, work groundwork) (*rou
 	return r.members[addr], nc, nil
 }
 
-// raced is what the connects of one race do.
+// raced notes the state of the connects of one race.
 type raced struct {
 	members map[netip.AddrPort]*route // set once
 
 	mu      sync.Mutex                   // guards pending; nothing is called under it
-	pending map[netip.AddrPort]time.Time // when the connects under way began; nil: the race is over
+	pending map[netip.AddrPort]time.Time // when each connect under way began; nil when the race is over
 }
 
 func (r *raced) begin(addr netip.AddrPort) {
@@ -206,7 +208,7 @@ func (r *raced) end(addr netip.AddrPort) (begun time.Time, over bool) {
 	return begun, r.pending == nil
 }
 
-// finish ends the race, and returns which connects have not ended.
+// finish ends the race, and returns the connects that have not ended.
 func (r *raced) finish() map[netip.AddrPort]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

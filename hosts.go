@@ -112,7 +112,7 @@ func (t *Transport) Hosts() []HostStats {
 	return all
 }
 
-// hosts returns the hosts that are known.
+// hosts returns the hosts that have a route.
 func (rs *routes) hosts() (hosts []*host) {
 	rs.mu.RLock()
 	defer rs.mu.RUnlock()
@@ -152,11 +152,11 @@ func (h *host) stats() HostStats {
 	return s
 }
 
-// addressStats is what the book says of an address. The caller holds its mu.
+// addressStats returns what the book says about an address. The caller holds the book's mu.
 func (r *route) addressStats() AddressStats {
 	a := AddressStats{Identity: r.identity, Addr: r.addr, State: AddressListed}
 	s := r.state
-	if s == nil { // of a host that had one address
+	if s == nil { // the address was the only one of its host
 		return a
 	}
 	a.ConnectFailures, a.Failures, a.ServerErrors = s.connects, s.requests, s.serverErrors
@@ -174,7 +174,7 @@ func (r *route) addressStats() AddressStats {
 	return a
 }
 
-// event describes the address for the observer, as it is now. The caller holds mu.
+// event describes the present state of the address for the observer. The caller holds mu.
 func (s *addressState) event(h *host, m *route) AddressChange {
 	e := AddressChange{
 		Host: h.head.identity, Identity: m.identity, Addr: m.addr, State: s.state, Reason: s.reason, Err: s.err,
@@ -193,14 +193,14 @@ func (s *addressState) event(h *host, m *route) AddressChange {
 	return e
 }
 
-// tell tells the observer.
+// tell reports e to the observer.
 func (h *host) tell(e AddressChange) {
 	if o := h.head.t.Observer; o != nil && o.AddressChange != nil {
 		o.AddressChange(e)
 	}
 }
 
-// connectFailed notes, and tells, that a connect to an address has failed.
+// connectFailed notes that a connect to an address has failed, and reports it to the observer.
 func (h *host) connectFailed(ctx context.Context, m *route, reason EjectReason, err error, begun time.Time) {
 	h.head.t.core.counters.connectFailures.Add(1)
 	if o := h.head.t.Observer; o != nil && o.ConnectFailed != nil {

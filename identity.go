@@ -49,7 +49,7 @@ type Identity struct {
 	group           string
 }
 
-// at returns the identity of one address of the host that id names. If addr is not valid, it is id.
+// at returns the identity of one address of the host that id names. If addr is not valid, it returns id.
 func (id Identity) at(addr netip.AddrPort) Identity {
 	if addr.IsValid() {
 		id.address = addr.String()
@@ -111,7 +111,7 @@ func (id Identity) String() string {
 	return b.String()
 }
 
-// quoted returns a value as String shows it.
+// quoted returns a value in the form in which String shows it.
 func quoted(value string) string {
 	mistakable := func(r rune) bool {
 		return r == ' ' || r == '=' || r == '"' || r == '\\' || r == utf8.RuneError || !unicode.IsPrint(r)
@@ -129,7 +129,7 @@ func (id Identity) GoString() string { return id.String() }
 // in parts that String does not show have the same text, so do not use the text as a key.
 func (id Identity) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// short returns the first digits of a digest, or nothing for none.
+// short returns the first digits of a digest, or "" for the zero digest.
 func short(digest [32]byte) string {
 	if digest == ([32]byte{}) {
 		return ""

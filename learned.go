@@ -10,24 +10,25 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// maxLearned bounds the identities of which we remember what they speak. The memory outlives their connections, so
-// that the next burst of requests knows how many to dial.
+// maxLearned is the largest number of identities about which the Transport remembers what they have shown. The memory
+// outlives the connections, so that the next burst of requests knows how many connections to dial.
 const maxLearned = 1024
 
-// learned is what the connections of one identity have shown. It is safe for concurrent use.
+// learned holds what the connections of one identity have shown. It is safe for concurrent use.
 type learned struct {
-	protocol   atomic.Int32 // a speaks
-	streams    atomic.Int32 // that an HTTP/2 server allowed at a time, when last heard; 0: none has said
-	pingAfter  atomic.Int64 // nanoseconds between PINGs without data that an HTTP/2 server has asked for; 0: it has not
-	http1Until atomic.Int64 // nanoseconds since epoch, see wantHTTP1; 0: it has not asked
-	looks      atomic.Bool  // its handshakes look something up in the request's context, see handshakeContext
-	limits     limits       // that its closes have shown
+	protocol   atomic.Int32 // one of the values of type speaks
+	streams    atomic.Int32 // how many streams an HTTP/2 server allowed when it last said so; 0 if it never has
+	pingAfter  atomic.Int64 // nanoseconds between PINGs without data that an HTTP/2 server has asked for; 0 if it has not
+	http1Until atomic.Int64 // nanoseconds since epoch, see wantHTTP1; 0 if the server has not asked for HTTP/1.1
+	looks      atomic.Bool  // handshakes look something up in the request's context, see handshakeContext
+	limits     limits       // limits that its closes have shown
 
-	addresses atomic.Pointer[addressBook] // of a host with several; nil otherwise
+	addresses atomic.Pointer[addressBook] // set only if the identity is that of a host with several addresses
 }
 
-// http1Memory is how long a server gets HTTP/1.1 that has asked for it although it offers HTTP/2. What it asked for
-// may have been a matter of one resource or of one configuration, and finding out costs one request sent twice.
+// http1Memory is how long the Transport speaks HTTP/1.1 to a server that has asked for it although it offers HTTP/2. The
+// server may have asked because of one resource, or of one configuration, and to find that out costs one request that is
+// sent twice.
 const http1Memory = 10 * time.Minute
 
 // wantHTTP1 notes that the server wants HTTP/1.1 (RFC 9113 section 7, HTTP_1_1_REQUIRED).
@@ -36,14 +37,14 @@ func (l *learned) wantHTTP1() {
 	lessons.Add(1)
 }
 
-// wantsHTTP1 says whether it has said so lately.
+// wantsHTTP1 reports whether the server has asked for HTTP/1.1 within the last http1Memory.
 func (l *learned) wantsHTTP1() bool { return isBefore(l.http1Until.Load()) }
 
-// isBefore says whether a moment that is set, in nanoseconds since epoch, is still to come.
+// isBefore reports whether until, in nanoseconds since epoch, is set and has not passed yet.
 func isBefore(until int64) bool { return until != 0 && int64(time.Since(epoch)) < until }
 
-// lessons counts what the connections of all identities have shown that was not known before: a host need not look at all its
-// addresses for each request.
+// lessons counts the news that the connections of all identities have shown. While it has not changed, a host need not look
+// at all its addresses for each request.
 var lessons atomic.Uint64
 
 // spoke notes which protocol a connection speaks.
@@ -60,13 +61,13 @@ func (l *learned) looked() {
 	}
 }
 
-// hostLessons are what the connections to the addresses of a host have shown. They are never changed.
+// hostLessons holds what the connections to the addresses of a host have shown. It is never changed.
 type hostLessons struct {
-	counted    uint64      // lessons at that time
+	counted    uint64      // value of lessons at that time
 	members    *memberList // the addresses
-	expect     int         // as learned.expect, of one of the addresses
-	looks      bool        // of any
-	http1Until int64       // of any
+	expect     int         // learned.expect of one of the addresses
+	looks      bool        // set if it is set for any address
+	http1Until int64       // the latest one of any address
 }
 
 func (l *hostLessons) wantsHTTP1() bool { return isBefore(l.http1Until) }
@@ -98,7 +99,7 @@ const (
 	speaksHTTP2
 )
 
-// expect is the number of requests at once that a new connection may serve, for the pool.
+// expect returns how many requests a new connection may serve at the same time, in the terms of the pool.
 func (l *learned) expect() int {
 	switch l.protocol.Load() {
 	case speaksHTTP1:
@@ -111,7 +112,7 @@ func (l *learned) expect() int {
 	return pool.ExpectUnknown
 }
 
-// addressBook is what is known of the addresses of a host.
+// addressBook returns the book of the addresses of a host. The first call makes it.
 func (l *learned) addressBook() *addressBook {
 	if l.addresses.Load() == nil {
 		l.addresses.CompareAndSwap(nil, &addressBook{state: make(map[netip.AddrPort]*addressState)})
@@ -126,13 +127,13 @@ func (l *learned) allows(streams int) {
 	}
 }
 
-// memory holds what has been learned, of the identities that were asked for most recently.
+// memory holds what has been learned about the identities that were used last.
 type memory struct {
 	mu          sync.Mutex // guards the maps; nothing is called under it
 	young, aged map[unique.Handle[Identity]]*learned
 }
 
-// of returns what has been learned of an identity.
+// of returns what has been learned about an identity.
 func (m *memory) of(id unique.Handle[Identity]) *learned {
 	m.mu.Lock()
 	defer m.mu.Unlock()

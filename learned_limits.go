@@ -43,41 +43,41 @@ type LimitsChange struct {
 	LearnedLimits
 }
 
-// limits are those of one identity.
+// limits holds the learned limits of one identity.
 type limits struct {
-	idleTime  atomic.Int64 // LearnedLimits.IdleTime in nanoseconds, or less for a moment after a loss
+	idleTime  atomic.Int64 // LearnedLimits.IdleTime in nanoseconds; less for a moment after a loss
 	idleClose atomic.Int64 // LearnedLimits.IdleClose in nanoseconds
 	requests  atomic.Int64 // LearnedLimits.Requests
 	suspect   atomic.Int64 // see learn.Requests.Suspect
-	due       atomic.Int64 // nanoseconds since epoch, when to review these
-	roundTrip atomic.Int64 // nanoseconds of the shortest connect; 0: none has been seen
+	due       atomic.Int64 // when to review the limits, in nanoseconds since epoch
+	roundTrip atomic.Int64 // nanoseconds of the shortest connect; 0 if there was none
 
-	shown atomic.Pointer[teacher] // nil: no close has been seen
+	shown atomic.Pointer[teacher] // nil until a close has been seen
 }
 
-// teacher is what the closes of an identity have shown.
+// teacher holds what the closes of an identity have shown.
 type teacher struct {
 	mu       sync.Mutex // guards what follows; nothing is called under it
 	idle     learn.Idle
 	requests learn.Requests
-	told     LearnedLimits // what the Observer was told last
+	told     LearnedLimits // what was last reported to the Observer
 }
 
-// youngClose is the idle time up to which a close counts as the end of a connection that has served its last request, and
-// not as the end of its idle time.
+// youngClose is a limit of idle times. A connection that is closed after a shorter idle time counts as one that has served
+// its last request. After a longer idle time, it counts as one that was closed because it was idle.
 const youngClose = 5 * time.Millisecond
 
-// connected notes how long a connect took, which is a round trip.
+// connected notes how long a connect took. A connect takes one round trip.
 func (l *limits) connected(took time.Duration) {
 	if least := l.roundTrip.Load(); took > 0 && (least == 0 || int64(took) < least) {
 		l.roundTrip.Store(int64(took))
 	}
 }
 
-// bounding says that a request may have to keep to a limit.
+// bounding reports whether there is a limit that a request may have to keep to.
 func (l *limits) bounding() bool { return l.idleTime.Load() != 0 || l.requests.Load() != 0 }
 
-// learn has note told to what teaches the peer's limits, and takes over what follows from it.
+// learn calls note with the teacher of the peer, and then puts the limits in force that follow.
 func (r *route) learn(note func(t *teacher, now time.Duration)) {
 	l := &r.learned.limits
 	if r.t.DisableLearning {
@@ -102,7 +102,7 @@ func (r *route) learn(note func(t *teacher, now time.Duration)) {
 	}
 }
 
-// publish stores the limits where requests look. The caller holds the teacher's mu.
+// publish stores the limits where requests read them. The caller holds the teacher's mu.
 func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
 	l.due.Store(int64(min(s.idle.Review(now), s.requests.Review(now))))
 	use := s.idle.Use(time.Duration(l.roundTrip.Load()))
@@ -121,13 +121,13 @@ func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
 	return shown
 }
 
-// alike says that the difference is not worth telling.
+// alike reports whether a and b differ so little that the Observer need not be told.
 func alike(a, b LearnedLimits) bool {
 	differ := max(a.IdleTime, b.IdleTime) - min(a.IdleTime, b.IdleTime)
 	return a.Requests == b.Requests && differ <= a.IdleTime/10 && (a.IdleTime == 0) == (b.IdleTime == 0)
 }
 
-// bound adds to the terms of a request what has been learned of the peer, or of the addresses of a host.
+// bound adds the learned limits of the peer, or of the addresses of a host, to the terms of a request.
 func (r *route) bound(terms *pool.Terms, req *http.Request) {
 	if r.host == nil {
 		r.boundByOwn(terms, req)
@@ -157,13 +157,14 @@ func (r *route) boundByOwn(terms *pool.Terms, req *http.Request) {
 	}
 }
 
-// unclear is an idle time that teaches nothing.
+// unclear stands for an idle time that shows nothing.
 const unclear time.Duration = -1
 
-// longer is an idle time as the pool knows it, or as the kernel does if that is longer by more than its clock is inexact.
-// It is unclear if that clock is too inexact for so short a time.
+// longer returns the longer one of two idle times of a connection: idle from the pool and silent from the kernel. The
+// kernel's time counts only if it is longer by more than the inaccuracy of the kernel's clock. If the time is too short for
+// that clock, longer returns unclear.
 func longer(idle, silent time.Duration) time.Duration {
-	const tick = 4 * time.Millisecond // of most kernels; with others it is longer, or shorter
+	const tick = 4 * time.Millisecond // of most kernels; other kernels have a longer or a shorter one
 	switch {
 	case silent <= idle+2*tick:
 		return idle
@@ -173,8 +174,8 @@ func longer(idle, silent time.Duration) time.Duration {
 	return silent
 }
 
-// outlived says that the connection has heard nothing from its peer for longer than the terms allow, which the pool cannot
-// see if its last response was read late.
+// outlived reports whether nothing has arrived on the connection for longer than the terms allow. The pool cannot see that
+// if the last response was read late.
 func (a *attempt) outlived(terms *pool.Terms) bool {
 	a.silent = 0
 	c, ok := a.lease.Conn().(*http1Conn)
@@ -185,7 +186,7 @@ func (a *attempt) outlived(terms *pool.Terms) bool {
 	return c.route.learned.limits.idleClose.Load() != 0 && terms.MaxIdleTime != 0 && longer(a.lease.IdleTime(), a.silent) >= terms.MaxIdleTime
 }
 
-// lower is the lower of two limits, of which the first may be none.
+// lower returns the lower one of two limits. If the first is zero or less, there is no first limit.
 func lower[N int | time.Duration](limit, other N) N {
 	if limit <= 0 {
 		return other
@@ -193,18 +194,18 @@ func lower[N int | time.Duration](limit, other N) N {
 	return min(limit, other)
 }
 
-// sendsAgain says that the request is sent again if its connection turns out to be stale.
+// sendsAgain reports whether the request is sent again if its connection turns out to be stale.
 func sendsAgain(req *http.Request) bool {
 	again := replayOf(req, true)
 	return again.idempotent && again.body
 }
 
-// learnFromClose is told how the pool has closed the connection.
+// learnFromClose is called when the pool has closed the connection, and learns from how it was closed.
 func (c *http1Conn) learnFromClose(closing pool.Closing) {
 	uses, l := int(closing.Uses), &c.route.learned.limits
 	idle := longer(closing.Idle, time.Duration(c.mute)*time.Millisecond)
 	switch {
-	case uses == 0, idle == unclear: // a limit on the time to the first request may be another one
+	case uses == 0, idle == unclear: // the limit on the time to the first request may differ from that on the idle time
 	case closing.Reason == pool.ReasonPeerClosed && idle < youngClose:
 		c.route.learn(func(t *teacher, now time.Duration) { t.requests.End(uses, false, now) })
 	case closing.Reason == pool.ReasonPeerClosed:
@@ -217,24 +218,24 @@ func (c *http1Conn) learnFromClose(closing pool.Closing) {
 	}
 }
 
-// learnFromLoss is told that an attempt has failed on a reused connection before anything of a response had come.
+// learnFromLoss is called when an attempt has failed on a reused connection before anything of a response had come.
 func (c *http1Conn) learnFromLoss(a *attempt) {
 	uses, idle := a.lease.Uses(), longer(a.lease.IdleTime(), a.silent)
 	if uses == 0 || idle == unclear || idle < youngClose {
-		return // whatever ended it was not its idle time
+		return // the idle time did not end the connection
 	}
 	roundTrip := time.Duration(c.route.learned.limits.roundTrip.Load())
 	c.route.learn(func(t *teacher, now time.Duration) { t.idle.Lose(idle, now, roundTrip) })
 }
 
-// learnFromEnd is told that the peer has announced the end of the connection with the attempt's response.
+// learnFromEnd is called when the peer has announced the end of the connection with the attempt's response.
 func (c *http1Conn) learnFromEnd(a *attempt) {
 	if !a.req.Close && !httpguts.HeaderValuesContainsToken(a.req.Header["Connection"], "close") {
 		c.route.learn(func(t *teacher, now time.Duration) { t.requests.End(a.lease.Uses()+1, true, now) })
 	}
 }
 
-// learnFromAnswer is told that an attempt has got its response, and the connection can serve another one.
+// learnFromAnswer is called when an attempt has got its response and the connection can serve another one.
 func (c *http1Conn) learnFromAnswer(a *attempt) {
 	l, served, idle := &c.route.learned.limits, a.lease.Uses()+1, a.lease.IdleTime()
 	if n := int(l.suspect.Load()); n != 0 && served > n {
@@ -245,7 +246,7 @@ func (c *http1Conn) learnFromAnswer(a *attempt) {
 	}
 }
 
-// limits returns what has been learned of all identities that have a limit.
+// limits returns the learned limits of all identities that have one.
 func (m *memory) limits() []PeerLimits {
 	m.mu.Lock()
 	limited := make(map[unique.Handle[Identity]]*limits)

@@ -24,19 +24,19 @@ var (
 	ErrBodyWriteTimeout = exchange.ErrBodyWrite
 )
 
-// timeLimits are those of PeerOptions that an exchange needs.
+// timeLimits holds the time limits of PeerOptions that an exchange needs.
 type timeLimits struct {
-	header, read, write *time.Duration                 // nil: the Transport's
-	latest              atomic.Pointer[limitedOptions] // made from them
+	header, read, write *time.Duration                 // nil means the Transport's
+	latest              atomic.Pointer[limitedOptions] // the options that were last made with these limits
 }
 
-// limitedOptions are options of an exchange with the limits of a peer in place of the Transport's.
+// limitedOptions holds the options of an exchange, with the limits of a peer in place of the Transport's.
 type limitedOptions struct {
 	from *http1.Options
 	http1.Options
 }
 
-// newTimeLimits returns nil if there are none.
+// newTimeLimits returns the peer's time limits for exchanges, or nil if there are none.
 func newTimeLimits(o *PeerOptions) *timeLimits {
 	if o.ResponseHeaderTimeout == nil && o.BodyReadTimeout == nil && o.BodyWriteTimeout == nil {
 		return nil
@@ -67,12 +67,12 @@ func replace(limit *time.Duration, own *time.Duration) {
 	}
 }
 
-// exchangeLimits returns the time limits for a request to the peer, without those of dials.
+// exchangeLimits returns the time limits for an exchange with the peer, which do not include those of dials.
 func (t *Transport) exchangeLimits(p *Peer) *exchange.Limits {
 	return &p.limited(&t.options().open).Limits
 }
 
-// checkTimeLimits looks for limits that cannot be.
+// checkTimeLimits returns an error if a time limit is negative.
 func (o *PeerOptions) checkTimeLimits() error {
 	for _, limit := range []struct {
 		name string
@@ -89,7 +89,7 @@ func (o *PeerOptions) checkTimeLimits() error {
 	return nil
 }
 
-// ownTimeLimits copies what the time limits point to.
+// ownTimeLimits replaces the pointers to time limits by pointers to copies.
 func (o *PeerOptions) ownTimeLimits() {
 	for _, limit := range []**time.Duration{
 		&o.ConnectTimeout, &o.TLSHandshakeTimeout, &o.DialTimeout,
@@ -102,7 +102,8 @@ func (o *PeerOptions) ownTimeLimits() {
 	}
 }
 
-// dialTimeout bounds a whole dial of the route. limited says that it does so in place of the bound that every dial has.
+// dialTimeout returns the time limit of a whole dial of the route. limited is true if a DialTimeout sets the limit, and
+// false if it is maxDial, which every dial has.
 func (p *plan) dialTimeout() (d time.Duration, limited bool) {
 	d = p.t.DialTimeout
 	if l := p.t.changed.Load(); l != nil {
@@ -115,7 +116,7 @@ func (p *plan) dialTimeout() (d time.Duration, limited bool) {
 	return d, true
 }
 
-// withinDial returns the context of a dial that began at that time.
+// withinDial returns the context of a dial that began at the given time.
 func (p *plan) withinDial(ctx context.Context, begun time.Time) (context.Context, context.CancelFunc) {
 	d, limited := p.dialTimeout()
 	if !limited {
@@ -124,7 +125,7 @@ func (p *plan) withinDial(ctx context.Context, begun time.Time) (context.Context
 	return context.WithDeadlineCause(ctx, begun.Add(d), ErrDialTimeout)
 }
 
-// withinOwnDial is withinDial for a part of a dial: it only has the limit that replaces the bound of every dial.
+// withinOwnDial is withinDial for a part of a dial. It sets a deadline only if a DialTimeout sets the limit.
 func (p *plan) withinOwnDial(ctx context.Context, begun time.Time) (context.Context, context.CancelFunc) {
 	if _, limited := p.dialTimeout(); !limited {
 		return ctx, func() {}
@@ -132,7 +133,8 @@ func (p *plan) withinOwnDial(ctx context.Context, begun time.Time) (context.Cont
 	return p.withinDial(ctx, begun)
 }
 
-// outOfTime returns the error of a dial that has failed in this context: it says so if that is because of DialTimeout.
+// outOfTime returns the error of a dial that has failed in the given context. If DialTimeout has ended the dial, that error
+// is ErrDialTimeout.
 func (r *route) outOfTime(ctx context.Context, err error) error {
 	if err == nil || context.Cause(ctx) != ErrDialTimeout {
 		return err
@@ -144,7 +146,8 @@ func (r *route) outOfTime(ctx context.Context, err error) error {
 	return newDialError(failed.identity, failed.hop, ErrDialTimeout)
 }
 
-// tlsHandshakeTimeout bounds a handshake with the target or with a proxy; 0: nothing but the dial does.
+// tlsHandshakeTimeout returns the time limit of a handshake with the target or with a proxy. Zero means that only the limit
+// of the whole dial applies.
 func (p *plan) tlsHandshakeTimeout() time.Duration {
 	d := p.t.TLSHandshakeTimeout
 	if l := p.t.changed.Load(); l != nil {
@@ -154,7 +157,7 @@ func (p *plan) tlsHandshakeTimeout() time.Duration {
 	return d
 }
 
-// connectTimeout bounds a race of addresses. Each of its sockets has the Dialer's time limit besides.
+// connectTimeout returns the time limit of a race of addresses. Each of the sockets also has the Dialer's time limit.
 func (p *plan) connectTimeout() time.Duration {
 	if d := p.socketTimeout(); d > 0 && d <= maxDial {
 		return d
@@ -162,21 +165,22 @@ func (p *plan) connectTimeout() time.Duration {
 	return maxDial
 }
 
-// socketTimeout bounds the connect of one socket; 0: nothing but the dial does.
+// socketTimeout returns the time limit for the connect of one socket. Zero means that only the limit of the whole dial
+// applies.
 func (p *plan) socketTimeout() time.Duration {
 	d := p.t.netDialer().Timeout
 	replace(&d, p.peer.ConnectTimeout)
 	return d
 }
 
-// limitsConnect says that a connect is given up by itself before a whole dial has taken too long.
+// limitsConnect reports whether a connect ends by its own limit before the limit of a whole dial passes.
 func (p *plan) limitsConnect() bool {
 	_, limited := p.dialTimeout()
 	d := p.socketTimeout()
 	return !limited && d > 0 && d <= maxDial
 }
 
-// withTimeout returns the dialer with the peer's time limit.
+// withTimeout returns a copy of the dialer with the peer's time limit, or the dialer itself if the peer has none.
 func (p *plan) withTimeout(d *net.Dialer) *net.Dialer {
 	if p.peer.ConnectTimeout == nil {
 		return d
@@ -186,7 +190,7 @@ func (p *plan) withTimeout(d *net.Dialer) *net.Dialer {
 	return &c
 }
 
-// connectContext is that of a custom dialer, which must heed the limit by itself.
+// connectContext returns the context for a custom dialer, which must itself heed the limit in it.
 func (p *plan) connectContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	if p.peer.ConnectTimeout == nil || *p.peer.ConnectTimeout == 0 {
 		return ctx, func() {}

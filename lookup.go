@@ -16,10 +16,10 @@ import (
 // lookInterval is how often a route asks the cache of names whether its address is still listed.
 const lookInterval = time.Second
 
-// epoch is when the process began to use this package. Moments are held as the time since then.
+// epoch is when the process began to use this package. Points in time are stored as the time since epoch.
 var epoch = time.Now()
 
-// resolve looks up the addresses of a host, which id names.
+// resolve looks up the addresses of the host that id names.
 func (p *plan) resolve(ctx context.Context, id Identity) (listing, groundwork, error) {
 	begun := time.Now()
 	found, err := p.lookup(ctx, p.authority)
@@ -36,16 +36,16 @@ func (p *plan) resolve(ctx context.Context, id Identity) (listing, groundwork, e
 	return found, work, nil
 }
 
-// listing is the answer to a look-up.
+// listing is the answer to a look-up of a host.
 type listing struct {
 	addrs     []netip.AddrPort
-	version   uint64 // 0: an IP address, which stays what it is
+	version   uint64 // 0 for an IP address, which never changes
 	lookAgain int64  // see route.lookAgain
-	waited    bool   // for the resolver
-	watched   bool   // a WatchResolver tells of changes
+	waited    bool   // the request waited for the resolver
+	watched   bool   // a WatchResolver reports changes
 }
 
-// lookup returns the addresses of host:port. An IP address is its own.
+// lookup returns the addresses of host:port. An IP address needs no look-up.
 func (p *plan) lookup(ctx context.Context, addr string) (listing, error) {
 	host, service, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -81,7 +81,7 @@ func (t *Transport) dnsRefresh() time.Duration {
 	return t.DNSRefresh
 }
 
-// family is what can be connected to from a local address.
+// family returns the network, for a Resolver, of the addresses that a socket with the given local address can connect to.
 func family(local netip.Addr) string {
 	switch {
 	case local.Is4() || local.Is4In6():
@@ -92,14 +92,15 @@ func family(local netip.Addr) string {
 	return "ip"
 }
 
-// canonicalAddr returns the host:port of a URL, the host in ASCII (RFC 5891) and the port filled in.
+// canonicalAddr returns the host:port of a URL. The host is in ASCII (RFC 5891). If the URL has no port, the port is that of
+// the scheme.
 func canonicalAddr(u *url.URL) (string, error) {
 	host, err := asciiHost(u.Hostname())
 	if err != nil {
 		return "", fmt.Errorf("peerpool: host %q of the URL: %w", u.Hostname(), err)
 	}
 	if host == "" {
-		host = "localhost" // as a dialer has it
+		host = "localhost" // as a net.Dialer takes it
 	}
 	return net.JoinHostPort(host, portOf(u)), nil
 }

@@ -10,7 +10,8 @@ import (
 	"unsafe"
 )
 
-// stockDialer returns the net.Dialer whose method opens all sockets of t, or nil if that is another function, or none.
+// stockDialer returns the net.Dialer whose method opens all sockets of t. It returns nil if another function does, or if t
+// has no dial function.
 func stockDialer(t *http.Transport) *net.Dialer {
 	switch {
 	case t.DialContext != nil:
@@ -21,12 +22,12 @@ func stockDialer(t *http.Transport) *net.Dialer {
 	return nil
 }
 
-// receiverOf returns what f is a method of, as in "d.DialContext", or nil if f is not that method of an R. methodOf returns
-// it for any R.
+// receiverOf returns the R of which f is a method value, as in "d.DialContext". It returns nil if f is not that method of an
+// R. methodOf returns the method value of any R.
 //
-// The language has no way to ask. What gc makes of "d.DialContext" is a pointer to two words: the code, which is the same
-// for every d, and d. That this is so is seen each time from an R that we know; if it is not, f counts as a function that
-// nothing is known about.
+// The language has no way to ask for the receiver. The compiler gc makes a method value a pointer to two words: the code,
+// which is the same for every d, and d. receiverOf checks each time, with an R that it knows, that this is so. If it is not,
+// f counts as a function about which nothing is known.
 func receiverOf[F, R any](f F, methodOf func(*R) F) *R {
 	known := new(R)
 	method := methodOf(known)
@@ -36,7 +37,7 @@ func receiverOf[F, R any](f F, methodOf func(*R) F) *R {
 	return wordsOf[F, R](f).receiver
 }
 
-// methodWords are what a variable of a function type points to if it holds a method of an R.
+// methodWords is what a variable of a function type points to if it holds a method value of an R.
 type methodWords[R any] struct {
 	_        uintptr // the code
 	receiver *R

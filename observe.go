@@ -12,30 +12,31 @@ import (
 	"github.com/peerpool/peerpool/internal/resolve"
 )
 
-// This file is where the walk tells the Observer.
+// In this file, the walk reports to the Observer.
 
-// lastConn numbers the connections of the process, so that an Observer of several Transports can tell them apart.
+// lastConn is the number of the last connection of the process. All Transports count with it, so that an Observer of several
+// Transports can tell their connections apart.
 var lastConn atomic.Uint64
 
-// The protocols, as an Observer is told them.
+// These are the names of protocols in events.
 const (
 	nameHTTP1 = "HTTP/1.1"
 	nameHTTP2 = "HTTP/2"
 )
 
-// facts is what an Observer is told of a connection.
+// facts holds what an Observer is told about a connection.
 type facts struct {
 	number   ConnID
-	host     string // of the request that asked for it
+	host     string // host of the request that asked for the connection
 	protocol string
 	opened   time.Duration // since epoch
 
-	requests atomic.Int64 // on it now
-	uses     atomic.Int64 // requests so far
-	spoiled  atomic.Bool  // by a request, which has it closed
+	requests atomic.Int64 // requests that are on the connection now
+	uses     atomic.Int64 // requests that the connection has been given so far
+	spoiled  atomic.Bool  // a request has made the connection unusable
 }
 
-// newFacts returns what there is to tell of a new connection, and nil if there is nobody to tell.
+// newFacts returns the facts of a new connection, or nil if there is no Observer.
 func (r *route) newFacts(protocol string) *facts {
 	if r.t.Observer == nil {
 		return nil
@@ -51,7 +52,7 @@ func (f *facts) obituary(id Identity, reason CloseReason) ConnClosed {
 	}
 }
 
-// about returns f. Nothing is known of a connection that was dialed before there was an Observer.
+// about returns f, or empty facts if f is nil. It is nil if the connection was dialed before there was an Observer.
 func (f *facts) about() *facts {
 	if f == nil {
 		return new(facts)
@@ -59,32 +60,32 @@ func (f *facts) about() *facts {
 	return f
 }
 
-// enter counts a request, and returns how many are on the connection now.
+// enter counts a request, and returns how many requests are on the connection now.
 func (f *facts) enter() int {
 	f.uses.Add(1)
 	return int(f.requests.Add(1))
 }
 
-// leave is called before the request's lease ends, so that whoever has the connection next counts after it. It
-// returns how many requests are left.
+// leave is called before the request's lease ends, so that the next request on the connection counts after it. It returns
+// how many requests are left on the connection.
 func (f *facts) leave() int { return int(f.requests.Add(-1)) }
 
-// clock is when things happened to an attempt, as durations since epoch. It is set only for an Observer.
+// clock holds when things happened to an attempt, as durations since epoch. It is set only if there is an Observer.
 type clock struct {
 	first  time.Duration // when the first attempt at its request began
-	begun  time.Duration // when this one did
-	sought time.Duration // since when it looks for a connection
+	begun  time.Duration // when this attempt began
+	sought time.Duration // when it began to look for a connection
 
-	resolve time.Duration // how long it has waited for a look-up
-	reused  bool          // its connection was
+	resolve time.Duration // how long the attempt waited for a look-up
+	reused  bool          // the connection was a reused one
 
-	head   time.Duration // how long after first the head of the response had come; 0: it has not
-	closed CloseReason   // why its connection was closed; "": it lives on, or there was none
+	head   time.Duration // time from first until the head of the response had come; 0 if it has not
+	closed CloseReason   // why the connection was closed; "" if it was not, or if there was none
 }
 
 func sinceThen(then time.Duration) time.Duration { return time.Since(epoch) - then }
 
-// observeRequestStart is called for a new attempt, and notes the time.
+// observeRequestStart is called for a new attempt. It notes the time, and reports the first attempt.
 func (a *attempt) observeRequestStart(after *attempt) {
 	o := a.t.Observer
 	if o == nil {
@@ -148,7 +149,7 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 	}
 }
 
-// discard ends the lease with the connection.
+// discard ends the lease and has the connection closed.
 func (a *attempt) discard(end exchange.End) CloseReason {
 	if a.t.Observer != nil {
 		a.lease.Conn().about().spoiled.Store(true)
@@ -180,15 +181,15 @@ func (a *attempt) observeRetried(v verdict, out *outcome) {
 	}
 }
 
-// observeHead notes when the response was there.
+// observeHead notes when the response arrived.
 func (a *attempt) observeHead() {
 	if a.t.Observer != nil {
 		a.clock.head = sinceThen(a.clock.first)
 	}
 }
 
-// observeRequestDone is called once for a request, when its last attempt has ended: with the status of its response, or with err,
-// which is of that type.
+// observeRequestDone is called once for a request, when its last attempt has ended. It gets the status of the response, or
+// err, which errorType classifies.
 func (a *attempt) observeRequestDone(status int32, err error, errorType ErrorType) {
 	o := a.t.Observer
 	if o == nil || o.RequestDone == nil {
@@ -202,7 +203,7 @@ func (a *attempt) observeRequestDone(status int32, err error, errorType ErrorTyp
 	})
 }
 
-// observed returns a resolver that counts and reports what r says.
+// observed returns a resolver that passes on the answers of r, and counts and reports them.
 func (t *Transport) observed(r resolve.Resolver) resolve.Resolver { return observedResolver{r, t} }
 
 type observedResolver struct {
@@ -210,7 +211,7 @@ type observedResolver struct {
 	t *Transport
 }
 
-// LookupNetIP is called by the cache of names, when it has no answer or an old one.
+// LookupNetIP is called by the cache of names when it has no answer, or an old one.
 func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	start := time.Now()
 	addrs, err := r.Resolver.LookupNetIP(ctx, network, host)

@@ -107,9 +107,9 @@ type CloseReason = pool.Reason
 // [RetryReasons] lists them, and [Stats] counts retries by RetryReason.
 type RetryReason string
 
-// ErrorType classifies an error with the values of OpenTelemetry's attribute error.type. There are few values, so a
-// metric can use them as labels. [ErrorTypes], [ResolveErrorTypes] and [ConnectErrorTypes] list them. The value "" means that there was no error, or that the caller
-// canceled the request.
+// ErrorType classifies an error with the values of OpenTelemetry's attribute error.type. There are few values, so a metric
+// can use them as labels. [ErrorTypes], [ResolveErrorTypes] and [ConnectErrorTypes] list them. The value "" means that there
+// was no error, or that the caller canceled the request.
 type ErrorType string
 
 // ConnID is the number of a connection. Each connection of the process has a number of its own, so events of several

@@ -35,7 +35,7 @@ func MultiObserver(observers ...*Observer) *Observer {
 	return &all
 }
 
-// each returns a hook that calls those of all observers; nil if none has one.
+// each returns a hook that calls the hooks of all observers, or nil if none of them has one.
 func each[E any](observers []*Observer, hook func(*Observer) func(context.Context, E)) func(context.Context, E) {
 	var hooks []func(context.Context, E)
 	for _, o := range observers {
@@ -56,7 +56,7 @@ func each[E any](observers []*Observer, hook func(*Observer) func(context.Contex
 	}
 }
 
-// eachAlone is each for hooks that get no context.
+// eachAlone does what each does, for hooks without a context.
 func eachAlone[E any](observers []*Observer, hook func(*Observer) func(E)) func(E) {
 	all := each(observers, func(o *Observer) func(context.Context, E) {
 		h := hook(o)

@@ -40,7 +40,7 @@ const (
 	defaultMaxEjectionTime = 2 * time.Minute
 )
 
-// enough says whether that many failures in a row, for this reason, leave an address out.
+// enough reports whether that many failures in a row, for this reason, leave an address out.
 func (o *Outliers) enough(reason EjectReason, failures int) bool {
 	limit := cmp.Or(o.Failures, defaultFailures)
 	switch reason {
@@ -52,7 +52,7 @@ func (o *Outliers) enough(reason EjectReason, failures int) bool {
 	return failures >= limit
 }
 
-// span returns how long an address is left out that has been left out that many times in a row before.
+// span returns how long to leave out an address that has been left out before times in a row already.
 func (o *Outliers) span(before int) time.Duration {
 	first, longest := o.EjectionTime, o.MaxEjectionTime
 	if first <= 0 {

@@ -107,9 +107,9 @@ type PeerOptions struct {
 // but the Transport has to find a route for each Peer separately.
 type Peer struct {
 	opts    PeerOptions
-	network string      // of opts.Addr: "", "tcp" or "unix"
-	addr    string      // of opts.Addr, without "unix:"
-	limits  *timeLimits // nil: an exchange has the Transport's
+	network string      // network of opts.Addr: "", "tcp" or "unix"
+	addr    string      // opts.Addr without "unix:"
+	limits  *timeLimits // nil if the Transport's limits apply to exchanges
 }
 
 // NewPeer checks opts and returns a Peer with these options. If an option is wrong, the error names its field.
@@ -187,7 +187,7 @@ func (p *Peer) parseAddr() error {
 	return nil
 }
 
-// validHost accepts what can be a host name, internationalized ones in ASCII (RFC 5891).
+// validHost reports whether host can be a host name. An internationalized name must be in ASCII (RFC 5891).
 func validHost(host string) bool {
 	return host != "" && !strings.ContainsAny(host, ":/@[]%?# \t") && httpguts.ValidHostHeader(host)
 }
@@ -248,7 +248,7 @@ func (o *PeerOptions) checkProxy() error {
 	return nil
 }
 
-// checkProxyURL accepts the proxies that we speak to. Its error shows no credentials.
+// checkProxyURL returns an error if we do not speak to such a proxy. The error shows no credentials.
 func checkProxyURL(u *url.URL) error {
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":
@@ -261,7 +261,7 @@ func checkProxyURL(u *url.URL) error {
 	return nil
 }
 
-// checkGroup refuses what could forge lines where a group is shown.
+// checkGroup refuses characters that could forge lines where the group is shown.
 func checkGroup(group string) error {
 	if !utf8.ValidString(group) {
 		return optionError("Group", "is no valid UTF-8")
@@ -302,8 +302,8 @@ func WithPeer(ctx context.Context, p *Peer) context.Context {
 	return context.WithValue(ctx, contextKey{}, v)
 }
 
-// contextValues are what callers have put into a request's context for this package. They are one value, so that a request
-// looks for it once.
+// contextValues holds what callers have put into a request's context for this package. It is one value, so that a request
+// needs one look-up in its context.
 type contextValues struct {
 	peer   *Peer
 	report *Report
@@ -316,8 +316,8 @@ func valuesOf(ctx context.Context) contextValues {
 	return v
 }
 
-// given returns what the context of a request holds for this package. Its peer is what PeerFor returns if the context
-// names none, and nil for the Transport's own settings.
+// given returns what the context of a request holds for this package. If the context names no peer, the peer is the one that
+// PeerFor returns. It is nil if the Transport's own settings apply.
 func (t *Transport) given(req *http.Request) (v contextValues, err error) {
 	v, _ = req.Context().Value(contextKey{}).(contextValues)
 	if v.peer == nil && t.PeerFor != nil {
@@ -326,8 +326,8 @@ func (t *Transport) given(req *http.Request) (v contextValues, err error) {
 	return v, err
 }
 
-// target returns where a URL leads: to the host:port that it names, or where the peer says. The address is the
-// peer's even if there is something wrong with the URL.
+// target returns the address that a URL leads to: the peer's if it has one, otherwise the host:port of the URL. It returns
+// the peer's address even if there is something wrong with the URL.
 func (p *Peer) target(u *url.URL) (network, addr string, err error) {
 	addr, err = canonicalAddr(u)
 	if p != nil && p.addr != "" {
@@ -341,7 +341,7 @@ func cloneURL(u *url.URL) *url.URL {
 	return &c
 }
 
-// cloneCertificate copies all but the private key, which cannot be copied.
+// cloneCertificate copies everything except the private key, which cannot be copied.
 func cloneCertificate(cert *tls.Certificate) *tls.Certificate {
 	c := *cert
 	c.Certificate = slices.Clone(c.Certificate)
@@ -351,7 +351,7 @@ func cloneCertificate(cert *tls.Certificate) *tls.Certificate {
 	return &c
 }
 
-// secretDigest stands for values that must not be kept in the clear in an identity.
+// secretDigest returns a digest of values that an identity must not hold in the clear.
 func secretDigest(values any) [32]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%#v", values))
 }

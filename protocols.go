@@ -12,14 +12,14 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// The names of HTTP in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
+// These are the names of HTTP in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
 const (
 	protoHTTP1 = "http/1.1"
 	protoHTTP2 = "h2"
 )
 
-// protocols returns the HTTP versions that requests to a peer may use, by the rules of net/http: HTTP/2 goes without
-// saying only where nothing about dialing and TLS has been said either.
+// protocols returns the HTTP versions that requests to a peer may use, by the rules of net/http: without Protocols, HTTP/2
+// is used by default only if the settings of dialing and TLS are the defaults too.
 func (t *Transport) protocols(peer *PeerOptions) http.Protocols {
 	var p http.Protocols
 	switch {
@@ -37,7 +37,7 @@ func (t *Transport) protocols(peer *PeerOptions) http.Protocols {
 	return p
 }
 
-// speaksHTTP2 decides for a Transport without Protocols.
+// speaksHTTP2 reports whether a Transport without Protocols speaks HTTP/2.
 func (t *Transport) speaksHTTP2() bool {
 	if t.TLSNextProto != nil {
 		return t.TLSNextProto[protoHTTP2] != nil
@@ -46,28 +46,30 @@ func (t *Transport) speaksHTTP2() bool {
 	return t.ForceAttemptHTTP2 || t.TLSClientConfig == nil && !dials
 }
 
-// httpTwoDisabled heeds the switch that operators know from net/http: http2client=0, in GODEBUG, in a //go:debug line, or in
-// go.mod. Only net/http knows which of them counts, so it is asked whether it prepares a Transport for HTTP/2.
+// httpTwoDisabled reports whether HTTP/2 is turned off by net/http's setting http2client=0, in GODEBUG, in a //go:debug
+// line, or in go.mod. Only net/http knows which of them counts. So httpTwoDisabled checks whether net/http prepares a
+// Transport for HTTP/2.
 func httpTwoDisabled() bool {
 	t := new(http.Transport)
 	t.CloseIdleConnections()
 	return t.TLSNextProto[protoHTTP2] == nil
 }
 
-// onlyHTTP1 is what a proxy is spoken to with, and what is left where HTTP/2 will not do.
+// onlyHTTP1 returns the set that holds only HTTP/1. It applies to proxies, and to requests that cannot use HTTP/2.
 func onlyHTTP1() (p http.Protocols) {
 	p.SetHTTP1(true)
 	return p
 }
 
-// errNoHTTP2 is what net/http says where HTTP/2 alone will do, and is turned off.
+// errNoHTTP2 has the text of net/http's error for a request that can use only HTTP/2 while that is turned off.
 var errNoHTTP2 = errors.New("http: Transport does not support unencrypted HTTP/2")
 
-// priorKnowledge says that HTTP/2 is spoken without TLS and without asking (RFC 9113 section 3.3).
+// priorKnowledge reports whether HTTP/2 is spoken without TLS and without negotiation (RFC 9113 section 3.3).
 func priorKnowledge(p http.Protocols) bool { return p.UnencryptedHTTP2() && !p.HTTP1() }
 
-// offer returns the protocols to offer in a TLS handshake where configured are those of the configuration: as they are,
-// unless HTTP/2 is spoken, without TLS or with it, or they name HTTP/2 in vain. Then those of HTTP are what may be used.
+// offer returns the protocols to offer in a TLS handshake. configured holds those of the TLS configuration, and p the HTTP
+// versions that may be used. offer removes the names of HTTP versions that may not be used, except http/1.1 if HTTP/2 is not
+// spoken, with or without TLS. If HTTP/2 is spoken, it adds the names that are missing.
 func offer(configured []string, p http.Protocols) []string {
 	speaksHTTP2 := p.HTTP2() || p.UnencryptedHTTP2()
 	offered := slices.DeleteFunc(slices.Clone(configured), func(proto string) bool {
@@ -94,12 +96,12 @@ func (t *Transport) offerTo(to destination, configured []string, p http.Protocol
 	return offer(configured, p)
 }
 
-// offering guards the configurations that announceHTTP2 writes to, which several Transports may have in common.
+// offering guards the configurations that announceHTTP2 writes to. Several Transports may share one.
 var offering sync.Mutex
 
-// announceHTTP2 enters HTTP/2 into TLSClientConfig if it is to be spoken on connections from DialTLSContext or DialTLS. As
-// these often make their handshakes with that configuration, and net/http enters it there, they would not offer it
-// otherwise. It is called before the first dial.
+// announceHTTP2 adds HTTP/2 to the NextProtos of TLSClientConfig if HTTP/2 is to be spoken on connections from
+// DialTLSContext or DialTLS. Dial functions often use that configuration for their handshakes, and rely on net/http to add
+// HTTP/2 to it. Without the entry, they would not offer HTTP/2. announceHTTP2 is called before the first dial.
 func (t *Transport) announceHTTP2() {
 	if t.DialTLSContext == nil && t.DialTLS == nil || t.TLSNextProto[protoHTTP2] != nil {
 		return
@@ -118,7 +120,7 @@ func (t *Transport) announceHTTP2() {
 	}
 }
 
-// requiresHTTP1 says that a request can only be sent over HTTP/1.1: a WebSocket begins with an upgrade, which HTTP/2
+// requiresHTTP1 reports whether a request can be sent only over HTTP/1.1. A WebSocket begins with an upgrade, which HTTP/2
 // does not have (RFC 9113 section 8.2.2).
 func requiresHTTP1(req *http.Request) bool {
 	return len(req.Header["Upgrade"]) > 0 &&
@@ -126,7 +128,7 @@ func requiresHTTP1(req *http.Request) bool {
 		httpguts.HeaderValuesContainsToken(req.Header["Connection"], "upgrade")
 }
 
-// http2Config is what the Transport says about HTTP/2.
+// http2Config returns the Transport's settings for HTTP/2.
 func (t *Transport) http2Config() http2.Config {
 	return http2.Config{
 		HTTP2:                  t.HTTP2,

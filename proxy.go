@@ -14,25 +14,25 @@ import (
 	"github.com/peerpool/peerpool/internal/tunnel"
 )
 
-// proxyChoice is the proxy that a request is to go through.
+// proxyChoice describes the proxy through which a request is to go.
 type proxyChoice struct {
 	url    *url.URL
-	target string      // host:port of a tunnel: of the request's URL, or of its Peer
-	header http.Header // of CONNECT, without the credentials in url
+	target string      // host:port that a tunnel would lead to: that of the request's URL, or of its Peer
+	header http.Header // header of CONNECT, without the credentials in url
 }
 
-// proxyHop is the proxy that a route goes through.
+// proxyHop describes the proxy through which a route goes.
 type proxyHop struct {
 	proxyChoice
 	addr   string      // host:port
 	shown  string      // URL without credentials
 	secret [32]byte    // digest of the credentials, the CONNECT headers, and the TLS settings
-	tunnel string      // host:port that a tunnel leads to; "": requests name their targets in full
-	tls    *tls.Config // towards an https proxy; nil: none
-	tlsID  tlsid.ID    // of tls
+	tunnel string      // host:port that the tunnel leads to; "" if requests name their targets in full
+	tls    *tls.Config // configuration for TLS to an https proxy; nil without TLS
+	tlsID  tlsid.ID    // ID of tls
 }
 
-// proxyOf returns the proxy for a request, and the headers for it; nil: none.
+// proxyOf returns the proxy for a request, with the headers of CONNECT, or nil if there is no proxy.
 func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyChoice, error) {
 	u := peer.options().Proxy
 	if u == nil && t.Proxy != nil && peer.mayUseProxy() {
@@ -58,7 +58,7 @@ func (t *Transport) proxyOf(req *http.Request, peer *Peer) (*proxyChoice, error)
 	return via, err
 }
 
-// mayUseProxy says that Transport.Proxy is to be asked.
+// mayUseProxy reports whether Transport.Proxy is to be called.
 func (p *Peer) mayUseProxy() bool { return p == nil || p.network != "unix" && !p.opts.NoProxy }
 
 func (t *Transport) connectHeader(ctx context.Context, via *proxyChoice) (http.Header, error) {
@@ -77,7 +77,7 @@ func (t *Transport) connectHeader(ctx context.Context, via *proxyChoice) (http.H
 
 func (v *proxyChoice) socks() bool { return v.url.Scheme == "socks5" || v.url.Scheme == "socks5h" }
 
-// key tells proxies apart for the table of routes, which keeps it to itself.
+// key returns a key for the proxy in the table of routes. It holds credentials, so it must not leave the table.
 func (v *proxyChoice) key() string {
 	key := v.url.String()
 	if len(v.header) > 0 {
@@ -86,13 +86,14 @@ func (v *proxyChoice) key() string {
 	return key
 }
 
-// absoluteForm says that requests name their target in full instead of going through a tunnel. A peer that
-// connects elsewhere than the URL says is always reached through one.
+// absoluteForm reports whether requests name their target in full instead of going through a tunnel. A peer whose address is
+// not that of the URL is always reached through a tunnel.
 func (v *proxyChoice) absoluteForm(scheme string, peer *PeerOptions) bool {
 	return scheme == "http" && !v.socks() && peer.Addr == ""
 }
 
-// hop returns the proxy of a destination with what an identity and a dial need. It is zero if there is none.
+// hop returns the proxy of a destination, with what an identity and a dial need. It returns the zero proxyHop if there is no
+// proxy.
 func (t *Transport) hop(to destination) (proxyHop, error) {
 	if to.via == nil {
 		return proxyHop{}, nil
@@ -129,7 +130,7 @@ func (v *proxyChoice) authorization() string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(v.url.User.Username()+":"+password))
 }
 
-// requestHeader is sent with each request that names its target in full.
+// requestHeader returns the header that is sent with each request that names its target in full.
 func (v *proxyChoice) requestHeader() http.Header {
 	if auth := v.authorization(); auth != "" {
 		return http.Header{"Proxy-Authorization": {auth}}
@@ -137,15 +138,15 @@ func (v *proxyChoice) requestHeader() http.Header {
 	return nil
 }
 
-// proxyError says that it was not the target that could not be reached, in net/http's words.
+// proxyError returns an error that says, as net/http does, that the proxy and not the target could not be reached.
 func proxyError(err error) error {
 	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: err}
 }
 
-// proxyTimeout bounds the exchange with a proxy, TLS to it included.
+// proxyTimeout limits the time of the exchange with a proxy, including TLS to the proxy.
 const proxyTimeout = time.Minute
 
-// open makes nc, a connection to the proxy, one to the target.
+// open turns nc, a connection to the proxy, into a connection to the target.
 func (v *proxyHop) open(ctx context.Context, r *route, nc net.Conn) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
 	defer cancel()

@@ -9,28 +9,28 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// Bytes that arrive after a connection has been checked out cannot be told from an answer. A peer that has sent bytes that
-// nobody asked for, once, will do so again, and then they may arrive in that moment. So its HTTP/1.1 connections serve one
-// request each until it has behaved for long enough: it is in quarantine. Streams of HTTP/2 have numbers, so an answer
-// cannot be taken for another one there.
+// Bytes that arrive after a connection was leased cannot be told from an answer. A peer that has once sent bytes that do not
+// answer any request will do so again, and the bytes may then arrive at that moment. So each of its HTTP/1.1 connections
+// serves only one request until the peer has behaved for long enough: the peer is in quarantine. HTTP/2 needs no quarantine.
+// Its streams have numbers, so one answer cannot be taken for another.
 //
-// Behaved means: nothing that nobody asked for has come for quarantineTime, and at least quarantineWatches connections in a
-// row have stayed silent for watchTime behind their answer. Time alone would show nothing, as a connection that is closed
-// at once tells nothing of what would have come; so after their request connections are watched, one of a peer at a time.
-// A second answer is sent by a server that is out of step, which it is in milliseconds or not at all; ten minutes
-// are longer than it takes to replace such a server.
+// A peer has behaved for long enough if it has sent no such bytes for quarantineTime, and if at least quarantineWatches
+// connections in a row have been silent for watchTime after their answer. Time alone would show nothing, because a
+// connection that is closed at once does not show what would have come. So connections are watched after their request, one
+// connection of a peer at a time. A server that is out of step sends a second answer within milliseconds or not at all. Ten
+// minutes are longer than it takes to replace such a server.
 const (
 	quarantineTime    = 10 * time.Minute
 	quarantineWatches = 10
 	watchTime         = time.Second
 
-	// quarantineMemory is after how long without such bytes a peer is forgotten in any case, and maxQuarantined how many
-	// peers are remembered; of more, the one that has behaved for longest is forgotten.
+	// quarantineMemory is the time without such bytes after which a peer is forgotten in any case. maxQuarantined is how
+	// many peers are remembered. If there are more, the peer that has behaved longest is forgotten.
 	quarantineMemory = 24 * time.Hour
 	maxQuarantined   = 1024
 )
 
-// These say where unexpected data was seen, see Quarantine.Why.
+// These are the values of Quarantine.Why. They say where unexpected data was seen.
 const (
 	behindResponse = "behind_response"
 	whileIdle      = "while_idle"
@@ -49,27 +49,27 @@ type Quarantine struct {
 	Silent int       // connections that have been silent in a row since Last
 }
 
-// quarantine holds the peers of a Transport that are in it.
+// quarantine holds the peers of a Transport that are in quarantine.
 type quarantine struct {
-	count atomic.Int32 // of peers, so that nobody takes the lock for nothing
+	count atomic.Int32 // number of peers, so that no request takes the lock without need
 
-	mu    sync.Mutex // guards what follows; nothing is called and nothing closed under it
+	mu    sync.Mutex // guards the fields below; nothing is called, and nothing is closed, while it is held
 	peers map[unique.Handle[Identity]]*confined
 }
 
 // confined is a peer in quarantine.
 type confined struct {
 	Quarantine
-	watched *watchedConn // nil: none
+	watched *watchedConn // nil if no connection is watched
 }
 
-// watchedConn is a connection that has served its request, and that the pool has closed.
+// watchedConn is a connection that has served its request and that the pool has closed. Its socket is still open.
 type watchedConn struct {
 	conn  *http1Conn
 	timer *time.Timer
 }
 
-// holds says whether a peer is in quarantine. If count is zero, none is.
+// holds reports whether a peer is in quarantine. If count is zero, no peer is.
 func (q *quarantine) holds(id unique.Handle[Identity]) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -77,8 +77,8 @@ func (q *quarantine) holds(id unique.Handle[Identity]) bool {
 	return p != nil && time.Since(p.Last) < quarantineMemory
 }
 
-// add notes that a peer has sent unexpected data. It returns whether the quarantine begins with that, and what of others
-// has been forgotten.
+// add notes that a peer has sent unexpected data. It returns whether the quarantine of the peer begins, and which other
+// peers have been forgotten.
 func (q *quarantine) add(id unique.Handle[Identity], why string) (began bool, now Quarantine, forgotten []QuarantineChange) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -97,7 +97,8 @@ func (q *quarantine) add(id unique.Handle[Identity], why string) (began bool, no
 	return began, p.Quarantine, forgotten
 }
 
-// makeRoom forgets whoever has behaved for longest, if there is no room for another one, and all that are to be forgotten.
+// makeRoom forgets the peers whose time is over. If there is still no room for another peer, it forgets the one that has
+// behaved longest.
 func (q *quarantine) makeRoom() (forgotten []QuarantineChange) {
 	var oldest unique.Handle[Identity]
 	found := false
@@ -115,7 +116,7 @@ func (q *quarantine) makeRoom() (forgotten []QuarantineChange) {
 	return forgotten
 }
 
-// release ends the quarantine of a peer. It is called with mu held.
+// release ends the quarantine of a peer. The caller holds mu.
 func (q *quarantine) release(id unique.Handle[Identity]) QuarantineChange {
 	p := q.peers[id]
 	delete(q.peers, id)
@@ -123,7 +124,8 @@ func (q *quarantine) release(id unique.Handle[Identity]) QuarantineChange {
 	return QuarantineChange{Identity: id.Value(), Quarantine: p.Quarantine, Ended: true}
 }
 
-// watch begins to watch a connection that has served its request, unless another one of the peer is watched.
+// watch begins to watch a connection that has served its request. It returns false if another connection of the peer is
+// watched.
 func (q *quarantine) watch(c *http1Conn) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -137,7 +139,7 @@ func (q *quarantine) watch(c *http1Conn) bool {
 	return true
 }
 
-// unwatch says that a connection is watched no longer, once.
+// unwatch ends the watching of a connection. It returns false if the connection is not watched any more.
 func (q *quarantine) unwatch(w *watchedConn) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -149,7 +151,7 @@ func (q *quarantine) unwatch(w *watchedConn) bool {
 	return true
 }
 
-// silent counts a connection that has been silent, and returns whether that ends the quarantine.
+// silent counts a connection that has been silent, and returns whether the quarantine ends with it.
 func (q *quarantine) silent(id unique.Handle[Identity]) (ended QuarantineChange, ends bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -164,7 +166,7 @@ func (q *quarantine) silent(id unique.Handle[Identity]) (ended QuarantineChange,
 	return q.release(id), true
 }
 
-// stop closes all connections that are watched.
+// stop closes all watched connections.
 func (q *quarantine) stop() {
 	var all []*watchedConn
 	q.mu.Lock()
@@ -195,7 +197,7 @@ func (q *quarantine) all() []PeerQuarantine {
 	return all
 }
 
-// watchEnds looks whether a watched connection has been silent, and closes it.
+// watchEnds checks whether a watched connection has been silent, and closes it.
 func (t *Transport) watchEnds(w *watchedConn) {
 	c, q := w.conn, &t.core.quarantine
 	if q.unwatch(w) {

@@ -22,7 +22,7 @@ func CloseReasons() []CloseReason { return slices.Clone(closeReasons) }
 // reasonDrain is the [CloseReason] of connections that [Transport.Drain] has closed.
 const reasonDrain CloseReason = "drain"
 
-// reasonQuarantine is that of connections of a peer in quarantine, which have served their request.
+// reasonQuarantine is the [CloseReason] of connections to a peer in quarantine that have served their request.
 const reasonQuarantine CloseReason = "quarantine"
 
 // reasonUnlisted is the [CloseReason] of connections to an address that the resolver no longer lists.
@@ -31,8 +31,8 @@ const reasonUnlisted CloseReason = "unlisted"
 // reasonEjected is the [CloseReason] of connections to an address that is left out because its requests fail.
 const reasonEjected CloseReason = "ejected"
 
-// closeReasons are the home of all close reasons. A package that has constants for its own lists them here. Two tests look
-// for one that is missing: among those constants, and among the reasons that all tests have seen.
+// closeReasons lists all close reasons. A package that has constants for its own reasons lists them here. Two tests look for
+// missing ones: among these constants, and among the reasons that all tests have seen.
 var closeReasons = []CloseReason{
 	reasonDrain, reasonUnlisted, reasonEjected, reasonQuarantine,
 	// the pool

@@ -15,9 +15,9 @@ import (
 // A Report grows with every attempt at a request. Create one for each request, or for a few requests that belong
 // together.
 type Report struct {
-	// mu guards the attempts, and what each of them points to. Nothing else is done under it.
+	// mu guards the attempts and what they point to. Nothing else is done while it is held.
 	mu       sync.Mutex
-	requests int // so far
+	requests int // number of requests so far
 	attempts []*Attempt
 }
 
@@ -131,17 +131,17 @@ func (a Attempt) String() string {
 	return b.String()
 }
 
-// reporting is how an attempt fills in its part of a Report. A nil one does nothing.
+// reporting fills in the part of a Report that concerns one attempt. A nil *reporting does nothing.
 type reporting struct {
 	report *Report
 
-	// These are guarded by the report's mu.
+	// The report's mu guards the fields below.
 	about  *Attempt
-	last   time.Duration // when the stage under way began, since epoch
+	last   time.Duration // when the present stage began, since epoch
 	headed bool          // Head is set
 }
 
-// newReporting begins to report on an attempt, which follows after at the same request if that is given.
+// newReporting begins to report on the attempt a. If after is not nil, it is the attempt before a at the same request.
 func newReporting(r *Report, a, after *attempt) *reporting {
 	if r == nil {
 		return nil
@@ -171,7 +171,7 @@ func (r *reporting) of() *Report {
 	return r.report
 }
 
-// stage ends a stage of the attempt: note tells of it, and is given how long it took.
+// stage ends a stage of the attempt. It calls note to fill in the Attempt, with the time that the stage took.
 func (r *reporting) stage(note func(about *Attempt, took time.Duration)) {
 	if r == nil {
 		return
@@ -183,7 +183,7 @@ func (r *reporting) stage(note func(about *Attempt, took time.Duration)) {
 	r.last = now
 }
 
-// reportAcquired tells how the attempt came to its connection, or why it did not. It may do that again.
+// reportAcquired reports how the attempt got its connection, or why it did not. It may be called again for the same attempt.
 func (a *attempt) reportAcquired(id Identity, err error) {
 	if a.report == nil {
 		return
@@ -204,7 +204,7 @@ func (a *attempt) reportAcquired(id Identity, err error) {
 	})
 }
 
-// protocolOf returns the name of what a connection speaks; "" for nil.
+// protocolOf returns the name of the protocol that a connection speaks, or "" if c is nil.
 func protocolOf(c conn) string {
 	switch c := c.(type) {
 	case *http1Conn:
@@ -217,7 +217,7 @@ func protocolOf(c conn) string {
 	return ""
 }
 
-// exchanged tells what came of the exchange.
+// exchanged reports the outcome of the exchange.
 func (r *reporting) exchanged(o *outcome) {
 	r.stage(func(about *Attempt, took time.Duration) {
 		about.Wrote, about.Started, about.Status = o.Wrote, o.Started, int(o.Status)
@@ -228,7 +228,7 @@ func (r *reporting) exchanged(o *outcome) {
 	})
 }
 
-// done tells that the exchange is over. That of a response without a body is, before anything is known of what came of it.
+// done reports that the exchange is over. If the response has no body, done is called before the outcome is known.
 func (r *reporting) done() {
 	r.stage(func(about *Attempt, took time.Duration) {
 		if about.Done = true; r.headed {
@@ -239,17 +239,17 @@ func (r *reporting) done() {
 	})
 }
 
-// overBudget tells that the request is not sent again because of the budget.
+// overBudget reports that the request is not sent again because of the budget.
 func (r *reporting) overBudget() {
 	r.stage(func(about *Attempt, _ time.Duration) { about.OverBudget = true })
 }
 
-// retried tells that the request is sent again.
+// retried reports that the request is sent again.
 func (r *reporting) retried(v verdict) {
 	r.stage(func(about *Attempt, _ time.Duration) { about.Retry = RetryReason(v) })
 }
 
-// dialed tells of a dial that the attempt has begun.
+// dialed reports a dial that the attempt has begun.
 func (r *reporting) dialed(d DialDone) {
 	r.report.mu.Lock()
 	defer r.report.mu.Unlock()

@@ -9,50 +9,51 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// This file alone decides what follows a try at a request: decide says whether there is another one, fresh and alone say
-// which connection that one may have, and pause says when it begins. A dial that goes on to the next address of a host is
-// not another try, because nothing could have been sent. docs/retries.md says the same in words.
+// This file alone decides what follows a try at a request: decide says whether there is another try, fresh and alone say
+// which connection it may have, and pause says when it begins. A dial that goes on to the next address of a host is not
+// another try, because nothing could have been sent. docs/retries.md says the same in words.
 
-// maxAttempts bounds the tries at one request: the exchanges, and the connections that retired before one could begin. A
-// stale connection costs one: the next attempt dials.
+// maxAttempts is the largest number of tries at one request. Tries are exchanges, and connections that retired before an
+// exchange could begin. A stale connection costs one try, because the next attempt dials.
 const maxAttempts = 3
 
-// maxTurns bounds the tries at a request that the server has turned away each time, with a graceful GOAWAY or with
-// REFUSED_STREAM. A server that closes its connections after a few requests, or that lowers the number of streams it allows,
-// does that to all requests that are on their way, and means no harm.
+// maxTurns is the largest number of tries if the server has turned the request away each time, with a graceful GOAWAY or
+// with REFUSED_STREAM. A server that closes its connections after a few requests, or that lowers the number of streams that
+// it allows, turns away all requests that are under way, although nothing is wrong.
 const maxTurns = 8
 
-// firstPause is how long a request that was refused twice with REFUSED_STREAM waits for the third try. Each further pause is
-// twice as long, and all are spread by a half, so that requests that were refused together do not come back together.
+// firstPause is how long a request that was refused twice with REFUSED_STREAM waits before the third try. Each further pause
+// is twice as long. Pauses vary by up to a half in either direction, so that requests that were refused together do not come
+// back together.
 const firstPause = 50 * time.Millisecond
 
-// lastTry says whether a try is the last one, which takes no risk: it is made on a new connection.
+// lastTry reports whether a try is the last one. The last try takes no risk: it uses a new connection.
 func lastTry(try int) bool { return try >= maxAttempts }
 
-// outcome is what an attempt came to, as far as the verdict needs it.
+// outcome holds what came of an attempt, as far as the verdict needs it.
 type outcome struct {
 	exchange.Outcome
 	err       error
-	canceled  bool // the request's context or its caller ended it
+	canceled  bool // the request's context or its caller ended the attempt
 	reused    bool // the connection had served a request before, or was idle in the pool
 	elsewhere bool // the host has other addresses
 	unleased  bool // there was no connection
-	retired   bool // the one that was dialed retired before any request could use it, as with an HTTP/2 server that goes away
+	retired   bool // the dialed connection retired before any request could use it, for example because the HTTP/2 server goes away
 }
 
-// turnedAway says that the server did not process the request for a reason that passes.
+// turnedAway reports whether the server did not process the request for a reason that passes.
 func (o *outcome) turnedAway() bool { return o.TurnedOver || o.noRoom() }
 
-// noRoom says that the server has refused the stream, but serves others on the connection.
+// noRoom reports whether the server has refused the stream but serves others on the connection.
 func (o *outcome) noRoom() bool { return o.Refused && o.Reset && !o.Lost }
 
-// replay says in which ways a request can be sent again.
+// replay says how a request can be sent again.
 type replay struct {
 	idempotent bool // by its method, or by an idempotency key (RFC 9110 section 9.2.2)
 	body       bool // it has no body, an untouched one, or a GetBody
 }
 
-// verdict is what to do with an attempt's outcome. The empty verdict: return it to the caller.
+// verdict says what to do after an attempt. The empty verdict means that its outcome is returned to the caller.
 type verdict string
 
 const (
@@ -65,14 +66,15 @@ const (
 	retryHTTP1       verdict = "http1"           // HTTP_1_1_REQUIRED
 	retryAddress     verdict = "another_address" // one of the host's addresses has failed, and the request is idempotent
 
-	// leaseAgain is to look for another connection within the same attempt. Nobody is told, because there was no exchange.
+	// leaseAgain means to look for another connection within the same attempt. It is not reported, because there was no
+	// exchange.
 	leaseAgain verdict = "lease"
 )
 
-// fresh says whether the try of that number must be made on a new connection: so that a request does not try one dead
-// connection after the other. A server that has refused a stream is alive, and has told what it has room for. Where
-// the connections tell by themselves that they are gone, as those of HTTP/2 do, which are always read from, the ones
-// that are left are as good as new, and have been opened for others that were sent again.
+// fresh reports whether the try with the given number must use a new connection, so that a request does not try one dead
+// connection after another. A server that has refused a stream is alive, and has said how much room it has. Connections that
+// are always read from, as those of HTTP/2 are, report by themselves that they are gone. The ones that are left are then as
+// good as new, and other requests that were sent again have opened some of them.
 func (v verdict) fresh(o *outcome, number int, noticed bool) bool {
 	switch {
 	case o.noRoom():
@@ -85,7 +87,8 @@ func (v verdict) fresh(o *outcome, number int, noticed bool) bool {
 	return v != retryRefused
 }
 
-// pause is how long the try of that number waits. Only a server that has no room for the request now is given time.
+// pause returns how long the try with the given number waits before it begins. Only a server that has no room for the
+// request now is given time.
 func (v verdict) pause(o *outcome, number int) time.Duration {
 	if v != retryRefused || !o.noRoom() || number < 3 {
 		return 0
@@ -94,8 +97,8 @@ func (v verdict) pause(o *outcome, number int) time.Duration {
 	return d/2 + rand.N(d)
 }
 
-// alone says whether that attempt is made on a connection that nobody shares, as the last that a server could turn away
-// because of others.
+// alone reports whether the attempt with the given number uses a connection that no other request shares. That is the last
+// attempt that a server could turn away because of other requests.
 func (v verdict) alone(number int) bool { return v == retryRefused && number == maxTurns }
 
 // decide decides whether a request is sent again. It is the whole of the retry policy:
@@ -149,7 +152,7 @@ func decide(o outcome, r replay, attempt int) verdict {
 	return giveUp
 }
 
-// replayOf looks at a request before it is sent. touched: its body has been read from.
+// replayOf returns how a request can be sent again. touched says whether its body has been read from.
 func replayOf(req *http.Request, touched bool) replay {
 	return replay{
 		idempotent: idempotent(req),
@@ -157,8 +160,8 @@ func replayOf(req *http.Request, touched bool) replay {
 	}
 }
 
-// idempotent says whether sending the request twice has the effect of sending it once. An
-// Idempotency-Key, even an empty one that is not sent, is the caller's word for it.
+// idempotent reports whether sending the request twice has the same effect as sending it once. With the header
+// Idempotency-Key, the caller says that it has. That holds even for an empty header, which is not sent.
 func idempotent(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
@@ -167,7 +170,7 @@ func idempotent(req *http.Request) bool {
 	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
 }
 
-// rewind returns the request with its body as it was before it was sent.
+// rewind returns the request with its body as it was before the request was sent.
 func rewind(req *http.Request, touched bool) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody || !touched {
 		return req, nil
@@ -181,7 +184,7 @@ func rewind(req *http.Request, touched bool) (*http.Request, error) {
 	return &again, nil
 }
 
-// bodyInUseError is that of a request which ended, for a cause, while it waited to be sent again.
+// bodyInUseError is the error of a request that has ended, for the given cause, while it waited to be sent again.
 type bodyInUseError struct{ cause error }
 
 func (e *bodyInUseError) Error() string {

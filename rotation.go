@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// rotation follows the order in which a resolver lists the addresses of a host. Many lists them in another order each time,
-// so that clients spread. A Transport asks less often than it dials, so it turns the list by itself: the addresses whose
-// places have been seen to change take turns in these places, IPv4 and IPv6 each among themselves. A resolver whose order
-// stays has a preference, and is followed.
+// rotation follows the order in which a resolver lists the addresses of a host. Many resolvers change the order each time,
+// so that clients spread over the addresses. A Transport asks less often than it dials, so it turns the list by itself: the
+// addresses whose places have been seen to change take turns in these places, IPv4 and IPv6 separately. If a resolver does
+// not change the order, it has a preference, and the Transport follows it.
 type rotation struct {
 	last    []netip.AddrPort
-	turning map[netip.AddrPort]bool // whose places have changed
-	turn    int                     // dials since then
+	turning map[netip.AddrPort]bool // the addresses whose places have changed
+	turn    int                     // number of dials so far
 
 	dialed bool // there has been a dial
 	asked  bool // the resolver has been asked twice
 }
 
-// learn takes notice of an answer.
+// learn compares an answer of the resolver with the one before it.
 func (r *rotation) learn(addrs []netip.AddrPort) {
 	same := len(addrs) == len(r.last)
 	for i := 0; same && i < len(addrs); i++ {
@@ -40,14 +40,15 @@ func (r *rotation) learn(addrs []netip.AddrPort) {
 	r.last = addrs
 }
 
-// asks says whether a dial is to ask the resolver again: any but the first, until there has been a second answer.
+// asks reports whether a dial is to ask the resolver again. Every dial except the first is, until there has been a second
+// answer.
 func (r *rotation) asks() bool {
 	ask := r.dialed && !r.asked && len(r.last) > 1
 	r.dialed = true
 	return ask
 }
 
-// next returns the order of the next dial.
+// next returns the members in the order in which the next dial tries them.
 func (r *rotation) next(members []*route) []*route {
 	next := slices.Clone(members)
 	for _, family := range []bool{true, false} {

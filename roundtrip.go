@@ -48,7 +48,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	a := newAttempt(t, orig, req, given.peer, given.report, nil)
 	for {
 		resp, o := a.try()
-		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the table of decide begins with it
+		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the first row of decide's table that returns a response
 			return a.answer(resp, o.Status), nil
 		}
 		v := a.afford(decide(o, replayOf(a.req, o.Touched), a.tries()), &o)
@@ -63,7 +63,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func nothing() {}
 
-// checkForm finds what no RoundTripper can serve, a registered one included, with the texts that net/http has for it.
+// checkForm returns an error if no RoundTripper can serve the request, not even a registered one. The error has the text of
+// net/http's.
 func checkForm(req *http.Request) error {
 	switch {
 	case req.URL == nil:
@@ -79,7 +80,7 @@ func checkForm(req *http.Request) error {
 	return checkFields(req.Trailer, "trailer")
 }
 
-// checkRequest finds what must never reach a connection.
+// checkRequest returns an error if the request must never reach a connection.
 func checkRequest(req *http.Request) error {
 	if err := checkForm(req); err != nil {
 		return err
@@ -100,7 +101,7 @@ func checkRequest(req *http.Request) error {
 
 func notToken(r rune) bool { return !httpguts.IsTokenRune(r) }
 
-// checkFields checks names and values. A value may be a secret, so it is not shown.
+// checkFields checks the names and values of header fields. A value may be a secret, so the error does not show it.
 func checkFields(header http.Header, what string) error {
 	for name, values := range header {
 		if !httpguts.ValidHeaderFieldName(name) {
