@@ -158,7 +158,7 @@ func (h *host) leftOut() (n int) {
 	return n
 }
 
-// takeBack makes the address one that is no longer left out. The caller holds mu.
+// takeBack ends the time for which the address is left out. The caller holds mu.
 func (s *addressState) takeBack() {
 	s.state, s.trying, s.back = "", false, time.Since(epoch)
 	s.connects, s.requests, s.serverErrors = 0, 0, 0

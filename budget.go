@@ -20,7 +20,7 @@ const (
 // retryBudget counts the requests of the last seconds, and those of their retries that may make the server process a request
 // twice. It is used only if Transport.RetryBudget is set.
 type retryBudget struct {
-	mu    sync.Mutex // guards what follows; nothing is called under it
+	mu    sync.Mutex // guards the fields below; nothing is called while it is held
 	slots [budgetWindow / time.Second]budgetSlot
 }
 

@@ -149,7 +149,7 @@ func (t *Transport) Clone() *Transport {
 // name, with the configuration that both types have.
 func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error) {
 	theirs := t.Clone().http()
-	theirs.MaxConnsPerHost = 0 // net/http does not count such a connection when it opens, but panics when it closes, because it was never counted
+	theirs.MaxConnsPerHost = 0 // net/http would panic on its close, as it is not counted
 	if theirs.DialContext == nil && theirs.Dial == nil && t.Dialer != nil {
 		theirs.ForceAttemptHTTP2 = t.speaksHTTP2()
 		theirs.DialContext = t.Dialer.DialContext

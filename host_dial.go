@@ -186,7 +186,7 @@ func (h *host) connect(ctx context.Context, first *route, work groundwork) (*rou
 type raced struct {
 	members map[netip.AddrPort]*route // set once
 
-	mu      sync.Mutex                   // guards pending; nothing is called under it
+	mu      sync.Mutex                   // guards pending; nothing is called while it is held
 	pending map[netip.AddrPort]time.Time // when each connect under way began; nil when the race is over
 }
 

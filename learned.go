@@ -129,7 +129,7 @@ func (l *learned) allows(streams int) {
 
 // memory holds what has been learned about the identities that were used last.
 type memory struct {
-	mu          sync.Mutex // guards the maps; nothing is called under it
+	mu          sync.Mutex // guards the maps; nothing is called while it is held
 	young, aged map[unique.Handle[Identity]]*learned
 }
 

@@ -30,7 +30,7 @@ type LearnedLimits struct {
 	RequestsSince time.Time
 }
 
-// PeerLimits is the part of [Stats] that concerns one peer of which a limit has been learned.
+// PeerLimits is the part of [Stats] that concerns one peer with a learned limit.
 type PeerLimits struct {
 	Identity Identity
 	LearnedLimits
@@ -57,7 +57,7 @@ type limits struct {
 
 // teacher holds what the closes of an identity have shown.
 type teacher struct {
-	mu       sync.Mutex // guards what follows; nothing is called under it
+	mu       sync.Mutex // guards the fields below; nothing is called while it is held
 	idle     learn.Idle
 	requests learn.Requests
 	told     LearnedLimits // what was last reported to the Observer

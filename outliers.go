@@ -7,18 +7,17 @@ import (
 	"time"
 )
 
-// Outliers says when the Transport leaves out an address of a host that has several addresses. The zero value has all
-// the defaults. It has no effect on a host with one address, or if a dial function or a proxy resolves the host.
+// Outliers says when the Transport leaves out an address of a host that has several addresses. The zero value has all the
+// defaults. It has no effect on a host with one address, or if a dial function or a proxy resolves the host.
 //
 // An address is avoided if connects to it fail: the Transport dials it after all others, and its open connections still
-// serve. An address is ejected if its requests fail: it gets no new request, neither on a new connection nor on an idle
-// one. Either state lasts for EjectionTime. Then one dial, or one request, tries the address. If that succeeds, the
-// address is used as before. Otherwise it is left out for twice as long. The Transport never leaves out more than half
-// of a host's addresses.
+// serve. An address is ejected if its requests fail: it gets no new request, on a new connection or on an idle one. Either
+// state lasts for EjectionTime. Then one dial, or one request, tries the address. If that succeeds, the address is used as
+// before. Otherwise it is left out for twice as long. The Transport never leaves out more than half of a host's addresses.
 //
-// A request fails if its connection ends or breaks the protocol before the response is complete, or if the time limit
-// of the request or of the Transport passes before the response begins. These do not count as failures: a
-// reused connection turns out to be closed, the caller cancels the request, or the server refuses it unprocessed.
+// A request fails if its connection ends or breaks the protocol before the response is complete, or if the time limit of the
+// request or of the Transport passes before the response begins. These do not count as failures: a reused connection turns
+// out to be closed, the caller cancels the request, or the server refuses it unprocessed.
 type Outliers struct {
 	// Failures is how many connects, or requests, of an address must fail in a row. Zero means 3. If it is negative, no
 	// address is left out. A connect that is not answered before that of a later address counts for all of them.

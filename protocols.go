@@ -84,8 +84,8 @@ func offer(configured []string, p http.Protocols) []string {
 	return offered
 }
 
-// offerTo returns the protocols to offer to the target of a destination, where p are those that may be used. If a
-// function in TLSNextProto serves HTTP/2, the configuration of its caller holds.
+// offerTo returns the protocols to offer to the target of a destination. p holds the HTTP versions that may be used. If a
+// function in TLSNextProto serves HTTP/2, the protocols of the TLS configuration are offered unchanged.
 func (t *Transport) offerTo(to destination, configured []string, p http.Protocols) []string {
 	switch {
 	case to.key.http1:

@@ -48,7 +48,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	a := newAttempt(t, orig, req, given.peer, given.report, nil)
 	for {
 		resp, o := a.try()
-		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // the first row of decide's table that returns a response
+		if o.err == nil && o.Status != http.StatusMisdirectedRequest { // see the row "response, other than 421" in the table of decide
 			return a.answer(resp, o.Status), nil
 		}
 		v := a.afford(decide(o, replayOf(a.req, o.Touched), a.tries()), &o)

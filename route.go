@@ -16,22 +16,22 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// routeKey is what a route is remembered by: all of a request, and of the Transport's fields, that decides
-// where it goes.
+// routeKey is the key under which a route is remembered. It holds everything in a request, and in the Transport's fields,
+// that decides where the request goes.
 type routeKey struct {
 	scheme string
-	host   string // as in the URL
+	host   string // host of the URL
 	peer   *Peer
 	tls    *tls.Config
 	dialer dialerKind
-	proxy  string // URL with credentials, and the CONNECT headers; "": none
-	http1  bool   // HTTP/2 will not do
+	proxy  string // URL with credentials, and CONNECT headers; "" if there is no proxy
+	http1  bool   // HTTP/2 may not be used
 }
 
-// destination is where a request wants to go, as far as that can be said without looking anything up.
+// destination says where a request wants to go, as far as that is known without a look-up.
 type destination struct {
 	key routeKey
-	via *proxyChoice // nil: direct
+	via *proxyChoice // nil if there is no proxy
 }
 
 func (t *Transport) destination(req *http.Request, peer *Peer) (destination, error) {
@@ -50,16 +50,16 @@ func (t *Transport) destination(req *http.Request, peer *Peer) (destination, err
 	return to, nil
 }
 
-// dialerKind says who makes the first hop.
+// dialerKind says what makes the first hop.
 type dialerKind uint8
 
 const (
-	ourDialer   dialerKind = iota // us
+	ourDialer   dialerKind = iota // the Transport itself
 	plainDialer                   // DialContext or Dial
 	tlsDialer                     // DialTLSContext or DialTLS, which return a connection with TLS on it
 )
 
-// dialerFor returns who makes the first hop: to the proxy if there is one.
+// dialerFor returns what makes the first hop, which leads to the proxy if there is one.
 func (t *Transport) dialerFor(scheme string, via *proxyChoice) dialerKind {
 	if via != nil {
 		scheme = via.url.Scheme
@@ -73,7 +73,7 @@ func (t *Transport) dialerFor(scheme string, via *proxyChoice) dialerKind {
 	return ourDialer
 }
 
-// hostPort is what a trace is told: where the first hop goes.
+// hostPort returns what a trace is told: the address to which the first hop leads.
 func (to destination) hostPort(u *url.URL) string {
 	peer := to.key.peer
 	if to.via != nil {
@@ -81,7 +81,7 @@ func (to destination) hostPort(u *url.URL) string {
 	}
 	_, addr, _ := peer.target(u)
 	if addr == "" {
-		return u.Host // the route says what is wrong with it
+		return u.Host // findRoute will return the error
 	}
 	return addr
 }
@@ -92,30 +92,30 @@ type plan struct {
 	key       routeKey
 	peer      *PeerOptions // never nil
 	protocols http.Protocols
-	tls       *tls.Config // towards the target; nil: none
-	via       *proxyHop   // nil: direct
+	tls       *tls.Config // TLS configuration for the target; nil without TLS
+	via       *proxyHop   // nil if there is no proxy
 	authority string      // host:port of the URL, or of the peer
-	mayHTTP2  bool        // HTTP/2 is spoken, or on offer
+	mayHTTP2  bool        // HTTP/2 is spoken, or offered with TLS
 }
 
-// route says where the requests of one key go now. It is immutable except for what it learns when it looks again.
+// route says where the requests with one key go now. It is immutable, except for what it learns later.
 type route struct {
 	plan
 	identity Identity
 	id       unique.Handle[Identity]
-	learned  *learned                      // of the identity
-	proxied  atomic.Pointer[http1.Options] // the last ones, of a route to a proxy: see exchangeOptions
+	learned  *learned                      // what the connections of the identity have shown
+	proxied  atomic.Pointer[http1.Options] // the latest options, if the route leads to a proxy: see exchangeOptions
 
-	addr      netip.AddrPort // the only one; not valid if a dialer or a proxy resolves the name, and for a head
-	state     *addressState  // of addr, if the host has several; nil otherwise
-	host      *host          // of a head: a route to several addresses, whose identity names the host; or nil
-	version   uint64         // of the answer that listed addr
-	lookAgain atomic.Int64   // nanoseconds since epoch: until then the answer is taken as it was
+	addr      netip.AddrPort // the only address; not valid for a head, and if a dialer or a proxy resolves the name
+	state     *addressState  // state of addr if the host has several addresses; nil otherwise
+	host      *host          // set in a head, a route to several addresses whose identity names the host; nil otherwise
+	version   uint64         // version of the answer that listed addr; 0 if addr was not looked up
+	lookAgain atomic.Int64   // when to look at the answer again, in nanoseconds since epoch
 }
 
-// planTo decides how to reach a destination, and returns the Identity of all that is reached in this way. No other code
-// puts an Identity together. Each step returns what it has found out, and the Identity consists of that. Its address is
-// the name of the host until a look-up has returned an address: see Identity.at.
+// planTo decides how to reach a destination, and returns the Identity of everything that is reached in this way. No other
+// code puts an Identity together. Each step returns what it has found out, and the Identity consists of these results. Its
+// address is the name of the host until a look-up has returned an address: see Identity.at.
 func (t *Transport) planTo(u *url.URL, to destination) (plan, Identity, error) {
 	opts := to.key.peer.options()
 	network, authority, err := to.key.peer.target(u)
@@ -168,24 +168,26 @@ func (t *Transport) planTo(u *url.URL, to destination) (plan, Identity, error) {
 	return p, id, nil
 }
 
-// unrouted returns what an observer is told of the Identity of a request for which there is no route.
+// unrouted returns the Identity that an observer is told for a request without a route.
 func unrouted(u *url.URL, peer *Peer) Identity {
 	network, addr, _ := peer.target(u)
 	return Identity{network: network, address: addr, scheme: u.Scheme}
 }
 
-// resolves says whether the Transport itself looks up the addresses of the host, and not a dial function or a proxy.
+// resolves reports whether the Transport itself looks up the addresses of the host. Otherwise a dial function or a proxy
+// does.
 func (p *plan) resolves(network string) bool {
 	return p.via == nil && p.key.dialer == ourDialer && network == "tcp"
 }
 
-// head returns the route to a host: its identity names the host.
+// head returns the route to a host. Its identity names the host.
 func (p plan) head(id Identity) *route {
 	key := unique.Make(id)
 	return &route{plan: p, identity: id, id: key, learned: p.t.core.memory.of(key)}
 }
 
-// to returns the route to one address of a host of that identity, or to the host itself if addr is not valid.
+// to returns the route to one address of a host with the given identity. If addr is not valid, the route leads to the host
+// itself.
 func (p plan) to(addr netip.AddrPort, host Identity, version uint64) *route {
 	r := p.head(host.at(addr))
 	r.addr, r.version = addr, version
@@ -193,8 +195,8 @@ func (p plan) to(addr netip.AddrPort, host Identity, version uint64) *route {
 	return r
 }
 
-// routeTo returns the route to a destination, as it is remembered or as it is found now, and what finding it has done of
-// the dial to come: also with an error. If the server has asked for HTTP/1.1 lately, the route is one for HTTP/1.1.
+// routeTo returns the remembered route to a destination, or finds one. It also returns the part of the coming dial that is
+// already done, even with an error. If the server has asked for HTTP/1.1 lately, the route is one for HTTP/1.1.
 func (t *Transport) routeTo(ctx context.Context, u *url.URL, to destination) (*route, groundwork, error) {
 	r, work, err := t.rememberedOrFound(ctx, u, to)
 	if err == nil && r.wantsHTTP1() {
@@ -211,7 +213,8 @@ func (t *Transport) rememberedOrFound(ctx context.Context, u *url.URL, to destin
 	return t.findRoute(ctx, u, to)
 }
 
-// findRoute makes the route to a destination, and returns what of its dial is done already: also with an error.
+// findRoute makes the route to a destination. It also returns the part of the coming dial that is already done, even with an
+// error.
 func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination) (*route, groundwork, error) {
 	p, id, err := t.planTo(u, to)
 	if err != nil {
@@ -232,12 +235,13 @@ func (t *Transport) findRoute(ctx context.Context, u *url.URL, to destination) (
 	return routes.put(p.several(found, id, old)), work, nil
 }
 
-// elsewhere says whether a host that is at addr now has been, by the route that is known of it, at other addresses.
+// elsewhere reports whether a host whose only address is addr has had other addresses. r is the remembered route to the
+// host, or nil.
 func (r *route) elsewhere(addr netip.AddrPort) bool {
 	return r != nil && (r.host != nil || r.addr.IsValid() && r.addr != addr)
 }
 
-// only returns the route to a host that has one address. It is the old one if that leads there.
+// only returns the route to a host that has one address. It returns the old route if that leads to the same address.
 func (p plan) only(found listing, id Identity, old *route) *route {
 	r := p.to(found.addrs[0], id, found.version)
 	if old != nil && old.id == r.id {
@@ -247,7 +251,7 @@ func (p plan) only(found listing, id Identity, old *route) *route {
 	return r
 }
 
-// several returns the route to a host that has, or has had, more than one address. It is the old one if that leads to
+// several returns the route to a host that has, or has had, more than one address. It returns the old route if that leads to
 // the same host.
 func (p plan) several(found listing, id Identity, old *route) *route {
 	r := p.head(id)
@@ -265,7 +269,7 @@ func (p plan) several(found listing, id Identity, old *route) *route {
 	return r
 }
 
-// options returns the peer's options; no peer has none.
+// options returns the peer's options, or empty options if p is nil.
 func (p *Peer) options() *PeerOptions {
 	if p == nil {
 		return &noOptions
@@ -275,7 +279,8 @@ func (p *Peer) options() *PeerOptions {
 
 var noOptions PeerOptions
 
-// expect is how many requests at once a new connection may serve, for the pool: one, if HTTP/2 is not on offer.
+// expect returns how many requests a new connection may serve at the same time, in the terms of the pool. It returns 0,
+// which means one, if HTTP/2 is not spoken.
 func (r *route) expect() int {
 	if !r.mayHTTP2 {
 		return 0
@@ -286,7 +291,7 @@ func (r *route) expect() int {
 	return r.host.lessons().expect
 }
 
-// wantsHTTP1 says whether the server, at whatever address, has asked lately for HTTP/1.1 in place of HTTP/2.
+// wantsHTTP1 reports whether the server, at any of its addresses, has asked for HTTP/1.1 lately.
 func (r *route) wantsHTTP1() bool {
 	if !r.mayHTTP2 || r.host == nil {
 		return r.mayHTTP2 && r.learned.wantsHTTP1()
@@ -294,7 +299,7 @@ func (r *route) wantsHTTP1() bool {
 	return r.host.lessons().wantsHTTP1()
 }
 
-// looks says whether handshakes look something up in the context of the request, see handshakeContext.
+// looks reports whether handshakes look something up in the context of the request: see handshakeContext.
 func (r *route) looks() bool {
 	if r.host == nil {
 		return r.learned.looks.Load()
@@ -302,7 +307,7 @@ func (r *route) looks() bool {
 	return r.host.lessons().looks
 }
 
-// current says that the route's addresses, if they are looked up at all, have been looked up not long ago.
+// current reports whether the route's addresses were looked up not long ago, or need no look-up.
 func (r *route) current() bool {
 	return r.version == 0 || time.Since(epoch) < time.Duration(r.lookAgain.Load())
 }
@@ -314,7 +319,7 @@ func (r *route) tryAcquire(terms pool.Terms) (connLease, bool) {
 	return r.t.core.pool.TryAcquire(r.id, terms)
 }
 
-// acquire waits for a connection. What finding the route has done is part of the dial that is begun for it.
+// acquire waits for a connection. work, which is done already, becomes part of the dial that begins for it.
 func (r *route) acquire(ctx context.Context, terms pool.Terms, work groundwork) (connLease, error) {
 	switch {
 	case r.host != nil:
@@ -325,7 +330,8 @@ func (r *route) acquire(ctx context.Context, terms pool.Terms, work groundwork) 
 	return r.t.core.pool.Acquire(ctx, r.id, r, terms)
 }
 
-// known says whether the pool has something of the route, and will tell when it has not.
+// known reports whether the pool holds something of the route. If so, the pool will call back when it holds nothing any
+// more.
 func (r *route) known() bool {
 	if r.host != nil {
 		return r.host.pool.Known()
@@ -333,7 +339,7 @@ func (r *route) known() bool {
 	return r.t.core.pool.Knows(r.id)
 }
 
-// workedDial dials a route whose look-up somebody has waited for.
+// workedDial dials a route. work is the part of the dial that is already done.
 type workedDial struct {
 	*route
 	work groundwork

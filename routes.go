@@ -8,22 +8,22 @@ import (
 	"unique"
 )
 
-// maxRoutes bounds the routes of one identity, which may be that of a proxy or a sidecar that leads to any number
-// of hosts. The oldest is forgotten first; finding it again costs no connection.
+// maxRoutes is the largest number of routes of one identity. The identity may be that of a proxy or a sidecar that leads to
+// any number of hosts. The oldest route is forgotten first. To find it again costs no connection.
 const maxRoutes = 64
 
-// routes remembers the routes of the connections that the pool holds: it forgets a route when the pool forgets
-// its identity, and is so bounded by the pool.
+// routes remembers the routes of the connections that the pool holds. It forgets a route when the pool forgets the identity
+// of the route, so the pool limits its size.
 type routes struct {
-	mu         sync.RWMutex // guards the maps; nothing is called under it
+	mu         sync.RWMutex // guards the maps; nothing is called while it is held
 	byKey      map[routeKey]*route
 	byIdentity map[unique.Handle[Identity]][]*route
-	crowd      int // the most that byKey has held since it was made
+	crowd      int // the largest size of byKey since it was made
 
-	latest atomic.Pointer[route] // one of byKey, which was asked for last; nil: none
+	latest atomic.Pointer[route] // the route of byKey that was last asked for, or nil
 }
 
-// get returns the route of a key, or nil. Most requests ask for the same route as the one before them.
+// get returns the route of a key, or nil. Most requests ask for the same route as the request before them.
 func (rs *routes) get(key *routeKey) *route {
 	if r := rs.latest.Load(); r != nil && r.key == *key {
 		return r
@@ -31,14 +31,14 @@ func (rs *routes) get(key *routeKey) *route {
 	rs.mu.RLock()
 	r := rs.byKey[*key]
 	if r != nil {
-		rs.latest.Store(r) // under the lock, so that it is not one that is forgotten meanwhile
+		rs.latest.Store(r) // while the lock is held, so that r is not a route that has been forgotten meanwhile
 	}
 	rs.mu.RUnlock()
 	return r
 }
 
-// put remembers a route. Where somebody else has just made one to the same host, that one is returned: a host is to be one
-// thing, so that its limits hold.
+// put remembers a route and returns it. If another request has just made a route to the same host, put returns that one:
+// there must be only one for each host, or else the limits of the host would not hold.
 func (rs *routes) put(r *route) *route {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -61,7 +61,7 @@ func (rs *routes) put(r *route) *route {
 	return r
 }
 
-// drop forgets a route that nobody has a connection of.
+// drop forgets a route that has no connection.
 func (rs *routes) drop(r *route) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -81,7 +81,7 @@ func (rs *routes) removeLocked(r *route) {
 	}
 }
 
-// forget is called by the pool when an identity has no connection any more.
+// forget is called by the pool when an identity no longer has a connection.
 func (rs *routes) forget(id unique.Handle[Identity]) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -93,8 +93,7 @@ func (rs *routes) forget(id unique.Handle[Identity]) {
 	rs.shrinkLocked()
 }
 
-// shrinkLocked makes the maps anew when little of them is in use: a map keeps the memory of its most crowded
-// moment.
+// shrinkLocked makes the maps anew when little of them is in use, because a map keeps the memory of its largest size.
 func (rs *routes) shrinkLocked() {
 	if rs.crowd < 1024 || len(rs.byKey) > rs.crowd/4 {
 		return

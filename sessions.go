@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// crypto/tls tells sessions apart by the name of the server only, and would resume one as somebody else. So the sessions
-// of each identity have names of their own in the cache that a Transport has for all of them.
+// crypto/tls tells sessions apart only by the name of the server. It would resume a session for a request with another
+// identity. So each identity has its own names for its sessions in the cache that all identities of a Transport share.
 
-// sessions are the TLS sessions of one identity.
+// sessions is the cache of the TLS sessions of one identity.
 type sessions struct {
 	cache   tls.ClientSessionCache
-	prefix  string // of their names in the cache
+	prefix  string // prefix of the names of the sessions in the cache
 	learned *learned
 }
 
@@ -49,16 +49,17 @@ func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
 	return s.cache.Get(s.prefix + key)
 }
 
-// Put keeps no session whose certificate may be meant for one request: resuming it would present that to others.
+// Put does not keep a session whose certificate may be meant for one request. A resumed session would present that
+// certificate for other requests.
 func (s *sessions) Put(key string, state *tls.ClientSessionState) {
 	if s.learned.looks.Load() {
-		state = nil // which forgets the one before it
+		state = nil // this makes the cache forget the session before it
 	}
 	s.cache.Put(s.prefix+key, state)
 }
 
-// sessionPrefix returns what the names of an identity's sessions begin with. Equal prefixes mean equal identities: the
-// prefix is a hash of every field, and the length of a text stands before the text.
+// sessionPrefix returns the prefix of the names of an identity's sessions. Equal prefixes mean equal identities: the prefix
+// is a hash of every field, and the length of each text stands before the text.
 func (id *Identity) sessionPrefix() string {
 	b := make([]byte, 0, 512)
 	for _, text := range [...]string{

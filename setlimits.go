@@ -73,7 +73,7 @@ func (t *Transport) SetLimits(l Limits) {
 	}
 }
 
-// all returns the routes that are known.
+// all returns all routes.
 func (rs *routes) all() (all []*route) {
 	rs.mu.RLock()
 	defer rs.mu.RUnlock()
@@ -83,8 +83,8 @@ func (rs *routes) all() (all []*route) {
 	return all
 }
 
-// termsOf returns the terms of all identities that the routes lead to. If several routes lead to one identity, their
-// peers may have options of their own: then the loosest limits count.
+// termsOf returns the terms of all identities to which the routes lead. Several routes may lead to one identity, and their
+// peers may have different options. The highest limits then count.
 func (t *Transport) termsOf(routes []*route) map[unique.Handle[Identity]]pool.Terms {
 	all := make(map[unique.Handle[Identity]]pool.Terms)
 	for _, r := range routes {
@@ -102,7 +102,7 @@ func (t *Transport) termsOf(routes []*route) map[unique.Handle[Identity]]pool.Te
 	return all
 }
 
-// looser returns the higher one of each limit.
+// looser returns terms with the higher one of each limit.
 func looser(a, b pool.Terms) pool.Terms {
 	a.IdleTimeout = higher(a.IdleTimeout, b.IdleTimeout)
 	a.MaxReuse = higher(a.MaxReuse, b.MaxReuse)
@@ -111,7 +111,7 @@ func looser(a, b pool.Terms) pool.Terms {
 	return a
 }
 
-// higher returns the higher one of two limits, of which those of zero and less set none.
+// higher returns the higher one of two limits. A limit of zero or less means no limit.
 func higher[T cmp.Ordered](a, b T) T {
 	var none T
 	if a <= none || b <= none {
@@ -120,7 +120,7 @@ func higher[T cmp.Ordered](a, b T) T {
 	return max(a, b)
 }
 
-// limits are the time limits of an exchange that the Transport sets itself.
+// limits returns the time limits that the Transport itself sets for an exchange.
 func (t *Transport) limits() exchange.Limits {
 	if l := t.changed.Load(); l != nil {
 		return exchange.Limits{
@@ -132,7 +132,7 @@ func (t *Transport) limits() exchange.Limits {
 	}
 }
 
-// retryBudget returns the share of requests that may be sent again; 0: any.
+// retryBudget returns the share of requests that may be sent again. Zero means no limit.
 func (t *Transport) retryBudget() float64 {
 	if l := t.changed.Load(); l != nil {
 		return l.RetryBudget
@@ -140,7 +140,7 @@ func (t *Transport) retryBudget() float64 {
 	return t.RetryBudget
 }
 
-// minIdlePerHost returns how many idle connections are kept ready to a peer without options.
+// minIdlePerHost returns how many idle connections are kept ready to a peer that has no option for it.
 func (t *Transport) minIdlePerHost() int {
 	if l := t.changed.Load(); l != nil {
 		return l.MinIdleConnsPerHost
@@ -148,7 +148,7 @@ func (t *Transport) minIdlePerHost() int {
 	return t.MinIdleConnsPerHost
 }
 
-// rebind has the connection keep to limits that have been changed during the request.
+// rebind makes the connection keep to the limits that hold now, if they have been changed during the request.
 func (a *attempt) rebind() {
 	if a.limits != a.t.changed.Load() {
 		a.lease.Rebind(a.t.terms(a.peer))

@@ -28,7 +28,7 @@ func (t *Transport) netDialer() *net.Dialer {
 	return &netDialer
 }
 
-// resolver returns what looks up names.
+// resolver returns the Resolver that looks up names.
 func (t *Transport) resolver() resolve.Resolver {
 	switch {
 	case t.Resolver != nil:
@@ -39,8 +39,8 @@ func (t *Transport) resolver() resolve.Resolver {
 	return net.DefaultResolver
 }
 
-// boundTo returns the address that the TCP sockets to a peer are bound to, as far as the Transport opens them. It is not
-// valid if the system chooses, or if the network is not "tcp".
+// boundTo returns the address to which the TCP sockets to a peer are bound if the Transport opens them. The address is not
+// valid if the system chooses one, or if the network is not "tcp".
 func (t *Transport) boundTo(network string, dialer dialerKind, peer *PeerOptions) (netip.AddrPort, error) {
 	if dialer != ourDialer && peer.LocalAddr.IsValid() {
 		return netip.AddrPort{}, optionError("LocalAddr", "has no effect on a Transport with dial functions of its own")
@@ -51,8 +51,8 @@ func (t *Transport) boundTo(network string, dialer dialerKind, peer *PeerOptions
 	return t.local(peer), nil
 }
 
-// local returns the address that TCP sockets to a peer are bound to: the peer's, else the Dialer's. It is not valid if
-// the system chooses. A port of zero is the system's choice too.
+// local returns the address to which TCP sockets to a peer are bound: that of the peer, otherwise that of the Dialer. It is
+// not valid if the system chooses the address. If its port is zero, the system chooses the port.
 func (t *Transport) local(peer *PeerOptions) netip.AddrPort {
 	if own := peer.LocalAddr; own.IsValid() {
 		return netip.AddrPortFrom(own, 0)
@@ -71,7 +71,7 @@ func (t *Transport) local(peer *PeerOptions) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// localText is what an identity says about a local address.
+// localText returns the text of a local address in an identity.
 func localText(local netip.AddrPort) string {
 	switch {
 	case !local.IsValid():
@@ -82,7 +82,7 @@ func localText(local netip.AddrPort) string {
 	return local.String()
 }
 
-// tcpDialer returns what opens TCP sockets.
+// tcpDialer returns the net.Dialer that opens TCP sockets.
 func (p *plan) tcpDialer() *net.Dialer {
 	d := p.withTimeout(p.t.netDialer())
 	_, unix := d.LocalAddr.(*net.UnixAddr)
@@ -98,7 +98,7 @@ func (p *plan) tcpDialer() *net.Dialer {
 	return &c
 }
 
-// unixDialer returns what opens Unix sockets. They cannot be bound to a TCP address.
+// unixDialer returns the net.Dialer that opens Unix sockets. They cannot be bound to a TCP address.
 func (p *plan) unixDialer() *net.Dialer {
 	d := p.withTimeout(p.t.netDialer())
 	if _, tcp := d.LocalAddr.(*net.TCPAddr); !tcp {
@@ -117,11 +117,11 @@ func (p *plan) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 	return p.tcpDialer().DialContext(ctx, "tcp", addr.String())
 }
 
-// racing is how the addresses of a host are raced.
+// racing holds the settings of a race of the addresses of a host.
 type racing struct {
 	connect resolve.Connect
-	timeout time.Duration // of the race
-	delay   time.Duration // as resolve.Race has it
+	timeout time.Duration // time limit of the race
+	delay   time.Duration // the delay of resolve.Race
 }
 
 func (p *plan) racing() racing {

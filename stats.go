@@ -44,8 +44,8 @@ type Stats struct {
 	// Quarantined holds the peers that are in quarantine, including those without a connection, in no particular order.
 	Quarantined []PeerQuarantine
 
-	// Learned holds the limits that the Transport has learned of its peers, including those without a connection, in no
-	// particular order. A peer of which no limit is known is not in it.
+	// Learned holds the limits that the Transport has learned of its peers, including peers without a connection, in no
+	// particular order. Peers without a learned limit are not in it.
 	Learned []PeerLimits
 
 	// Peers holds the statistics of every identity that has a connection, a dial or a waiting request. Each identity
@@ -102,7 +102,7 @@ func (r Retries) ByReason() map[RetryReason]uint64 {
 	}
 }
 
-// counters are what the pool does not count. They are only ever added to.
+// counters holds the counts that the pool does not keep. They only grow.
 type counters struct {
 	stale, unsent, misdirected, refused, lost, http1, address, saved, failed, overBudget atomic.Uint64
 	lookups, lookupFailures, connectFailures, ejections                                  atomic.Uint64

@@ -15,7 +15,7 @@ import (
 	"github.com/peerpool/peerpool/internal/tlsid"
 )
 
-// baseTLS returns a copy of the Transport's TLS configuration for a server of that name.
+// baseTLS returns a copy of the Transport's TLS configuration for a server with the given name.
 func (t *Transport) baseTLS(serverName string) *tls.Config {
 	cfg := &tls.Config{}
 	if t.TLSClientConfig != nil {
@@ -27,8 +27,8 @@ func (t *Transport) baseTLS(serverName string) *tls.Config {
 	return cfg
 }
 
-// security is what TLS towards a target comes to: the configuration, and what the identity holds of it. The zero
-// security is no TLS, or the TLS of a custom dialer.
+// security holds the TLS configuration for a target, and what the identity holds of it. It is zero without TLS, and if a
+// custom dialer does TLS.
 type security struct {
 	config          *tls.Config
 	id              tlsid.ID
@@ -39,7 +39,7 @@ type security struct {
 	certificate     [32]byte
 }
 
-// secure decides about TLS towards the target.
+// secure returns the security of a target.
 func (t *Transport) secure(u *url.URL, to destination, p http.Protocols) (security, error) {
 	o := to.key.peer.options()
 	if u.Scheme != "https" {
@@ -99,13 +99,13 @@ func (o *PeerOptions) checkForeignTLS() error {
 	return nil
 }
 
-// verifyOtherwise replaces the verification of crypto/tls by one that accepts any name, or one more. It
-// is done in VerifyConnection, which unlike VerifyPeerCertificate is called on resumed sessions too. The
-// user's own functions are called with what has been verified, as if crypto/tls had done it.
+// verifyOtherwise replaces the verification of crypto/tls by one that accepts any name, or also AlternativeName. It does so
+// in VerifyConnection, because crypto/tls calls that for resumed sessions too, unlike VerifyPeerCertificate. It calls the
+// user's own functions with the verified chains, as if crypto/tls had verified them.
 func verifyOtherwise(cfg *tls.Config, o *PeerOptions) {
 	names := []string{cfg.ServerName, o.AlternativeName}
 	if o.SkipHostnameVerify {
-		names = []string{""} // x509 checks no name then
+		names = []string{""} // with an empty name, x509 checks no name
 	}
 	roots, now, first, then := cfg.RootCAs, cfg.Time, cfg.VerifyPeerCertificate, cfg.VerifyConnection
 	cfg.InsecureSkipVerify, cfg.VerifyPeerCertificate = true, nil
@@ -136,7 +136,7 @@ func rawChain(chain []*x509.Certificate) [][]byte {
 	return raw
 }
 
-// verifyChain verifies a chain for any of the names. The error is that of the first.
+// verifyChain verifies a chain for any one of the names. The error is that of the first name.
 func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []string) ([][]*x509.Certificate, error) {
 	if len(chain) == 0 {
 		return nil, errors.New("peerpool: the server presented no certificate")
@@ -158,14 +158,14 @@ func verifyChain(chain []*x509.Certificate, opts x509.VerifyOptions, names []str
 	return nil, first
 }
 
-// errHandshakeTimeout is what net/http says.
+// errHandshakeTimeout has the text of net/http's error.
 type errHandshakeTimeout struct{}
 
 func (errHandshakeTimeout) Error() string   { return "net/http: TLS handshake timeout" }
 func (errHandshakeTimeout) Timeout() bool   { return true }
 func (errHandshakeTimeout) Temporary() bool { return true }
 
-// ErrorType is what OpenTelemetry's instrumentations of net/http call it.
+// ErrorType returns the value that OpenTelemetry's instrumentations of net/http use as error.type.
 func (errHandshakeTimeout) ErrorType() string { return string(errorTimeout) }
 
 // tlsConn is a [tls.Conn], or a connection that stands in for one.
@@ -175,7 +175,7 @@ type tlsConn interface {
 	ConnectionState() tls.ConnectionState
 }
 
-// handshake makes a TLS connection over nc, which it closes if it fails.
+// handshake makes a TLS connection over nc. If the handshake fails, it closes nc.
 func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, error) {
 	tc := tls.Client(http1.UnderTLS(nc), cfg)
 	if err := r.finishHandshake(ctx, tc); err != nil {
@@ -184,8 +184,8 @@ func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (ne
 	return tc, nil
 }
 
-// finishHandshake completes the handshake of a connection that we, or a custom dialer, have made. It closes one whose
-// handshake fails.
+// finishHandshake completes the handshake of a connection that we, or a custom dialer, have made. If the handshake fails, it
+// closes the connection.
 func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	if d := r.tlsHandshakeTimeout(); d > 0 {
 		var cancel context.CancelFunc
@@ -220,7 +220,7 @@ func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	return err
 }
 
-// abandonTLS closes the socket below without a word, which can block.
+// abandonTLS closes the underlying socket without a close_notify, because writing it can block.
 func abandonTLS(tc tlsConn) {
 	if known, ok := tc.(*tls.Conn); ok {
 		known.NetConn().Close()

@@ -7,8 +7,8 @@ import (
 	"github.com/peerpool/peerpool/internal/tracekey"
 )
 
-// lookupContext returns ctx with the DNS hooks of its trace alone. A resolver opens connections of its own, which
-// are none of those that ConnectStart is about.
+// lookupContext returns ctx with only the DNS hooks of its trace. A resolver opens connections of its own, and ConnectStart
+// must not be called for these.
 func lookupContext(ctx context.Context) context.Context {
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace == nil || trace.ConnectStart == nil && trace.ConnectDone == nil {
@@ -16,13 +16,13 @@ func lookupContext(ctx context.Context) context.Context {
 	}
 	dns := &httptrace.ClientTrace{DNSStart: trace.DNSStart, DNSDone: trace.DNSDone}
 	if dns.DNSStart == nil {
-		dns.DNSStart = func(httptrace.DNSStartInfo) {} // a trace without any hook would not replace the other
+		dns.DNSStart = func(httptrace.DNSStartInfo) {} // a trace without hooks would not replace the other trace
 	}
 	return httptrace.WithClientTrace(untraced{ctx}, dns)
 }
 
-// withoutGetConn returns ctx with all hooks of its trace but GetConn. Where somebody else serves the request, that has been
-// called already.
+// withoutGetConn returns ctx with all hooks of its trace except GetConn. If another RoundTripper serves the request, that
+// hook has been called already.
 func withoutGetConn(ctx context.Context, trace *httptrace.ClientTrace) context.Context {
 	rest := *trace
 	rest.GetConn = nil

@@ -41,16 +41,15 @@ type Transport struct {
 	// dial fails with that error.
 	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
 
-	// DialContext and DialTLSContext, and their older forms Dial and DialTLS, open connections in place of the
-	// Transport. The function then resolves names itself, and the identity holds the name instead of an address:
-	// Resolver and DNSRefresh have no effect, and a request whose PeerOptions have a LocalAddr fails. To change only the
-	// settings of sockets, set Dialer instead, which has none of these effects. The context carries the values of the request that asked for
-	// the dial, but is not canceled when that request ends. The probe of a TLS connection sets its read deadline, so
-	// a read deadline that the function has set lasts only until the end of the first request.
+	// DialContext and DialTLSContext, and their older forms Dial and DialTLS, open connections in place of the Transport.
+	// The function then resolves names itself, and the identity holds the name instead of an address: Resolver and
+	// DNSRefresh have no effect, and a request whose PeerOptions have a LocalAddr fails. To change only the settings of
+	// sockets, set Dialer instead, which has none of these effects. The context carries the values of the request that asked
+	// for the dial, but is not canceled when that request ends. The probe of a TLS connection sets its read deadline, so a
+	// read deadline that the function has set lasts only until the end of the first request.
 	//
-	// If a connection from DialTLSContext or DialTLS has the ConnectionState method of [tls.Conn], the connection
-	// speaks the protocol that this method names. If it also has the HandshakeContext method, that method is called
-	// first.
+	// If a connection from DialTLSContext or DialTLS has the ConnectionState method of [tls.Conn], the connection speaks the
+	// protocol that this method names. If it also has the HandshakeContext method, that method is called first.
 	DialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -150,14 +149,14 @@ type Transport struct {
 	// and HTTP1 is not. The caller must then know that the server speaks it.
 	Protocols *http.Protocols
 
-	// RetryBudget limits the retries of requests that a server may have processed already, to that share of the requests
-	// of the last 10 seconds: with 0.2, one retry for five requests. Ten such retries in that time are always allowed. A
-	// request beyond the budget fails with the error of its last attempt. So a server in trouble does not get much more
-	// load than it has.
+	// RetryBudget limits the retries of requests that a server may have processed already, to that share of the requests of
+	// the last 10 seconds: with 0.2, one retry for five requests. Ten such retries in that time are always allowed. A
+	// request beyond the budget fails with the error of its last attempt. So a server in trouble does not get much more load
+	// than it has.
 	//
-	// Retries of requests that the server certainly did not process do not count, nor do those after a connection that
-	// broke within a second after it had been idle, as all connections to a server do when the server restarts. Zero means
-	// no limit.
+	// Retries of requests that the server certainly did not process do not count. Retries also do not count if the
+	// connection broke within a second after it had been idle, as all connections to a server do when the server restarts.
+	// Zero means no limit.
 	RetryBudget float64
 
 	// DialTimeout limits the time until a new connection is ready for a request: the connect, the proxy, and the TLS
@@ -169,9 +168,9 @@ type Transport struct {
 	// returns [ErrBodyReadTimeout]. The time between two Reads does not count. Zero means no limit.
 	BodyReadTimeout time.Duration
 
-	// BodyWriteTimeout limits the time that the server, or what lies between, may accept nothing more of a request's
-	// body. RoundTrip then returns [ErrBodyWriteTimeout]. The time that the body's own Read takes does not count, nor does
-	// the wait for the answer to "Expect: 100-continue". Zero means no limit.
+	// BodyWriteTimeout limits the time that the server, or what lies between, may accept nothing more of a request's body.
+	// RoundTrip then returns [ErrBodyWriteTimeout]. Two times do not count: the time that the body's own Read takes, and the
+	// wait for the answer to "Expect: 100-continue". Zero means no limit.
 	//
 	// If a response has arrived before the body is sent, the response can still be read. The request is never sent again,
 	// and its connection, or its HTTP/2 stream, is not used again. The same holds for the other time limits.
@@ -256,18 +255,18 @@ type Transport struct {
 	// counts in both cases.
 	DisableLearning bool
 
-	network resolve.Connect // of tests alone, in place of the system's, for hosts with several addresses
+	network resolve.Connect // set only by tests; connects in place of the system to hosts with several addresses
 
-	changed  atomic.Pointer[Limits] // by SetLimits; nil: the fields count
-	changing sync.Mutex             // makes one SetLimits follow another. The pool's hooks may be called under it
+	changed  atomic.Pointer[Limits] // set by SetLimits; if nil, the fields count
+	changing sync.Mutex             // held by SetLimits, so that the calls follow one another; the pool's hooks may be called while it is held
 
 	once     sync.Once
-	core     *core     // made by once, never reassigned: see use
-	announce sync.Once // of announceHTTP2
-	begun    sync.Once // the first request, before anything else is done for it
+	core     *core     // made by once, and then never changed: see use
+	announce sync.Once // calls announceHTTP2
+	begun    sync.Once // done by the first request, before anything else is done for it
 
-	// settings is held while the fields above are written, which a front does with the first request, and while they are
-	// copied. Nothing of the user's is called under it.
+	// settings is held while the fields above are written or copied. A front writes them with its first request. No function
+	// of the user is called while it is held.
 	settings sync.Mutex
 }
 

@@ -55,7 +55,7 @@ func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	return nil
 }
 
-// routeOf returns the route of a request that is not sent.
+// routeOf returns the route that the request would take. The request is not sent.
 func (t *Transport) routeOf(req *http.Request, peer *Peer) (*route, error) {
 	to, err := t.destination(req, peer)
 	if err != nil {
@@ -65,7 +65,7 @@ func (t *Transport) routeOf(req *http.Request, peer *Peer) (*route, error) {
 	return r, err
 }
 
-// readyTerms are those of connections that are opened for no request.
+// readyTerms returns the terms of connections that are opened without a request.
 func (r *route) readyTerms(peer *Peer) pool.Terms {
 	terms := r.t.terms(peer)
 	terms.Expect, terms.Unpooled = r.expect(), terms.Unpooled || r.looks()
@@ -74,7 +74,7 @@ func (r *route) readyTerms(peer *Peer) pool.Terms {
 
 var errNotKept = errors.New("peerpool: connections to this peer serve one request each, and so cannot be opened before it")
 
-// warm opens n connections, or as many as n requests at once need.
+// warm opens as many connections as n requests at the same time need.
 func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {
 	if terms.Unpooled {
 		return errNotKept
@@ -99,7 +99,7 @@ func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {
 	return causeOf(acquireError(ctx, r.identity, err))
 }
 
-// limitNames are the names that the limits of the pool have here.
+// limitNames holds the names that a Transport uses for the limits of the pool.
 var limitNames = map[string]string{
 	"MaxConns": "MaxConnsPerHost", "MaxIdlePerKey": "MaxIdleConnsPerHost", "MaxIdle": "MaxIdleConns",
 }
@@ -112,14 +112,15 @@ func (t *Transport) minIdle(p *Peer) int {
 	return t.minIdlePerHost()
 }
 
-// keepReady is called for each request that has got a connection: the route is in use, and has its idle connections kept.
+// keepReady is called for each request that has got a connection. It makes the pool keep idle connections ready on the
+// route, which is in use.
 func (r *route) keepReady(p *Peer) {
 	if n := r.t.minIdle(p); n > 0 {
 		r.keepIdle(n, p)
 	}
 }
 
-// keepIdle keeps that many idle connections ready.
+// keepIdle makes the pool keep n idle connections ready.
 func (r *route) keepIdle(n int, p *Peer) {
 	if terms := r.readyTerms(p); r.host != nil {
 		r.host.pool.KeepIdle(readyHostDial{r.host}, n, terms)
@@ -128,7 +129,7 @@ func (r *route) keepIdle(n int, p *Peer) {
 	}
 }
 
-// readyDial dials a route for no request. The connection is not ready before it is known what it can do.
+// readyDial dials a route without a request. The connection is ready when it is known how many requests it can serve.
 type readyDial struct{ *route }
 
 // Dial is called by the pool.
@@ -140,7 +141,7 @@ func (d readyDial) Dial(ctx context.Context) (conn, error) {
 	return c, err
 }
 
-// readyHostDial does that for a host.
+// readyHostDial does for a host what readyDial does for a route.
 type readyHostDial struct{ *host }
 
 // DialHost is called by the pool.
@@ -152,7 +153,8 @@ func (d readyHostDial) DialHost(ctx context.Context, first unique.Handle[Identit
 	return id, c, err
 }
 
-// awaitReady waits until an HTTP/2 server has said how many streams it allows. It closes a connection whose server does not.
+// awaitReady waits until an HTTP/2 server has said how many streams it allows. If the server does not, awaitReady closes the
+// connection.
 func (r *route) awaitReady(ctx context.Context, c conn) error {
 	h, ok := c.(*http2Conn)
 	if !ok {

@@ -15,7 +15,7 @@ import (
 	"github.com/peerpool/peerpool/internal/resolve"
 )
 
-// WatchResolver is a [Resolver] that tells of changes by itself, such as one of a service registry. If Transport.Resolver
+// WatchResolver is a [Resolver] that reports changes by itself, for example one of a service registry. If Transport.Resolver
 // is a WatchResolver, the Transport calls Watch instead of LookupNetIP, and DNSRefresh has no effect on it.
 type WatchResolver interface {
 	Resolver
@@ -32,29 +32,29 @@ type WatchResolver interface {
 	Watch(ctx context.Context, host string, update func([]netip.AddrPort)) error
 }
 
-// watchQuiet is how long a host is watched that no request needs.
+// watchQuiet is how long a host is watched while no request needs it.
 const watchQuiet = time.Minute
 
-// watches are the hosts that a WatchResolver watches.
+// watches holds the hosts that a WatchResolver watches.
 type watches struct {
-	mu     sync.Mutex // guards the rest, and the watches in it. No resolver and no hook is called under it.
+	mu     sync.Mutex // guards the fields below, and those of the hostWatches; no resolver and no hook is called while it is held
 	byHost map[string]*hostWatch
-	count  uint64 // of updates so far
+	count  uint64 // number of updates so far
 	shut   bool
 }
 
-// hostWatch is one call of Watch, or several that follow one another.
+// hostWatch is the watch of one host: one call of Watch, or several that follow one another.
 type hostWatch struct {
 	host    string
 	cancel  context.CancelFunc
 	known   chan struct{} // closed when there are addresses, or the first call has failed
 	addrs   []netip.AddrPort
 	version uint64
-	err     error // of the first call, if there are no addresses
+	err     error // error of the first call, if there are no addresses
 	needed  time.Time
 }
 
-// watched returns the addresses of a host that a WatchResolver has told of, and has the host watched from now on.
+// watched returns the addresses of a host that a WatchResolver has reported. From now on, the host is watched.
 func (p *plan) watched(ctx context.Context, r WatchResolver, host string, port uint16) (listing, error) {
 	w, err := p.t.watch(r, host)
 	if err != nil {
@@ -94,7 +94,7 @@ func (p *plan) told(w *hostWatch, port uint16) (listing, error) {
 	return found, nil
 }
 
-// usable returns the addresses that can be connected to, each once and with a port.
+// usable returns the addresses to which the Transport can connect, without duplicates and each with a port.
 func (p *plan) usable(addrs []netip.AddrPort, port uint16) (usable []netip.AddrPort) {
 	only := family(p.t.local(p.peer).Addr())
 	for _, addr := range addrs {
@@ -107,7 +107,7 @@ func (p *plan) usable(addrs []netip.AddrPort, port uint16) (usable []netip.AddrP
 	return usable
 }
 
-// watch returns the watch of a host, which may be new.
+// watch returns the watch of a host. It starts one if there is none.
 func (t *Transport) watch(r WatchResolver, host string) (*hostWatch, error) {
 	ws := &t.core.watches
 	ws.mu.Lock()
@@ -131,7 +131,7 @@ func (t *Transport) watch(r WatchResolver, host string) (*hostWatch, error) {
 	return w, nil
 }
 
-// keepWatching calls Watch until ctx is done. Its goroutine belongs to the watch.
+// keepWatching calls Watch until ctx is done. It runs on a goroutine of the watch.
 func (t *Transport) keepWatching(ctx context.Context, r WatchResolver, w *hostWatch) {
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		start := time.Now()
@@ -163,7 +163,7 @@ func (t *Transport) keepWatching(ctx context.Context, r WatchResolver, w *hostWa
 	}
 }
 
-// callWatch turns a panic into an error.
+// callWatch calls Watch. If Watch panics, callWatch returns an error.
 func callWatch(ctx context.Context, r WatchResolver, host string, update func([]netip.AddrPort)) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -173,7 +173,7 @@ func callWatch(ctx context.Context, r WatchResolver, host string, update func([]
 	return r.Watch(ctx, host, update)
 }
 
-// listed takes over what a WatchResolver has told.
+// listed notes the addresses that a WatchResolver has reported, and updates the hosts that have them.
 func (t *Transport) listed(ctx context.Context, w *hostWatch, addrs []netip.AddrPort) {
 	ws := &t.core.watches
 	ws.mu.Lock()
@@ -202,13 +202,13 @@ func (t *Transport) listed(ctx context.Context, w *hostWatch, addrs []netip.Addr
 		if err != nil {
 			continue
 		}
-		if found, err := h.head.told(w, uint16(port)); err == nil { // which is no need of the host
+		if found, err := h.head.told(w, uint16(port)); err == nil { // told does not count as a request
 			h.update(found)
 		}
 	}
 }
 
-// open lets those go on who wait for the addresses. The caller holds mu.
+// open wakes the requests that wait for the addresses. The caller holds mu.
 func (w *hostWatch) open() {
 	select {
 	case <-w.known:
@@ -217,7 +217,8 @@ func (w *hostWatch) open() {
 	}
 }
 
-// fail notes that Watch has returned. Without addresses, those who wait get the error, and the next request a new watch.
+// fail notes that Watch has returned. If there are no addresses, the waiting requests get the error, and the next request
+// starts a new watch.
 func (ws *watches) fail(w *hostWatch, err error) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
