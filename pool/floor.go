@@ -66,9 +66,9 @@ type warmup struct {
 // connections by terms. The context of these dials has no values.
 //
 // The floor stays within all limits: Terms.MaxConns, Config.MaxIdle and Config.MaxIdlePerKey. It takes no room from a
-// request that waits, and no idle connection from another key. If a dial fails or leads to a key that a Host does not
-// list, or a peer closes a connection within a minute that was never leased, the pool waits before it dials for the floor again: one second at first, and up to one
-// minute after more failures.
+// request that waits, and no idle connection from another key. The pool waits before it dials for the floor again if a
+// dial fails, if a dial leads to a key that a Host does not list, or if a peer closes a connection that is less than a
+// minute old and was never leased. It waits one second at first, and up to one minute after more failures.
 //
 // A later call replaces n, dialer and terms. The floor ends after a call with an n of zero or less, or with
 // Terms.Unpooled; after CloseIdle, KeepNone or Shutdown; and an hour after the last call of KeepIdle. The connections
@@ -352,8 +352,9 @@ func (p *Pool[K, C]) dialForFloor(f *floor[K, C]) {
 	p.begin(d, f.caller.ctx, f.host.first())
 }
 
-// floorLanded is called when a dial for the floor has ended, before its host is tended. A connection of a key that is not
-// listed is of no use to the floor, and the next one would hardly be another.
+// floorLanded is called when a dial for the floor has ended, before its host is tended. If the connection belongs to a
+// key that the host does not list, the floor pauses: the connection is of no use to it, and that of the next dial would
+// probably be of no use either.
 func (p *Pool[K, C]) floorLanded(d *dial[K, C], e *entry[K, C], err error, now time.Duration) {
 	f := d.floor
 	f.dialing--
