@@ -11,16 +11,16 @@ import (
 	"strconv"
 )
 
-// Certificate returns a digest of the credential that cert proves, the zero digest for nil. It covers
-// the DER of the whole chain, the private key, the signature algorithms it is restricted to and what
-// is stapled to it, but not Leaf, which repeats the start of the chain.
+// Certificate returns a digest of the credential that cert proves, or the zero digest if cert is nil. The digest covers
+// the DER of the whole chain, the private key, the signature algorithms that the key is restricted to, and what is
+// stapled to the certificate. It does not cover Leaf, which repeats the start of the chain.
 //
-// The private key counts because whoever has a certificate without its key must not get a connection
-// that the key opened. Keys of crypto/rsa, crypto/ecdsa and crypto/ed25519 count by their contents,
-// any other by being the same value in the sense of ==, and one that cannot be compared by cert being
-// the same object. No method of such another key is called.
+// The private key counts because a caller that has a certificate without its key must not get a connection that the key
+// opened. Keys of crypto/rsa, crypto/ecdsa and crypto/ed25519 are compared by their contents. Any other key is compared
+// with ==. If it is not comparable, two credentials are equal only if cert is the same object. Certificate calls no
+// method of such another key.
 //
-// Certificate is safe for concurrent use, as long as nobody writes to cert meanwhile.
+// Certificate is safe for concurrent use, as long as no goroutine writes to cert meanwhile.
 func Certificate(cert *tls.Certificate) [32]byte {
 	if cert == nil {
 		return [32]byte{}
@@ -31,7 +31,7 @@ func Certificate(cert *tls.Certificate) [32]byte {
 		e.bytes(der)
 	}
 	e.privateKey(cert)
-	e.bool(cert.SupportedSignatureAlgorithms != nil) // nil: no restriction
+	e.bool(cert.SupportedSignatureAlgorithms != nil) // nil means no restriction
 	set(e, cert.SupportedSignatureAlgorithms)
 	e.bytes(cert.OCSPStaple)
 	e.uint(uint64(len(cert.SignedCertificateTimestamps)))
@@ -54,7 +54,7 @@ func (e *encoder) privateKey(cert *tls.Certificate) {
 		}
 		return
 	}
-	if v := reflect.ValueOf(cert.PrivateKey); v.Comparable() && v.Equal(v) { // a NaN in it equals nothing
+	if v := reflect.ValueOf(cert.PrivateKey); v.Comparable() && v.Equal(v) { // a key that contains a NaN does not equal itself
 		e.string("by value")
 		e.uint(foreignKeys.serial(cert.PrivateKey))
 		return
@@ -63,8 +63,8 @@ func (e *encoder) privateKey(cert *tls.Certificate) {
 	e.uint(certificates.serial(cert))
 }
 
-// keyContents takes a key of the standard library apart. It returns no parts for any other key, and
-// for one that is not complete.
+// keyContents takes a key of the standard library apart. It returns no parts for any other key, or for a key that is
+// incomplete.
 func keyContents(key crypto.PrivateKey) (kind string, parts [][]byte) {
 	switch key := key.(type) {
 	case ed25519.PrivateKey:
@@ -91,8 +91,8 @@ func ecdsaContents(key *ecdsa.PrivateKey) [][]byte {
 
 var errIncompleteKey = errors.New("tlsid: incomplete private key")
 
-// encodeOrFail is key.Bytes without its panic for a key that lacks its numbers. Such a key signs
-// nothing, but it is for the handshake to say so.
+// encodeOrFail does what key.Bytes does, except that it returns an error instead of panicking if the key lacks its
+// numbers. Such a key cannot sign, but the handshake should report that.
 func encodeOrFail(key *ecdsa.PrivateKey) (private []byte, err error) {
 	defer func() {
 		if recover() != nil {
@@ -106,7 +106,7 @@ func rsaContents(key *rsa.PrivateKey) [][]byte {
 	if key == nil || key.N == nil || key.D == nil {
 		return nil
 	}
-	const base = 36 // any: it is the text that keeps the sign
+	const base = 36 // any base would do: text, unlike bytes, keeps the sign
 	parts := [][]byte{key.N.Append(nil, base), key.D.Append(nil, base), strconv.AppendInt(nil, int64(key.E), base)}
 	for _, prime := range key.Primes {
 		if prime == nil {
@@ -117,8 +117,8 @@ func rsaContents(key *rsa.PrivateKey) [][]byte {
 	return parts
 }
 
-// certificates numbers the certificates whose key cannot be compared.
+// certificates numbers the certificates whose keys are not comparable.
 var certificates objects[tls.Certificate]
 
-// foreignKeys numbers the private keys of types that only their makers know.
+// foreignKeys numbers the private keys of types outside the standard library.
 var foreignKeys values

@@ -9,15 +9,15 @@ import (
 	"slices"
 )
 
-// encoder writes values into a SHA-256 so that no two sequences of values of the same types write the
-// same bytes: numbers have eight bytes, everything else is preceded by its length.
+// encoder writes values into a SHA-256. Two different sequences of values of the same types never write the same bytes,
+// because a number has eight bytes, and the length of any other value precedes it.
 type encoder struct {
 	hash hash.Hash
 	word [8]byte
-	tied bool // a value without contents was met: the object that it came with counts
+	tied bool // a value has no contents to compare, so the object that it came with counts
 }
 
-// newEncoder starts an encoding of what, a name that keeps the kinds of fingerprint apart.
+// newEncoder starts an encoding. what is a name that keeps the kinds of fingerprints apart.
 func newEncoder(what string) *encoder {
 	e := &encoder{hash: sha256.New()}
 	e.string(what)
@@ -49,8 +49,8 @@ func (e *encoder) string(s string) {
 
 func (e *encoder) digest(d [sha256.Size]byte) { e.hash.Write(d[:]) }
 
-// function writes whether fn, of any function type, is set, and if so which code it runs. Closures of
-// the same code may differ in what they captured, so the origin counts too.
+// function writes whether fn, a value of any function type, is set and, if it is, which code it runs. Closures of the
+// same code may have captured different values, so the origin counts, too.
 func (e *encoder) function(fn any) {
 	v := reflect.ValueOf(fn)
 	e.bool(!v.IsNil())
@@ -60,7 +60,7 @@ func (e *encoder) function(fn any) {
 	}
 }
 
-// object writes whether the interface value is set; if so the origin counts.
+// object writes whether the interface value is set. If it is, the origin counts.
 func (e *encoder) object(value any) {
 	e.bool(value != nil)
 	if value != nil {
@@ -70,7 +70,7 @@ func (e *encoder) object(value any) {
 
 func (e *encoder) sum() [sha256.Size]byte { return [sha256.Size]byte(e.hash.Sum(nil)) }
 
-// set writes numbers whose order and repetition mean nothing.
+// set writes numbers whose order and repetition have no meaning.
 func set[T ~uint16](e *encoder, numbers []T) {
 	sorted := slices.Clone(numbers)
 	slices.Sort(sorted)

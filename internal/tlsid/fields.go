@@ -2,24 +2,24 @@ package tlsid
 
 import "crypto/tls"
 
-// field says what one field of tls.Config means to the fingerprint: how it enters, or why it does not.
+// field says how one field of tls.Config enters the fingerprint, or why it does not.
 type field struct {
 	name string
-	in   func(*encoder, *tls.Config) // nil: the field is out
-	out  string                      // the reason
+	in   func(*encoder, *tls.Config) // nil if the field does not enter
+	out  string                      // why it does not
 }
 
 const serverOnly = "only a server uses it"
 
-// fields classifies every exported field of tls.Config, in its order. A test fails when the two differ.
-// Fields are compared as they are set, not by the default that crypto/tls would put in place of zero:
-// defaults depend on GODEBUG. Nil and empty differ only where crypto/tls tells them apart.
+// fields classifies every exported field of tls.Config, in the order of tls.Config. A test fails if the two differ.
+// Fields are compared as they are set. The defaults that crypto/tls uses for zero values do not count, because they
+// depend on GODEBUG. Nil and empty differ only if crypto/tls distinguishes them.
 var fields = []field{
 	// A connection is only as secret as the randomness behind its keys.
 	{name: "Rand", in: func(e *encoder, c *tls.Config) { e.object(c.Rand) }},
 	// The clock decides which certificates are expired.
 	{name: "Time", in: func(e *encoder, c *tls.Config) { e.function(c.Time) }},
-	// In order: the first chain that the server accepts is sent.
+	// The order counts: crypto/tls sends the first chain that the server accepts.
 	{name: "Certificates", in: func(e *encoder, c *tls.Config) {
 		e.uint(uint64(len(c.Certificates)))
 		for i := range c.Certificates {
@@ -43,7 +43,7 @@ var fields = []field{
 	{name: "ClientAuth", out: serverOnly},
 	{name: "ClientCAs", out: serverOnly},
 	{name: "InsecureSkipVerify", in: func(e *encoder, c *tls.Config) { e.bool(c.InsecureSkipVerify) }},
-	// Nil means the default suites, empty means none; the order is ignored.
+	// Nil means the default suites, and empty means none. The order is ignored.
 	{name: "CipherSuites", in: func(e *encoder, c *tls.Config) {
 		e.bool(c.CipherSuites != nil)
 		set(e, c.CipherSuites)
@@ -56,14 +56,14 @@ var fields = []field{
 	{name: "WrapSession", out: serverOnly},
 	{name: "MinVersion", in: func(e *encoder, c *tls.Config) { e.uint(uint64(c.MinVersion)) }},
 	{name: "MaxVersion", in: func(e *encoder, c *tls.Config) { e.uint(uint64(c.MaxVersion)) }},
-	// Empty means the default groups, as nil does; the order is ignored.
+	// Empty means the default groups, as nil does. The order is ignored.
 	{name: "CurvePreferences", in: func(e *encoder, c *tls.Config) { set(e, c.CurvePreferences) }},
-	// It shows the length of what is written to anyone on the path.
+	// This shows the lengths of what is written to anyone on the path.
 	{name: "DynamicRecordSizingDisabled", in: func(e *encoder, c *tls.Config) { e.bool(c.DynamicRecordSizingDisabled) }},
 	{name: "Renegotiation", in: func(e *encoder, c *tls.Config) { e.uint(uint64(c.Renegotiation)) }},
-	// Whoever reads what it wrote can read the connection.
+	// Anyone who reads what this writer gets can read the connection.
 	{name: "KeyLogWriter", in: func(e *encoder, c *tls.Config) { e.object(c.KeyLogWriter) }},
-	// Nil means no Encrypted Client Hello, empty means a handshake that fails.
+	// Nil means no Encrypted Client Hello, and empty means a handshake that fails.
 	{name: "EncryptedClientHelloConfigList", in: func(e *encoder, c *tls.Config) {
 		e.bool(c.EncryptedClientHelloConfigList != nil)
 		e.bytes(c.EncryptedClientHelloConfigList)

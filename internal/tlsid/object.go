@@ -6,12 +6,12 @@ import (
 	"weak"
 )
 
-// objects gives a number to every object of type T that it is shown, the same one whenever it is shown
-// that object. It does not keep objects alive; when one is collected its entry goes too. The number
-// is not given out again even if the address is: weak pointers to a dead object never equal one to a
-// new object. The zero value is ready.
+// objects gives each object of type T a number, and gives the same object the same number each time. It does not keep
+// objects alive. When an object is collected, its entry goes, too. objects does not give the number out again, even if
+// another object gets the same address: a weak pointer to a dead object never equals one to a new object. The zero
+// value is ready to use.
 type objects[T any] struct {
-	mu      sync.Mutex // guards all below; nothing is called under it
+	mu      sync.Mutex // guards all fields below; nothing is called under it
 	last    uint64
 	serials map[weak.Pointer[T]]uint64
 }
@@ -47,21 +47,21 @@ func (t *objects[T]) forget(ref weak.Pointer[T]) {
 	delete(t.serials, ref)
 }
 
-// maxValues bounds how many keys are remembered, and thereby kept alive.
+// maxValues limits how many keys are remembered and thereby kept alive.
 const maxValues = 1024
 
-// values gives a number to every value that differs from the others in the sense of ==. It holds the
-// values, as an interface may hold anything and an address alone could come back for another one;
-// so it is bounded, and forgets the oldest.
+// values gives a number to each value that differs from the others in the sense of ==. It keeps the values, because an
+// interface may hold anything, and another value could get the same address. It therefore has a limit, and forgets the
+// oldest value.
 type values struct {
-	mu      sync.Mutex // guards all below; nothing is called under it
+	mu      sync.Mutex // guards all fields below; nothing is called under it
 	last    uint64
 	serials map[any]uint64
 	ring    []any // the values in order of arrival
 	oldest  int
 }
 
-// serial returns the number of v, which must be comparable; a value that was forgotten gets a new one.
+// serial returns the number of v, which must be comparable. A value that was forgotten gets a new number.
 func (t *values) serial(v any) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -11,15 +11,15 @@ import (
 // rootSets numbers the sets of trust roots in use.
 var rootSets rootTable
 
-// Roots returns a number for the set of trust roots in pool: equal for pools of equal contents,
-// different for any others, and zero for nil, which stands for the roots of the system. A pool that
-// has certificates with constraints ([x509.CertPool.AddCertWithConstraint]) is equal to itself only,
-// as functions cannot be compared; a clone of it is another pool.
+// Roots returns a number for the set of trust roots in pool. Pools of equal contents have equal numbers, and any others
+// have different ones. The number of a nil pool, which stands for the roots of the system, is zero. A pool that has
+// certificates with constraints ([x509.CertPool.AddCertWithConstraint]) is equal only to itself, because functions
+// cannot be compared. A clone of it is another pool.
 //
-// A pool to which certificates are added after a call has another number in the next. A set keeps its
-// number as long as any pool that was found to hold it is alive.
+// If certificates are added to a pool after a call, the next call returns another number. A set keeps its number as
+// long as any pool that was found to hold the set is alive.
 //
-// Roots is safe for concurrent use, as long as nobody writes to pool meanwhile.
+// Roots is safe for concurrent use, as long as no goroutine writes to pool meanwhile.
 func Roots(pool *x509.CertPool) uint64 {
 	if pool == nil {
 		return 0
@@ -27,11 +27,11 @@ func Roots(pool *x509.CertPool) uint64 {
 	return rootSets.serial(pool)
 }
 
-// rootTable finds the set that a pool holds. x509.CertPool shows its contents to its own Equal only,
-// so each set keeps a clone to compare with, and lives as long as the pools that were found to hold it.
-// The number of a set that was forgotten is not given out again. The zero value is ready.
+// rootTable finds the set that a pool holds. Only the Equal method of x509.CertPool sees the contents of a pool, so
+// each set keeps a clone to compare with. A set lives as long as the pools that were found to hold it. If it is
+// forgotten, rootTable does not give its number out again. The zero value is ready to use.
 type rootTable struct {
-	mu   sync.Mutex // guards all below; only pools are read under it
+	mu   sync.Mutex // guards all fields below; only pools are read under it
 	last uint64
 	sets map[*rootSet]struct{}
 	held map[weak.Pointer[x509.CertPool]]*rootSet // what each living pool held when it was last seen
@@ -41,7 +41,7 @@ type rootTable struct {
 type rootSet struct {
 	serial  uint64
 	roots   *x509.CertPool              // a clone, never written to
-	only    weak.Pointer[x509.CertPool] // the one pool that may hold it; zero: any
+	only    weak.Pointer[x509.CertPool] // the only pool that may hold it; zero if any pool may
 	holders int                         // entries in held
 }
 
@@ -76,7 +76,7 @@ func (t *rootTable) lookUp(pool *x509.CertPool, ref weak.Pointer[x509.CertPool])
 	return set.serial, before == nil
 }
 
-// find returns the set that equals pool's contents, a new one if there is none. The caller holds mu.
+// find returns the set that equals the contents of pool. If there is none, it makes one. The caller holds mu.
 func (t *rootTable) find(pool *x509.CertPool, only weak.Pointer[x509.CertPool]) *rootSet {
 	for set := range t.sets {
 		if set.equal(pool, only) {
@@ -92,7 +92,7 @@ func (t *rootTable) find(pool *x509.CertPool, only weak.Pointer[x509.CertPool]) 
 	return set
 }
 
-// release takes one holder from set, which may be nil. The caller holds mu.
+// release removes one holder from set, which may be nil. The caller holds mu.
 func (t *rootTable) release(set *rootSet) {
 	if set == nil {
 		return
@@ -115,9 +115,9 @@ func (s *rootSet) equal(pool *x509.CertPool, only weak.Pointer[x509.CertPool]) b
 	return s.only == only && s.roots.Equal(pool)
 }
 
-// Where a CertPool keeps the constraints of its certificates: in a field of the elements of a slice.
-// CertPool.Equal does not look at them, so two pools can be equal of which one trusts less. known is
-// false with a Go release that has other fields in either: then each pool is equal to itself only.
+// constraints says where a CertPool keeps the constraints of its certificates: in a field of the elements of a slice.
+// CertPool.Equal does not look at them, so two pools can be equal although one of them trusts less. known is false if a
+// Go release has other fields in either type. Each pool is then equal only to itself.
 var constraints = func() (at struct {
 	certs, constraint []int
 	known             bool
@@ -133,7 +133,7 @@ var constraints = func() (at struct {
 	return at
 }()
 
-// mayConstrain reports whether a certificate in pool has a constraint, true also if that cannot be known.
+// mayConstrain reports whether a certificate in pool has a constraint. It returns true if that cannot be known.
 func mayConstrain(pool *x509.CertPool) bool {
 	if !constraints.known {
 		return true
