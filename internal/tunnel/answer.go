@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// DefaultMaxHeadBytes bounds the heads of a proxy's answer: many times what proxies send, little
-	// enough to hold in memory.
+	// DefaultMaxHeadBytes limits the heads of a proxy's answer. It is many times what proxies send, and little enough
+	// to hold in memory.
 	DefaultMaxHeadBytes = 256 << 10
 
 	// MaxRefusalBody is how much of the body of an answer other than 2xx can be read, in bytes.
 	MaxRefusalBody = 256 << 10
 
-	// maxInterim bounds the 1xx answers before the final one.
+	// maxInterim limits the 1xx answers before the final one.
 	maxInterim = 16
 )
 
@@ -32,7 +32,8 @@ var (
 	errUnasked101     = errors.New("proxy CONNECT: 101 Switching Protocols to a request that asked for no such thing")
 )
 
-// readAnswer reads the final answer to req. That of a success has no body, and conn is where it ended.
+// readAnswer reads the final answer to req. If the request succeeded, the answer has no body, and conn continues where
+// the answer ended.
 func readAnswer(conn io.Reader, req *http.Request, maxHead int64) (*http.Response, error) {
 	if maxHead <= 0 {
 		maxHead = DefaultMaxHeadBytes
@@ -61,11 +62,11 @@ func readAnswer(conn io.Reader, req *http.Request, maxHead int64) (*http.Respons
 	return nil, errTooManyInterim
 }
 
-// keeper is a reader that keeps what has been read through it.
+// keeper is a reader that keeps the bytes that were read through it.
 type keeper struct {
 	r     io.Reader
 	bytes bytes.Buffer
-	err   error // what reading ended with; nil: it goes on
+	err   error // the error that ended reading, or nil
 }
 
 func (k *keeper) Read(p []byte) (int, error) {
@@ -78,8 +79,8 @@ func (k *keeper) Read(p []byte) (int, error) {
 // forget forgets all but the last n bytes.
 func (k *keeper) forget(n int) { k.bytes.Next(k.bytes.Len() - n) }
 
-// opened makes the response of a 2xx answer, which has an empty body. in must have nothing left: that
-// would belong to the tunnel.
+// opened makes the response of a 2xx answer, which has an empty body. It returns an error if in has bytes left, because
+// they would belong to the tunnel.
 func opened(head *answerHead, in *bufio.Reader, req *http.Request) (*http.Response, error) {
 	if n := in.Buffered(); n > 0 {
 		return nil, fmt.Errorf("proxy CONNECT: %d unexpected bytes after the head of the answer", n)
@@ -87,15 +88,15 @@ func opened(head *answerHead, in *bufio.Reader, req *http.Request) (*http.Respon
 	return http.ReadResponse(bufio.NewReader(&head.bytes), req)
 }
 
-// answerHead is the head of an answer, checked. That of a success lacks the fields that would frame a
-// body, which RFC 9110 section 9.3.6 has a client ignore.
+// answerHead is the head of an answer, after it was checked. If the request succeeded, the head lacks the fields that
+// would frame a body: RFC 9110 section 9.3.6 requires a client to ignore them.
 type answerHead struct {
 	status int
 	bytes  bytes.Buffer
 }
 
-// readHead reads up to and including the empty line that ends a head. An answer that does not begin
-// as HTTP fails without waiting for a line to end.
+// readHead reads up to and including the empty line that ends a head. If an answer does not begin like HTTP, readHead
+// fails without waiting for a line to end.
 func readHead(in *bufio.Reader) (*answerHead, error) {
 	const start = "HTTP/"
 	if got, err := in.Peek(len(start)); err != nil {
@@ -132,8 +133,8 @@ func readLine(in *bufio.Reader) (string, error) {
 	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
 }
 
-// readField returns the next field line, or "" at the end of the head. It passes over the fields that
-// frame a body if it is told to. A folded line is not accepted.
+// readField returns the next field line, or "" at the end of the head. If skipFraming is true, it skips the fields that
+// frame a body. It does not accept a folded line.
 func readField(in *bufio.Reader, skipFraming bool) (string, error) {
 	for {
 		line, err := readLine(in)
@@ -169,7 +170,8 @@ func digits(s string, n int) bool {
 	return len(s) == n && strings.Trim(s, "0123456789") == ""
 }
 
-// refused is the error of an answer other than 2xx: the text of its status line without the code, as net/http has it.
+// refused returns the error of an answer other than 2xx. Like net/http, it uses the text of the status line without the
+// code.
 func refused(resp *http.Response) error {
 	if _, text, ok := strings.Cut(resp.Status, " "); ok {
 		return errors.New(text)
@@ -177,7 +179,7 @@ func refused(resp *http.Response) error {
 	return errors.New("unknown status code")
 }
 
-// malformed quotes the beginning of what the proxy sent.
+// malformed returns an error that quotes the beginning of what the proxy sent.
 func malformed(what, got string) error {
 	const quoted = 64
 	if len(got) > quoted {

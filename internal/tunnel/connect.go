@@ -11,33 +11,31 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Request is what is asked of an HTTP proxy.
+// Request is a request to an HTTP proxy for a tunnel.
 type Request struct {
-	// Target is the "host:port" to connect to, an IPv6 address in brackets.
+	// Target is the "host:port" to connect to, with an IPv6 address in brackets.
 	Target string
 
-	// Header is sent along, credentials (Proxy-Authorization) included. Without a User-Agent, that of
-	// net/http is sent. Content-Length, Transfer-Encoding, Trailer and Host in it are ignored.
+	// Header is sent with the request, including credentials (Proxy-Authorization). If it has no User-Agent, Connect
+	// sends that of net/http. Connect ignores Content-Length, Transfer-Encoding, Trailer and Host in it.
 	Header http.Header
 
-	// MaxHeadBytes bounds the heads of the answer, interim ones included; zero or less means
-	// [DefaultMaxHeadBytes].
+	// MaxHeadBytes limits the heads of the answer, including interim ones. Zero or less means [DefaultMaxHeadBytes].
 	MaxHeadBytes int64
 
-	// OnResponse, if not nil, sees the answer, whatever its status, before it is judged; its Request
-	// is the one sent. If it returns an error, [Connect] fails with that. The body of a refusal can
-	// be read in it, up to [MaxRefusalBody], and not after it.
+	// OnResponse, if not nil, sees the answer before Connect judges it, whatever its status. The Request of the answer
+	// is the one that was sent. If OnResponse returns an error, [Connect] fails with that error. OnResponse can read
+	// the body of a refusal, up to [MaxRefusalBody]. The body cannot be read after OnResponse has returned.
 	OnResponse func(*http.Response) error
 }
 
-// Connect asks the HTTP proxy at the other end of conn for a tunnel (RFC 9110 section 9.3.6). Once it
-// returns nil, conn is the tunnel. Any 2xx answer opens it, Content-Length and Transfer-Encoding in
-// that being ignored. Bytes that come with the answer are an error: an HTTP or TLS server does not
-// speak first.
+// Connect asks the HTTP proxy at the other end of conn for a tunnel (RFC 9110 section 9.3.6). When Connect has returned
+// nil, conn is the tunnel. Any 2xx answer opens it; Connect ignores Content-Length and Transfer-Encoding in that
+// answer. Bytes that come with the answer are an error, because an HTTP or TLS server does not speak first.
 //
-// If it fails, conn is closed. The error is that of net/http's Transport: what conn returned, what OnResponse
-// returned, net/http's words for a malformed answer or for a status other than 2xx. It is the cause of ctx if ctx
-// ended. No error holds a header.
+// If Connect fails, it closes conn. The error is the one that net/http's Transport would return: what conn returned,
+// what OnResponse returned, or net/http's words for a malformed answer or for a status other than 2xx. If ctx ended, it
+// is the cause of ctx. No error holds a header.
 func Connect(ctx context.Context, conn net.Conn, r Request) error {
 	return hop(ctx, conn, func() error { return r.ask(conn) })
 }

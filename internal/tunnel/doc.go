@@ -1,5 +1,4 @@
-// Package tunnel asks a proxy for a connection to somebody else, over a connection to the proxy that
-// is already there.
+// Package tunnel asks a proxy for a connection to another server, over a connection to the proxy that is already open.
 //
 //	connect.go  Connect: HTTP CONNECT (RFC 9110 section 9.3.6)
 //	answer.go   the proxy's answer to it, read strictly and within limits
@@ -7,6 +6,7 @@
 //	target.go   host and port of the target, checked, in the form a proxy takes
 //	hop.go      what both share: the context, and who closes the connection
 //
-// Both leave the connection to the caller as it is, or closed, exactly once, if they fail. They read
-// nothing that belongs to the tunnel. They have no time limit of their own: the context has.
+// If Connect or Socks succeeds, it leaves the connection open for the caller. If it fails, it closes the connection
+// exactly once. Neither reads anything that belongs to the tunnel. Neither has a time limit of its own; the context
+// sets one.
 package tunnel

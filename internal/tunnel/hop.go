@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// hop runs ask, which talks to the proxy over conn. If ctx ends meanwhile, conn is closed, which ends
-// every blocked read and write of any net.Conn, and the cause of ctx is returned. conn is also closed
-// if ask fails or panics, and once in all.
+// hop runs ask, which talks to the proxy over conn. If ctx ends meanwhile, hop closes conn, which ends every blocked
+// read and write of any net.Conn, and returns the cause of ctx. It also closes conn if ask fails or panics. It closes
+// conn at most once.
 func hop(ctx context.Context, conn net.Conn, ask func() error) error {
 	closeConn := sync.OnceFunc(func() { conn.Close() })
 	uninterrupted := context.AfterFunc(ctx, closeConn)

@@ -8,13 +8,13 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// Socks asks the SOCKS version 5 proxy at the other end of conn for a connection to target, a
-// "host:port" with an IPv6 address in brackets (RFC 1928). Once it returns nil, conn is that
-// connection. A name is left to the proxy to resolve. With a user, its name and password, of 255
-// bytes at most each, are offered beside no authentication at all (RFC 1929).
+// Socks asks the SOCKS version 5 proxy at the other end of conn for a connection to target (RFC 1928). target is a
+// "host:port", with an IPv6 address in brackets. When Socks has returned nil, conn is that connection. The proxy
+// resolves a host name. If user is not nil, Socks offers its name and password, of at most 255 bytes each, and also
+// offers no authentication at all (RFC 1929).
 //
-// If it fails conn is closed, and it returns the cause of ctx if ctx ended, or a [*net.OpError] that
-// names what the proxy answered, never the user.
+// If Socks fails, it closes conn. It returns the cause of ctx if ctx ended, or a [*net.OpError] that names what the
+// proxy answered, and never the user.
 func Socks(ctx context.Context, conn net.Conn, target string, user *url.Userinfo) error {
 	return hop(ctx, conn, func() error {
 		target, err := authority(target)
@@ -25,7 +25,7 @@ func Socks(ctx context.Context, conn net.Conn, target string, user *url.Userinfo
 		if err != nil {
 			return err
 		}
-		// The context and the end of conn are hop's: this dialer gets a context that never ends.
+		// hop takes care of the context and of closing conn, so this dialer gets a context that never ends.
 		_, err = dialer.(proxy.ContextDialer).DialContext(context.Background(), "tcp", target)
 		return err
 	})
@@ -39,7 +39,7 @@ func credentials(user *url.Userinfo) *proxy.Auth {
 	return &proxy.Auth{User: user.Username(), Password: password}
 }
 
-// remoteAddr names the proxy in errors.
+// remoteAddr returns the name of the proxy for errors.
 func remoteAddr(conn net.Conn) string {
 	if addr := conn.RemoteAddr(); addr != nil {
 		return addr.String()
@@ -47,7 +47,7 @@ func remoteAddr(conn net.Conn) string {
 	return ""
 }
 
-// established is a dialer whose connection is there already, and one that its user cannot close.
+// established is a dialer that returns a connection that is already open. Its user cannot close that connection.
 type established struct{ net.Conn }
 
 func (e established) Dial(string, string) (net.Conn, error) { return e, nil }

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// authority checks a target, "host:port" with an IPv6 address in brackets, and returns it in the form
-// that a proxy takes: without the zone of an IPv6 address, which means something on this machine only
-// (RFC 6874 section 4).
+// authority checks a target, which is a "host:port" with an IPv6 address in brackets, and returns it in the form that a
+// proxy takes. It removes the zone of an IPv6 address, which has a meaning only on this machine (RFC 6874 section 4).
 func authority(target string) (string, error) {
 	host, port, err := net.SplitHostPort(target)
 	if err != nil {
@@ -28,8 +27,8 @@ func authority(target string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// notInName reports whether r cannot stand in a host name, which is a reg-name of RFC 3986 section
-// 3.2.2. What is not ASCII should have been converted before.
+// notInName reports whether r cannot stand in a host name, which is a reg-name of RFC 3986 section 3.2.2. Names that
+// are not ASCII must have been converted before.
 func notInName(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
