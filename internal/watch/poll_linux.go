@@ -10,21 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// supported says whether this system can watch sockets.
+// supported reports whether this system can watch sockets.
 const supported = true
 
 // batch is how many events are fetched with one system call.
 const batch = 64
 
-// poller is an epoll set whose descriptor waits in Go's own poller. add and remove may be called by
-// anyone while the poller is known to be open, wait by one goroutine at a time.
+// poller is an epoll set whose descriptor waits in Go's own poller. Any goroutine may call add and remove while the
+// poller is open. Only one goroutine at a time may call wait.
 type poller struct {
 	fd     int
 	file   *os.File
 	raw    syscall.RawConn
 	events [batch]unix.EpollEvent // the result of fetch
-	n      int                    // how many
-	fetch  func(fd uintptr) bool  // made once: wait allocates nothing
+	n      int                    // the number of events
+	fetch  func(fd uintptr) bool  // made once, so that wait allocates nothing
 }
 
 func newPoller() (*poller, error) {
@@ -32,12 +32,12 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or os.NewFile would not give it to the poller
+	if err := unix.SetNonblock(fd, true); err != nil { // otherwise os.NewFile would not give it to Go's poller
 		unix.Close(fd)
 		return nil, err
 	}
 	p := &poller{fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
-	if err := p.file.SetReadDeadline(time.Time{}); err != nil { // the poller did not take it
+	if err := p.file.SetReadDeadline(time.Time{}); err != nil { // Go's poller did not take it
 		p.file.Close()
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
-// fetchEvents returns how many events there are now. It does not wait.
+// fetchEvents stores the events that there are now in events, and returns their number. It does not wait.
 func fetchEvents(fd int, events []unix.EpollEvent) int {
 	for {
 		n, err := unix.EpollWait(fd, events, 0)
@@ -63,11 +63,11 @@ func fetchEvents(fd int, events []unix.EpollEvent) int {
 	}
 }
 
-// errNotAsked is the result where a connection did not call what it was given.
+// errNotAsked is the error if a connection did not call the function that Control got.
 var errNotAsked = errors.New("watch: the connection does not show its descriptor")
 
-// change is one change of a set. Its closure is made once, so that neither adding nor removing a socket allocates
-// anything; and as a change takes but a moment, few serve any number of sockets.
+// change is one change of a set. Its closure is made once, so that adding and removing a socket allocates nothing. A
+// change takes only a moment, so a few serve any number of sockets.
 type change struct {
 	set   int // the descriptor
 	op    int
@@ -92,28 +92,28 @@ func (p *poller) change(raw syscall.RawConn, op int, event unix.EpollEvent) erro
 	return c.err
 }
 
-// What a socket may be watched for.
+// The events that a socket may be watched for.
 const (
 	gone  = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	input = unix.EPOLLIN
 )
 
-// add watches the socket, edge-triggered: once in the set it costs nothing until its state changes,
-// and a state that it has already counts as a change.
+// add watches the socket, edge-triggered: a socket in the set costs nothing until its state changes. A state that it
+// already has counts as a change.
 func (p *poller) add(raw syscall.RawConn, events uint32, token uint64) error {
 	events |= unix.EPOLLET
 	return p.change(raw, unix.EPOLL_CTL_ADD, unix.EpollEvent{Events: events, Fd: int32(token), Pad: int32(token >> 32)})
 }
 
-// remove stops watching the socket. One that is closed has left the set by itself, and its descriptor
-// may be another socket's by now: Control fails then.
+// remove stops watching the socket. A socket that is closed has left the set by itself, and its descriptor may belong
+// to another socket by now. In that case, Control fails.
 func (p *poller) remove(socket syscall.Conn) {
 	if raw, err := socket.SyscallConn(); err == nil {
 		_ = p.change(raw, unix.EPOLL_CTL_DEL, unix.EpollEvent{})
 	}
 }
 
-// wait blocks until sockets have events, and returns the tokens of some. It fails once closed.
+// wait blocks until sockets have events, and returns the tokens of some of them. It fails when the poller is closed.
 func (p *poller) wait(tokens *[batch]uint64) (int, error) {
 	if err := p.raw.Read(p.fetch); err != nil {
 		return 0, err
@@ -124,5 +124,5 @@ func (p *poller) wait(tokens *[batch]uint64) (int, error) {
 	return p.n, nil
 }
 
-// close ends wait and returns when the descriptor is free.
+// close ends wait, and returns when the descriptor is free.
 func (p *poller) close() { p.file.Close() }

@@ -7,14 +7,14 @@ import (
 	"syscall"
 )
 
-// supported says whether this system can watch sockets.
+// supported reports whether this system can watch sockets.
 const supported = false
 
 const batch = 1
 
 const gone, input = 0, 0
 
-// poller is the part of a set that this system lacks.
+// poller stands for the part of a set that this system lacks.
 type poller struct{}
 
 func newPoller() (*poller, error) { return nil, errors.ErrUnsupported }

@@ -2,34 +2,35 @@ package watch
 
 import "sync"
 
-// set is the sockets watched together, from the first to come until the last is gone. It does not know
-// its Watcher, so that a goroutine waiting for a socket keeps no more alive than that socket's owner.
+// set holds the sockets that are watched together, from the first socket until the last one is gone. It does not refer
+// to its Watcher, so a goroutine that waits for a socket keeps only the owner of that socket alive.
 type set struct {
 	poller *poller
 
-	mu      sync.Mutex // guards all below; nothing is called under it
-	retired bool       // everything is gone; slots has been given up
+	mu      sync.Mutex // guards all fields below; nothing is called under it
+	retired bool       // all sockets are gone, and slots is nil
 	slots   []*block
-	fresh   uint32 // slots that have been used so far: this one is the next
-	free    uint32 // the first of those that can be used again, counted from 1; 0: none
-	held    int    // slots that are in use
+	fresh   uint32 // number of slots that have been used so far, and the index of the next new one
+	free    uint32 // the first slot that can be used again, counted from 1; 0 if there is none
+	held    int    // number of slots in use
 }
 
-// slot is the place of one socket in a set: little, since there is one for every idle connection. While it is in use
-// the poller is open.
+// slot is the place of one socket in a set. It is small, because there is one for every idle connection. While a slot
+// is in use, the poller is open.
 type slot struct {
-	socket Socket // nil: nobody is watched, or whoever ended that has not dropped it yet
-	uses   uint32 // which use of the slot this is
-	next   uint32 // behind this one among the free, as set.free
+	socket Socket // nil if the slot watches nothing, or if its watch has ended but the slot was not dropped yet
+	uses   uint32 // the number of this use of the slot
+	next   uint32 // the free slot behind this one, counted like set.free
 }
 
-// block is some slots. A slot stays where it is, as growing one slice would leave the memory of smaller ones behind.
+// block is an array of slots. A slot never moves, because growing one slice would leave the memory of smaller slices
+// behind.
 type block [blockSize]slot
 
 const blockSize = 64
 
-// token names one use of a slot: no other use of any slot of the set has the same, unless one has been used four
-// billion times since.
+// token returns a name for one use of a slot. No other use of a slot of the set has the same token, until the slot has
+// been used four billion times more.
 func token(index, use uint32) uint64 { return uint64(use)<<32 | uint64(index) }
 
 // slotLocked returns the slot that a token was made for.
@@ -38,7 +39,7 @@ func (s *set) slotLocked(token uint64) *slot {
 	return &s.slots[index/blockSize][index%blockSize]
 }
 
-// enroll takes a socket in; false if the set is retired.
+// enroll adds a socket and returns its token. It returns false if the set is retired.
 func (s *set) enroll(socket Socket) (uint64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,8 +62,8 @@ func (s *set) enroll(socket Socket) (uint64, bool) {
 	return token(index, to.uses), true
 }
 
-// take returns the socket with this token to the first who ends its watch, Remove or the goroutine that saw an
-// event, and nil to all others.
+// take returns the socket with this token to the first caller that ends its watch, which is Remove or the goroutine
+// that saw an event. It returns nil to all other callers.
 func (s *set) take(token uint64) Socket {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,8 +79,8 @@ func (s *set) take(token uint64) Socket {
 	return socket
 }
 
-// drop frees the slot of a token that has been taken. The last one retires the set and closes the poller, which ends
-// run.
+// drop frees the slot of a token that was taken. If that was the last one, drop retires the set and closes the poller,
+// which ends run.
 func (s *set) drop(token uint64) {
 	s.mu.Lock()
 	from := s.slotLocked(token)
@@ -96,8 +97,8 @@ func (s *set) drop(token uint64) {
 	}
 }
 
-// run tells the owners of sockets what their peers have done. The set owns this goroutine; it ends
-// when the set retires.
+// run tells the owners of sockets what their peers have done. The set owns the goroutine of run, which ends when the
+// set retires.
 func (s *set) run() {
 	var tokens [batch]uint64
 	for {
@@ -111,7 +112,7 @@ func (s *set) run() {
 	}
 }
 
-// notify handles one event. A token that is not there belongs to a socket that was removed meanwhile.
+// notify handles one event. If there is no socket with the token, the socket was removed meanwhile.
 func (s *set) notify(token uint64) {
 	socket := s.take(token)
 	if socket == nil {
