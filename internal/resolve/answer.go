@@ -14,22 +14,22 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Answer is what a resolver said about a host. It is immutable: its addresses are shared with every
-// other caller and must not be written to.
+// Answer is what a resolver said about a host. It is immutable: all callers share its addresses, so do not write to
+// them.
 type Answer struct {
-	// Addrs is never empty and in the resolver's order, without duplicates. An IPv4 address has its
-	// 4-byte form, whatever form the resolver gave it.
+	// Addrs is never empty. It has the resolver's order and no duplicates. An IPv4 address has its 4-byte form,
+	// whatever form the resolver gave it.
 	Addrs []netip.Addr
 
-	// Version is equal for two answers of one Cache to the same question only if their Addrs are. It
-	// is never zero and never returns to an earlier value.
+	// Version identifies Addrs: if two answers of one Cache to the same question have the same Version, their Addrs are
+	// equal. Version is never zero, and never returns to an earlier value.
 	Version uint64
 
-	// Waited says that the caller has waited for the resolver.
+	// Waited reports whether the caller has waited for the resolver.
 	Waited bool
 }
 
-// usable returns the addresses that belong to network, each once and in its shortest form.
+// usable returns the addresses that belong to network, in their shortest form and without duplicates.
 func usable(network string, addrs []netip.Addr) []netip.Addr {
 	kept := make([]netip.Addr, 0, len(addrs))
 	seen := make(map[netip.Addr]bool, len(addrs))
@@ -54,8 +54,8 @@ func inNetwork(network string, addr netip.Addr) bool {
 	return addr.IsValid()
 }
 
-// The errors of this package are of the type that the resolvers of package net return, so that a
-// program that asks for it finds it.
+// The errors of this package have the type that the resolvers of package net return, so that a program that looks for
+// that type finds it.
 
 func notFound(host string) error {
 	return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}

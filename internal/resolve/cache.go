@@ -9,26 +9,25 @@ import (
 )
 
 const (
-	// MaxHosts is how many hosts a [Cache] remembers; the one unused for longest goes first.
+	// MaxHosts is how many hosts a [Cache] remembers. The host that was unused for longest goes first.
 	MaxHosts = 1024
 
-	// MaxStale is how long an expired answer is still used while the resolver gives no newer one
-	// (RFC 8767 section 5 recommends one to three days). After that a caller waits for an answer.
+	// MaxStale is how long an expired answer is still used if the resolver gives no newer one (RFC 8767 section 5
+	// recommends one to three days). After that, a caller waits for an answer.
 	MaxStale = 24 * time.Hour
 
-	// A refresh that failed is tried again after firstPause, and after twice the pause each time it
-	// fails again, up to longestPause.
+	// If a refresh fails, it is tried again after firstPause. Each further failure doubles the pause, up to
+	// longestPause.
 	firstPause   = time.Second
 	longestPause = time.Minute
 )
 
-// Cache remembers what a resolver said about hosts. Its zero value is empty and ready; it must not be
-// copied. It is safe for concurrent use. It keeps neither goroutine nor timer but for the look-ups
-// under way.
+// Cache remembers what a resolver said about hosts. The zero value is empty and ready to use. A Cache must not be
+// copied. It is safe for concurrent use. It has no goroutine and no timer, except for the look-ups under way.
 type Cache struct {
 	// mu guards everything below. No resolver runs under it.
 	mu      sync.Mutex
-	known   map[question]*list.Element // of used, holding *entry
+	known   map[question]*list.Element // the elements of used, each of which holds an *entry
 	used    list.List                  // most recently used first
 	flights map[question]*flight
 	version uint64 // of the newest answer
@@ -36,27 +35,27 @@ type Cache struct {
 
 type question struct{ network, host string }
 
-// An entry is an answer and when to ask again.
+// An entry is an answer, and the time to ask again.
 type entry struct {
 	question question
 	answer   Answer
 	learned  time.Time
-	pause    time.Duration // since the last refresh failed; zero if none did
-	retry    time.Time     // no refresh before it
+	pause    time.Duration // the pause after the last refresh if that failed; otherwise zero
+	retry    time.Time     // no refresh begins before then
 }
 
 // Lookup returns the addresses of host on network ("ip", "ip4" or "ip6"), as r gave them.
 //
-// An answer younger than ttl is returned at once. An older one is returned at once as well and
-// refreshed by one look-up in the background, which nobody waits for and which runs without the
-// values of ctx: it belongs to no request. If that fails the old answer stays, for [MaxStale] at most.
+// If the Cache has an answer that is younger than ttl, Lookup returns it at once. Lookup also returns an older answer
+// at once, and refreshes it with one look-up in the background. No caller waits for that look-up, and it runs without
+// the values of ctx, because it belongs to no request. If it fails, the old answer stays, for at most [MaxStale].
 //
-// Without an answer the callers wait for one look-up, each until its own ctx ends, which returns the
-// cause of ctx. The look-up keeps the values of the ctx that started it but not its end, and is given
-// up after [LookupTimeout]. Its error comes back as the resolver gave it, or is a [*net.DNSError];
-// it is not remembered.
+// If the Cache has no answer, the callers wait for one look-up. A caller whose ctx ends first returns the cause of its
+// ctx. The look-up has the values of the ctx that started it, but does not end with that ctx. It is given up after
+// [LookupTimeout]. Lookup returns an error as the resolver gave it, or a [*net.DNSError]. The Cache does not remember
+// errors.
 //
-// Hosts are told apart byte by byte; one Cache is meant for one resolver.
+// Hosts are compared byte by byte. Use a Cache with one resolver only.
 func (c *Cache) Lookup(ctx context.Context, r Resolver, network, host string, ttl time.Duration) (Answer, error) {
 	q := question{network, host}
 	now := time.Now()
@@ -75,8 +74,8 @@ func (c *Cache) Lookup(ctx context.Context, r Resolver, network, host string, tt
 	return f.wait(ctx)
 }
 
-// Refresh looks host up now, however young the answer is that is known, and waits for it until ctx ends. Several callers
-// at a time, and those who call Lookup, share a look-up. Lookup then returns what has come of it.
+// Refresh looks host up now, whatever the age of the known answer, and waits for the result until ctx ends. Callers of
+// Refresh and Lookup at the same time share one look-up. Lookup then returns its result.
 func (c *Cache) Refresh(ctx context.Context, r Resolver, network, host string) {
 	c.mu.Lock()
 	f := c.join(context.WithoutCancel(ctx), r, question{network, host})
@@ -84,7 +83,7 @@ func (c *Cache) Refresh(ctx context.Context, r Resolver, network, host string) {
 	f.wait(ctx)
 }
 
-// recall returns what is known, unless it is too old to be used at all. The caller holds c.mu.
+// recall returns the entry that is known, unless it is too old to be used at all. The caller holds c.mu.
 func (c *Cache) recall(q question, now time.Time, ttl time.Duration) *entry {
 	element := c.known[q]
 	if element == nil {
@@ -121,7 +120,7 @@ func (c *Cache) learn(q question, a Answer, now time.Time) Answer {
 	return e.answer
 }
 
-// postpone puts off the next refresh after one that failed. The caller holds c.mu.
+// postpone delays the next refresh after one that failed. The caller holds c.mu.
 func (c *Cache) postpone(q question, now time.Time) {
 	element := c.known[q]
 	if element == nil {

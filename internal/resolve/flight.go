@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// LookupTimeout bounds one look-up, whether or not the resolver heeds its context. It is more than
-// the system's resolver takes to ask three servers twice, five seconds each.
+// LookupTimeout limits one look-up, even if the resolver ignores its context. It is longer than the system's resolver
+// takes to ask three servers twice, at five seconds each.
 const LookupTimeout = 35 * time.Second
 
 // A flight is one look-up under way.
@@ -17,7 +17,7 @@ type flight struct {
 	err    error
 }
 
-// join returns the flight for q, starting one if there is none. The caller holds c.mu.
+// join returns the flight for q. If there is none, it starts one. The caller holds c.mu.
 func (c *Cache) join(ctx context.Context, r Resolver, q question) *flight {
 	if f := c.flights[q]; f != nil {
 		return f
@@ -31,7 +31,7 @@ func (c *Cache) join(ctx context.Context, r Resolver, q question) *flight {
 	return f
 }
 
-// wait returns what the flight brought, or the cause of ctx if that ends before.
+// wait returns the result of the flight, or the cause of ctx if ctx ends first.
 func (f *flight) wait(ctx context.Context) (Answer, error) {
 	select {
 	case <-f.landed:
@@ -43,9 +43,8 @@ func (f *flight) wait(ctx context.Context) (Answer, error) {
 	}
 }
 
-// fly asks the resolver. Its goroutine belongs to the Cache and ends when the resolver returns; the
-// flight lands then, or when its time is up. A resolver that panics or leaves its goroutine makes it
-// land with an error.
+// fly asks the resolver. Its goroutine belongs to the Cache and ends when the resolver returns. The flight lands at
+// that time, or when its time is up. If the resolver panics or ends its goroutine, the flight lands with an error.
 func (c *Cache) fly(ctx context.Context, r Resolver, q question, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
 	giveUp := context.AfterFunc(ctx, func() { c.land(q, f, nil, timedOut(q.host)) })
@@ -63,7 +62,7 @@ func (c *Cache) fly(ctx context.Context, r Resolver, q question, f *flight) {
 	addrs, err = r.LookupNetIP(ctx, q.network, q.host)
 }
 
-// land makes the outcome known, once: what comes after the flight was given up is dropped.
+// land makes the result known, once. If the flight was given up before, land drops the result.
 func (c *Cache) land(q question, f *flight, addrs []netip.Addr, err error) {
 	if addrs = usable(q.network, addrs); len(addrs) == 0 && err == nil {
 		err = notFound(q.host)

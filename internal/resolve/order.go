@@ -2,9 +2,9 @@ package resolve
 
 import "net/netip"
 
-// Order returns addrs with IPv6 and IPv4 taking turns, beginning with the family of the first one;
-// within a family the order stays (RFC 8305 section 4, with a First Address Family Count of one). It
-// leaves addrs as it is, and returns it where there is nothing to change.
+// Order returns addrs with IPv6 and IPv4 addresses in turns, beginning with the family of the first address. Within a
+// family, it keeps the order (RFC 8305 section 4, with a First Address Family Count of one). Order does not change
+// addrs. It returns addrs itself if there is nothing to change.
 func Order(addrs []netip.Addr) []netip.Addr {
 	first, second := split(addrs)
 	if len(second) == 0 {
@@ -22,7 +22,7 @@ func Order(addrs []netip.Addr) []netip.Addr {
 	return ordered
 }
 
-// split separates the addresses of the first one's family from the others.
+// split separates the addresses of the first address's family from the others.
 func split(addrs []netip.Addr) (first, second []netip.Addr) {
 	for _, addr := range addrs {
 		if isIPv4(addr) == isIPv4(addrs[0]) {

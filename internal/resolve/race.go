@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// ConnectionAttemptDelay is how long one attempt has before the next begins beside it, if a [Race] is not told otherwise:
-// the value that RFC 8305 section 5 recommends.
+// ConnectionAttemptDelay is the default delay of a [Race]: how long it waits after the start of one attempt before it
+// begins the next one beside it. RFC 8305 section 5 recommends this value.
 const ConnectionAttemptDelay = 250 * time.Millisecond
 
-// Connect opens a connection to one address. It must heed its ctx while it runs; what it returns must
-// not depend on ctx, which ends with the race.
+// Connect opens a connection to one address. It must obey its ctx while it runs. The connection must not depend on ctx,
+// because ctx ends with the race.
 type Connect func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 
 // Race connects to one of addrs and returns the connection and its address (RFC 8305 section 5).
 //
-// It tries them in order, the next one as soon as the previous one failed or delay after that began, whichever is
-// earlier. A delay of zero is [ConnectionAttemptDelay]; with a negative one, the next attempt waits until the previous
-// one has failed. The first to succeed wins; the
-// context of the others is canceled, and what they still open is closed. No goroutine is left but
-// those whose connect has not returned yet. For one address connect is simply called.
+// It tries the addresses in order. The next attempt begins as soon as the previous one has failed, or delay after the
+// previous one began, whichever is earlier. A delay of zero means [ConnectionAttemptDelay]. With a negative delay, the
+// next attempt begins only when the previous one has failed. The first attempt to succeed wins. Race then cancels the
+// context of the others, and closes the connections that they still open. No goroutine stays, except those whose
+// connect has not returned yet. If there is only one address, Race simply calls connect.
 //
-// If ctx ends before, the cause of ctx is returned. If every attempt fails, the error of a single
-// address is returned as it is, that of several as a [*RaceError].
+// If ctx ends first, Race returns the cause of ctx. If every attempt fails, Race returns the error of a single address
+// as it is, and those of several addresses as a [*RaceError].
 func Race(ctx context.Context, delay time.Duration, addrs []netip.AddrPort, connect Connect) (net.Conn, netip.AddrPort, error) {
 	if ctx.Err() != nil {
 		return nil, netip.AddrPort{}, context.Cause(ctx)
@@ -49,7 +49,7 @@ func Race(ctx context.Context, delay time.Duration, addrs []netip.AddrPort, conn
 	return race(ctx, delay, addrs, connect)
 }
 
-// An attempt is how the one to addrs[i] ended: with a connection or with an error, never both.
+// An attempt is the result of the attempt for addrs[i]: either a connection or an error.
 type attempt struct {
 	i    int
 	conn net.Conn
@@ -59,7 +59,7 @@ type attempt struct {
 func race(ctx context.Context, delay time.Duration, addrs []netip.AddrPort, connect Connect) (net.Conn, netip.AddrPort, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// Without a buffer, a connection is either taken by the loop below or stays with its attempt.
+	// The channel has no buffer, so a connection is either taken by the loop below or stays with its attempt.
 	ended := make(chan attempt)
 	pause := cmp.Or(delay, ConnectionAttemptDelay)
 	if pause < 0 {
@@ -100,8 +100,8 @@ func race(ctx context.Context, delay time.Duration, addrs []netip.AddrPort, conn
 	return nil, netip.AddrPort{}, &RaceError{Errs: errs}
 }
 
-// attempt connects to addr and hands over the outcome, or closes it when the race is over. Its
-// goroutine belongs to the race and ends with connect.
+// attempt connects to addr and hands over the result. If the race is over, it closes the connection. Its goroutine
+// belongs to the race and ends with connect.
 func (connect Connect) attempt(ctx context.Context, i int, addr netip.AddrPort, ended chan<- attempt) {
 	conn, err := connect.try(ctx, addr)
 	select {
@@ -113,7 +113,7 @@ func (connect Connect) attempt(ctx context.Context, i int, addr netip.AddrPort, 
 	}
 }
 
-// try calls connect and makes sure that either a connection or an error comes of it.
+// try calls connect and makes sure that it returns either a connection or an error.
 func (connect Connect) try(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 	conn, err := connect(ctx, addr)
 	switch {
@@ -130,8 +130,8 @@ var (
 	errNoConn    = errors.New("dial returned neither a connection nor an error")
 )
 
-// RaceError is what every address of a [Race] said. errors.Is and errors.As look through all of them,
-// that of the first address first.
+// RaceError holds the errors of all addresses of a [Race]. errors.Is and errors.As look through all of them, beginning
+// with that of the first address.
 type RaceError struct {
 	Errs []error // in the order of the addresses
 }
@@ -162,5 +162,5 @@ func (e *RaceError) Timeout() bool {
 	return false
 }
 
-// Temporary reports the same as Timeout. It makes a [net.Error] of a RaceError.
+// Temporary reports the same as Timeout. It makes a RaceError a [net.Error].
 func (e *RaceError) Temporary() bool { return e.Timeout() }
