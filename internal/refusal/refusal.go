@@ -1,7 +1,8 @@
-// Package refusal puts the refusal of a malformed response into net/http's words.
+// Package refusal returns the error that net/http would return for a malformed response.
 //
-// What this module refuses to read, it decides itself. The error is another matter: programs compare its text and its type with
-// those of net/http. So net/http is asked what it says about the same bytes. This happens only when a request has failed already.
+// This module decides itself what it refuses to read. But programs compare the text and the type of the error with
+// those of net/http. So this package asks net/http what it says about the same bytes. It does so only if a request has
+// already failed.
 package refusal
 
 import (
@@ -14,15 +15,15 @@ import (
 )
 
 const (
-	// maxHead bounds the bytes that net/http is asked about. Parsing costs a multiple of them in memory.
+	// maxHead limits the bytes that net/http is asked about. Parsing takes several times as much memory.
 	maxHead = 64 << 10
-	// maxText bounds the text of an error that quotes what the peer sent, in bytes.
+	// maxText limits the text of an error that quotes what the peer sent, in bytes.
 	maxText = 256
 )
 
-// Of returns the error that net/http returns for a response that begins with received. end is what reading more of it
-// returned; nil means that there may be more. Of returns ours if net/http refuses none of that, or if there is too much of
-// it. req is the request that was answered. A long text is cut off.
+// Of returns the error that net/http returns for a response that begins with received. end is the error that a further
+// read returned; nil means that more bytes may follow. Of returns ours if net/http refuses nothing in received, or if
+// received is too long. req is the request that was answered. Of cuts off a long text.
 func Of(received []byte, end error, req *http.Request, ours error) error {
 	if len(received) > maxHead {
 		return ours
@@ -42,7 +43,8 @@ func Of(received []byte, end error, req *http.Request, ours error) error {
 	return shortened(err)
 }
 
-// OfFields returns the error that net/http returns for a trailer section, or ours if it refuses nothing.
+// OfFields returns the error that net/http returns for a trailer section, or ours if net/http does not refuse the
+// section.
 func OfFields(section []byte, ours error) error {
 	if _, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(section))).ReadMIMEHeader(); err != nil {
 		return shortened(err)
@@ -52,12 +54,12 @@ func OfFields(section []byte, ours error) error {
 
 var errMore = errors.New("there may be more")
 
-// ended is a reader that only fails.
+// ended is a reader that always fails.
 type ended struct{ err error }
 
 func (e ended) Read([]byte) (int, error) { return 0, e.err }
 
-// shortened cuts the text of an error that quotes a peer off. Errors that wrap others do not quote any.
+// shortened cuts off the text of an error that quotes a peer. An error that wraps another one does not quote a peer.
 func shortened(err error) error {
 	text := err.Error()
 	if len(text) <= maxText || errors.Unwrap(err) != nil {
