@@ -8,51 +8,53 @@ import (
 
 const (
 	remembered = 8                // closes
-	recent     = 10 * time.Minute // closes that lie further back do not teach
+	recent     = 10 * time.Minute // older closes do not teach
 
-	tight, tightParts = 3, 20 // so many closes teach, if they differ by one part in so many
+	// Closes teach if there are tight of them and their idle times differ by at most one part in tightParts, or if there
+	// are loose of them and their idle times differ by at most one part in looseParts.
+	tight, tightParts = 3, 20
 	loose, looseParts = 5, 4
 
-	gapParts = 100 // closes within one part of their idle time in so many are one
+	gapParts = 100 // closes that are apart by less than one part of their idle time count as one
 	minGap   = 5 * time.Millisecond
 
 	marginParts = 20
 	minMargin   = 10 * time.Millisecond
-	longestWary = 5 * time.Second        // after a loss
-	minWiden    = 100 * time.Millisecond // between two losses that widen the margin
+	longestWary = 5 * time.Second        // the longest time for which a loss is remembered
+	minWiden    = 100 * time.Millisecond // the shortest time between two losses that widen the margin
 
-	raiseAfter = 10 * time.Minute // without a confirmation
+	raiseAfter = 10 * time.Minute // the limit first rises after this time without a confirmation
 	raiseEvery = time.Minute
-	raises     = 7 // by a quarter each: to 4.8 times what was learned
-	outlasting = 4 // connections that have outlived the limit have it raised
+	raises     = 7 // how often it rises, by a quarter each time, to 4.8 times what was learned
+	outlasting = 4 // so many connections that have outlived the limit raise it
 )
 
-// close is one close, or several at one moment.
+// closing is one close, or several closes at one moment.
 type closing struct {
-	at   time.Duration // of the first of them
-	idle time.Duration // the shortest of them
-	seen bool          // at least one connection was idle, and not only asked for by a request that was lost
+	at   time.Duration // the moment of the first of them
+	idle time.Duration // the shortest idle time of them
+	seen bool          // at least one connection was idle; the others were found closed when a request was lost
 }
 
-// Idle learns how long a peer keeps an idle connection. The zero Idle has learned nothing. Moments are durations since any
-// fixed time. An Idle is not safe for concurrent use.
+// Idle learns how long a peer keeps an idle connection. The zero Idle has learned nothing. Moments are durations since
+// any fixed time. An Idle is not safe for concurrent use.
 type Idle struct {
 	closes [remembered]closing // the latest one at next-1
 	next   int
 
-	limit     time.Duration // 0: none
+	limit     time.Duration // 0 if there is none
 	since     time.Duration // when limit was first learned
-	confirmed time.Duration // the latest moment
-	raised    int           // how often, since then
+	confirmed time.Duration // when limit was last confirmed
+	raised    int           // how often the limit has risen since then
 	widened   uint          // how often the margin has doubled
-	lost      time.Duration // when it last has
+	lost      time.Duration // when the margin last doubled
 
-	wary  time.Duration // idle time of the latest request that was lost; 0: that was long ago
-	until time.Duration // when that is forgotten
+	wary  time.Duration // the shortest idle time at which a request was lost lately; 0 if none was
+	until time.Duration // when wary is forgotten
 
-	outlived int           // connections, since limit was confirmed
-	outlive  time.Duration // the shortest idle time of those
-	outlast  time.Duration // the latest moment
+	outlived int           // number of connections that have outlived limit since it was confirmed
+	outlive  time.Duration // the shortest idle time of these connections
+	outlast  time.Duration // when one of them was last seen
 }
 
 // Limit returns the idle time at which the peer closes, or 0 if that is unknown.
@@ -61,8 +63,8 @@ func (l *Idle) Limit() time.Duration { return l.limit }
 // Since returns when the limit was first learned.
 func (l *Idle) Since() time.Duration { return l.since }
 
-// Use returns how long a connection may have been idle when a request takes it that cannot be sent again, if a round trip
-// takes that long. It is 0 if nothing is known.
+// Use returns how long a connection may have been idle if a request takes it that cannot be sent again, and if a round
+// trip takes that long. It returns 0 if nothing is known.
 func (l *Idle) Use(roundTrip time.Duration) time.Duration {
 	switch wary := less(l.wary, roundTrip); {
 	case l.limit == 0:
@@ -74,7 +76,7 @@ func (l *Idle) Use(roundTrip time.Duration) time.Duration {
 	}
 }
 
-// less is an idle time less a margin.
+// less returns an idle time minus a margin.
 func less(idle, roundTrip time.Duration) time.Duration {
 	return idle - min(max(idle/marginParts, min(idle/8, minMargin))+max(0, roundTrip), idle/4*3)
 }
@@ -87,7 +89,7 @@ func (l *Idle) use(roundTrip time.Duration) time.Duration {
 	return l.limit - min(margin, l.limit/4*3)
 }
 
-// Close notes that the peer has closed a connection that had been idle for that long.
+// Close notes that the peer has closed a connection that had been idle for the given time.
 func (l *Idle) Close(idle, now time.Duration) {
 	if l.limit != 0 && idle > l.limit+l.limit/looseParts {
 		l.Outlive(idle, now)
@@ -95,7 +97,7 @@ func (l *Idle) Close(idle, now time.Duration) {
 	l.note(idle, now, true)
 }
 
-// Lose notes that a request was lost on a connection that had been idle for that long.
+// Lose notes that a request was lost on a connection that had been idle for the given time.
 func (l *Idle) Lose(idle, now, roundTrip time.Duration) {
 	if use := l.use(roundTrip); l.limit != 0 && idle >= use/2 && idle <= use && now-l.lost >= max(l.limit, minWiden) {
 		l.widened, l.lost = min(l.widened+1, 8), now
@@ -122,14 +124,14 @@ func (l *Idle) note(idle, now time.Duration, seen bool) {
 	l.infer(now)
 }
 
-// confirm notes a close at the limit.
+// confirm notes a close, and counts it as a confirmation if its idle time is near the limit.
 func (l *Idle) confirm(idle, now time.Duration) {
 	if l.limit != 0 && idle >= l.limit-l.limit/tightParts && idle <= l.limit+l.limit/looseParts {
 		l.confirmed, l.raised, l.outlived = now, 0, 0
 	}
 }
 
-// infer looks for a limit in what is remembered.
+// infer looks for a limit in the closes that are remembered.
 func (l *Idle) infer(now time.Duration) {
 	var found []closing
 	for i := max(0, l.next-remembered); i < l.next; i++ {
@@ -150,8 +152,8 @@ func (l *Idle) infer(now time.Duration) {
 
 const none = time.Duration(1<<63 - 1)
 
-// agreed returns the shortest idle time from which on most closes agree, at least many, or none. They are in the order of
-// their idle times.
+// agreed returns the shortest idle time at which a cluster of closes begins that agree, or none. The cluster must hold
+// at least many closes, and three quarters of all. found is sorted by idle time.
 func agreed(found []closing, many, parts int) time.Duration {
 	most := max(many, (len(found)*3+3)/4)
 	for i := 0; i+most <= len(found); i++ {
@@ -165,7 +167,7 @@ func agreed(found []closing, many, parts int) time.Duration {
 	return none
 }
 
-// apart returns how many of the closes there are of which any two are at least that far apart.
+// apart returns how many of the closes can be chosen so that any two are apart by at least by.
 func apart(closes []closing, by time.Duration) (n int) {
 	closes = slices.SortedFunc(slices.Values(closes), func(a, b closing) int { return cmp.Compare(a.at, b.at) })
 	latest := time.Duration(0)
@@ -178,7 +180,7 @@ func apart(closes []closing, by time.Duration) (n int) {
 	return n
 }
 
-// Outlive notes that a connection was alive after it had been idle for that long.
+// Outlive notes that a connection was still alive after it had been idle for the given time.
 func (l *Idle) Outlive(idle, now time.Duration) {
 	if l.limit == 0 || idle <= l.limit+l.limit/looseParts || now-l.outlast < gap(idle) {
 		return
@@ -193,12 +195,13 @@ func (l *Idle) Outlive(idle, now time.Duration) {
 	}
 }
 
-// raise sets the limit to a longer time. What was learned before then would have it fall again.
+// raise sets the limit to a longer time. It also forgets the closes so far, because they would lower the limit again.
 func (l *Idle) raise(limit, now time.Duration) {
 	l.limit, l.confirmed, l.outlived, l.next = limit, now, 0, 0
 }
 
-// Review raises a limit that has not been confirmed for long, and forgets it in the end. It returns when to review again.
+// Review raises a limit that has not been confirmed for a long time, and finally forgets it. It returns when to review
+// again.
 func (l *Idle) Review(now time.Duration) time.Duration {
 	if now >= l.until {
 		l.wary, l.until = 0, none
@@ -220,7 +223,7 @@ func (l *Idle) Review(now time.Duration) time.Duration {
 	return l.due()
 }
 
-// due is when the limit is to be raised next.
+// due returns when the limit is to be raised next.
 func (l *Idle) due() time.Duration {
 	if l.limit == 0 {
 		return none

@@ -3,21 +3,21 @@ package learn
 import "time"
 
 const (
-	alike     = 4                     // connections that have served the same number of requests teach
-	alikeGap  = 20 * time.Millisecond // of those that end within that time one counts
-	forgetted = 10 * time.Minute      // after how long without a confirmation the limit is forgotten
+	alike     = 4                     // so many connections that have served the same number of requests teach
+	alikeGap  = 20 * time.Millisecond // of several connections that end within this time, one counts
+	forgetted = 10 * time.Minute      // how long a limit lasts without a confirmation
 )
 
 // Requests learns how many requests a peer serves on a connection. The zero Requests has learned nothing. Moments are
 // durations since any fixed time. A Requests is not safe for concurrent use.
 type Requests struct {
-	latest int // number that the latest connection had served
-	alike  int // connections in a row that had served as many
+	latest int // number of requests that the latest connection had served
+	alike  int // number of connections in a row that had served as many
 	at     time.Duration
 
-	announced bool // by the peer, with the last response
+	announced bool // the peer announced that end with the last response
 
-	limit            int // 0: none
+	limit            int // 0 if there is none
 	since, confirmed time.Duration
 }
 
@@ -27,11 +27,11 @@ func (r *Requests) Limit() int { return r.limit }
 // Since returns when the limit was learned.
 func (r *Requests) Since() time.Duration { return r.since }
 
-// End notes that the peer has ended a connection after it had served so many requests. announced: it has said so with the
-// last response.
+// End notes that the peer has ended a connection after the connection had served that many requests. announced says
+// whether the peer announced the end with the last response.
 func (r *Requests) End(served int, announced bool, now time.Duration) {
 	if announced && served == 1 {
-		return // there is nothing to know in advance
+		return // such a peer serves one request each time, so there is nothing to foresee
 	}
 	r.announced = announced
 	if served == r.limit && r.limit != 0 {
@@ -49,8 +49,8 @@ func (r *Requests) End(served int, announced bool, now time.Duration) {
 	}
 }
 
-// Suspect returns the number of requests that the latest connection had served which the peer has ended, or 0. One that
-// serves more is to be told of by Exceed.
+// Suspect returns how many requests the latest connection that the peer ended had served, or 0. The caller must report
+// a connection that serves more to Exceed.
 func (r *Requests) Suspect() int {
 	if r.alike == 0 {
 		return 0
@@ -58,8 +58,9 @@ func (r *Requests) Suspect() int {
 	return r.latest
 }
 
-// Exceed notes that a connection has served so many requests, and that the peer has not ended it. That shows that there is
-// no such limit if the connection has served more, or if the peer has announced the end of the others.
+// Exceed notes that a connection has served that many requests, and that the peer has not ended it. There is no limit
+// if the connection has served more than the limit, or if it has served as many and the peer had announced the end of
+// the others.
 func (r *Requests) Exceed(served int) {
 	if served > r.latest {
 		r.alike = 0
@@ -69,7 +70,7 @@ func (r *Requests) Exceed(served int) {
 	}
 }
 
-// Review forgets a limit that has not been confirmed for long. It returns when to review again.
+// Review forgets a limit that has not been confirmed for a long time. It returns when to review again.
 func (r *Requests) Review(now time.Duration) time.Duration {
 	if r.limit != 0 && now >= r.confirmed+forgetted {
 		*r = Requests{}
