@@ -1,5 +1,5 @@
-// Package hosts tells servers apart for metrics, and no more of them than asked for: what a server is called comes
-// from requests, of which a program may send to any number of hosts, and a metric must not grow with them.
+// Package hosts distinguishes servers in metrics, up to a limited number. The name of a server comes from requests. A
+// program may send requests to any number of hosts, and a metric must not grow with that number.
 package hosts
 
 import (
@@ -13,17 +13,18 @@ import (
 	"github.com/peerpool/peerpool/internal/ascii"
 )
 
-// Other is the Addr that stands for all servers beyond those that a [Table] tells apart.
+// Other is the Addr of the Name that stands for all servers beyond those that a [Table] distinguishes.
 const Other = "other"
 
-// Name is what a server is called: its host in lower case, and its port. The zero Name stands for every server of
-// a Table that tells none apart.
+// Name is the name of a server: its host in lower case, and its port. The zero Name stands for all servers of a Table
+// that distinguishes none.
 type Name struct {
 	Addr string
 	Port int // 0 for Other
 }
 
-// Parse returns the name of the server that a URL's host and scheme mean. A port that is no number is the scheme's.
+// Parse returns the name of the server that the host and scheme of a URL mean. If the port is not a number, the port of
+// the scheme is used.
 func Parse(scheme, host string) Name {
 	name := Name{Addr: host, Port: 80}
 	if scheme == "https" {
@@ -36,11 +37,11 @@ func Parse(scheme, host string) Name {
 		}
 	}
 	name.Addr = ascii.ToLower(strings.TrimSuffix(strings.Trim(name.Addr, "[]"), "."))
-	name.Addr = strings.ToValidUTF8(name.Addr, "\uFFFD") // the value of a label is text
+	name.Addr = strings.ToValidUTF8(name.Addr, "\uFFFD") // a label must be valid UTF-8
 	return name
 }
 
-// String returns host:port, or the host where there is no port.
+// String returns host:port, or only the host if there is no port.
 func (n Name) String() string {
 	if n.Port == 0 {
 		return n.Addr
@@ -48,24 +49,24 @@ func (n Name) String() string {
 	return net.JoinHostPort(n.Addr, strconv.Itoa(n.Port))
 }
 
-// Table holds a value for each of the first servers that it is asked for, and one for all others. It is safe for
-// concurrent use.
+// Table holds a value for each of the first servers that it is asked for, and one value for all other servers. It is
+// safe for concurrent use.
 type Table[V any] struct {
 	limit int
 	make  func(Name) V
-	other V // or the only one
+	other V // the only value if limit is 0
 
-	// spelled is a shortcut that takes no lock: the map is replaced, never written to. It is bounded as well.
+	// spelled is a shortcut that takes no lock: the map is replaced and never written to. Its size has a limit, too.
 	spelled atomic.Pointer[map[spelling]V]
 
-	mu      sync.Mutex // guards the map, and serializes replacing the other one; make is called under it
+	mu      sync.Mutex // guards servers and the replacement of spelled; it is held during calls of make
 	servers map[Name]V
 }
 
 type spelling struct{ scheme, host string }
 
-// New returns a Table of up to limit servers; with a limit of zero or less it tells none apart. make makes the value
-// for a name and must not use the Table.
+// New returns a Table that distinguishes up to limit servers, or none if limit is zero or less. make makes the value
+// for a name. It must not use the Table.
 func New[V any](limit int, make func(Name) V) *Table[V] {
 	t := &Table[V]{limit: max(limit, 0), make: make}
 	if t.limit == 0 {
@@ -106,7 +107,7 @@ func (t *Table[V]) Of(scheme, host string) V {
 	return v
 }
 
-// Each calls f with every value, that for the others included. f may use the Table.
+// Each calls f with every value, including that for all other servers. f may use the Table.
 func (t *Table[V]) Each(f func(V)) {
 	t.mu.Lock()
 	all := make([]V, 0, len(t.servers)+1)
