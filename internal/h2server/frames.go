@@ -33,7 +33,7 @@ type FrameConn struct {
 	started bool         // the client's preface has been read
 
 	// What has been read, by stream.
-	requests []*FrameRequest // that ReadRequest has not returned
+	requests []*FrameRequest // not yet returned by ReadRequest
 	early    map[uint32][]byte
 	ended    map[uint32]bool
 	resets   map[uint32]http2.ErrCode
@@ -142,7 +142,7 @@ func (c *FrameConn) readPreface() bool {
 	return c.started
 }
 
-// refill gives back what a DATA frame took of the windows.
+// refill gives back the part of the windows that a DATA frame took.
 func (c *FrameConn) refill(stream, n uint32) {
 	if n > 0 {
 		c.write(func() error { return c.framer.WriteWindowUpdate(0, n) })
@@ -150,7 +150,7 @@ func (c *FrameConn) refill(stream, n uint32) {
 	}
 }
 
-// heed follows the client's settings, and acknowledges them.
+// heed applies the client's settings and acknowledges them.
 func (c *FrameConn) heed(s *http2.SettingsFrame) {
 	if s.IsAck() {
 		return
@@ -161,8 +161,7 @@ func (c *FrameConn) heed(s *http2.SettingsFrame) {
 	c.write(c.framer.WriteSettingsAck)
 }
 
-// step is Next for the methods that look for something: of what passes by,
-// they keep what others of them look for.
+// step does what Next does, for methods that look for something. It keeps the frames that other methods may look for.
 func (c *FrameConn) step() *Frame {
 	f := c.Next()
 	if f == nil {
@@ -172,7 +171,7 @@ func (c *FrameConn) step() *Frame {
 	case http2.FrameData:
 		c.early[f.Stream] = append(c.early[f.Stream], f.Data...)
 	case http2.FrameHeaders:
-		if req := requestOf(f); req.Method != "" { // else it is a trailer
+		if req := requestOf(f); req.Method != "" { // otherwise it is a trailer
 			c.requests = append(c.requests, req)
 		}
 	}

@@ -35,7 +35,7 @@ func (c *FrameConn) Head(stream uint32, status int, end bool, fields ...string) 
 // Headers writes fields, including pseudo-fields, as one HEADERS frame and as
 // many CONTINUATION frames as they need.
 func (c *FrameConn) Headers(stream uint32, end bool, fields ...string) {
-	const most = 16 << 10 // what any client accepts as a payload
+	const most = 16 << 10 // the payload that every client accepts
 	block := c.Encode(fields...)
 	for first := true; first || len(block) > 0; first = false {
 		n := min(most, len(block))
