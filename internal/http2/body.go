@@ -11,13 +11,14 @@ import (
 
 var errClosedBody = errors.New("http2: response body closed")
 
-// body is an exchange as the body of its response. It owns the stream until its end: EOF, an error, or Close.
+// body is the body of a response. It is the Exchange itself, with the methods of an io.ReadCloser. The stream belongs to it
+// until the body ends with EOF, an error, or Close.
 type body Exchange
 
-// copyOutside is how many bytes are copied without Conn.mu, rather than under it.
+// copyOutside is a number of bytes. Read holds Conn.mu while it copies at most so many, and releases it while it copies more.
 const copyOutside = 2 << 10
 
-// Read reads the next bytes of the body. Its end, proper or not, is the end of the exchange.
+// Read reads the next bytes of the body. The exchange ends when the body ends, with an error or not.
 func (b *body) Read(p []byte) (int, error) {
 	x := (*Exchange)(b)
 	c := x.c
@@ -53,10 +54,10 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readEndLocked says why nothing more comes of the body; nil: it may.
+// readEndLocked returns the error that ends the body, or nil if more of the body may come.
 func (x *Exchange) readEndLocked() error {
 	switch {
-	case x.closed && !x.misdeclaredLocked(): // whatever came before
+	case x.closed && !x.misdeclaredLocked(): // even if the body had ended before
 		return errClosedBody
 	case x.final != nil:
 		return x.final
@@ -68,13 +69,14 @@ func (x *Exchange) readEndLocked() error {
 	return x.over
 }
 
-// misdeclaredLocked says that the body has turned out to be shorter or longer than its Content-Length. As with net/http that
-// is what reading it returns from then on.
+// misdeclaredLocked reports whether the body has turned out to be shorter or longer than its Content-Length. Every later Read
+// returns the error that says so, even after Close, as with net/http.
 func (x *Exchange) misdeclaredLocked() bool {
 	return x.final != nil && (x.final == errTooMuchData || x.short || x.received && x.left > 0)
 }
 
-// takeOutLocked copies what has come, and opens the windows by as much. It lets go of the lock while it copies much.
+// takeOutLocked copies bytes that have come to p, and opens the windows by as many. It releases the lock while it copies a
+// large piece.
 func (x *Exchange) takeOutLocked(p []byte) (n int) {
 	c := x.c
 	for n < len(p) && x.buffered > 0 {
@@ -115,10 +117,10 @@ func (x *Exchange) takeOutLocked(p []byte) (n int) {
 	return n
 }
 
-// dropLocked gives up what has come and nobody will read.
+// dropLocked drops the bytes that have come and that nobody will read.
 func (x *Exchange) dropLocked() {
 	if x.reading {
-		return // who does drops it
+		return // the Read that is copying drops them afterwards
 	}
 	for i, k := range x.chunks {
 		k.release()
@@ -127,7 +129,7 @@ func (x *Exchange) dropLocked() {
 	x.chunks, x.buffered = nil, 0
 }
 
-// finish ends the exchange with the body, and returns what to tell the reader.
+// finish ends the exchange because its body has ended, and returns the error for the reader.
 func (b *body) finish(err error) error {
 	x := (*Exchange)(b)
 	c := x.c
@@ -162,7 +164,7 @@ func (b *body) finish(err error) error {
 	return asNetHTTP(err)
 }
 
-// takeTrailer shows the trailer, which has come with the end.
+// takeTrailer puts the trailer, which came with the end, into the response.
 func (x *Exchange) takeTrailer() {
 	if x.resp.Trailer == nil {
 		x.resp.Trailer = make(http.Header, len(x.trailer))
@@ -172,7 +174,7 @@ func (x *Exchange) takeTrailer() {
 	}
 }
 
-// Close ends the exchange. The server is told to send no more; the connection goes on.
+// Close ends the exchange, and its stream if that is still open. The connection continues.
 func (b *body) Close() error {
 	x := (*Exchange)(b)
 	c := x.c
@@ -192,7 +194,7 @@ func (b *body) Close() error {
 	return nil
 }
 
-// Closed returns what a Read of decoded bytes returns after Close has been called; nil before.
+// Closed returns the error that a Read of decoded bytes returns after Close. It returns nil before Close.
 func (b *body) Closed() error {
 	c := b.c
 	c.mu.Lock()

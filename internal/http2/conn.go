@@ -1,6 +1,6 @@
 package http2
 
-//lint:file-ignore SA1019 GoAwayError is the type that callers know the error by, as net/http's is not exported
+//lint:file-ignore SA1019 no other exported type holds what a GOAWAY says
 
 import (
 	"context"
@@ -17,73 +17,73 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Reason says why a connection takes no new stream. It is fit for a metric's label.
+// Reason says why a connection accepts no new streams. It can be a metric's label.
 type Reason string
 
-// The reasons that a connection finds itself.
+// The reasons that a Conn finds by itself. Its owner may pass others to [Conn.Retire].
 const (
 	ReasonPeerClosed  Reason = "peer_closed"
-	ReasonGoAway      Reason = "goaway"       // the server said so
-	ReasonPingTimeout Reason = "ping_timeout" // the server did not answer
-	ReasonProtocol    Reason = "protocol"     // the server has broken the protocol, or has reset a stream because we had
-	ReasonStreamIDs   Reason = "stream_ids"   // there are few left
+	ReasonGoAway      Reason = "goaway"       // the server sent GOAWAY
+	ReasonPingTimeout Reason = "ping_timeout" // the server did not answer a probe
+	ReasonProtocol    Reason = "protocol"     // the server broke the protocol, or reset a stream because we broke it
+	ReasonStreamIDs   Reason = "stream_ids"   // few stream numbers are left
 )
 
 var (
-	// ErrLost is what ends exchanges on a connection that did not answer a ping, in net/http's words.
+	// ErrLost ends the exchanges on a connection whose server did not answer a ping. It has the text of net/http's error.
 	ErrLost = errors.New("http2: client connection lost")
 
 	errClosed = errors.New("http2: client connection force closed via ClientConn.Close")
 )
 
-// Known is what other connections to the same server have shown.
+// Known holds what other connections to the same server have shown.
 type Known struct {
-	Streams   int           // that it allows at a time; 0: not known
-	PingAfter time.Duration // the least distance of pings without data that it bears; 0: not known
+	Streams   int           // how many the server allows at a time; 0 if that is not known
+	PingAfter time.Duration // how far apart the server wants pings without data; 0 if that is not known
 }
 
-// Conn is a connection with exchanges on it. It is safe for concurrent use.
+// Conn is an HTTP/2 connection that runs exchanges. It is safe for concurrent use.
 type Conn struct {
 	engine *Engine
 	nc     net.Conn
 	tls    *tls.ConnectionState // nil without TLS
 	born   time.Time
-	outlet *outlet   // under nc, or in its place; nil: a Write may block
+	outlet *outlet   // below nc, or used instead of nc; nil if a Write may block
 	w      io.Writer // nc, or the outlet
 
-	heard   atomic.Int64 // when the last bytes came; see now
-	suspect atomic.Int64 // heard when something went wrong, plus one: while that stays, nothing has come since; 0: nothing did
+	heard   atomic.Int64 // when the last bytes came; see now for the clock
+	suspect atomic.Int64 // heard plus one when an exchange last failed; 0 if none did; see Quiet
 	ended   atomic.Pointer[Reason]
-	hung    atomic.Bool                        // nc is closed, or being closed
+	hung    atomic.Bool                        // nc is closed or is being closed
 	away    atomic.Pointer[xhttp2.GoAwayError] // the server's last GOAWAY
 
-	in input // belongs to the reading goroutine
+	in input // only the reading goroutine uses it
 
-	// mu guards what follows, and the marked fields of every exchange. Nothing that blocks, no function of the
-	// connection's owner and nobody's hook is called under it, and no other lock is taken.
+	// mu guards the fields below, and those fields of every Exchange that say so. A goroutine that holds mu does not block,
+	// calls no function of the connection's owner and no hook, and takes no other lock.
 	mu        sync.Mutex
 	retire    func(Reason)
 	resize    func(int)
-	told      int                  // resize, last; -1: nothing yet. It is called by the reading goroutine
-	failed    error                // why the connection is over; nil: it is not
-	reading   readingState         // see receive.go
-	alarm     Alarm                // nil: there is always somebody who reads
-	streams   map[uint32]*Exchange // those that are open on either side
+	told      int                  // what tellCapacity last passed to resize; -1 before that
+	failed    error                // why the connection failed or was closed; nil if it is open
+	reading   readingState         // see rest.go
+	alarm     Alarm                // nil if the reading goroutine never rests
+	streams   map[uint32]*Exchange // the exchanges whose streams are open on either side, by the stream's number
 	nextID    uint32
-	lingering []*Exchange // those of streams whose exchanges are over; see lingerLocked
-	queue     []*Exchange // that wait for a stream, in strict mode
-	granted   int         // of those that have left the queue and have not opened their stream yet
+	lingering []*Exchange // exchanges that are over and whose streams are open; see lingerLocked
+	queue     []*Exchange // exchanges that wait for a stream, in strict mode
+	granted   int         // how many exchanges have left the queue and have not opened their stream yet
 	out       output
 	encoder   fieldEncoder // writes to out
 	window    sendWindow   // of the connection
 	unread    recvWindow   // of the connection
-	grown     int64        // by how many bytes windows of streams have grown
+	grown     int64        // by how many bytes the windows of all streams have grown
 	peer      peerSettings
 	pings     pings
 }
 
-// NewConn starts HTTP/2 on nc, which it then owns. If ctx ends before the first bytes are written, nc is closed and the
-// cause returned.
+// NewConn starts HTTP/2 on nc and takes ownership of nc. If ctx ends before the first bytes are written, NewConn closes nc
+// and returns the cause of ctx.
 func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, error) {
 	if known.Streams <= 0 {
 		known.Streams = initialStreams
@@ -124,7 +124,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 	return c, nil
 }
 
-// findOutlet puts an outlet in the place of a socket that we know.
+// findOutlet makes c write to its socket through an outlet, if it knows the types of nc's layers.
 func (c *Conn) findOutlet() {
 	switch nc := c.nc.(type) {
 	case *net.TCPConn:
@@ -147,9 +147,9 @@ func (c *Conn) findOutlet() {
 	}
 }
 
-// Watch has the connection say, at most once each, when it takes no new stream and, whenever that changes, how many
-// it serves at a time; it returns the number to start with. The functions may be called on any goroutine and before
-// Watch has returned.
+// Watch sets the functions that tell the connection's owner about changes. The connection calls retire when it stops
+// accepting new streams. It calls resize when it serves another number of exchanges at a time. Watch returns the number to
+// start with. The connection may call the functions on any goroutine, and before Watch has returned.
 func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()
 	c.retire, c.resize = retire, resize
@@ -161,15 +161,15 @@ func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 		retire(*r)
 	}
 	if none {
-		resize(0) // which is known
+		resize(0) // the server has already said that it allows none
 	}
 	return n
 }
 
-// NetConn returns the connection below, with TLS if there is TLS.
+// NetConn returns the net.Conn below: the TLS connection if the connection uses TLS.
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
-// Ended returns why the connection takes no new stream, or "" if it does.
+// Ended returns why the connection accepts no new streams, or "" if it accepts them.
 func (c *Conn) Ended() Reason {
 	if r := c.ended.Load(); r != nil {
 		return *r
@@ -177,21 +177,22 @@ func (c *Conn) Ended() Reason {
 	return ""
 }
 
-// TurnedOver says that the server, having served the connection for a while, has said that it takes no more streams.
+// TurnedOver reports whether the server has sent GOAWAY(NO_ERROR) after it had served at least one stream. Servers do so to
+// end a connection after some time of use.
 func (c *Conn) TurnedOver() bool {
 	away := c.away.Load()
 	return away != nil && away.ErrCode == xhttp2.ErrCodeNo && away.LastStreamID > 0
 }
 
-// Retire has the connection take no new stream.
+// Retire makes the connection accept no new streams.
 func (c *Conn) Retire(why Reason) { c.over(why) }
 
-// Close closes the connection at once, with whatever goes on there.
+// Close closes the connection at once, and ends all exchanges on it.
 func (c *Conn) Close() error {
 	c.fail(errClosed, ReasonPeerClosed)
 	c.mu.Lock()
 	rested, alarm := c.reading == resting, c.alarm
-	c.reading = reading // and nobody else begins to
+	c.reading = reading // so that nobody starts the reading goroutine again
 	c.mu.Unlock()
 	if rested && alarm != nil {
 		alarm.Clear()
@@ -199,10 +200,10 @@ func (c *Conn) Close() error {
 	return c.hangUp()
 }
 
-// now is the connection's clock, in nanoseconds.
+// now returns the time of the connection's clock: nanoseconds since the connection began.
 func (c *Conn) now() int64 { return int64(time.Since(c.born)) }
 
-// over says that the connection takes no new stream. The first reason counts.
+// over makes the connection accept no new streams, and tells its owner why. Only the first reason counts.
 func (c *Conn) over(why Reason) {
 	if !c.ended.CompareAndSwap(nil, &why) {
 		return
@@ -215,7 +216,7 @@ func (c *Conn) over(why Reason) {
 	}
 }
 
-// fail ends the connection and every exchange on it. The first error counts. It does not close nc.
+// fail ends the connection and every exchange on it. Only the first error counts. fail does not close nc.
 func (c *Conn) fail(err error, why Reason) {
 	c.mu.Lock()
 	if c.failed != nil {
@@ -227,7 +228,7 @@ func (c *Conn) fail(err error, why Reason) {
 		c.out.goAway(xhttp2.ErrCode(code))
 	}
 	c.mu.Unlock()
-	c.over(why) // first, so that nobody who is sent away comes back
+	c.over(why) // before the exchanges end, so that their next attempts do not get this connection
 	if away := c.away.Load(); away != nil && (err == io.ErrUnexpectedEOF || isNetRead(err)) {
 		err = *away
 	}
@@ -249,7 +250,7 @@ func (c *Conn) fail(err error, why Reason) {
 	c.mu.Unlock()
 }
 
-// isNetRead says that reading has failed with an error of the network.
+// isNetRead reports whether err is an error of the network while reading.
 func isNetRead(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "read"

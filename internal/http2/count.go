@@ -9,7 +9,7 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Telling HTTP2Config.CountError, in net/http's words. It is called by the reading goroutine.
+// Calls of HTTP2Config.CountError, with net/http's words. The reading goroutine makes them.
 
 func (e *Engine) count(what string) {
 	if e.countError != nil {
@@ -17,7 +17,7 @@ func (e *Engine) count(what string) {
 	}
 }
 
-// codeName names an error code.
+// codeName returns the name of an error code.
 func codeName(code xhttp2.ErrCode) string {
 	name := code.String()
 	if strings.HasPrefix(name, "unknown") {
@@ -26,7 +26,7 @@ func codeName(code xhttp2.ErrCode) string {
 	return name
 }
 
-// countReadError tells why reading has ended.
+// countReadError counts why reading has ended.
 func (e *Engine) countReadError(err error) {
 	if e.countError == nil {
 		return

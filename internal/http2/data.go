@@ -8,7 +8,7 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// DATA that the server sends (RFC 9113 section 6.1), and where it waits to be read.
+// DATA that the server sends (RFC 9113 section 6.1), and the chunks in which it waits to be read.
 
 var (
 	errTooMuchData = errors.New("net/http: server replied with more than declared Content-Length; truncated")
@@ -16,7 +16,7 @@ var (
 	errBodiless    = errors.New("protocol error: received DATA of a response without content")
 )
 
-// chunk is a piece of a body that has come and has not been read.
+// chunk is a piece of a body that has come and has not been read yet.
 type chunk struct {
 	b    []byte
 	r, w int // b[r:w] is unread
@@ -44,7 +44,7 @@ func poolOf(size int) *sync.Pool {
 	return &chunkPools[2]
 }
 
-// newChunk returns one with room for n bytes, or as many as one has.
+// newChunk returns a chunk with room for n bytes, or the largest chunk if n is larger.
 func newChunk(n int) *chunk { return poolOf(n).Get().(*chunk) }
 
 func (k *chunk) release() {
@@ -52,7 +52,7 @@ func (k *chunk) release() {
 	poolOf(len(k.b)).Put(k)
 }
 
-// data is a DATA frame, whose payload has not been read yet.
+// data handles a DATA frame, whose payload has not been read yet.
 func (c *Conn) data(fh xhttp2.FrameHeader) error {
 	length, pad, err := c.padding(fh)
 	if err != nil {
@@ -85,7 +85,7 @@ func (c *Conn) data(fh xhttp2.FrameHeader) error {
 	return nil
 }
 
-// padding returns how long data and padding are. The first octet of a padded frame has been read then.
+// padding returns the lengths of the data and of the padding. It reads the first octet of a padded frame.
 func (c *Conn) padding(fh xhttp2.FrameHeader) (length, pad int, err error) {
 	if fh.StreamID == 0 {
 		return 0, 0, xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
@@ -107,7 +107,7 @@ func (c *Conn) padding(fh xhttp2.FrameHeader) (length, pad int, err error) {
 	return length - 1 - pad, pad, nil
 }
 
-// admitData accounts for a DATA frame, and returns the exchange that wants its payload, if there is one.
+// admitData accounts for a DATA frame, and returns the exchange that wants its payload, or nil if none does.
 func (c *Conn) admitData(fh xhttp2.FrameHeader, length int64) (*Exchange, error) {
 	c.mu.Lock()
 	defer c.unlockAndFlush()
@@ -143,14 +143,14 @@ func (c *Conn) admitData(fh xhttp2.FrameHeader, length int64) (*Exchange, error)
 	return x, nil
 }
 
-// acceptsLocked says what is wrong with that much DATA on the stream.
+// acceptsLocked returns an error if the server must not send that much DATA on the stream now.
 func (x *Exchange) acceptsLocked(length int64) error {
 	var wrong error
 	switch {
 	case x.received:
 		wrong = errLateData
 	case !x.headed:
-		x.started = true // and no more is said of it, as by net/http
+		x.started = true // the error names no cause, as with net/http
 	case length > 0 && x.bodiless():
 		wrong = errBodiless
 	case x.left >= 0 && length > x.left:
@@ -164,8 +164,8 @@ func (x *Exchange) acceptsLocked(length int64) error {
 	return xhttp2.StreamError{StreamID: x.id, Code: xhttp2.ErrCodeProtocol, Cause: wrong}
 }
 
-// payload reads some of the next n bytes for x, or for nobody. Few are copied behind those that wait already; many have
-// a chunk of their own, into which they are read.
+// payload reads some of the next n bytes for x, or discards them if x is nil. It copies a few bytes behind those that already
+// wait. It reads many bytes into a chunk of their own.
 func (c *Conn) payload(x *Exchange, n int) (int, error) {
 	br := c.in.br
 	if x == nil {
@@ -190,7 +190,7 @@ func (c *Conn) payload(x *Exchange, n int) (int, error) {
 	return br.Discard(n)
 }
 
-// takeLocked appends a chunk to what waits to be read.
+// takeLocked appends a chunk to those that wait to be read.
 func (x *Exchange) takeLocked(k *chunk) {
 	if x.over != nil || x.closed {
 		x.c.discardedLocked(int64(k.w))
@@ -201,7 +201,7 @@ func (x *Exchange) takeLocked(k *chunk) {
 	x.buffered += k.w
 }
 
-// copyLocked appends p to what waits to be read.
+// copyLocked appends p to the bytes that wait to be read.
 func (x *Exchange) copyLocked(p []byte) {
 	if x.over != nil || x.closed {
 		x.c.discardedLocked(int64(len(p)))
@@ -219,28 +219,30 @@ func (x *Exchange) copyLocked(p []byte) {
 	}
 	room := len(p)
 	if len(x.chunks) > 0 {
-		room = largeChunk // there is more to come, in small pieces
+		room = largeChunk // the body comes in small pieces, and more of them may follow
 	}
 	k := newChunk(room)
 	k.w = copy(k.b, p)
 	x.chunks = append(x.chunks, k)
 }
 
-// discardedLocked accounts for n bytes that came for somebody who did not want them any more.
+// discardedLocked accounts for n bytes of a body that have been read, or that nobody wants any more. It opens the
+// connection's window again if that did not happen when the bytes came.
 func (c *Conn) discardedLocked(n int64) {
 	if c.engine.connBounded {
 		c.readLocked(n)
 	}
 }
 
-// readLocked opens the connection's window again.
+// readLocked notes that n bytes have been read, and opens the connection's window again.
 func (c *Conn) readLocked(n int64) {
 	if give := c.unread.release(n); give > 0 {
 		c.out.windowUpdate(0, give)
 	}
 }
 
-// readLocked opens the stream's window again, and further if the server could use that.
+// readLocked notes that n bytes have been read, and opens the stream's window again. It also makes the window larger if
+// growth says that the window limits the server.
 func (x *Exchange) readLocked(n int64) {
 	c := x.c
 	give := x.unread.release(n)
@@ -259,13 +261,13 @@ func (x *Exchange) readLocked(n int64) {
 	c.out.windowUpdate(x.id, give)
 }
 
-// endLocked is the proper end of the response, which must have come by then as a whole.
+// endLocked handles the proper end of the response. By then the whole response must have come.
 func (x *Exchange) endLocked() {
 	if x.left > 0 && !(x.buffered == 0 && x.left == x.resp.ContentLength && x.chunks == nil) {
 		x.short = true
 		code := noReset
 		if !x.sent {
-			code = xhttp2.ErrCodeCancel // what is left of the request
+			code = xhttp2.ErrCodeCancel // ends the rest of the request
 		}
 		x.abortLocked(io.ErrUnexpectedEOF, code)
 		return

@@ -13,47 +13,48 @@ const (
 	defaultPingAfter   = 15 * time.Second // SendPingTimeout
 	defaultPingTimeout = 15 * time.Second
 
-	// initialStreams is how many streams a connection serves before its server has said how many, if it has not said
-	// so on another one; RFC 9113 section 6.5.2 recommends that it is no less. The server refuses what is beyond.
+	// initialStreams is how many streams a connection serves before its server has sent a limit, unless another connection to
+	// the server has shown the limit. RFC 9113 section 6.5.2 recommends that the limit is not lower. If it is, the server
+	// refuses the streams beyond it.
 	initialStreams = 100
-	// defaultStreams is how many streams a connection serves whose server sets no limit.
+	// defaultStreams is how many streams a connection serves if its server sets no limit.
 	defaultStreams = 1000
 
 	defaultHeaderList  = 10 << 20 // bytes
 	defaultTable       = 4 << 10  // bytes of a dynamic table (RFC 9113 section 6.5.2)
 	defaultMaxFrame    = 16 << 10 // bytes of a payload
 	largestMaxFrame    = 1<<24 - 1
-	fieldOverhead      = 32 // bytes that a field counts besides its name and its value
+	fieldOverhead      = 32 // bytes that a field counts in addition to its name and its value
 	typicalFieldsExtra = 10 * fieldOverhead
 )
 
-// Config is what a Transport says about HTTP/2.
+// Config holds the settings of a Transport that concern HTTP/2.
 type Config struct {
-	HTTP2                  *http.HTTP2Config // nil: its zero value
+	HTTP2                  *http.HTTP2Config // nil means its zero value
 	ExpectContinueTimeout  time.Duration
 	DisableCompression     bool
 	MaxResponseHeaderBytes int64
-	MaxStreams             int // of a connection at a time, if the server does not allow less; 0: what it allows
+	MaxStreams             int // how many a connection may have at a time; 0 means as many as the server allows
 }
 
-// Engine makes connections that have their configuration in common. It is safe for concurrent use.
+// Engine makes connections that share a configuration. It is safe for concurrent use.
 type Engine struct {
 	maxStreams    int
-	strict        bool          // exchanges wait on the connection for a stream
-	pingAfter     time.Duration // negative: never
+	strict        bool          // exchanges wait for a stream of their connection
+	pingAfter     time.Duration // negative means never
 	pingTimeout   time.Duration
-	writeTimeout  time.Duration // 0: none
-	expectTimeout time.Duration // 0: the body is sent at once
+	writeTimeout  time.Duration // 0 means no limit
+	expectTimeout time.Duration // 0 means that the body is sent at once
 	gzip          bool
 	maxHeader     int64  // bytes of a header list, as the RFC counts them
 	maxFrame      uint32 // bytes of a payload that the server may send
 	decoderTable  uint32
 	encoderTable  uint32
-	streamWindow  int64 // the most that one stream's window grows to
+	streamWindow  int64 // the largest window of a stream
 	connWindow    int64 // of the whole connection
-	connBounded   bool  // connWindow is given back as bodies are read, rather than as they arrive
+	connBounded   bool  // we open the connection's window when a body is read, rather than when bytes arrive
 	countError    func(string)
-	preface       []byte // what a connection says first
+	preface       []byte // the first bytes that a connection sends
 }
 
 // New returns an Engine.
@@ -94,7 +95,7 @@ func New(c Config) *Engine {
 	return e
 }
 
-// within returns n, or otherwise if n is not from low to high.
+// within returns n if n is from low to high, and otherwise if it is not.
 func within(n, low, high, otherwise int) int {
 	if n < low || n > high {
 		return otherwise
@@ -102,7 +103,7 @@ func within(n, low, high, otherwise int) int {
 	return n
 }
 
-// firstWindow is what every stream begins with.
+// firstWindow returns the window that every stream begins with.
 func (e *Engine) firstWindow() int64 { return min(e.streamWindow, smallWindow) }
 
 // makePreface returns the client's preface: the magic octets, SETTINGS, and the window of the connection (RFC 9113

@@ -1,6 +1,6 @@
 package http2
 
-//lint:file-ignore SA1019 GoAwayError is the type that callers know the error by, as net/http's is not exported
+//lint:file-ignore SA1019 no other exported type holds what a GOAWAY says
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// asNetHTTP returns an error as net/http's Transport has it: of types that are not those of golang.org/x/net/http2, with the
-// same texts. Only its error of a stream becomes one of these by [errors.As].
+// asNetHTTP returns err as net/http's Transport returns it: with the same text, but without the types of
+// golang.org/x/net/http2. [errors.As] can turn only net/http's error of a stream into one of these types.
 func asNetHTTP(err error) error {
 	switch err := err.(type) {
 	case xhttp2.StreamError:
@@ -34,12 +34,13 @@ func asNetHTTP(err error) error {
 
 var errFrameTooLarge = errors.New(xhttp2.ErrFrameTooLarge.Error())
 
-// streamError is the end of a stream by either side.
+// streamError is the error of a stream that either side has ended.
 type streamError xhttp2.StreamError
 
 func (e streamError) Error() string { return xhttp2.StreamError(e).Error() }
 
-// As makes it a StreamError of golang.org/x/net/http2, or of any copy of that package: of a struct with the same fields.
+// As sets target if it points to a StreamError of golang.org/x/net/http2, or of any copy of that package: to a struct with
+// the same fields.
 func (e streamError) As(target any) bool {
 	dst, src := reflect.ValueOf(target).Elem(), reflect.ValueOf(e)
 	if dst.Kind() != reflect.Struct || dst.NumField() != src.NumField() {
@@ -57,17 +58,18 @@ func (e streamError) As(target any) bool {
 	return true
 }
 
-// connectionError is the end of a connection by us.
+// connectionError is the error of a connection that we have ended.
 type connectionError xhttp2.ConnectionError
 
 func (e connectionError) Error() string { return xhttp2.ConnectionError(e).Error() }
 
-// goAwayError is the end of a connection by the server.
+// goAwayError is the error of a connection that the server has ended.
 type goAwayError xhttp2.GoAwayError
 
 func (e goAwayError) Error() string { return xhttp2.GoAwayError(e).Error() }
 
-// CannotRetry is what net/http makes of an error after which a request could be sent again, but for its body.
+// CannotRetry returns net/http's error for a request that failed with err and could be sent again, except that its body has
+// been read and has no GetBody.
 func CannotRetry(err error) error {
 	return fmt.Errorf("http2: Transport: cannot retry err [%v] after Request.Body was written; define Request.GetBody to avoid this error", err)
 }

@@ -13,24 +13,24 @@ import (
 )
 
 var (
-	// errEnded is why nothing more happens on a stream whose exchange is over.
+	// errEnded ends the stream of an exchange that is over.
 	errEnded = errors.New("peerpool: the exchange has ended")
 
 	errHeaderTimeout error = timeoutError("http2: timeout awaiting response headers")
 )
 
-// timeoutError is a net.Error whose Timeout is true.
+// timeoutError is a net.Error whose Timeout returns true.
 type timeoutError string
 
 func (e timeoutError) Error() string { return string(e) }
 func (timeoutError) Timeout() bool   { return true }
 func (timeoutError) Temporary() bool { return true }
 
-// ErrorType is what OpenTelemetry's instrumentations of net/http call it: the word that peerpool has for all time-outs.
+// ErrorType returns the word that peerpool uses for all timeouts. OpenTelemetry's instrumentations of net/http call it.
 func (timeoutError) ErrorType() string { return "timeout" }
 
-// Exchange is one request and its response, on a stream. Make it with [Conn.NewExchange] and call Run once. The
-// response, its body and the first values of its header are part of it, so that they are one allocation.
+// Exchange is one request and its response, on a stream. Make it with [Conn.NewExchange] and call Run once. The response, its
+// body and the first values of its header are part of the Exchange, so that they need only one allocation.
 type Exchange struct {
 	c     *Conn
 	req   *http.Request
@@ -38,61 +38,61 @@ type Exchange struct {
 	trace *httptrace.ClientTrace
 	owner exchange.Owner
 
-	// HeedLater says that the owner calls Heed if the exchange is not over in a moment. Until then the end of the
-	// context is noticed wherever the exchange is not blocked.
+	// HeedLater says that the owner calls Heed if the exchange has not ended after a moment. Until then, the exchange notices
+	// the end of the context only where it does not block.
 	HeedLater bool
 
 	exchange.Outcome // valid after Run
 
 	head    bool // the method is HEAD
-	gzip    bool // asked for
+	gzip    bool // we ask for gzip, and decode it
 	begun   int64
 	resp    http.Response
 	values  [4]string
-	upload  *upload // of the request's body; nil: there is none, or it lies in memory and goes out with the head
+	upload  *upload // sends the request's body; nil if the request has none
 	nothing bool    // the response has no body; set by Run
 
-	// Conn.mu guards what follows.
+	// Conn.mu guards the fields below.
 	cond     sync.Cond
-	id       uint32     // of the stream; 0: there is none
+	id       uint32     // of the stream; 0 if there is none
 	window   sendWindow // of the stream
 	unread   recvWindow
 	growth   growth
-	grown    int64 // by how many bytes unread has grown
-	left     int64 // bytes of the response to come; -1: not known
-	over     error // why the stream has ended before its time
-	cause    error // what Cancel was called with
+	grown    int64 // by how many bytes the window unread has grown
+	left     int64 // bytes of the response's body that are still to come; -1 if not known
+	over     error // why the stream ended before its proper end; nil if it did not
+	cause    error // the cause that ended the exchange, if Cancel did
 	chunks   []*chunk
-	room     [2]*chunk // where chunks begins
+	room     [2]*chunk // the array that chunks starts with
 	buffered int       // bytes in chunks
 	trailer  http.Header
-	interim  []interim // to be told
-	interims int64     // bytes of all interim heads
+	interim  []interim // interim responses that the trace has not seen yet
+	interims int64     // bytes of the interim heads; see interimLocked
 	stop     func() bool
-	timing   *timing // nil: there are no limits
+	timing   *timing // nil if there are no limits
 
-	resetCode xhttp2.ErrCode // with which the server has reset the stream
-	reset     bool           // it has
-	granted   bool           // it may open its stream
-	sent      bool           // the request, to its end
+	resetCode xhttp2.ErrCode // the code with which the server reset the stream
+	reset     bool           // the server reset the stream
+	granted   bool           // the exchange may open its stream
+	sent      bool           // the whole request has been sent
 	headed    bool           // the final head has come
-	received  bool           // the response, to its end
-	bare      bool           // the final head has ended the stream
+	received  bool           // the whole response has come
+	bare      bool           // the final head ended the stream
 	started   bool           // a byte of the response has come
-	protocol  bool           // the server has broken the protocol
+	protocol  bool           // the server broke the protocol
 	proceed   bool           // 100 Continue has come
 	unwanted  bool           // the server does not want the rest of the request's body
 	stirred   bool           // see input.stir
-	reading   bool           // somebody copies out of the first chunk
-	closed    bool           // the response's body
-	short     bool           // the response has ended before its Content-Length
-	discarded bool           // by exchange.Discard
+	reading   bool           // a Read is copying from the first chunk
+	closed    bool           // the response's body is closed
+	short     bool           // the response ended before its Content-Length
+	discarded bool           // exchange.Discard was called
 	handed    bool           // the caller has the response, and the exchange ends with its body or its context
-	ended     bool           // ExchangeDone has been or is being called
-	final     error          // what reading the response's body has ended with
+	ended     bool           // ExchangeDone has been called or is being called
+	final     error          // the error that ended the reading of the response's body, io.EOF included
 }
 
-// NewExchange returns the exchange of a request, which ends with ctx at the latest. Its owner is told when it has
+// NewExchange returns the exchange of req, which ends when ctx ends at the latest. It calls ExchangeDone of owner when it has
 // ended. limits may be nil, and must not change.
 func (c *Conn) NewExchange(ctx context.Context, req *http.Request, limits *exchange.Limits, owner exchange.Owner) *Exchange {
 	x := &Exchange{c: c, req: req, ctx: ctx, owner: owner, left: -1}
@@ -105,9 +105,9 @@ func (c *Conn) NewExchange(ctx context.Context, req *http.Request, limits *excha
 	return x
 }
 
-// Run sends the request and waits for the head of the response. On success HandOver must be called, and the exchange ends
-// with the body of the response; on failure it has ended already. Then the request's body is closed if it was touched,
-// and left to the caller if it was not.
+// Run sends the request and waits for the head of the response. If Run succeeds, the caller must call HandOver, and the
+// exchange ends with the body of the response. If Run fails, the exchange has already ended. Run has then closed the
+// request's body if the body was touched, and leaves it to the caller if not.
 func (x *Exchange) Run() (*http.Response, error) {
 	x.begun = x.c.heard.Load()
 	x.head = x.req.Method == http.MethodHead
@@ -143,7 +143,7 @@ func (x *Exchange) Run() (*http.Response, error) {
 	return x.respond(), nil
 }
 
-// open opens the stream (RFC 9113 section 5.1): HEADERS are on their way then, and a small body.
+// open opens the stream (RFC 9113 section 5.1). It sends HEADERS, and a small body with them.
 func (x *Exchange) open(h *head) error {
 	c := x.c
 	c.mu.Lock()
@@ -175,7 +175,8 @@ func (x *Exchange) open(h *head) error {
 	return nil
 }
 
-// awaitConnectLocked waits for the server's settings where the request needs to know of one (RFC 8441 section 3).
+// awaitConnectLocked waits for the server's settings if the request is an extended CONNECT, which the server must allow first
+// (RFC 8441 section 3).
 func (x *Exchange) awaitConnectLocked(h *head) error {
 	c := x.c
 	if h.protocol == "" {
@@ -197,7 +198,7 @@ func (x *Exchange) awaitConnectLocked(h *head) error {
 	return nil
 }
 
-// Heed has the end of the context end the exchange, whatever it is doing.
+// Heed makes the end of the context end the exchange, whatever the exchange is doing.
 func (x *Exchange) Heed() {
 	if x.ctx.Done() == nil {
 		return
@@ -214,7 +215,8 @@ func (x *Exchange) Heed() {
 	}
 }
 
-// notice is called wherever the exchange could go on although its context has ended, while nobody may listen yet.
+// notice ends the exchange if its context has ended. The exchange calls it where it does not block, because Heed may not have
+// been called yet.
 func (x *Exchange) notice() {
 	if x.ctx.Err() != nil {
 		x.contextEnded()
@@ -222,13 +224,13 @@ func (x *Exchange) notice() {
 }
 
 func (x *Exchange) contextEnded() {
-	cause := x.ctx.Err() // rather than its cause, as with net/http
+	cause := x.ctx.Err() // not its cause, as with net/http
 	exchange.AwaitClient(x.req, cause)
 	x.Cancel(cause)
 }
 
-// Cancel ends the exchange, also if the caller has the response already and neither reads nor closes that any more. It
-// may be called at any time, from any goroutine. The first cause counts.
+// Cancel ends the exchange, even if the caller has the response and no longer reads or closes its body. It may be called at
+// any time, from any goroutine. Only the first cause counts.
 func (x *Exchange) Cancel(cause error) {
 	c := x.c
 	c.mu.Lock()
@@ -243,12 +245,13 @@ func (x *Exchange) Cancel(cause error) {
 	handed := x.handed
 	c.unlockAndFlush()
 	if handed && x.conclude(exchange.GivenUp(x.ctx)) && x.upload != nil {
-		go x.upload.Finish() // ends with the last Read of the body, or soon
+		go x.upload.Finish() // ends with the last Read of the body, or after twice exchange.ReadWait
 	}
 }
 
-// HandOver says that the response is about to be the caller's, who may lose interest in it: from now on the end of the
-// context is that of the exchange, also if nobody reads or closes the body any more. Without a body it is over now.
+// HandOver says that the caller is about to get the response. The caller may then lose interest in it, so from now on the end
+// of the context ends the exchange even if nobody reads or closes the body. If the response has no body, the exchange ends
+// now.
 func (x *Exchange) HandOver() {
 	if x.nothing {
 		x.end(exchange.Reusable)
@@ -266,7 +269,7 @@ func (x *Exchange) HandOver() {
 	}
 }
 
-// fail finds out what became of a request that has no response, and ends the exchange.
+// fail ends an exchange that has no response, and finds its Outcome.
 func (x *Exchange) fail(err error) error {
 	c := x.c
 	c.mu.Lock()
@@ -296,27 +299,27 @@ func (x *Exchange) fail(err error) error {
 		how = exchange.EndTimeout
 	}
 	x.conclude(how)
-	if x.Touched { // else it may be sent with another attempt
+	if x.Touched { // otherwise another attempt may send it
 		u.Finish()
 	}
 	return asNetHTTP(err)
 }
 
-// end ends the exchange, once, and does not return before the reading of the request's body is over.
+// end ends the exchange, if it has not ended yet. Like finishUpload, it waits for the last Read of the request's body.
 func (x *Exchange) end(how exchange.End) {
 	x.conclude(how)
 	x.finishUpload()
 }
 
-// finishUpload waits until the body of the request is not read from any more, and has it closed.
+// finishUpload waits for the last Read of the request's body and closes the body, as [exchange.Body.Finish] does.
 func (x *Exchange) finishUpload() {
 	if x.upload != nil {
 		x.upload.Finish()
 	}
 }
 
-// conclude tells the owner that the exchange has ended, the first time, and returns whether it is that. What there still
-// is of the stream is ended, too.
+// conclude tells the owner that the exchange has ended, and ends the stream if that is still open. It does so only once. It
+// returns false if the exchange had already ended.
 func (x *Exchange) conclude(how exchange.End) bool {
 	c := x.c
 	c.mu.Lock()
@@ -337,7 +340,7 @@ func (x *Exchange) conclude(how exchange.End) bool {
 		stop()
 	}
 	if heard := c.heard.Load(); how != exchange.Reusable && how != exchange.EndUnfit && heard == x.begun {
-		c.suspect.Store(heard + 1) // nothing has come since the request began
+		c.suspect.Store(heard + 1) // nothing has come since the exchange began
 	}
 	if x.upload != nil {
 		x.upload.Stop()
@@ -346,11 +349,12 @@ func (x *Exchange) conclude(how exchange.End) bool {
 	return true
 }
 
-// endStreamLocked resets a stream that is still open. One is left alone for a while on which nothing but its end can come.
+// endStreamLocked resets a stream that is still open, except that it leaves a stream alone for a while if the server can send
+// only the end on it.
 func (x *Exchange) endStreamLocked() {
 	switch {
 	case x.received:
-		x.abortLocked(errEnded, xhttp2.ErrCodeNo) // the rest of the request is not wanted
+		x.abortLocked(errEnded, xhttp2.ErrCodeNo) // the response is complete, and the server does not need the rest of the request
 	case x.over == nil && x.sent && x.headed && x.bodiless():
 		x.c.lingerLocked(x)
 	default:

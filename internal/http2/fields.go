@@ -13,14 +13,14 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Header blocks that the server sends (RFC 9113 sections 6.2, 6.10 and 8.3): the fields are decoded straight into the
+// Header blocks that the server sends (RFC 9113 sections 6.2, 6.10 and 8.3). The fields are decoded directly into the
 // response.
 
 const (
-	// blockSlack is by how many bytes a header block may exceed twice the limit on header lists before the connection,
-	// rather than its stream, pays for it.
+	// blockSlack is by how many bytes a header block may exceed twice the limit on header lists. If a block exceeds it by
+	// more, we end the connection rather than the stream.
 	blockSlack = 64 << 10
-	// frameCost is what a CONTINUATION counts besides its payload.
+	// frameCost is how many bytes a frame of a header block counts in addition to its payload.
 	frameCost = 32
 
 	maxNames = 64 // canonical names that a connection remembers
@@ -40,9 +40,9 @@ var (
 	errOpenTrailer   = errors.New("a trailer that does not end the stream")
 )
 
-// block is a header block that is being received. It belongs to the reading goroutine.
+// block is a header block that is being received. Only the reading goroutine uses it.
 type block struct {
-	x       *Exchange // nil: its stream is gone
+	x       *Exchange // nil if the stream is gone
 	stream  uint32
 	ends    bool // END_STREAM
 	size    int64
@@ -51,11 +51,11 @@ type block struct {
 	values  []string // room for values
 	status  string
 	trailer bool
-	regular bool  // a field has come that is no pseudo-field
-	err     error // what is malformed
+	regular bool  // a field has come that is not a pseudo-field
+	err     error // why the block is malformed
 }
 
-// headers is a HEADERS frame.
+// headers handles a HEADERS frame.
 func (c *Conn) headers(f *xhttp2.HeadersFrame) error {
 	in := &c.in
 	c.mu.Lock()
@@ -74,12 +74,12 @@ func (c *Conn) headers(f *xhttp2.HeadersFrame) error {
 	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
 
-// continuation is a CONTINUATION frame. The Framer sees to the order of frames.
+// continuation handles a CONTINUATION frame. The Framer checks the order of frames.
 func (c *Conn) continuation(f *xhttp2.ContinuationFrame) error {
 	return c.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
 }
 
-// fragment takes a part of the header block. The block is decoded once it is whole.
+// fragment takes a part of the header block. It decodes the block once the block is complete.
 func (c *Conn) fragment(p []byte, last bool) error {
 	in := &c.in
 	in.block.encoded += int64(len(p)) + frameCost
@@ -108,7 +108,7 @@ func (c *Conn) fragment(p []byte, last bool) error {
 	return nil
 }
 
-// field is called by the decoder for each field.
+// field takes a field. The decoder calls it for each field.
 func (in *input) field(f hpack.HeaderField) {
 	b := &in.block
 	b.size += int64(f.Size())
@@ -126,11 +126,11 @@ func (in *input) field(f hpack.HeaderField) {
 		in.add(in.canonical(f.Name), f.Value)
 	}
 	if b.err != nil {
-		in.decoder.SetEmitEnabled(false) // the rest is decoded for the sake of the dynamic table
+		in.decoder.SetEmitEnabled(false) // the decoder still decodes the rest, to keep its dynamic table right
 	}
 }
 
-// pseudo takes a pseudo-field: there is but one (RFC 9113 section 8.3.2).
+// pseudo takes a pseudo-field. A response has only one, :status (RFC 9113 section 8.3.2).
 func (b *block) pseudo(f hpack.HeaderField) error {
 	switch {
 	case b.trailer:
@@ -152,13 +152,13 @@ func (b *block) pseudo(f hpack.HeaderField) error {
 	return nil
 }
 
-// add puts a field into the header.
+// add adds a field to the header.
 func (in *input) add(name, value string) {
 	b := &in.block
 	if b.header == nil {
 		b.header = make(http.Header, 8)
 		if b.trailer || len(b.status) == 3 && b.status[0] == '1' {
-			b.values = nil // whoever is shown an interim header may keep it
+			b.values = nil // the trace may keep the header of an interim response
 		}
 	}
 	if values := b.header[name]; values != nil {
@@ -172,7 +172,7 @@ func (in *input) add(name, value string) {
 	b.header[name], b.values = b.values[:1:1], b.values[1:]
 }
 
-// validName says that a name is a token without upper-case letters (section 8.2.1).
+// validName reports whether name is a token without upper-case letters (section 8.2.1).
 func validName(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; c >= 0x80 || 'A' <= c && c <= 'Z' || !httpguts.IsTokenRune(rune(c)) {
@@ -182,7 +182,7 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// commonNames are the canonical forms of names that most responses are made of.
+// commonNames has the canonical forms of the names that most responses use, by the names in lower case.
 var commonNames = func() map[string]string {
 	names := make(map[string]string)
 	for _, name := range words(`Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
@@ -216,14 +216,14 @@ func (in *input) canonical(name string) string {
 	return known
 }
 
-// headed is the end of a header block: a response, an interim one, or a trailer.
+// headed handles a complete header block: a response, an interim response, or a trailer.
 func (c *Conn) headed() {
 	b := &c.in.block
 	x := b.x
 	c.mu.Lock()
 	defer c.unlockAndFlush()
 	if c.streams[b.stream] != x {
-		return // it has ended meanwhile
+		return // the stream has ended in the meantime
 	}
 	x.started = true
 	err := b.err
@@ -290,14 +290,14 @@ func parseStatus(s string) (int, error) {
 	return n, nil
 }
 
-// interim is an interim response that somebody is to be told of.
+// interim is an interim response that the trace has not seen yet.
 type interim struct {
 	status int
 	header http.Header
 }
 
-// interimLocked takes an interim response (RFC 9110 section 15.2). Those that nobody has taken notice of are bounded by
-// their size, as all of a head is.
+// interimLocked takes an interim response (RFC 9110 section 15.2). The interim responses that Got1xxResponse has not seen may
+// be, all together, as large as one head.
 func (x *Exchange) interimLocked(status int, b *block) error {
 	if b.ends {
 		return errEndedInterim
@@ -317,12 +317,12 @@ func (x *Exchange) interimLocked(status int, b *block) error {
 	return nil
 }
 
-// connectionFields must not come in HTTP/2 (RFC 9113 section 8.2.2). A response that has them is malformed; they are
-// taken out of it, as net/http does, so that nobody who passes it on over HTTP/1.1 is misled.
+// connectionFields must not come in HTTP/2 (RFC 9113 section 8.2.2). A response that has them is malformed. We remove them,
+// as net/http does, so that they do not mislead a recipient to which the caller passes the response on over HTTP/1.1.
 var connectionFields = []string{"Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"}
 
-// frame finds out how long the body is (RFC 9110 section 8.6). Lengths that contradict each other, or are none, are
-// taken out of the header.
+// frame finds out how long the body is (RFC 9110 section 8.6). It removes Content-Length from the header if its values
+// contradict each other or are not numbers.
 func (x *Exchange) frame() {
 	r := &x.resp
 	for _, name := range connectionFields {
@@ -358,7 +358,7 @@ func lengthOf(said []string) int64 {
 	return int64(n)
 }
 
-// bodiless says that the response has no content, whatever its fields say.
+// bodiless reports whether the response has no content, whatever its fields say.
 func (x *Exchange) bodiless() bool {
 	return x.head || x.resp.StatusCode == http.StatusNoContent || x.resp.StatusCode == http.StatusNotModified
 }

@@ -7,12 +7,12 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Time limits of an exchange. An exchange without any has no timing.
+// Time limits of an exchange. An exchange without limits has no timing.
 
-// timing is what an exchange with limits has besides.
+// timing is what an exchange has in addition if it has time limits.
 type timing struct {
 	limits *exchange.Limits
-	timer  *time.Timer // for the head. Guarded by Conn.mu
+	timer  *time.Timer // for HeaderTimeout; guarded by Conn.mu
 }
 
 func (x *Exchange) limits() exchange.Limits {
@@ -22,7 +22,7 @@ func (x *Exchange) limits() exchange.Limits {
 	return *x.timing.limits
 }
 
-// awaitHead ends the exchange unless the head comes in time.
+// awaitHead ends the exchange if the head does not come within HeaderTimeout.
 func (x *Exchange) awaitHead() {
 	limit := x.limits().HeaderTimeout
 	if limit <= 0 {
@@ -49,7 +49,7 @@ func (x *Exchange) stopTimerLocked() {
 	}
 }
 
-// waitToReadLocked waits until something happens to the body of the response. If nothing does for too long, the exchange
+// waitToReadLocked waits until something happens to the response's body. If nothing happens for BodyReadTimeout, the exchange
 // ends.
 func (x *Exchange) waitToReadLocked() {
 	limit := x.limits().BodyReadTimeout
@@ -72,8 +72,8 @@ func (x *Exchange) waitToReadLocked() {
 	timer.Stop()
 }
 
-// stalledLocked ends an exchange whose server has done nothing for too long. If it has not done anything on the whole
-// connection, the connection is asked before it serves another exchange.
+// stalledLocked ends an exchange whose server has done nothing for too long. If nothing has come on the whole connection
+// since heard, the connection is probed before it serves another exchange.
 func (x *Exchange) stalledLocked(err error, heard int64) {
 	x.abortLocked(err, xhttp2.ErrCodeCancel)
 	if x.c.heard.Load() == heard {
@@ -81,7 +81,7 @@ func (x *Exchange) stalledLocked(err error, heard int64) {
 	}
 }
 
-// expectProgress ends the exchange unless progressed is called in time.
+// expectProgress ends the exchange if progressed is not called within BodyWriteTimeout.
 func (u *upload) expectProgress() {
 	limit := u.x.limits().BodyWriteTimeout
 	if limit <= 0 {

@@ -4,7 +4,7 @@ package http2
 
 import "io"
 
-// noBody is the body of a response that has none. As with net/http before Go 1.27, it is not [http.NoBody].
+// noBody is the body of a response that has none. As with net/http before Go 1.27, it differs from [http.NoBody].
 var noBody io.ReadCloser = nothing{}
 
 type nothing struct{}

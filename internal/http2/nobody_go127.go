@@ -7,5 +7,5 @@ import (
 	"net/http"
 )
 
-// noBody is the body of a response that has none: since Go 1.27 net/http's is [http.NoBody] over HTTP/2 as well.
+// noBody is the body of a response that has none. Since Go 1.27, net/http uses [http.NoBody] over HTTP/2 too.
 var noBody io.ReadCloser = http.NoBody

@@ -7,30 +7,30 @@ import (
 	"syscall"
 )
 
-// outlet is a TCP socket that takes what it is given at once: what the system does not take, as the server does not
-// read, is written by a goroutine. So a caller may write for all others, and is not held up by a server that does not
-// read. It lies under TLS, if there is TLS.
+// outlet is a TCP socket whose Write does not wait. The system takes as many bytes at once as it can. If the server does not
+// read, the system does not take all of them, and a goroutine writes the rest. So a caller may write the frames of all
+// others, and a server that does not read does not hold it up. If the connection uses TLS, the outlet lies below TLS.
 //
-// Write is called by whoever is flushing, and never by two at a time.
+// Only the goroutine that flushes calls Write, so there is only one Write at a time.
 type outlet struct {
 	*net.TCPConn
-	blocking bool // Write waits for the system, as usual; belongs to whoever is flushing
+	blocking bool // Write waits for the system, as usual; only the goroutine that flushes uses it
 
 	raw     syscall.RawConn
 	attempt func(fd uintptr) bool // the method try, bound once
 	p       []byte                // what try writes
-	n       int                   // how much of it the system has taken
-	failed  error                 // why it takes no more
+	n       int                   // how many bytes of p the system has taken
+	failed  error                 // the error of try
 
-	draining atomic.Bool // drain runs; changed with mu held
+	draining atomic.Bool // drain is running; changed with mu held
 
-	mu    sync.Mutex // guards what follows; nothing is written under it
-	queue []byte     // what the system has not taken yet
-	err   error      // what that has failed with
-	done  sync.Cond  // drain has ended
+	mu    sync.Mutex // guards the fields below; not held while writing
+	queue []byte     // bytes that the system has not taken yet
+	err   error      // the error of drain
+	done  sync.Cond  // broadcast when drain ends
 }
 
-// newOutlet returns one, or nil where the system cannot be asked like this.
+// newOutlet returns an outlet for tcp, or nil if the system cannot write without waiting.
 func newOutlet(tcp *net.TCPConn) *outlet {
 	if !canTry {
 		return nil
@@ -45,7 +45,8 @@ func newOutlet(tcp *net.TCPConn) *outlet {
 	return o
 }
 
-// Write writes all of p, or sees to that.
+// Write writes p. It does not wait unless block has been called: drain writes the bytes that the system does not take at
+// once.
 func (o *outlet) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	if o.blocking {
@@ -81,7 +82,8 @@ func (o *outlet) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// drain writes what the system has not taken. It ends when that is done, or fails, as when the socket is closed.
+// drain writes the bytes that the system has not taken. It ends when it has written them, or when writing fails, as it does
+// when the socket is closed.
 func (o *outlet) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -97,10 +99,10 @@ func (o *outlet) drain() {
 	o.done.Broadcast()
 }
 
-// idle says that there is an outlet, and that the system has taken everything.
+// idle reports whether there is an outlet and the system has taken everything.
 func (o *outlet) idle() bool { return o != nil && !o.draining.Load() }
 
-// await waits until the system has taken everything, or takes no more.
+// await waits until the system has taken everything, or until writing has failed. It returns at once if there is no outlet.
 func (o *outlet) await() {
 	if o != nil {
 		o.mu.Lock()
@@ -115,7 +117,7 @@ func (o *outlet) awaitLocked() {
 	}
 }
 
-// block has Write wait for the system or not.
+// block sets whether Write waits for the system.
 func (o *outlet) block(yes bool) {
 	if o != nil {
 		o.blocking = yes

@@ -2,7 +2,7 @@
 
 package http2
 
-// canTry says whether writing can be tried without waiting.
+// canTry says whether a goroutine can write to a socket without waiting.
 const canTry = false
 
 func (o *outlet) try(uintptr) bool { return true }

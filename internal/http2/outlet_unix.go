@@ -7,10 +7,11 @@ import (
 	"syscall"
 )
 
-// canTry says whether writing can be tried without waiting.
+// canTry says whether a goroutine can write to a socket without waiting.
 const canTry = true
 
-// try writes what the system takes at once. The runtime lets no signal of a broken pipe through.
+// try writes as many bytes as the system takes at once. The Go runtime ignores SIGPIPE for a socket, so that a broken
+// connection is only an error.
 func (o *outlet) try(fd uintptr) (done bool) {
 	for o.n < len(o.p) {
 		n, err := syscall.Write(int(fd), o.p[o.n:])

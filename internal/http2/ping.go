@@ -8,45 +8,45 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// A connection whose peer is gone without a word looks like one whose peer is slow. Probes tell them apart: while
-// streams are open and nothing has come for a while, one that ends the connection if nothing comes of it either; and
-// before an exchange on a connection that has been quiet, a short one.
+// A connection whose server has disappeared without a word looks like one whose server is slow. Probes tell the two apart.
+// While streams are open and nothing has come for a while, a probe is sent, and the connection ends if nothing comes then
+// either. Before an exchange on a connection that has been quiet, a probe with a shorter time limit is sent.
 //
-// A probe is a PING (RFC 9113 section 6.7). Servers of gRPC count those that they did not send anything before, and end
-// the connection of a client that sends more than one in five minutes. So there is no second one in that time, unless
-// HEADERS or DATA have come since the first was answered; a probe between is an empty SETTINGS, which must be
-// acknowledged at once, too (section 6.5.3).
+// A probe is a PING (RFC 9113 section 6.7). A server of gRPC counts the PINGs before which it has not sent anything, and ends
+// the connection if a client sends more than one of these in five minutes. So we send no second PING in that time, unless
+// HEADERS or DATA have come since the server answered the first one. A probe in that time is an empty SETTINGS instead, which
+// the server must acknowledge at once, too (section 6.5.3).
 
 const (
-	// checkTimeout bounds the probe before a reuse, for which a request waits.
+	// checkTimeout limits the probe before a reuse, because a request waits for it.
 	checkTimeout = 2 * time.Second
 
-	// pingDistance is what servers of gRPC ask for by default, and a margin for the network's jitter.
+	// pingDistance is the distance that servers of gRPC ask for by default, plus a margin for the network's jitter.
 	pingDistance = 5*time.Minute + 15*time.Second
-	// maxPingDistance bounds what is learned from servers that ask for more.
+	// maxPingDistance limits what we learn from servers that ask for more.
 	maxPingDistance = time.Hour
 )
 
-// pings is what is known of the server's liveliness. Conn.mu guards it, but for probing.
+// pings is what we know about whether the server still answers. Conn.mu guards it, except for probing.
 type pings struct {
 	probing atomic.Bool // probe is not nil
-	probe   *probe      // under way
+	probe   *probe      // the probe under way; nil if there is none
 	timer   *time.Timer
-	armed   bool  // timer is set, or at work
+	armed   bool  // timer is set, or has fired and look has not begun
 	since   int64 // when the first of the open streams began
-	active  bool  // streams have been opened since the timer was last at work
+	active  bool  // a stream has been opened since look last ran
 
-	pinged   int64         // when the last PING was sent; 0: never
-	acked    bool          // it has been answered
-	fresh    bool          // HEADERS or DATA have come since
-	distance time.Duration // of PINGs without those
-	strict   bool          // of all PINGs: the server has said that there were too many
+	pinged   int64         // when the last PING was sent; 0 if none was
+	acked    bool          // the server has answered the last PING
+	fresh    bool          // HEADERS or DATA have come since that answer
+	distance time.Duration // the least time between two PINGs without HEADERS or DATA between them
+	strict   bool          // distance holds for all PINGs: on an earlier connection the server said that there were too many
 	learned  time.Duration // see Conn.PingDistance
 }
 
-// probe is one under way.
+// probe is a probe under way.
 type probe struct {
-	sent int64         // when
+	sent int64         // when it was sent
 	done chan struct{} // closed at its end
 	ok   bool          // something has come; valid when done is closed
 }
@@ -58,7 +58,8 @@ func (p *pings) init(known time.Duration) {
 	}
 }
 
-// calmLocked is called when the server has said that there were too many PINGs.
+// calmLocked is called when the server has said that there were too many PINGs. Later connections send them at twice the
+// distance.
 func (p *pings) calmLocked() { p.learned = min(2*p.distance, maxPingDistance) }
 
 // beganLocked notes that a stream has been opened.
@@ -70,7 +71,7 @@ func (p *pings) beganLocked(c *Conn) {
 	p.armLocked(c)
 }
 
-// armLocked sets the timer, if it is not set and has something to do.
+// armLocked sets the timer if it is not set and there is something for it to do.
 func (p *pings) armLocked(c *Conn) {
 	if p.armed || c.failed != nil {
 		return
@@ -111,7 +112,7 @@ func (p *pings) concludeLocked(ok bool) {
 	}
 }
 
-// look is what the timer calls, on a goroutine that ends with this call.
+// look probes the connection or makes it rest, if either is due. The timer calls it, on a goroutine that ends with this call.
 func (c *Conn) look() {
 	c.mu.Lock()
 	p := &c.pings
@@ -141,7 +142,8 @@ func (c *Conn) look() {
 	c.unlockAndFlush()
 }
 
-// restIfQuiet has a connection without streams rest, if it has had none for a while. It unlocks.
+// restIfQuiet makes a connection without streams rest, if it has had none for a while. The caller holds Conn.mu, and
+// restIfQuiet releases it.
 func (c *Conn) restIfQuiet() {
 	p := &c.pings
 	if c.alarm == nil || c.reading != reading {
@@ -161,8 +163,8 @@ func (c *Conn) restIfQuiet() {
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// watchOverLocked probes a server that has been quiet while streams are open. It returns when to look again, negative
-// for never; or that the connection is lost.
+// watchOverLocked probes a server that has been quiet while streams are open. It returns how long to wait before it is called
+// again, negative for never. It returns true if the connection is lost.
 func (c *Conn) watchOverLocked() (next time.Duration, lost bool) {
 	after, timeout := c.engine.pingAfter, c.engine.pingTimeout
 	if after < 0 {
@@ -180,7 +182,7 @@ func (c *Conn) watchOverLocked() (next time.Duration, lost bool) {
 	return left, left <= 0
 }
 
-// probeLocked begins a probe. What it sends has to be flushed.
+// probeLocked begins a probe. The caller flushes the frame that it appends.
 func (c *Conn) probeLocked() *probe {
 	p := &c.pings
 	now := c.now()
@@ -196,7 +198,7 @@ func (c *Conn) probeLocked() *probe {
 	return p.probe
 }
 
-// mayPingLocked says whether the server will not mind a PING.
+// mayPingLocked reports whether the server accepts a PING now.
 func (c *Conn) mayPingLocked(now int64) bool {
 	p := &c.pings
 	return p.pinged == 0 || p.fresh && !p.strict || time.Duration(now-p.pinged) >= p.distance
@@ -204,7 +206,8 @@ func (c *Conn) mayPingLocked(now int64) bool {
 
 var pingPayload = [8]byte{'p', 'e', 'e', 'r', 'p', 'o', 'o', 'l'}
 
-// answered is called when something has come while a probe is under way.
+// answered is called when something has come while a probe is under way. That may be anything, not only the answer to the
+// probe.
 func (c *Conn) answered() {
 	c.mu.Lock()
 	c.pings.concludeLocked(true)
@@ -212,7 +215,7 @@ func (c *Conn) answered() {
 	c.suspect.Store(0)
 }
 
-// ping is a PING of the server's, or its answer to ours.
+// ping handles a PING of the server, or the server's answer to ours.
 func (c *Conn) ping(f *xhttp2.PingFrame) error {
 	c.mu.Lock()
 	if f.IsAck() {
@@ -231,7 +234,8 @@ func (c *Conn) ping(f *xhttp2.PingFrame) error {
 // sawDataLocked notes that HEADERS or DATA have come.
 func (p *pings) sawDataLocked() { p.fresh = p.acked }
 
-// Quiet says that the connection should be checked before it is used again.
+// Quiet reports whether the connection should be probed before it is used again, because nothing has come for SendPingTimeout
+// or since an exchange failed.
 func (c *Conn) Quiet() bool {
 	if c.engine.pingAfter < 0 {
 		return false
@@ -240,9 +244,9 @@ func (c *Conn) Quiet() bool {
 	return c.suspect.Load() == heard+1 || time.Duration(c.now()-heard) >= c.engine.pingAfter
 }
 
-// Check returns true if the server answers a probe soon. If it does not, the connection takes no new stream; those under
-// way have the time that look gives them, as a server may well be slow. When ctx ends first, Check returns its
-// cause, and the probe goes on.
+// Check probes the connection and returns true if the server answers soon. If the server does not, the connection accepts no
+// new streams. The streams that are open get the time that look gives them, because the server may only be slow. If ctx ends
+// first, Check returns the cause of ctx, and the probe continues.
 func (c *Conn) Check(ctx context.Context) (bool, error) {
 	c.mu.Lock()
 	if c.failed != nil {

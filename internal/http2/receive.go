@@ -12,23 +12,23 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Receiving: one goroutine of the connection reads, and brings each frame to where it belongs.
+// Receiving. One goroutine of the connection reads the frames and handles each of them.
 
 // readBuffer is how many bytes are read at a time: a whole record of TLS.
 const readBuffer = 16 << 10
 
-// input is what belongs to the reading goroutine.
+// input is the state that only the reading goroutine uses.
 type input struct {
 	c       *Conn
 	br      *bufio.Reader
 	framer  *xhttp2.Framer
 	decoder *hpack.Decoder
-	between bool // no frame has been begun
-	started bool // the server's preface has come: its first SETTINGS
+	between bool // the next byte is the first one of a frame
+	started bool // the server's preface, its first SETTINGS, has come
 	err     error
-	ready   []*Exchange // that something has come for, to be woken
+	ready   []*Exchange // exchanges to wake, because something has come for them
 	block   block
-	rest    []byte // fragments of a header block, until its end
+	rest    []byte // fragments of a header block whose end has not come
 	names   map[string]string
 }
 
@@ -61,7 +61,7 @@ func (c *Conn) read() {
 	}
 }
 
-// begin takes buffers.
+// begin takes buffers from their pools.
 func (in *input) begin(c *Conn) {
 	in.c = c
 	in.br = readers.Get().(*bufio.Reader)
@@ -79,7 +79,7 @@ func (in *input) end() {
 	in.block = block{}
 }
 
-// Read reads from the connection.
+// Read reads from the connection. It returns errRest if the read deadline passes between two frames.
 func (in *input) Read(p []byte) (int, error) {
 	c := in.c
 	for {
@@ -115,8 +115,8 @@ func (in *input) Read(p []byte) (int, error) {
 	}
 }
 
-// readOn has reading wait for as long as it takes, or for drainWait where the connection can no longer be written to: that
-// limit must outlive the others.
+// readOn removes the read deadline. If the connection can no longer be written to, readOn sets a deadline of drainWait
+// instead: that limit must stay when others are removed.
 func (c *Conn) readOn() {
 	c.nc.SetReadDeadline(time.Time{})
 	c.mu.Lock()
@@ -127,15 +127,15 @@ func (c *Conn) readOn() {
 	}
 }
 
-// readFailed ends the connection.
+// readFailed ends the connection after reading has failed with err.
 func (c *Conn) readFailed(err error) {
 	c.engine.countReadError(err)
 	why := ReasonPeerClosed
 	switch {
-	case c.in.err == nil: // what has come is wrong
+	case c.in.err == nil: // the network did not fail: the bytes that came are wrong
 		why = ReasonProtocol
 		switch err {
-		case io.EOF, io.ErrUnexpectedEOF: // a frame that is shorter than its own fields
+		case io.EOF, io.ErrUnexpectedEOF: // the frame is shorter than its fields
 			err = xhttp2.ConnectionError(xhttp2.ErrCodeFrameSize)
 		}
 	case err == io.EOF:
@@ -145,7 +145,7 @@ func (c *Conn) readFailed(err error) {
 	c.hangUp()
 }
 
-// readBatch reads frames until no whole one is left in the buffer.
+// readBatch reads frames until the buffer holds no complete one.
 func (c *Conn) readBatch() error {
 	for {
 		if err := c.readFrame(); err != nil {
@@ -157,7 +157,7 @@ func (c *Conn) readBatch() error {
 	}
 }
 
-// whole says that there is a whole frame in the buffer.
+// whole reports whether the buffer holds a complete frame.
 func (in *input) whole() bool {
 	n := in.br.Buffered()
 	if n < frameHead {
@@ -167,7 +167,7 @@ func (in *input) whole() bool {
 	return n-frameHead >= int(p[0])<<16|int(p[1])<<8|int(p[2])
 }
 
-// readFrame reads and handles a frame.
+// readFrame reads one frame and handles it.
 func (c *Conn) readFrame() error {
 	in := &c.in
 	in.between = true
@@ -219,13 +219,14 @@ func (c *Conn) handle(f xhttp2.Frame) error {
 		return c.resetByServer(f)
 	case *xhttp2.GoAwayFrame:
 		c.goAway(f)
-	case *xhttp2.PushPromiseFrame: // we have told the server not to
+	case *xhttp2.PushPromiseFrame: // our SETTINGS forbid it
 		return xhttp2.ConnectionError(xhttp2.ErrCodeProtocol)
 	}
 	return nil
 }
 
-// checkReplies ends a connection whose server has us answer for nothing.
+// checkReplies returns an error, which ends the connection, if the server makes us answer many frames and does not read the
+// answers.
 func (c *Conn) checkReplies() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -235,7 +236,7 @@ func (c *Conn) checkReplies() error {
 	return nil
 }
 
-// streamBroken ends a stream on which the server has broken the protocol.
+// streamBroken ends a stream on which the server broke the protocol.
 func (c *Conn) streamBroken(err xhttp2.StreamError) error {
 	c.mu.Lock()
 	idle := c.idleLocked(err.StreamID)
@@ -250,7 +251,7 @@ func (c *Conn) streamBroken(err xhttp2.StreamError) error {
 	return nil
 }
 
-// windowUpdate is a WINDOW_UPDATE (section 6.9).
+// windowUpdate handles a WINDOW_UPDATE (section 6.9).
 func (c *Conn) windowUpdate(f *xhttp2.WindowUpdateFrame) error {
 	c.mu.Lock()
 	if f.StreamID == 0 {
@@ -281,10 +282,10 @@ func (c *Conn) windowUpdate(f *xhttp2.WindowUpdateFrame) error {
 	return nil
 }
 
-// errFromServer is the cause of a StreamError that the server has told.
+// errFromServer is the cause of a StreamError that the server sent.
 var errFromServer = errors.New("received from peer")
 
-// resetByServer is an RST_STREAM (section 6.4).
+// resetByServer handles an RST_STREAM (section 6.4).
 func (c *Conn) resetByServer(f *xhttp2.RSTStreamFrame) error {
 	c.mu.Lock()
 	x := c.streams[f.StreamID]
@@ -298,7 +299,7 @@ func (c *Conn) resetByServer(f *xhttp2.RSTStreamFrame) error {
 	}
 	c.engine.count("recv_rststream_" + codeName(f.ErrCode))
 	if f.ErrCode == xhttp2.ErrCodeProtocol {
-		c.over(ReasonProtocol) // who is wrong is hard to say
+		c.over(ReasonProtocol) // we cannot find out which side is wrong
 	}
 	c.mu.Lock()
 	if c.streams[f.StreamID] == x {
@@ -309,7 +310,7 @@ func (c *Conn) resetByServer(f *xhttp2.RSTStreamFrame) error {
 	return nil
 }
 
-// deliver wakes the exchanges that something has come for, together.
+// deliver wakes, together, the exchanges for which something has come.
 func (c *Conn) deliver() {
 	in := &c.in
 	if len(in.ready) == 0 {
@@ -325,7 +326,7 @@ func (c *Conn) deliver() {
 	in.ready = in.ready[:0]
 }
 
-// stir has an exchange woken at the end of the batch. It is called by the reading goroutine, with Conn.mu held.
+// stir makes deliver wake x at the end of the batch. Only the reading goroutine calls it, with Conn.mu held.
 func (in *input) stir(x *Exchange) {
 	if !x.stirred {
 		x.stirred = true

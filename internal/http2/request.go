@@ -16,22 +16,22 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// The head of a request (RFC 9113 section 8.3.1). The errors are net/http's.
+// The head of a request (RFC 9113 section 8.3.1). The errors have the texts of net/http's.
 
 const defaultUserAgent = "Go-http-client/2.0"
 
-// head is what is written of a request, besides the fields of its header.
+// head is what the head of a request says in addition to the fields of Request.Header.
 type head struct {
 	method, scheme, authority, path string
 	protocol                        string // of an extended CONNECT (RFC 8441)
-	trailer                         string // the names of the fields to come
-	length                          string // Content-Length; empty: not said
+	trailer                         string // the names of the trailer's fields
+	length                          string // Content-Length; empty if it is not sent
 	gzip                            bool
-	ends                            bool // there is no body
+	ends                            bool // the head ends the stream: the request has no body and no trailer
 }
 
-// plan returns the head of the request, or what is wrong with that. It does not look at names and values, which have
-// been checked before a connection was acquired.
+// plan returns the head of the request, or an error if the request cannot be sent. It does not check the names and values of
+// fields, which have been checked before a connection was acquired.
 func (x *Exchange) plan() (h head, err error) {
 	req := x.req
 	if err := checkConnectionFields(req.Header); err != nil {
@@ -49,7 +49,7 @@ func (x *Exchange) plan() (h head, err error) {
 	}
 	switch {
 	case h.method == http.MethodConnect && h.protocol == "":
-		h.scheme = "" // nor a path
+		h.scheme = "" // CONNECT has no scheme and no path
 	case h.method != http.MethodConnect && h.protocol != "":
 		return h, errors.New("invalid :protocol header in non-CONNECT request")
 	default:
@@ -69,7 +69,7 @@ func (x *Exchange) plan() (h head, err error) {
 	return h, nil
 }
 
-// bodyLength returns how long the body is, -1 if that is not known.
+// bodyLength returns the length of the body, or -1 if it is not known.
 func bodyLength(req *http.Request) int64 {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
@@ -80,7 +80,7 @@ func bodyLength(req *http.Request) int64 {
 	return -1
 }
 
-// usuallyWithBody says that a request without a body says so (RFC 9110 section 8.6).
+// usuallyWithBody reports whether a request without a body sends Content-Length: 0 (RFC 9110 section 8.6).
 func usuallyWithBody(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
@@ -89,8 +89,8 @@ func wantsGzip(req *http.Request) bool {
 	return len(req.Header["Accept-Encoding"]) == 0 && len(req.Header["Range"]) == 0 && req.Method != http.MethodHead
 }
 
-// checkConnectionFields refuses fields of HTTP/1.1 that mean something which cannot be done here (section 8.2.2). Those
-// that mean nothing are not sent.
+// checkConnectionFields refuses fields of HTTP/1.1 that ask for something that HTTP/2 cannot do (section 8.2.2). It accepts
+// those that ask for nothing; they are not sent.
 func checkConnectionFields(header http.Header) error {
 	if v := header["Upgrade"]; len(v) > 0 && v[0] != "" && v[0] != "chunked" {
 		return fmt.Errorf("invalid Upgrade request header: %q", v)
@@ -152,10 +152,10 @@ func trailerNames(trailer http.Header) (string, error) {
 	return strings.Join(names, ","), nil
 }
 
-// sink takes the fields of a head, with names in lower case.
+// sink takes the fields of a head. Their names are in lower case.
 type sink interface{ field(name, value string) }
 
-// each shows the fields of the request to s, in the order in which they are sent.
+// each passes the fields of the request to s, in the order in which they are sent.
 func (h *head) each(req *http.Request, s sink) {
 	s.field(":authority", h.authority)
 	s.field(":method", h.method)
@@ -196,7 +196,8 @@ func (h *head) each(req *http.Request, s sink) {
 	}
 }
 
-// eachCookie shows cookies one by one, so that those which stay the same are compressed (section 8.2.3).
+// eachCookie passes each cookie to s as a field of its own, so that HPACK compresses the cookies that stay the same (section
+// 8.2.3).
 func eachCookie(values []string, s sink) {
 	for _, value := range values {
 		for more := true; more; {
@@ -210,13 +211,13 @@ func eachCookie(values []string, s sink) {
 	}
 }
 
-// nameKind says what becomes of a field of a request's header.
+// nameKind says how a field of a request's header is sent.
 type nameKind uint8
 
 const (
 	plainName     nameKind = iota
-	unsentName             // said in another way, or meaningless here
-	userAgentName          // sent once at most
+	unsentName             // HTTP/2 says it in another way, or it means nothing in HTTP/2
+	userAgentName          // sent at most once
 	cookieName
 )
 
@@ -225,7 +226,7 @@ type sentName struct {
 	kind  nameKind
 }
 
-// sentNames are the names that most requests are made of, in canonical form.
+// sentNames has the names that most requests use, in canonical form.
 var sentNames = func() map[string]sentName {
 	names := make(map[string]sentName)
 	for _, name := range words(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control
@@ -252,12 +253,13 @@ func kindOf(lower string) nameKind {
 	return plainName
 }
 
-// words returns the words of a list of ours.
+// words returns the words of list, which is a constant of this package.
 func words(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r <= ' ' })
 }
 
-// lowerName returns a name of a field as it is sent. Names are tokens, and so ASCII.
+// lowerName returns the name of a field in lower case, as it is sent, and how the field is sent. Names are tokens, so they
+// are ASCII.
 func lowerName(name string) (string, nameKind) {
 	if known, ok := sentNames[name]; ok {
 		return known.lower, known.kind
@@ -266,21 +268,21 @@ func lowerName(name string) (string, nameKind) {
 	return lower, kindOf(lower)
 }
 
-// fieldEncoder compresses fields. Conn.mu guards it.
+// fieldEncoder is a sink that compresses fields. Conn.mu guards it.
 type fieldEncoder struct{ *hpack.Encoder }
 
 func (e *fieldEncoder) field(name, value string) {
-	e.WriteField(hpack.HeaderField{Name: name, Value: value}) // to memory: it does not fail
+	e.WriteField(hpack.HeaderField{Name: name, Value: value}) // it writes to memory, so it does not fail
 }
 
-// fieldSizer measures fields as the RFC counts them.
+// fieldSizer is a sink that adds up the sizes of fields as the RFC counts them.
 type fieldSizer struct{ size uint64 }
 
 func (s *fieldSizer) field(name, value string) {
 	s.size += uint64(len(name) + len(value) + fieldOverhead)
 }
 
-// fieldTracer tells an httptrace of fields.
+// fieldTracer is a sink that passes fields to a hook of an httptrace.
 type fieldTracer func(name string, value []string)
 
 func (t fieldTracer) field(name, value string) { t(name, []string{value}) }
@@ -290,7 +292,7 @@ var (
 	errTrailerSize  = &exchange.BodyError{Err: errHeadTooLarge}
 )
 
-// fitsLocked says whether the server takes a head of that size (section 6.5.2).
+// fitsLocked reports whether the server accepts a head of that size (section 6.5.2).
 func (c *Conn) fitsLocked(h *head, req *http.Request) bool {
 	if c.peer.headerList >= 1<<32 {
 		return true
@@ -300,7 +302,7 @@ func (c *Conn) fitsLocked(h *head, req *http.Request) bool {
 	return s.size <= c.peer.headerList
 }
 
-// sendHeadLocked appends the HEADERS of a stream, and CONTINUATION where they are long.
+// sendHeadLocked appends the HEADERS of a stream, and CONTINUATION if they do not fit into one frame.
 func (c *Conn) sendHeadLocked(x *Exchange, h *head) {
 	start := c.beginHeaders()
 	h.each(x.req, &c.encoder)
@@ -319,7 +321,7 @@ func (c *Conn) sendTrailerLocked(x *Exchange, trailer http.Header) {
 	c.endHeaders(start, x.id, true)
 }
 
-// beginHeaders leaves room for the head of a frame, and returns where that is.
+// beginHeaders leaves room for the head of a frame, and returns where that room begins.
 func (c *Conn) beginHeaders() (start int) {
 	b := c.out.bytes()
 	start = len(*b)
@@ -327,7 +329,7 @@ func (c *Conn) beginHeaders() (start int) {
 	return start
 }
 
-// endHeaders makes frames of the header block that was written since beginHeaders.
+// endHeaders makes frames of the header block that has been written since beginHeaders.
 func (c *Conn) endHeaders(start int, stream uint32, ends bool) {
 	b := c.out.bytes()
 	var flags xhttp2.Flags
@@ -344,7 +346,7 @@ func (c *Conn) endHeaders(start int, stream uint32, ends bool) {
 	for kind := xhttp2.FrameHeaders; len(block) > 0; kind, flags = xhttp2.FrameContinuation, 0 {
 		part := block[:min(most, len(block))]
 		if block = block[len(part):]; len(block) == 0 {
-			flags |= xhttp2.FlagContinuationEndHeaders // the same as for HEADERS
+			flags |= xhttp2.FlagContinuationEndHeaders // the same bit as for HEADERS
 		}
 		*b = append(appendFrame(*b, len(part), kind, flags, stream), part...)
 	}

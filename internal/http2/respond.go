@@ -11,9 +11,9 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// The response of an exchange: waiting for it, and what the caller gets to see of it.
+// The response of an exchange: waiting for it, and what the caller sees of it.
 
-// requestSent is called when the request has been sent to its end, or err has ended that.
+// requestSent is called when the whole request has been sent, or when err has ended the sending.
 func (x *Exchange) requestSent(err error) {
 	if t := x.trace; t != nil && t.WroteRequest != nil {
 		t.WroteRequest(httptrace.WroteRequestInfo{Err: err})
@@ -23,7 +23,7 @@ func (x *Exchange) requestSent(err error) {
 	}
 }
 
-// await waits for the head of the final response, and tells of those before it.
+// await waits for the head of the final response. It passes the interim responses before it to the trace.
 func (x *Exchange) await() error {
 	c := x.c
 	told := x.trace == nil
@@ -54,12 +54,12 @@ func (x *Exchange) await() error {
 		}
 		c.mu.Lock()
 		if len(interim) > 0 && x.trace.Got1xxResponse != nil {
-			x.interims = 0 // whoever watches them limits them
+			x.interims = 0 // Got1xxResponse has seen them, and limits them if it returns an error
 		}
 	}
 }
 
-// traceHead tells of the head, which has been written or is about to be.
+// traceHead passes the head to the trace. The head has been written or is about to be.
 func (x *Exchange) traceHead(h *head) {
 	t := x.trace
 	if t == nil {
@@ -73,7 +73,7 @@ func (x *Exchange) traceHead(h *head) {
 	}
 }
 
-// traceInterim tells of an interim response, whose watcher may have seen enough.
+// traceInterim passes an interim response to the trace. The trace can end the exchange with an error if it has seen enough.
 func (x *Exchange) traceInterim(i interim) {
 	t := x.trace
 	if t.Got1xxResponse != nil {
@@ -95,7 +95,7 @@ func (x *Exchange) traceInterim(i interim) {
 	x.c.mu.Unlock()
 }
 
-// respond completes the response, whose head has come.
+// respond completes the response after its head has come.
 func (x *Exchange) respond() *http.Response {
 	r := &x.resp
 	r.Status = statusText(r.StatusCode)
@@ -111,7 +111,7 @@ func (x *Exchange) respond() *http.Response {
 	}
 	missing := x.left > 0
 	if r.StatusCode > 299 {
-		x.unwanted = true // as net/http takes it
+		x.unwanted = true // as with net/http
 		x.cond.Broadcast()
 	}
 	c.mu.Unlock()
@@ -141,7 +141,7 @@ func statusText(code int) string {
 	return strconv.Itoa(code) + " " + http.StatusText(code)
 }
 
-// announceTrailer makes keys of the names in a Trailer field.
+// announceTrailer makes the names in the Trailer field keys of the response's Trailer.
 func (x *Exchange) announceTrailer() {
 	r := &x.resp
 	said := r.Header["Trailer"]

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// When there is a reading goroutine: while there are streams, and for a moment longer. Then it ends and gives back its
-// buffers, if there is an Alarm that tells when there is something to read.
+// When there is a reading goroutine: while there are streams, and for a moment longer. If the connection has an Alarm, the
+// goroutine then ends and gives its buffers back. The Alarm starts it again when there is something to read.
 
-// linger is for how long a connection without streams is read from before it rests: once or twice that.
+// linger is how long a connection without streams is read from before it rests. It can take up to twice as long.
 const linger = 100 * time.Millisecond
 
-// Alarm tells when there is something to read on a connection that nobody reads from. Its methods are called by the
-// reading goroutine.
+// Alarm calls [Conn.Wake] when there is something to read on a connection from which nobody reads. The reading goroutine and
+// [Conn.Close] call its methods.
 type Alarm interface {
-	// Set has [Conn.Wake] called once when there is something to read, the end included, also where that has come
-	// already. It returns false if there is no way to tell.
+	// Set makes the Alarm call [Conn.Wake] once when there is something to read, or has been before Set. The end of the
+	// connection counts, too. Set returns false if the Alarm cannot find out.
 	Set() bool
-	// Clear undoes Set. Wake may still be called, and has no effect then.
+	// Clear undoes Set. The Alarm may still call Wake, which has no effect then.
 	Clear()
 }
 
@@ -28,13 +28,13 @@ const (
 	resting  readingState = iota // there is none
 	reading                      // there is one
 	settling                     // it is about to end
-	roused                       // it was about to end, and must go on
+	roused                       // it was about to end, and must continue
 )
 
-// errRest is what a Read returns between frames when the connection may rest.
+// errRest is what input.Read returns between frames when the connection may rest.
 var errRest = errors.New("peerpool: nothing to read")
 
-// SetAlarm lets the connection rest while there is nothing to do.
+// SetAlarm lets the connection rest while it has nothing to do.
 func (c *Conn) SetAlarm(a Alarm) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -42,7 +42,7 @@ func (c *Conn) SetAlarm(a Alarm) {
 	c.pings.armLocked(c)
 }
 
-// Wake is called when there is something to read.
+// Wake starts the reading goroutine if the connection rests. It is called when there is something to read.
 func (c *Conn) Wake() {
 	c.mu.Lock()
 	c.startReadingLocked()
@@ -60,7 +60,7 @@ func (c *Conn) startReadingLocked() {
 	}
 }
 
-// rest ends the reading if there is nothing to do. It returns false if the goroutine must go on.
+// rest ends the reading if there is nothing to do. It returns false if the goroutine must continue.
 func (c *Conn) rest() bool {
 	c.mu.Lock()
 	alarm := c.alarm
@@ -92,7 +92,7 @@ func (c *Conn) rest() bool {
 	return false
 }
 
-// quietLocked says that nothing is expected on the connection.
+// quietLocked reports whether we expect nothing on the connection.
 func (c *Conn) quietLocked() bool {
 	return len(c.streams) == 0 && c.pings.probe == nil && c.peer.seen && c.failed == nil && c.out.err == nil
 }

@@ -12,48 +12,50 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Sending. Frames are appended to the pending ones under Conn.mu, in the order in which they are to go out, and
-// whoever has appended some and finds nobody flushing has them flushed. What is appended meanwhile goes out with the
-// next write. So frames that come at the same time, as when many responses have come in one piece and their callers
-// all go on to the next request, are one write, one TLS record, one wake-up of the server.
+// Sending. A goroutine appends its frames to the pending ones under Conn.mu, in the order in which they are to be sent. If no
+// other goroutine is flushing, it then has the pending frames flushed. Frames that are appended in the meantime are sent with
+// the next write.
+//
+// So frames that come at the same time need one write, one record of TLS and one wake-up of the server. That happens, for
+// example, when many responses have come in one piece and all their callers send the next request.
 
 const (
 	frameHead = 9 // bytes of a frame before its payload
 
-	pendingSize = 4 << 10  // bytes, of what is usually pending
-	keptPending = 64 << 10 // a larger one is not used again
+	pendingSize = 4 << 10  // bytes that are usually pending
+	keptPending = 64 << 10 // a larger buffer is not used again
 
-	// maxReplies bounds the frames that answer the server's and that it does not read.
+	// maxReplies limits how many answers to frames of the server are pending because the server does not read them.
 	maxReplies = 8192
-	// maxPending bounds what is pending, in bytes, while the server reads nothing: beyond it no exchange begins.
+	// maxPending limits the bytes that are pending while the server reads nothing. If more are, no exchange begins.
 	maxPending = 1 << 20
 
-	// drainWait is how long a connection may be read from that can no longer be written to: what the server has
-	// said, a GOAWAY perhaps, may still be on its way.
+	// drainWait is how long we read from a connection that can no longer be written to. The server may have sent something,
+	// perhaps a GOAWAY, that is still on its way.
 	drainWait = 250 * time.Millisecond
 
-	// closeWait is how long closing may take to say goodbye to a server that does not listen.
+	// closeWait is how long closing may take if the server does not read our last bytes.
 	closeWait = 250 * time.Millisecond
 )
 
 var (
 	errNotRead = errors.New("peerpool: the server does not read what it is sent")
 
-	// errUnwritten stands for the error that writing to the connection has failed with.
+	// errUnwritten stands for output.err, with which writing to the connection has failed.
 	errUnwritten = errors.New("peerpool: the connection cannot be written to")
 )
 
 // output is what is to be written. Conn.mu guards it.
 type output struct {
-	pending  *[]byte // frames; nil: none
-	replies  int     // of the pending ones, those that answer the server's
-	flushing bool    // somebody writes, or is about to; only that one does
-	uploads  int     // those who wait for their turn to write
+	pending  *[]byte // frames; nil if there are none
+	replies  int     // how many of the pending frames answer frames of the server
+	flushing bool    // a goroutine writes or is about to write; no other one may
+	uploads  int     // how many uploads wait for their turn to write
 	turn     sync.Cond
-	err      error // what writing has failed with
+	err      error // the error with which writing has failed
 }
 
-// buffers holds what is pending: a connection that idles has none.
+// buffers holds buffers for pending frames. A connection that idles has none.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, pendingSize); return &b }}
 
 func giveBuffer(b *[]byte) {
@@ -64,7 +66,7 @@ func giveBuffer(b *[]byte) {
 	buffers.Put(b)
 }
 
-// bytes returns the pending frames, to be appended to.
+// bytes returns the pending frames, so that the caller can append to them.
 func (o *output) bytes() *[]byte {
 	if o.pending == nil {
 		o.pending = buffers.Get().(*[]byte)
@@ -72,7 +74,7 @@ func (o *output) bytes() *[]byte {
 	return o.pending
 }
 
-// Write appends to the pending frames: it is where the HPACK encoder writes.
+// Write appends p to the pending frames. The HPACK encoder writes here.
 func (o *output) Write(p []byte) (int, error) {
 	b := o.bytes()
 	*b = append(*b, p...)
@@ -111,7 +113,7 @@ func appendUint32Frame(b []byte, t xhttp2.FrameType, stream, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(appendFrame(b, 4, t, 0, stream), n)
 }
 
-// unlockAndFlush unlocks Conn.mu and sees to it that what is pending is written. It does not wait for that.
+// unlockAndFlush unlocks Conn.mu and has the pending frames written. It does not wait for the server.
 func (c *Conn) unlockAndFlush() {
 	if c.out.pending == nil || c.out.flushing || c.out.err != nil || c.failed != nil {
 		c.mu.Unlock()
@@ -126,10 +128,11 @@ func (c *Conn) unlockAndFlush() {
 	}
 }
 
-// flush writes what is pending until nothing is, or there is an outlet that does not take more at once. Where it may
-// block, it runs on a goroutine of its own, which ends then, or when the connection is closed.
+// flush writes the pending frames, and those that are appended meanwhile. It ends early if an upload waits for its turn, if
+// writing fails, or if it must not block and the outlet does not take more at once. If it may block, it runs on a goroutine
+// of its own, which ends when flush does, or when the connection is closed.
 func (c *Conn) flush(mayBlock bool) {
-	runtime.Gosched() // those who are about to append go first
+	runtime.Gosched() // goroutines that are about to append frames run first
 	c.mu.Lock()
 	c.outlet.block(mayBlock)
 	for c.out.pending != nil && c.out.err == nil && c.out.uploads == 0 && (mayBlock || c.outlet.idle()) {
@@ -139,7 +142,8 @@ func (c *Conn) flush(mayBlock bool) {
 	c.mu.Unlock()
 }
 
-// passOnLocked ends the flushing, or leaves it to an upload that has waited for its turn.
+// passOnLocked ends the flushing. An upload that waits for its turn writes next. If none waits and frames are pending,
+// passOnLocked starts another goroutine that flushes.
 func (c *Conn) passOnLocked() {
 	c.outlet.block(false)
 	c.out.flushing = false
@@ -153,7 +157,7 @@ func (c *Conn) passOnLocked() {
 	}
 }
 
-// writePendingLocked writes what is pending. It lets go of the lock meanwhile.
+// writePendingLocked writes the pending frames. It releases the lock while it writes.
 func (c *Conn) writePendingLocked() {
 	batch := c.out.pending
 	if batch == nil {
@@ -167,9 +171,9 @@ func (c *Conn) writePendingLocked() {
 	c.wroteLocked(err)
 }
 
-// writeData writes one DATA frame of an upload: frame has its head too, which is filled in here. It waits for its turn
-// to write, and may block in that. Nothing is written of an exchange that is over. errUnwritten says that the connection can
-// no longer be written to, which ends its exchanges a little later.
+// writeData writes one DATA frame of an upload. The frame has room for its head, which writeData fills in. writeData waits
+// for its turn to write, and may block. If the exchange is over, it writes nothing of the frame. It returns errUnwritten if
+// the connection can no longer be written to; the exchanges on the connection end a little later.
 func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,7 +187,7 @@ func (c *Conn) writeData(x *Exchange, frame []byte, last bool) error {
 			err = errUnwritten
 		}
 		c.window += sendWindow(len(frame) - frameHead)
-		c.wakeUploadsLocked() // one of them may wait for just that
+		c.wakeUploadsLocked() // one of them may wait for the window that this frame gives back
 		if !c.out.flushing {
 			c.passOnLocked()
 		}
@@ -222,17 +226,18 @@ func (c *Conn) wroteLocked(err error) {
 	c.out.err = err
 	c.out.turn.Broadcast()
 	c.wakeUploadsLocked()
-	go c.writeFailed() // ends when that is told
+	go c.writeFailed() // ends when the owner knows
 }
 
-// writeFailed ends the connection, but for what the server may have said already.
+// writeFailed retires a connection that can no longer be written to. Reading continues for drainWait, because the server may
+// already have sent something. Then the connection ends.
 func (c *Conn) writeFailed() {
 	c.over(ReasonPeerClosed)
 	c.nc.SetReadDeadline(time.Now().Add(drainWait))
 	c.Wake()
 }
 
-// write writes all of p. A time limit holds for as long as nothing at all gets written.
+// write writes all of p. WriteByteTimeout ends it only if not a single byte gets written in that time.
 func (c *Conn) write(p []byte) error {
 	timeout := c.engine.writeTimeout
 	for {
@@ -247,8 +252,8 @@ func (c *Conn) write(p []byte) error {
 	}
 }
 
-// hangUp closes the connection, which has failed. What is pending is written first, and goodbye said, but not for longer
-// than closeWait.
+// hangUp closes a connection that has failed. It writes the pending frames first, and lets TLS say goodbye, for closeWait at
+// most.
 func (c *Conn) hangUp() error {
 	if c.hung.Swap(true) {
 		return nil
@@ -262,7 +267,7 @@ func (c *Conn) hangUp() error {
 	return c.nc.Close()
 }
 
-// farewell writes what is pending, once whoever is writing is done.
+// farewell writes the pending frames, once no other goroutine writes.
 func (c *Conn) farewell() {
 	c.nc.SetWriteDeadline(time.Now().Add(closeWait))
 	defer c.outlet.await()

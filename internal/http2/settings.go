@@ -14,13 +14,13 @@ type peerSettings struct {
 	seen       bool // the first SETTINGS have come
 	streams    uint32
 	maxFrame   uint32
-	window     int64  // of a stream, to begin with
-	headerList uint64 // bytes; math.MaxUint64: it has not said
+	window     int64  // the window that a stream begins with
+	headerList uint64 // bytes; math.MaxUint64 if the server has not set it
 	connect    bool   // extended CONNECT (RFC 8441)
-	acks       int    // of our SETTINGS, that are still to come
-	roundTrip  int64  // nanoseconds, by the acknowledgment of ours; 0: not known yet
+	acks       int    // how many acknowledgments of our SETTINGS are still to come
+	roundTrip  int64  // nanoseconds until the first acknowledgment of our SETTINGS; 0 if it has not come
 	waiting    []*Exchange
-	arrived    chan struct{} // closed when the first SETTINGS have come, or never will; nil: nobody waits for that
+	arrived    chan struct{} // closed when the first SETTINGS have come, or never will; nil if nobody waits
 }
 
 func newPeerSettings(streams uint32) peerSettings {
@@ -29,8 +29,8 @@ func newPeerSettings(streams uint32) peerSettings {
 	}
 }
 
-// settings is a SETTINGS frame that has come. The pool learns first that there is less room, and last that there is
-// more, so that nobody comes who has to be turned away.
+// settings handles a SETTINGS frame. The pool learns about fewer streams before the settings apply, and about more streams
+// after that, so that it sends no exchange that we would have to turn away.
 func (c *Conn) settings(f *xhttp2.SettingsFrame) error {
 	if f.IsAck() {
 		return c.settingsAcked()
@@ -65,7 +65,7 @@ func (c *Conn) settings(f *xhttp2.SettingsFrame) error {
 	return err
 }
 
-// willShrink says whether SETTINGS lower the number of streams, and to what.
+// willShrink reports whether f lowers the number of streams. It returns how many exchanges the connection will then serve.
 func (c *Conn) willShrink(f *xhttp2.SettingsFrame) (capacity int, less bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -76,7 +76,7 @@ func (c *Conn) willShrink(f *xhttp2.SettingsFrame) (capacity int, less bool) {
 	return capacity, now < was
 }
 
-// streamsAfterLocked returns how many streams the server allows once f is in force.
+// streamsAfterLocked returns how many streams the server allows once f applies.
 func (c *Conn) streamsAfterLocked(f *xhttp2.SettingsFrame) uint32 {
 	if n, ok := f.Value(xhttp2.SettingMaxConcurrentStreams); ok {
 		return n
@@ -87,7 +87,7 @@ func (c *Conn) streamsAfterLocked(f *xhttp2.SettingsFrame) uint32 {
 	return c.peer.streams
 }
 
-// applyLocked puts SETTINGS into force, in their order.
+// applyLocked applies the settings of f, in their order.
 func (c *Conn) applyLocked(f *xhttp2.SettingsFrame) error {
 	if !c.peer.seen {
 		c.peer.streams = defaultStreams
@@ -103,7 +103,7 @@ func (c *Conn) applyLocked(f *xhttp2.SettingsFrame) error {
 		case xhttp2.SettingHeaderTableSize:
 			c.encoder.SetMaxDynamicTableSize(s.Val)
 		case xhttp2.SettingEnableConnectProtocol:
-			// Only the first SETTINGS count, as with net/http: an exchange that needs to know waits for those.
+			// Only the first SETTINGS count, as with net/http: an exchange that needs extended CONNECT waits only for these.
 			c.peer.connect = c.peer.connect || !c.peer.seen && s.Val == 1
 		case xhttp2.SettingInitialWindowSize:
 			return c.resizeWindowsLocked(int64(s.Val))
@@ -112,7 +112,8 @@ func (c *Conn) applyLocked(f *xhttp2.SettingsFrame) error {
 	})
 }
 
-// resizeWindowsLocked changes what the server takes on each stream, also on those that are open (section 6.9.2).
+// resizeWindowsLocked sets the window that streams begin with. It changes the windows of the open streams, too (section
+// 6.9.2).
 func (c *Conn) resizeWindowsLocked(n int64) error {
 	delta := n - c.peer.window
 	c.peer.window = n
@@ -125,7 +126,7 @@ func (c *Conn) resizeWindowsLocked(n int64) error {
 	return nil
 }
 
-// settingsAcked is the server's acknowledgment of ours.
+// settingsAcked handles the server's acknowledgment of our SETTINGS.
 func (c *Conn) settingsAcked() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,11 +140,12 @@ func (c *Conn) settingsAcked() error {
 	return nil
 }
 
-// leastRoundTrip is what no round trip is taken to be shorter than, in nanoseconds: windows that bound what the server
-// sends in so short a time are worth being larger, as fewer frames open them.
+// leastRoundTrip is the shortest round trip, in nanoseconds, that we assume. If a round trip is shorter, larger windows are
+// worth their memory, because fewer frames open them.
 const leastRoundTrip = 1e6
 
-// tellCapacity tells the pool how many exchanges the connection serves at a time.
+// tellCapacity tells the pool how many exchanges the connection serves at a time, if that has changed. Only the reading
+// goroutine calls it.
 func (c *Conn) tellCapacity(n int) {
 	c.mu.Lock()
 	resize, changed := c.resize, n != c.told
@@ -156,7 +158,7 @@ func (c *Conn) tellCapacity(n int) {
 	}
 }
 
-// capacityLocked is how many exchanges the connection serves at a time.
+// capacityLocked returns how many exchanges the connection serves at a time.
 func (c *Conn) capacityLocked() int {
 	n := int(min(c.peer.streams, math.MaxInt32))
 	if c.engine.strict {
@@ -168,11 +170,11 @@ func (c *Conn) capacityLocked() int {
 	return n
 }
 
-// noneLocked says that the server allows no streams at all, so that requests would wait for ever.
+// noneLocked reports whether the server allows no streams at all, so that requests would wait forever.
 func (c *Conn) noneLocked() bool { return c.peer.seen && c.peer.streams == 0 && !c.engine.strict }
 
-// AwaitSettings waits for the server's first SETTINGS, which say how many streams it allows. It returns why the connection
-// has failed, or the cause of ctx, if that comes first.
+// AwaitSettings waits for the server's first SETTINGS, which say how many streams the server allows. If the connection fails
+// first, AwaitSettings returns why. If ctx ends first, it returns the cause of ctx.
 func (c *Conn) AwaitSettings(ctx context.Context) error {
 	c.mu.Lock()
 	if c.peer.seen || c.failed != nil {

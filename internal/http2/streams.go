@@ -8,16 +8,17 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Streams (RFC 9113 section 5): how they are opened, how many there may be, and how they end.
+// Streams (RFC 9113 section 5): how they are opened, how many a connection may have, and how they end.
 
-// maxStreamID leaves some of the 2^31 stream numbers to requests that are on their way.
+// maxStreamID is the stream number beyond which the connection retires. It leaves some of the 2^31 numbers for requests that
+// are already on their way to the connection.
 const maxStreamID = math.MaxInt32 - 1<<16
 
-// maxLingering is how many streams may be open whose exchanges are over, because nothing but their end can come on them.
-// A server that doesn't end them has them reset.
+// maxLingering is how many streams may stay open after their exchanges are over. The server can send only the end of such a
+// stream. If it does not send the ends, so that there are more of these streams, we reset them.
 const maxLingering = 16
 
-// noReset says that the server is not told of a stream's end.
+// noReset is passed to abortLocked to send no RST_STREAM.
 const noReset xhttp2.ErrCode = math.MaxUint32
 
 var (
@@ -28,8 +29,8 @@ var (
 	errNotExtended = errors.New("net/http: extended connect not supported by peer")
 )
 
-// admitLocked returns once the exchange may open a stream: at once, unless the connection is one on which exchanges wait
-// for that. It lets go of the lock while it waits. An error says that there will be none, and nothing has been sent.
+// admitLocked returns nil once the exchange may open a stream. If there is no room, it returns an error, except that in
+// strict mode it waits. It releases the lock while it waits. If it returns an error, nothing has been sent.
 func (c *Conn) admitLocked(x *Exchange) error {
 	if err := c.openableLocked(x); err != nil {
 		return err
@@ -65,12 +66,13 @@ func (c *Conn) admitLocked(x *Exchange) error {
 	return c.openableLocked(x)
 }
 
-// roomLocked says that an exchange need not wait for a stream.
+// roomLocked reports whether an exchange can open a stream without waiting.
 func (c *Conn) roomLocked() bool {
 	return uint64(len(c.streams)+c.granted) < uint64(c.peer.streams) && len(c.queue) == 0
 }
 
-// openableLocked says why the connection opens no stream, however many there may be.
+// openableLocked returns the reason why the connection opens no stream for x, apart from the number of open streams. It
+// returns nil if it opens one.
 func (c *Conn) openableLocked(x *Exchange) error {
 	switch {
 	case x.over != nil:
@@ -89,7 +91,7 @@ func (c *Conn) openableLocked(x *Exchange) error {
 	return nil
 }
 
-// grantLocked lets exchanges that wait have the streams that there are, in the order of their coming.
+// grantLocked gives the free streams to the exchanges that wait, in the order in which they came.
 func (c *Conn) grantLocked() {
 	for len(c.queue) > 0 && uint64(len(c.streams)+c.granted) < uint64(c.peer.streams) {
 		x := c.queue[0]
@@ -102,7 +104,7 @@ func (c *Conn) grantLocked() {
 	}
 }
 
-// turnAwayLocked ends the exchanges that wait for streams where there will be none.
+// turnAwayLocked ends the exchanges that wait for streams, because the server allows none.
 func (c *Conn) turnAwayLocked() {
 	for _, x := range c.queue {
 		x.abortLocked(errNoStreams, noReset)
@@ -110,7 +112,7 @@ func (c *Conn) turnAwayLocked() {
 	c.queue = nil
 }
 
-// addLocked gives the exchange a stream.
+// addLocked opens a stream for the exchange.
 func (c *Conn) addLocked(x *Exchange) {
 	x.id = c.nextID
 	c.nextID += 2
@@ -122,7 +124,7 @@ func (c *Conn) addLocked(x *Exchange) {
 	c.pings.beganLocked(c)
 }
 
-// removeLocked forgets a stream that is closed.
+// removeLocked removes a stream that is closed.
 func (c *Conn) removeLocked(x *Exchange) {
 	if c.streams[x.id] != x {
 		return
@@ -136,7 +138,7 @@ func (c *Conn) removeLocked(x *Exchange) {
 	c.grantLocked()
 }
 
-// sentLocked notes that the request has been sent to its end.
+// sentLocked notes that the whole request has been sent.
 func (x *Exchange) sentLocked() {
 	x.sent = true
 	if x.received {
@@ -144,7 +146,7 @@ func (x *Exchange) sentLocked() {
 	}
 }
 
-// receivedLocked notes that the response has come to its end.
+// receivedLocked notes that the whole response has come.
 func (x *Exchange) receivedLocked() {
 	x.received = true
 	if x.sent {
@@ -152,8 +154,8 @@ func (x *Exchange) receivedLocked() {
 	}
 }
 
-// abortLocked ends a stream before its proper end, and has the server told so unless code is noReset. A response that
-// has come to its end stands, and only the rest of the request is not sent.
+// abortLocked ends a stream before its proper end. It sends RST_STREAM unless code is noReset. If the whole response has
+// come, the response stays valid, and only the rest of the request is not sent.
 func (x *Exchange) abortLocked(err error, code xhttp2.ErrCode) {
 	if x.over != nil || x.received && x.sent {
 		return
@@ -171,7 +173,7 @@ func (x *Exchange) abortLocked(err error, code xhttp2.ErrCode) {
 	}
 }
 
-// lingerLocked leaves a stream open on which nothing but its end can come, and that is probably on its way.
+// lingerLocked leaves a stream open on which the server can send only the end. The end is probably on its way.
 func (c *Conn) lingerLocked(x *Exchange) {
 	c.lingering = append(c.lingering, x)
 	if len(c.lingering) > maxLingering || len(c.queue) > 0 {
@@ -187,7 +189,7 @@ func (c *Conn) resetLingeringLocked() {
 	}
 }
 
-// wakeUploadsLocked wakes those who wait for a window.
+// wakeUploadsLocked wakes the uploads that wait for a window.
 func (c *Conn) wakeUploadsLocked() {
 	for _, x := range c.streams {
 		if x.upload != nil && !x.sent {
@@ -196,5 +198,6 @@ func (c *Conn) wakeUploadsLocked() {
 	}
 }
 
-// idleLocked says that a stream has never been opened (section 5.1): nothing may come on it.
+// idleLocked reports whether a stream has never been opened (section 5.1). The server must not send anything on such a
+// stream.
 func (c *Conn) idleLocked(id uint32) bool { return id&1 == 0 || id >= c.nextID }

@@ -14,17 +14,17 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// The body of a request. One that lies in memory and is small goes out with the head; any other has a goroutine, which
-// reads it into frames.
+// The body of a request. A small body in memory is sent with the head. Any other body has a goroutine that reads it into
+// frames.
 
 const (
-	// maxInline is the size in bytes up to which a body that lies in memory is sent with the head.
+	// maxInline is the largest size, in bytes, of a body in memory that is sent with the head.
 	maxInline = 8 << 10
 
-	// record is how many bytes a record of TLS holds. Frames are made so that they fill whole ones.
+	// record is how many bytes a record of TLS holds. The lengths of frames are chosen so that the frames fill whole records.
 	record = 16 << 10
-	// smallFrame and largeFrame are the sizes in bytes of the frames that a body is read into. It is read into large ones
-	// once it has filled some small ones: then it is long, and comes fast.
+	// smallFrame and largeFrame are the sizes, in bytes, of the buffers that a body is read into. An upload uses a large one
+	// once the body has filled fullReads small ones in a row: then the body is long, and comes fast.
 	smallFrame = record
 	largeFrame = 16 * record
 	fullReads  = 4
@@ -36,26 +36,26 @@ var (
 	errUnwanted    = errors.New("peerpool: the server does not want the rest of the request's body")
 )
 
-// upload sends a body that may block. Its goroutine belongs to the exchange; it ends when the body does, or when the
-// stream has ended and the body's Read returns.
+// upload sends the body of a request. A body that may block has a goroutine, which belongs to the exchange. The goroutine
+// ends when the body ends, or when the stream has ended and the body's Read returns.
 type upload struct {
 	exchange.Body
 	x      *Exchange
-	length int64       // -1: unknown
-	expect bool        // 100 Continue is waited for
-	small  []byte      // what has been read of it, all there is, where it lies in memory; nil: it does not
-	inline bool        // small has gone out with the head
-	timer  *time.Timer // for the server to take more; nil before the first use
-	heard  int64       // Conn.heard when that began
+	length int64       // -1 if unknown
+	expect bool        // the upload waits for 100 Continue
+	small  []byte      // a small body in memory, whole, behind room for a frame's head; nil for any other body
+	inline bool        // small has been sent with the head
+	timer  *time.Timer // for BodyWriteTimeout; nil before its first use
+	heard  int64       // Conn.heard when the timer was last started
 }
 
-// These hold the frames that bodies are read into.
+// smallFrames and largeFrames hold the buffers that bodies are read into.
 var (
 	smallFrames = sync.Pool{New: func() any { b := make([]byte, smallFrame); return &b }}
 	largeFrames = sync.Pool{New: func() any { b := make([]byte, largeFrame); return &b }}
 )
 
-// planBody decides how to send the request's body.
+// planBody decides how to send the request's body. It reads a small body in memory.
 func (x *Exchange) planBody() error {
 	req := x.req
 	length := bodyLength(req)
@@ -89,7 +89,7 @@ func (x *Exchange) planBody() error {
 	return nil
 }
 
-// sendSmallLocked sends a small body behind the head, if the windows allow that. If not, the upload sends it.
+// sendSmallLocked sends a small body behind the head, if the windows allow that. Otherwise the upload's goroutine sends it.
 func (x *Exchange) sendSmallLocked() {
 	c, u := x.c, x.upload
 	small := u.small[frameHead:]
@@ -111,10 +111,10 @@ func (u *upload) run() {
 	err = u.send()
 }
 
-// sent is called when the body has been sent, or will not be.
+// sent is called when the body has been sent, or when the upload has given up.
 func (u *upload) sent(err error) {
 	x := u.x
-	if u.Touched() { // else it may be sent with another attempt
+	if u.Touched() { // otherwise another attempt may send it
 		if closeErr := u.Close(); err == nil && closeErr != nil {
 			err = &exchange.BodyError{Err: closeErr}
 		}
@@ -125,8 +125,8 @@ func (u *upload) sent(err error) {
 	}
 	x.c.mu.Lock()
 	if err == errUnwritten {
-		// What the server has said before may still be on its way, and be a response or a refusal. The exchange ends
-		// with that, or with the reading.
+		// A response or a refusal that the server has sent may still be on its way. The exchange ends with that, or when
+		// reading from the connection ends.
 		err = x.c.out.err
 	} else {
 		x.abortLocked(err, xhttp2.ErrCodeCancel)
@@ -135,7 +135,7 @@ func (u *upload) sent(err error) {
 	x.requestSent(err)
 }
 
-// send sends the body, and the trailer. An error of the body's own is a BodyError.
+// send sends the body and the trailer. If the request's own body fails, it returns a BodyError.
 func (u *upload) send() error {
 	if u.expect && !u.awaitContinue() {
 		return errUnwanted
@@ -164,7 +164,7 @@ func (u *upload) send() error {
 			err = u.atEnd(&total)
 		}
 		if u.length >= 0 && total > u.length {
-			err = errBodyTooLong // of one that is too short the server sees that it is
+			err = errBodyTooLong // the server itself notices a body that is too short
 		}
 		if err != nil && err != io.EOF {
 			if errors.Is(err, exchange.ErrStopped) {
@@ -188,7 +188,7 @@ func (u *upload) send() error {
 	return nil
 }
 
-// atEnd reads on when as much has come as there should be, so that the last frame can say that it is the last.
+// atEnd reads on when the body has reached its declared length, so that the last frame can say that it is the last.
 func (u *upload) atEnd(total *int64) error {
 	var one [1]byte
 	for {
@@ -200,7 +200,7 @@ func (u *upload) atEnd(total *int64) error {
 	}
 }
 
-// sendData sends what lies behind the room for a frame's head, in as many frames as the windows make of it.
+// sendData sends the bytes of buf behind the room for a frame's head. It makes as many frames as the windows require.
 func (u *upload) sendData(buf []byte, last bool) error {
 	for {
 		left := len(buf) - frameHead
@@ -216,16 +216,17 @@ func (u *upload) sendData(buf []byte, last bool) error {
 		if n == left {
 			return nil
 		}
-		buf = buf[n:] // the next head overwrites what has been sent
+		buf = buf[n:] // the head of the next frame overwrites bytes that have been sent
 	}
 }
 
-// wholeRecords returns the longest payload of a frame that fills whole records, and that the server takes.
+// wholeRecords returns the length of the longest payload with which a frame fills whole records and which the server accepts.
 func wholeRecords(maxFrame uint32) sendWindow {
 	return (sendWindow(maxFrame)+frameHead)/record*record - frameHead
 }
 
-// takeWindow waits until the server takes something, and returns how much of n bytes.
+// takeWindow waits until the windows allow DATA. It returns how many of n bytes the caller may send, and takes them from the
+// windows.
 func (x *Exchange) takeWindow(n int) (int, error) {
 	c := x.c
 	c.mu.Lock()
@@ -250,7 +251,8 @@ func (x *Exchange) takeWindow(n int) (int, error) {
 	}
 }
 
-// sendTrailer ends the request with its trailer, which the body may have filled in. It is the caller's as the body is.
+// sendTrailer ends the request with its trailer. The body may have filled in the trailer. The trailer belongs to the caller,
+// as the body does, so sendTrailer reads it within [exchange.Body.Use].
 func (u *upload) sendTrailer() error {
 	return u.Use(func(io.Reader) error { return u.writeTrailer() })
 }
@@ -297,8 +299,8 @@ func allText(values []string) bool {
 	return true
 }
 
-// awaitContinue waits for 100 Continue, for a final response, or for the time allowed (RFC 9110 section 10.1.1). It
-// says whether to send the body.
+// awaitContinue waits for 100 Continue, for a final response, or for ExpectContinueTimeout (RFC 9110 section 10.1.1). It
+// reports whether to send the body.
 func (u *upload) awaitContinue() bool {
 	x, c := u.x, u.x.c
 	if t := x.trace; t != nil && t.Wait100Continue != nil {
