@@ -1,4 +1,4 @@
-// The command api writes the exported API of this module into api/next.txt:
+// Command api writes the exported API of this module into api/next.txt:
 //
 //	go run ./api
 //

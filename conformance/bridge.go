@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// bridges are packages that exist in the overlay only. They lie in the standard library, so that they may import what
-// nothing else may, and hand on the names that the tests use from there.
-type bridges map[string]map[string]types.Object // import path -> name -> what it is
+// bridges describes packages that exist only in the overlay. They lie in the standard library, so they may import packages
+// that nothing else may import. They pass on the names that the tests use from these packages.
+type bridges map[string]map[string]types.Object // import path -> name -> object
 
-// add notes the use of an object of a package, if that is behind a bridge.
+// add notes the use of an object, if its package is behind a bridge.
 func (b bridges) add(obj types.Object) {
 	if obj == nil || obj.Pkg() == nil {
 		return
@@ -34,7 +34,7 @@ func bridgePath(path string) string {
 	return "net/http/peerpoolbridge/" + strings.ReplaceAll(path, "/", "_")
 }
 
-// write writes the bridges into a folder and returns the paths at which the overlay is to show them.
+// write writes the bridges into a folder, and returns the paths at which the overlay shows them.
 func (b bridges) write(dir, src string) (map[string]string, error) {
 	shown := make(map[string]string)
 	for path, objects := range b {

@@ -19,13 +19,13 @@ import (
 type plan struct {
 	suite   *suite
 	binary  string
-	tests   []string          // to run, sorted
+	tests   []string          // tests to run, sorted
 	leftOut map[string]string // test -> reason
-	unasked []string          // left out although no rule says so
+	unasked []string          // tests that are left out although no rule says so
 	applied map[adaptation]bool
 }
 
-// maxBuilds is how often a suite is built, each time without what did not compile.
+// maxBuilds is the largest number of builds of a suite. Each build leaves out what did not compile in the one before it.
 const maxBuilds = 5
 
 // prepare rewrites a suite and builds its test binary.
@@ -62,7 +62,7 @@ func prepare(ctx context.Context, tc *toolchain, s *suite) (*plan, error) {
 	return nil, err
 }
 
-// copyData makes the suite's folder, with what its tests read.
+// copyData makes the suite's folder and copies the files into it that the tests read.
 func (s *suite) copyData(tc *toolchain) error {
 	if err := os.MkdirAll(s.dir, 0o777); err != nil {
 		return err
@@ -70,12 +70,13 @@ func (s *suite) copyData(tc *toolchain) error {
 	data := os.DirFS(filepath.Join(tc.src, filepath.FromSlash(s.name), "testdata"))
 	err := os.CopyFS(filepath.Join(s.dir, "testdata"), data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // not every package has it
+		return nil // some packages have none
 	}
 	return err
 }
 
-// opened is the part of the overlay that all suites share: net/http with the file that opens it to its tests.
+// opened returns the part of the overlay that all suites share: net/http with the file that gives its tests access to its
+// internals.
 func (tc *toolchain) opened() map[string]string {
 	dir := filepath.Join(tc.src, "net", "http")
 	return map[string]string{filepath.Join(dir, "export_for_peerpool.go"): filepath.Join(dir, "export_test.go")}
@@ -106,7 +107,7 @@ func (p *plan) build(ctx context.Context, tc *toolchain, r *rewriter, g *graph, 
 
 var compileError = regexp.MustCompile(`(?m)^(?:.*[/\\])?([^/\\:\s]+\.go):(\d+):(?:\d+:)? (.*)$`)
 
-// blameAll enters the functions that the compiler complains of into broken, and tells whether there are new ones.
+// blameAll enters the functions that the compiler rejects into broken, and reports whether there are new ones.
 func (g *graph) blameAll(err error, broken map[*decl]string) bool {
 	failed, ok := errors.AsType[*goError](err)
 	if !ok {
@@ -120,7 +121,7 @@ func (g *graph) blameAll(err error, broken map[*decl]string) bool {
 	return found
 }
 
-// blame enters the function at a line into broken, and tells whether it is a new one.
+// blame enters the function at a line into broken, and reports whether it is a new one.
 func (g *graph) blame(file string, line int, message string, broken map[*decl]string) bool {
 	d := g.at(file, line)
 	if d == nil || d.fn == nil || broken[d] != "" {
@@ -142,7 +143,7 @@ func (g *graph) obstacle(d *decl, broken map[*decl]string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// choose sorts the tests on the client's side into those to run and those left out.
+// choose divides the tests of clients into those to run and those to leave out.
 func (p *plan) choose(g *graph, broken map[*decl]string) {
 	p.leftOut = make(map[string]string)
 	for _, d := range g.decls {

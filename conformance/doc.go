@@ -1,36 +1,36 @@
 // Command conformance runs the Go toolchain's own tests of net/http's client against peerpool. It needs a Go
-// toolchain and this module, and is run inside the module:
+// toolchain and this module. Run it inside the module:
 //
 //	go run ./conformance [-run regexp] [-v] [-json] [-timeout d] [-count n]
 //
-// The tests are those of net/http and of httputil.ReverseProxy that come to use an http.Transport. Their sources are
-// read from GOROOT, rewritten to use peerpool.Transport, built and run in a temporary folder, one process for each
-// test, and nothing of them stays. It prints every test that failed, with its first lines, every one that was left
-// out, with the reason, and sums up:
+// It runs the tests of net/http and of httputil.ReverseProxy that use an http.Transport. It reads their sources from
+// GOROOT, rewrites them to use peerpool.Transport, and builds and runs them in a temporary folder, which it removes at
+// the end. Each test runs in a process of its own. The command prints every test that failed, with the first lines of
+// its output, and every test that was left out, with the reason. The last line sums up:
 //
 //	passed X of Y, failed F (of which D documented in docs/differences.md), left out L
 //
-// What counts is a test without tests below it. One that fails is run once more alone, and is called flaky if it
-// passes then, and counted as passed.
+// Only tests without subtests count. A test that fails is run once more, alone. If it passes then, it is called flaky,
+// and counts as passed.
 //
-// The exit code is 0 if nothing fails but what docs/differences.md says must, and all of that does; 1 if not; 2 if
-// the tests could not be run.
+// The exit code is 0 if exactly those tests fail that must fail according to docs/differences.md. It is 1 if another
+// test fails, or if one of those passes. It is 2 if the tests could not be run.
 //
 // # How
 //
-// Each suite goes the same way, in the order of the files:
+// Each suite goes through the files in this order:
 //
-//   - suite.go reads the files and type-checks them as they are.
-//   - graph.go finds the tests that come to use a Transport, in any number of steps.
-//   - rewrite.go replaces http.Transport, and whatever else package standin has a stand-in for, going by what a name
-//     means and not by how it is written. Rules.go has the few cases where a test must read differently, what is
-//     left out, and what is expected to fail.
-//   - build.go has the go command see the result in this module, with an overlay, and net/http with the file by
-//     which it opens its inside to its own tests: their servers are the real thing. Packages that only the standard
-//     library may import are reached over bridges (bridge.go). Functions that do not compile are cut out, and the
-//     tests that need them left out.
-//   - run.go runs, report.go sums up.
+//   - suite.go reads the source files and type-checks them as they are.
+//   - graph.go finds the tests that use a Transport, directly or indirectly.
+//   - rewrite.go replaces http.Transport, and everything else for which package standin has a stand-in. It goes by what
+//     a name means, not by how it is written. rules.go has the few cases in which a test must read differently, the
+//     tests that are left out, and the tests that are expected to fail.
+//   - build.go uses an overlay to show the result to the go command inside this module. The overlay also shows net/http
+//     with the file that gives its tests access to its internals, because the servers of the tests are those of net/http.
+//     The tests reach packages that only the standard library may import over bridges (bridge.go). Functions that do
+//     not compile are cut out, and the tests that need them are left out.
+//   - run.go runs the tests, and report.go sums up.
 //
-// The tables are for Go 1.26. With another version a test that does not compile is left out and named, and a rule
-// that nothing comes under is no mistake.
+// The tables are for Go 1.26. With another version, the command leaves out and names a test that does not compile, and
+// a rule that applies to no test is not a mistake.
 package main

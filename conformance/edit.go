@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// edit replaces text[start:end] of a file; with start == end it inserts.
+// edit replaces text[start:end] of a file. If start and end are equal, it inserts text.
 type edit struct {
 	start, end int
 	text       string
@@ -27,15 +27,15 @@ func (r *rewriter) edit(s span, text string) {
 	r.edits[f] = append(r.edits[f], edit{r.suite.offset(s.start), r.suite.offset(s.end), text})
 }
 
-// cut takes the statements out of a function's body and leaves its lines.
+// cut removes the statements from a function's body, but keeps its line ends.
 func (r *rewriter) cut(body *ast.BlockStmt) {
 	text := r.suite.file(body.Pos()).text[r.suite.offset(body.Lbrace):r.suite.offset(body.Rbrace)]
 	lines := strings.Repeat("\n", bytes.Count(text, []byte("\n")))
 	r.replace(span{body.Lbrace, body.Rbrace + 1}, `{ panic("left out")`+lines+"}")
 }
 
-// apply returns the text after all edits. Of those that start at one place insertions come first, in the order they
-// were made; edits within a replaced range are lost with it.
+// apply returns the text after all edits. If several edits start at the same place, insertions come first, in the order in
+// which they were made. Edits inside a replaced range are dropped.
 func apply(text []byte, edits []edit) []byte {
 	sorted := slices.Clone(edits)
 	slices.SortStableFunc(sorted, func(a, b edit) int {
@@ -50,7 +50,7 @@ func apply(text []byte, edits []edit) []byte {
 		case bInserts:
 			return +1
 		}
-		return cmp.Compare(b.end, a.end) // the wider one
+		return cmp.Compare(b.end, a.end) // the wider one comes first
 	})
 	var out []byte
 	done := 0

@@ -11,7 +11,7 @@ import (
 
 // decl is one declaration at the top of a file: a function, or one line of a var, const or type block.
 type decl struct {
-	name string // of a function; else ""
+	name string // name of a function; "" for other declarations
 	fn   *ast.FuncDecl
 	node ast.Node
 	file *source
@@ -20,7 +20,7 @@ type decl struct {
 	bareClient bool // makes an http.Client without a Transport, which uses http.DefaultTransport
 }
 
-// graph is the declarations of a suite and which of them use which.
+// graph holds the declarations of a suite, and which of them use which.
 type graph struct {
 	suite *suite
 	decls []*decl
@@ -74,7 +74,7 @@ func (g *graph) addNode(d *decl, names ...*ast.Ident) {
 	g.decls = append(g.decls, d)
 }
 
-// reach returns d and all that it uses, directly or not.
+// reach returns d and everything that it uses, directly or indirectly.
 func (g *graph) reach(d *decl) []*decl {
 	reached := []*decl{d}
 	seen := map[*decl]bool{d: true}
@@ -89,7 +89,7 @@ func (g *graph) reach(d *decl) []*decl {
 	return reached
 }
 
-// isClientSide tells whether d may use a Transport.
+// isClientSide reports whether d may use a Transport.
 func (g *graph) isClientSide(d *decl) bool {
 	for _, r := range g.reach(d) {
 		if slices.Contains(bystanders, r.name) {
@@ -122,7 +122,7 @@ func (g *graph) lacking(standin *types.TypeName) map[*decl]string {
 	return lacking
 }
 
-// isTest tells whether d is a test function.
+// isTest reports whether d is a test function.
 func (d *decl) isTest() bool {
 	if d.fn == nil || d.fn.Recv != nil || !d.file.tests || d.name == "TestMain" {
 		return false
@@ -142,7 +142,7 @@ func (g *graph) at(file string, line int) *decl {
 	return nil
 }
 
-// hasKey tells whether a literal has a value for a field.
+// hasKey reports whether a literal has a value for a field.
 func hasKey(lit *ast.CompositeLit, field string) bool {
 	return slices.ContainsFunc(lit.Elts, func(elt ast.Expr) bool {
 		kv, ok := elt.(*ast.KeyValueExpr)
@@ -154,8 +154,8 @@ func hasKey(lit *ast.CompositeLit, field string) bool {
 	})
 }
 
-// objectName names an object at the top of a package, or a method, with its import path: "net/http.Get",
-// "net/http/httptest.Server.Client". It is "" for any other. Fields do not know their struct: see selectedName.
+// objectName returns the name, with the import path, of a method or of an object at the top of a package: "net/http.Get",
+// "net/http/httptest.Server.Client". For other objects it returns "". Fields do not know their struct: see selectedName.
 func objectName(obj types.Object) string {
 	if obj == nil || obj.Pkg() == nil {
 		return ""
@@ -173,7 +173,7 @@ func objectName(obj types.Object) string {
 	return path + "." + obj.Name()
 }
 
-// selectedName names what a selector of a value selects, as objectName does, fields included.
+// selectedName returns the name of what a selector of a value selects. It does what objectName does, and handles fields too.
 func selectedName(sel *types.Selection) string {
 	if sel.Kind() != types.FieldVal {
 		return objectName(origin(sel.Obj()))
@@ -184,7 +184,7 @@ func selectedName(sel *types.Selection) string {
 	return ""
 }
 
-// named returns the name of a type or of what it points to, or "" if that has none.
+// named returns the name of a type, or of the type that it points to. If that type has no name, it returns "".
 func named(t types.Type) string {
 	if p, ok := t.(*types.Pointer); ok {
 		t = p.Elem()
@@ -195,7 +195,7 @@ func named(t types.Type) string {
 	return ""
 }
 
-// origin returns the generic function that obj is an instance of, or else obj.
+// origin returns the generic function of which obj is an instance, or obj itself.
 func origin(obj types.Object) types.Object {
 	if f, ok := obj.(*types.Func); ok {
 		return f.Origin()

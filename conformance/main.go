@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// The exit codes.
+// These are the exit codes.
 const (
 	exitOK      = 0
-	exitFailed  = 1 // a test failed that should not, or passed that should not
+	exitFailed  = 1 // a test failed that should have passed, or the other way round
 	exitTrouble = 2 // the tests could not be run
 )
 
-// options are the command line.
+// options holds the options on the command line.
 type options struct {
 	run     *regexp.Regexp
 	verbose bool
@@ -80,7 +80,7 @@ func parseOptions(args []string, complaints io.Writer) (*options, error) {
 	return opts, err
 }
 
-// conform is the whole walk.
+// conform runs the tests and returns the report.
 func conform(ctx context.Context, opts *options) (*report, error) {
 	temp, err := os.MkdirTemp("", "peerpool-conformance-")
 	if err != nil {

@@ -12,33 +12,33 @@ import (
 	"strings"
 )
 
-// result is how one leaf ended: a test that has none below it, or one that failed by itself.
+// result is the result of one leaf: a test without subtests, or a test that failed by itself.
 type result struct {
 	Package string `json:"package"`
 	Test    string `json:"test"`
 	Status  string `json:"status"`            // "PASS", "FAIL", "SKIP" or "LEFT OUT"
-	Rule    string `json:"rule,omitempty"`    // of docs/differences.md, for a failure that is meant
-	Reason  string `json:"reason,omitempty"`  // for what is left out
+	Rule    string `json:"rule,omitempty"`    // rule in docs/differences.md, for an expected failure
+	Reason  string `json:"reason,omitempty"`  // why the test is left out
 	Details string `json:"details,omitempty"` // the first lines of a failure
 }
 
-// report is all that there is to say.
+// report is the report about all tests.
 type report struct {
 	Go         string   `json:"go"`
 	Passed     int      `json:"passed"`
 	Failed     int      `json:"failed"`
-	Documented int      `json:"documented"` // of those failed
-	Skipped    int      `json:"skipped"`    // by the tests themselves
+	Documented int      `json:"documented"` // failed tests that are documented
+	Skipped    int      `json:"skipped"`    // tests that skipped themselves
 	LeftOut    int      `json:"leftOut"`
 	Flaky      []string `json:"flaky,omitempty"`    // failed at first and passed alone
 	Mistakes   []string `json:"mistakes,omitempty"` // in the tables of this program
 	Results    []result `json:"results"`
 }
 
-// ok tells whether everything is as it should be.
+// ok reports whether every test ended as expected, and the tables are right.
 func (r *report) ok() bool { return r.Failed == r.Documented && len(r.Mistakes) == 0 }
 
-// newReport sums up the tests that match. A rule which nothing came under is a mistake if that is all tests.
+// newReport sums up the tests that match. If all tests match, a rule that applied to no test is a mistake.
 func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky []job, match *regexp.Regexp) *report {
 	r := &report{Go: version}
 	for _, p := range plans {
@@ -53,7 +53,7 @@ func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky [
 				r.Results = append(r.Results, out)
 			}
 		}
-		// Another Go may have tests that nobody has looked at yet.
+		// Another Go version may have tests that nobody has looked at yet.
 		if known(version) {
 			for _, test := range p.unasked {
 				r.Mistakes = append(r.Mistakes, test+" is left out, and rules.go has no reason for that: "+p.leftOut[test])
@@ -73,7 +73,7 @@ func newReport(version string, plans []*plan, outcomes map[job]*outcome, flaky [
 	return r
 }
 
-// known tells whether the tables were made for this version of Go.
+// known reports whether the tables were made for this version of Go.
 func known(version string) bool { return version == "go1.26" || strings.HasPrefix(version, "go1.26.") }
 
 // leaves returns the results of the tests that count, sorted.
@@ -100,10 +100,10 @@ func leaves(pkg string, o *outcome) []result {
 	return results
 }
 
-// maxDetails bounds the lines that are shown of a failure.
+// maxDetails is the largest number of lines that are shown of a failure.
 const maxDetails = 6
 
-// details returns the first lines that a failed test has written.
+// details returns the first lines of the output of a failed test.
 func details(test string, o *outcome) string {
 	var lines []string
 	if o.cause != "" {
@@ -128,7 +128,7 @@ func details(test string, o *outcome) string {
 	return strings.Join(lines, "\n")
 }
 
-// expectation returns why a leaf must fail, or "".
+// expectation returns why a leaf is expected to fail, or "".
 func expectation(test string) string {
 	if i := slices.IndexFunc(expected, func(e rule) bool { return e.test == test }); i >= 0 {
 		return expected[i].why
@@ -154,7 +154,7 @@ func (r *report) count() {
 	}
 }
 
-// findStaleRules enters the rules that nothing came under.
+// findStaleRules adds the rules that applied to no test to the mistakes.
 func (r *report) findStaleRules(plans []*plan) {
 	status := func(test string) string {
 		i := slices.IndexFunc(r.Results, func(s result) bool { return s.Test == test })

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// rewriter replaces what the files of a suite use, and nothing else: the rest keeps its line.
+// rewriter replaces what the files of a suite use, and nothing else. All other text keeps its line.
 type rewriter struct {
 	suite    *suite
-	standins *types.Scope // a name in it replaces net/http's
+	standins *types.Scope // each name in it replaces the name of net/http
 	bridges  bridges
 
 	fn       string // the function being rewritten, or ""
 	edits    map[*source][]edit
-	vanished []span // original text that is not in the result
+	vanished []span // ranges of the original text that are not in the result
 	applied  map[adaptation]bool
 }
 
-// span is a range of positions.
+// span is a range of source positions.
 type span struct{ start, end token.Pos }
 
 // rewrite returns the new texts of the suite's files. The bodies of the functions in broken are cut out.
@@ -35,7 +35,7 @@ func (r *rewriter) rewrite(decls []*decl, broken map[*decl]string) map[*source][
 		switch _, cut := broken[d]; {
 		case d.fn == nil:
 		case d.fn.Body == nil:
-			// Another package defines it under net/http's name, which is not ours.
+			// Another package defines this function under net/http's name, which differs from ours.
 			r.insert(d.fn.End(), ` { panic("without a body") }`)
 		case cut:
 			r.cut(d.fn.Body)
@@ -49,7 +49,7 @@ func (r *rewriter) rewrite(decls []*decl, broken map[*decl]string) map[*source][
 	return texts
 }
 
-// visit makes the edits that a node asks for, and tells whether to look into it.
+// visit makes the edits for a node, and reports whether its children are to be visited.
 func (r *rewriter) visit(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.BinaryExpr:
@@ -65,7 +65,7 @@ func (r *rewriter) visit(n ast.Node) bool {
 			r.replace(span{n.Pos(), n.End()}, by)
 		}
 	case *ast.BasicLit:
-		// Logs name the function that wrote them, with its import path.
+		// Logs contain the name of the function that wrote them, with its import path.
 		if n.Kind == token.STRING && strings.Contains(n.Value, "net/http_test.") {
 			r.replace(span{n.Pos(), n.End()}, strings.ReplaceAll(n.Value, "net/http_test.", r.suite.path+"_test."))
 		}
@@ -87,7 +87,7 @@ func (r *rewriter) rewriteSelector(n *ast.SelectorExpr) {
 	}
 }
 
-// replacement returns what takes the place of an object here, or "".
+// replacement returns the name that replaces an object here, or "".
 func (r *rewriter) replacement(object string) string {
 	for _, a := range adaptations {
 		if a.object == object && (a.in == "" || a.in == r.fn) {
@@ -124,8 +124,8 @@ func (r *rewriter) isPrivateError(e ast.Expr) bool {
 	return slices.Contains(privateErrors, r.suite.useOf(e))
 }
 
-// rewriteImports adds the import of the stand-ins, leads those that only the standard library may import over bridges,
-// and blanks those that nothing uses any more.
+// rewriteImports adds the import of the stand-ins. It redirects imports to bridges if only the standard library may import
+// the package. It blanks imports that are no longer used.
 func (r *rewriter) rewriteImports(f *source) {
 	if slices.ContainsFunc(r.edits[f], func(e edit) bool { return strings.Contains(e.text, "standin.") }) {
 		r.insert(f.syntax.Name.End(), "; import "+strconv.Quote(standinPath))
@@ -137,7 +137,7 @@ func (r *rewriter) rewriteImports(f *source) {
 			obj = r.suite.info.Defs[spec.Name]
 		}
 		path := importPath(spec)
-		// A dot import that nothing needs any more has not come up.
+		// A dot import that is no longer needed has not occurred yet.
 		if pkg, ok := obj.(*types.PkgName); ok && pkg.Name() != "." && !used[pkg] {
 			r.replace(span{spec.Pos(), spec.Path.End()}, `_ "unsafe"`) // any import will do
 		} else if standardOnly(path) {
@@ -146,8 +146,8 @@ func (r *rewriter) rewriteImports(f *source) {
 	}
 }
 
-// usedImports returns the imports of f that the rest of the new text still names, and notes what it takes from behind a
-// bridge.
+// usedImports returns the imports of f that the rest of the new text still uses. It also notes what that text uses from
+// behind a bridge.
 func (r *rewriter) usedImports(f *source) map[*types.PkgName]bool {
 	used := make(map[*types.PkgName]bool)
 	ast.Inspect(f.syntax, func(n ast.Node) bool {

@@ -1,12 +1,12 @@
 package main
 
-// This file is the judgment in this program: what is left out, what is adapted, and which failures are meant. What
-// the stand-ins cover is in package standin.
+// This file holds the decisions of this program: which tests are left out, which are adapted, and which failures are
+// expected. Package standin decides what the stand-ins cover.
 
-// rule is a reason for something that happens to one test.
+// rule gives the reason for something that happens to one test.
 type rule struct{ test, why string }
 
-// leftOut are tests that run nowhere but in net/http.
+// leftOut holds the tests that can run only in net/http.
 var leftOut = []rule{
 	{"TestTransportCloseIdleConnsThenReturn", "puts made-up connections into net/http's private idle pool"},
 	{"TestTransportTraceGotConnH2IdleConns", "puts made-up connections into net/http's private idle pool"},
@@ -14,21 +14,21 @@ var leftOut = []rule{
 	{"TestLinuxSendfile", "tests a server, by running the test binary under strace"},
 }
 
-// leftOutModes are the subtests, of whatever test, that are left out.
+// leftOutModes holds the subtests, of any test, that are left out.
 var leftOutModes = []rule{
 	{"h3", "peerpool does not speak HTTP/3"},
 }
 
-// expected are the leaf tests that must fail, with the words of docs/differences.md that say so.
+// expected holds the leaf tests that must fail, with the words of docs/differences.md that say so.
 var expected = []rule{
 	{"TestInvalidHeaderResponse/h1", "a space in a field's name, or before its colon"},
 }
 
-// adaptation replaces an object by a stand-in. A field or a method of a value becomes a function of that value, which
-// returns the field, or a function that does what the method does.
+// adaptation replaces an object by a stand-in. The stand-in of a field is a function that takes the value and returns the
+// field. That of a method is a function that takes the value and does what the method does.
 type adaptation struct {
-	in     string // function; "": everywhere
-	object string // as objectName writes it
+	in     string // function in which the object is replaced; "" means everywhere
+	object string // name that objectName returns
 	by     string // name in package standin
 	why    string
 }
@@ -48,10 +48,11 @@ var adaptations = []adaptation{
 		"the test waits for a goroutine that is not there"},
 }
 
-// privateErrors are values that only net/http can return. A comparison with one becomes a comparison of texts.
+// privateErrors holds errors that only net/http can return. A comparison with one of them becomes a comparison of texts.
 var privateErrors = []string{"net/http.ExportErrRequestCanceled", "net/http.ExportErrRequestCanceledConn"}
 
-// clientSide are the objects through which a test comes to use a Transport. One that reaches none is not about a client.
+// clientSide holds the objects through which a test uses a Transport. A test that reaches none of them does not test a
+// client.
 var clientSide = []string{
 	"net/http.Transport", "net/http.DefaultTransport", "net/http.DefaultClient",
 	"net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm",
@@ -60,5 +61,5 @@ var clientSide = []string{
 	modulePath + "/conformance/internal/stdlib/net/http/httputil.NewSingleHostReverseProxy",
 }
 
-// bystanders are helpers of every test, whatever it is about.
+// bystanders holds helpers that every test uses, whatever it tests.
 var bystanders = []string{"TestMain", "afterTest"}

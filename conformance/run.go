@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// job is one test at the top of a file. It has a process of its own, so that none can leave anything to the next.
+// job is one test at the top of a file. It runs in its own process, so that it cannot affect the next test.
 type job struct {
 	plan *plan
 	test string
 }
 
-// outcome is how a process ended.
+// outcome says how a process ended.
 type outcome struct {
-	statuses map[string]string // of the test and those below it: "PASS", "FAIL" or "SKIP"
-	cause    string            // of a failure that no test tells of: a panic, a time limit
+	statuses map[string]string // of the test and its subtests: "PASS", "FAIL" or "SKIP"
+	cause    string            // cause of a failure outside a test: a panic or a time limit
 	output   string
 }
 
-// failed tells whether a test failed that should not have.
+// failed reports whether a test failed that should have passed.
 func (o *outcome) failed() bool {
 	return slices.ContainsFunc(leaves("", o), func(l result) bool { return l.Status == "FAIL" && expectation(l.Test) == "" })
 }
@@ -39,10 +39,10 @@ type runner struct {
 	done    func(job, *outcome)
 }
 
-// all runs the jobs, as many at a time as there are processors, and returns how each ended.
+// all runs the jobs, as many at a time as there are processors, and returns their outcomes.
 func (r *runner) all(ctx context.Context, jobs []job) map[job]*outcome {
 	outcomes := make(map[job]*outcome, len(jobs))
-	var mu sync.Mutex // guards outcomes, and that done is called once at a time
+	var mu sync.Mutex // guards outcomes; held while done is called, so that the calls do not overlap
 	var workers sync.WaitGroup
 	queue := make(chan job)
 	for range runtime.GOMAXPROCS(0) {
@@ -66,11 +66,11 @@ func (r *runner) all(ctx context.Context, jobs []job) map[job]*outcome {
 	return outcomes
 }
 
-// maxAgain is how many failed tests are worth another try; with more than that something is broken for good.
+// maxAgain is the largest number of failed tests that are run again. If there are more, something is broken for good.
 const maxAgain = 25
 
-// again runs the jobs that failed against expectation once more, one at a time, and returns those that pass then. What
-// fails again replaces its first outcome.
+// again runs the jobs that failed unexpectedly once more, one at a time, and returns those that then pass. If a job fails
+// again, its new outcome replaces the first one.
 func (r *runner) again(ctx context.Context, outcomes map[job]*outcome, jobs []job) (flaky []job) {
 	failed := slices.DeleteFunc(slices.Clone(jobs), func(j job) bool { return !outcomes[j].failed() })
 	if len(failed) > maxAgain {
@@ -87,7 +87,7 @@ func (r *runner) again(ctx context.Context, outcomes map[job]*outcome, jobs []jo
 
 func (r *runner) run(ctx context.Context, j job) *outcome {
 	timeout := r.timeout * time.Duration(r.count)
-	// The test binary ends itself, and says what it was at; this is for one that cannot.
+	// The test binary ends itself and says what it was doing. This limit is for a binary that cannot.
 	ctx, cancel := context.WithTimeout(ctx, timeout+10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, j.plan.binary,
@@ -95,12 +95,12 @@ func (r *runner) run(ctx context.Context, j job) *outcome {
 		"-test.skip", skipped(leftOutModes), "-test.timeout", timeout.String(), "-test.count", strconv.Itoa(r.count))
 	cmd.Dir = j.plan.suite.dir
 	cmd.Env = testEnviron(os.Environ())
-	cmd.WaitDelay = 2 * time.Second // for a pipe that a grandchild holds
+	cmd.WaitDelay = 2 * time.Second // in case a grandchild holds the pipe
 	output, err := cmd.CombinedOutput()
 	return judge(j.test, output, err)
 }
 
-// skipped returns the pattern of the modes to leave out, which are subtests at the first or second level.
+// skipped returns the pattern of the modes to leave out. Modes are subtests at the first or second level.
 func skipped(modes []rule) string {
 	var patterns []string
 	for _, mode := range modes {
@@ -109,7 +109,7 @@ func skipped(modes []rule) string {
 	return strings.Join(patterns, "|")
 }
 
-// disturbing are variables that would send the tests' requests elsewhere, or change what net/http does.
+// disturbing holds environment variables that would send the tests' requests elsewhere, or change what net/http does.
 var disturbing = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUEST_METHOD", "GODEBUG"}
 
 func testEnviron(environ []string) []string {
@@ -119,8 +119,8 @@ func testEnviron(environ []string) []string {
 	})
 }
 
-// With -test.v=test2json every line of the framework begins with this byte, and no line of a test does. Since Go 1.27
-// two others enclose what a test reports.
+// With -test.v=test2json, every line of the test framework begins with this byte, and no line of a test does. Since Go 1.27,
+// two more of these bytes enclose what a test reports.
 const mark = "\x16"
 
 var unmark = strings.NewReplacer(mark, "", "\x0f", "", "\x0e", "")
@@ -128,17 +128,17 @@ var unmark = strings.NewReplacer(mark, "", "\x0f", "", "\x0e", "")
 var (
 	started = regexp.MustCompile(mark + `=== RUN\s+(\S+)`)
 	ended   = regexp.MustCompile(mark + `\s*--- (PASS|FAIL|SKIP): (\S+) \(`)
-	// The lines with which a process ends early.
+	// These are the lines with which a process ends early.
 	crashed = regexp.MustCompile(`(?m)^` + mark + `?(panic: .*|fatal error: .*|Too many goroutines running after .*)$`)
 )
 
-// judge reads what a test's process has written, and how it ended.
+// judge returns the outcome of a test from the output of its process and from how the process ended.
 func judge(test string, output []byte, err error) *outcome {
 	o := &outcome{statuses: map[string]string{test: "FAIL"}, output: unmark.Replace(string(output))}
 	for _, m := range started.FindAllSubmatch(output, -1) {
-		o.statuses[string(m[1])] = "FAIL" // until it says otherwise
+		o.statuses[string(m[1])] = "FAIL" // until a line says otherwise
 	}
-	failed := make(map[string]bool) // in one of several runs
+	failed := make(map[string]bool) // failed in at least one of several runs
 	for _, m := range ended.FindAllSubmatch(output, -1) {
 		status, name := string(m[1]), string(m[2])
 		failed[name] = failed[name] || status == "FAIL"

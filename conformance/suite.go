@@ -18,11 +18,11 @@ import (
 	"strings"
 )
 
-// suite is one package of tests: files of the standard library, under another import path.
+// suite is one package of tests: files of the standard library under another import path.
 type suite struct {
 	name string // import path in the standard library
 	path string // import path here
-	dir  string // folder in the temporary one: the rewritten files, and what the tests read
+	dir  string // its folder in the temporary folder, with the rewritten files and what the tests read
 
 	fset  *token.FileSet
 	files []*source
@@ -35,11 +35,11 @@ type source struct {
 	orig   string // path of the original
 	text   []byte
 	syntax *ast.File
-	tests  bool // has tests to point at peerpool, and is no part of a package under test
+	tests  bool // has tests to run against peerpool; false for a file of a package under test
 }
 
-// readSuites reads the two suites. net/http's is the external test package, which sees what the package exports and
-// what its export_test.go opens. The tests of ReverseProxy are inside its package, which comes along.
+// readSuites reads the two suites. The suite of net/http is its external test package, which sees what net/http and its
+// export_test.go export. The tests of ReverseProxy are inside its package, so that suite includes the package.
 func readSuites(tc *toolchain) ([]*suite, error) {
 	external := func(name string, f *ast.File) bool {
 		return f.Name.Name == "http_test" && !strings.HasPrefix(name, "example_")
@@ -77,7 +77,7 @@ func readSuite(tc *toolchain, name string, wanted func(string, *ast.File) bool) 
 		if !strings.HasSuffix(entry.Name(), ".go") {
 			continue
 		}
-		// What is not built for this system would not type-check either.
+		// A file that is not built for this system would not type-check either.
 		if match, err := build.Default.MatchFile(dir, entry.Name()); err != nil || !match {
 			continue
 		}
@@ -125,8 +125,8 @@ func importPath(spec *ast.ImportSpec) string {
 	return unquoted
 }
 
-// check type-checks the originals. It returns the package of the stand-ins beside, and the errors in the tests: some use
-// what another test file of their package declares.
+// check type-checks the original files. It returns the package of the stand-ins, and the errors in the tests. There are
+// errors because some tests use what another test file of their package declares.
 func (s *suite) check(ctx context.Context, tc *toolchain) (*types.Package, []types.Error, error) {
 	imp, err := tc.importer(ctx, s.fset, append(s.imports(), standinPath))
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *suite) check(ctx context.Context, tc *toolchain) (*types.Package, []typ
 	return standins, s.typeCheck(imp), nil
 }
 
-// typeCheck fills in info, and returns the errors.
+// typeCheck fills in info and returns the errors.
 func (s *suite) typeCheck(imp types.Importer) []types.Error {
 	s.info = &types.Info{
 		Defs:       make(map[*ast.Ident]types.Object),
@@ -157,11 +157,11 @@ func (s *suite) typeCheck(imp types.Importer) []types.Error {
 			wrong = append(wrong, e)
 		}
 	}}
-	config.Check(s.path, s.fset, files, s.info) // its error is the first of those above
+	config.Check(s.path, s.fset, files, s.info) // Check returns the first of the errors above
 	return wrong
 }
 
-// file returns the source that a position is in.
+// file returns the source that contains a position.
 func (s *suite) file(pos token.Pos) *source {
 	for _, f := range s.files {
 		if f.syntax.FileStart <= pos && pos < f.syntax.FileEnd {
@@ -174,7 +174,7 @@ func (s *suite) file(pos token.Pos) *source {
 // offset returns the offset of a position in its file.
 func (s *suite) offset(pos token.Pos) int { return s.fset.Position(pos).Offset }
 
-// useOf names the object that e is, as objectName does, if it is no more than a name.
+// useOf returns the name, as objectName returns it, of the object that e denotes, if e is only a name.
 func (s *suite) useOf(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -185,7 +185,7 @@ func (s *suite) useOf(e ast.Expr) string {
 	return ""
 }
 
-// hasConst tells whether the tests have a string constant of this value, such as the name of a mode.
+// hasConst reports whether the tests have a string constant with this value, such as the name of a mode.
 func (s *suite) hasConst(value string) bool {
 	for _, obj := range s.info.Defs {
 		c, ok := obj.(*types.Const)

@@ -22,20 +22,20 @@ const (
 	standinPath = modulePath + "/conformance/internal/standin"
 )
 
-// toolchain is the Go installation whose tests are read, and the module that they are pointed at.
+// toolchain is the Go installation whose tests are read, and the module against which they run.
 type toolchain struct {
 	version string // such as "go1.26.8"
 	src     string // the standard library
 	module  string // this module
-	temp    string // where everything is written
-	overlay string // the file that tells the go command what to see in place of what
+	temp    string // the folder for all output
+	overlay string // path of the file that tells the go command which files replace which
 
 	command string   // go
-	environ []string // of the go command; nil: this program's
+	environ []string // environment of the go command; nil means that of this program
 }
 
-// findToolchain asks the go command in the current directory, which must be inside this module. All that is written
-// is to go into temp.
+// findToolchain asks the go command in the current directory, which must be inside this module. All files are written into
+// temp.
 func findToolchain(ctx context.Context, temp string) (*toolchain, error) {
 	tc := &toolchain{temp: temp, command: "go"}
 	out, err := tc.run(ctx, "env", "-json", "GOROOT", "GOVERSION", "GOMODCACHE")
@@ -62,8 +62,8 @@ func findToolchain(ctx context.Context, temp string) (*toolchain, error) {
 	return tc, nil
 }
 
-// settle returns the root of the toolchain under a name that overlays may use. That is another than its own if the go
-// command has downloaded it: it forbids overlays in its cache of modules.
+// settle returns the root of the toolchain under a name that overlays may use. If the go command has downloaded the
+// toolchain, that name is another one, because the go command forbids overlays in its module cache.
 func (tc *toolchain) settle(root, cache string) (string, error) {
 	if inside, err := filepath.Rel(cache, root); err != nil || !filepath.IsLocal(inside) {
 		return root, nil
@@ -77,7 +77,7 @@ func (tc *toolchain) settle(root, cache string) (string, error) {
 	return link, nil
 }
 
-// exe is how the name of a program ends.
+// exe returns the end of the name of an executable.
 func exe() string {
 	if runtime.GOOS == "windows" {
 		return ".exe"
@@ -99,7 +99,7 @@ func (tc *toolchain) run(ctx context.Context, args ...string) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// goError is a failure of the go command, with what it said.
+// goError is a failure of the go command, with its output.
 type goError struct {
 	command string
 	err     error
@@ -117,7 +117,8 @@ func (e *goError) Error() string {
 
 func (e *goError) Unwrap() error { return e.err }
 
-// writeOverlay has the go command see each key, a path, with the contents of its value, another path.
+// writeOverlay writes an overlay that makes the go command read, for each path that is a key, the file at the path that is
+// its value.
 func (tc *toolchain) writeOverlay(replace map[string]string) error {
 	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
@@ -127,8 +128,8 @@ func (tc *toolchain) writeOverlay(replace map[string]string) error {
 	return os.WriteFile(tc.overlay, text, 0o666)
 }
 
-// importer returns a types.Importer that finds the packages of paths, and all that they import. A path that the
-// standard library has vendored is found under the name that its sources use.
+// importer returns a types.Importer for the packages at paths and everything that they import. If the standard library has
+// vendored a package, the importer finds it under the name that the sources use.
 func (tc *toolchain) importer(ctx context.Context, fset *token.FileSet, paths []string) (types.Importer, error) {
 	args := []string{"list", "-export", "-deps", "-overlay", tc.overlay, "-f", "{{.ImportPath}}\t{{.Export}}"}
 	for _, path := range paths {
@@ -160,10 +161,10 @@ func (tc *toolchain) importer(ctx context.Context, fset *token.FileSet, paths []
 	}), nil
 }
 
-// vendored tells whether the standard library has its own copy of a package.
+// vendored reports whether the standard library has its own copy of a package.
 func vendored(path string) bool { return strings.HasPrefix(path, "golang.org/x/") }
 
-// standardOnly tells whether only the standard library may import a path.
+// standardOnly reports whether only the standard library may import a path.
 func standardOnly(path string) bool {
 	return vendored(path) || slices.Contains(strings.Split(path, "/"), "internal")
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Frugal answers every request on one connection, and allocates nothing for it.
+// Frugal starts a server that answers every request on one connection, without allocating memory for it.
 func Frugal(t testing.TB, response string) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,10 +16,10 @@ import (
 
 var ErrChangedMind = errors.New("changed my mind")
 
-// ReadWait is how long a request that has ended waits for a Read of its body, as documented.
+// ReadWait is how long a request that has ended waits for a Read of its body, as RoundTrip documents.
 const ReadWait = 100 * time.Millisecond
 
-// Zeros never ends, and never blocks.
+// Zeros is a body that never ends and never blocks.
 type Zeros struct{}
 
 func (Zeros) Read(p []byte) (int, error) { return len(p), nil }
@@ -29,7 +29,8 @@ type Never struct{}
 
 func (Never) Read([]byte) (int, error) { return 0, errors.New("only its trackedBody is read") }
 
-// NewHeldBody returns the body of a phase: small, unless the phase is about it.
+// NewHeldBody returns a body that reads from r. If r is nil, the body is a small one. If r is Never, its Read blocks until
+// it is closed.
 func NewHeldBody(r io.Reader) *TrackedBody {
 	if r == nil {
 		r = strings.NewReader("body")
@@ -49,10 +50,10 @@ func (b blockedUntil) Read([]byte) (int, error) {
 	return 0, errors.New("closed")
 }
 
-// TrackedBody is a request body that knows whether it has been closed, and how much of it was read.
+// TrackedBody is a request body that notes whether it has been closed, and how much of it was read.
 type TrackedBody struct {
 	io.Reader
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	closes int
 	shut   chan struct{} // closed with the body
 }
@@ -90,7 +91,7 @@ func (b *TrackedBody) WantClosed(t testing.TB) {
 
 var errBroken = errors.New("the body is broken")
 
-// ReaderFunc makes a reader out of a function.
+// ReaderFunc is a function that serves as an io.Reader.
 type ReaderFunc func([]byte) (int, error)
 
 func (f ReaderFunc) Read(p []byte) (int, error) { return f(p) }
@@ -115,14 +116,14 @@ func (p Panicky) Close() error {
 	return nil
 }
 
-// Lies are bodies that are not what their requests say, after some honest bytes or none.
+// Lies holds bodies that are not what their requests say. Some of them begin with honest bytes.
 var Lies = []struct {
 	Name   string
 	Body   func() io.Reader
 	Length int64
 	Text   string
 	Is     error
-	Whole  bool // what the server gets looks like a whole request, and it may be faster than the truth
+	Whole  bool // the server gets what looks like a whole request, and may answer before the client notices the lie
 }{
 	{"fails at once", func() io.Reader { return Failing(0) }, -1, errBroken.Error(), errBroken, false},
 	{"fails in the middle", func() io.Reader { return Failing(1 << 20) }, -1, errBroken.Error(), errBroken, false},
@@ -142,7 +143,7 @@ func Failing(after int64) io.Reader {
 
 func Sized(n int64) io.Reader { return io.LimitReader(Zeros{}, n) }
 
-// Digest answers with what it has read of a body, and how that was framed.
+// Digest answers with what it has read of a body, and with how the body was framed.
 func Digest(w http.ResponseWriter, r *http.Request) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -156,7 +157,7 @@ func DigestOf(body string, declared int64) string {
 	return fmt.Sprintf("%d bytes %x, declared %d", len(body), sha256.Sum256([]byte(body)), declared)
 }
 
-// AtEnd is an empty reader that does something when it is read.
+// AtEnd is an empty reader whose Read calls the function first.
 type AtEnd func()
 
 func (f AtEnd) Read([]byte) (int, error) {

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// ChangesMind cancels a call, which must end at once.
+// ChangesMind cancels a call, which must then end at once.
 func (c *Call) ChangesMind(cancel context.CancelCauseFunc) {
 	c.T.Helper()
 	c.Pending()
 	start := time.Now()
 	cancel(ErrChangedMind)
-	// The cause is told only where the request has no connection yet, as with net/http.
+	// As with net/http, the error is the cause only if the request has no connection yet.
 	if c.Ended(); c.Err != context.Canceled && c.Err != ErrChangedMind {
 		c.T.Errorf("%T %v, want that the context was canceled", c.Err, c.Err)
 	}
@@ -32,8 +32,8 @@ func (c *Call) ChangesMind(cancel context.CancelCauseFunc) {
 
 const example = "http://example.test/"
 
-// Framed is a Transport that speaks HTTP/2 in a bubble, to a server that the test plays frame by frame. A goroutine
-// that is left when the test ends fails it, and so does a connection or a lease (see observe).
+// Framed is a Transport that speaks HTTP/2 in a bubble, to a server that the test plays frame by frame. The test fails if a
+// goroutine, a connection or a lease is left when it ends (see Observe).
 type Framed struct {
 	*Subject
 	Ln    *httptestutil.Listener
@@ -64,14 +64,14 @@ func FrameTest(t *testing.T, tr *peerpool.Transport, test func(h *Framed)) {
 	})
 }
 
-// Peer is the server's end of a connection, with verbs that fail the test.
+// Peer is the server's end of a connection. Its methods fail the test if something goes wrong.
 type Peer struct {
 	*h2server.FrameConn
 	T  testing.TB
 	Nc net.Conn
 }
 
-// Accept returns the next connection, which must have been dialed. The server has not said anything yet.
+// Accept returns the next connection, which the client must have dialed. The server has not sent anything yet.
 func (h *Framed) Accept() *Peer {
 	h.T.Helper()
 	synctest.Wait()
@@ -82,7 +82,7 @@ func (h *Framed) Accept() *Peer {
 	if err != nil {
 		h.T.Fatal(err)
 	}
-	// Without a deadline a test that waits in vain would end all of them.
+	// Without a deadline, a test that waits in vain would end the whole process.
 	if err := nc.SetDeadline(time.Now().Add(aWeek)); err != nil {
 		h.T.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func (h *Framed) Welcome() *Peer {
 	return p
 }
 
-// Dials checks how many connections have been dialed so far, once everything has come to rest.
+// Dials checks how many connections have been dialed so far, when every goroutine of the bubble waits.
 func (h *Framed) Dials(want int) {
 	h.T.Helper()
 	synctest.Wait()
@@ -139,7 +139,7 @@ func (p *Peer) Answer() *h2server.FrameRequest {
 	return req
 }
 
-// HungUp waits until the client has closed the connection in order.
+// HungUp waits until the client has closed the connection in an orderly way.
 func (p *Peer) HungUp() {
 	p.T.Helper()
 	for p.Next() != nil {
@@ -149,7 +149,7 @@ func (p *Peer) HungUp() {
 	}
 }
 
-// ResetWith waits until the client has reset the stream with that code.
+// ResetWith waits until the client has reset the stream with the given code.
 func (p *Peer) ResetWith(stream uint32, want http2.ErrCode) {
 	p.T.Helper()
 	if code, ok := p.AwaitReset(stream); !ok || code != want {
@@ -157,21 +157,21 @@ func (p *Peer) ResetWith(stream uint32, want http2.ErrCode) {
 	}
 }
 
-// Call is a request under way on a goroutine of its own.
+// Call is a request that runs on a goroutine of its own.
 type Call struct {
 	T      testing.TB
 	report *peerpool.Report
-	Done   chan struct{} // closed when the following are set
+	Done   chan struct{} // closed when the fields below are set
 	Resp   *http.Response
-	Body   string // of the response, as far as it came
-	Err    error  // of RoundTrip, or of reading the body
+	Body   string // body of the response, as far as it was received
+	Err    error  // error of RoundTrip, or of reading the body
 	Headed bool   // there was a response
 }
 
-// Start sends a request.
+// Start sends a request on a goroutine of its own.
 func (h *Framed) Start(req *http.Request) *Call {
 	ctx, report := peerpool.WithReport(req.Context())
-	*req = *req.WithContext(ctx) // the same request, which a test may cancel
+	*req = *req.WithContext(ctx) // req stays the same request, so that a test can cancel it
 	c := &Call{T: h.T, report: report, Done: make(chan struct{})}
 	go func() {
 		defer close(c.Done)
@@ -187,7 +187,8 @@ func (h *Framed) Start(req *http.Request) *Call {
 	return c
 }
 
-// Starts sends requests of a kind to the paths, each when those before it are as far as they get.
+// Starts sends a request with the given method to each path. It sends one when the requests before it have come as far as
+// they can.
 func (h *Framed) Starts(method string, paths ...string) []*Call {
 	h.T.Helper()
 	var calls []*Call
@@ -198,19 +199,19 @@ func (h *Framed) Starts(method string, paths ...string) []*Call {
 	return calls
 }
 
-// Request is newRequest for the server of the test.
+// Request returns a request to the server of the test.
 func (h *Framed) Request(method, path string, body io.Reader) *http.Request {
 	h.T.Helper()
 	return NewRequest(h.T, method, example+path, body)
 }
 
-// Fetch is start for a GET.
+// Fetch sends a GET on a goroutine of its own.
 func (h *Framed) Fetch(path string) *Call {
 	h.T.Helper()
 	return h.Start(h.Request(http.MethodGet, path, nil))
 }
 
-// Ended waits for the end of the call, for a week at most.
+// Ended waits until the call has ended, for a week at most.
 func (c *Call) Ended() {
 	c.T.Helper()
 	giveUp := time.NewTimer(aWeek)
@@ -222,7 +223,7 @@ func (c *Call) Ended() {
 	}
 }
 
-// Gets checks that the call ends with that body.
+// Gets checks that the call ends with a response that has the given body.
 func (c *Call) Gets(body string) {
 	c.T.Helper()
 	if c.Ended(); c.Err != nil || c.Body != body {
@@ -230,7 +231,7 @@ func (c *Call) Gets(body string) {
 	}
 }
 
-// Breaks checks that the call gets a connection and no response, and returns how it failed.
+// Breaks checks that the call gets a connection and no response. It returns how the call failed.
 func (c *Call) Breaks() failure {
 	c.T.Helper()
 	c.Ended()
@@ -244,7 +245,7 @@ func (c *Call) Breaks() failure {
 	return last
 }
 
-// Pending checks that nothing has come of the call so far.
+// Pending checks that the call has had no result so far.
 func (c *Call) Pending() {
 	c.T.Helper()
 	synctest.Wait()
@@ -263,7 +264,7 @@ func (h *Framed) Works(p *Peer) {
 	c.Gets("/works")
 }
 
-// Cancelable is a GET whose context can be ended with a cause.
+// Cancelable returns a GET and a function that ends its context with a cause.
 func (h *Framed) Cancelable(path string) (*http.Request, context.CancelCauseFunc) {
 	h.T.Helper()
 	ctx, cancel := context.WithCancelCause(h.T.Context())
@@ -271,7 +272,7 @@ func (h *Framed) Cancelable(path string) (*http.Request, context.CancelCauseFunc
 	return h.Request(http.MethodGet, path, nil).WithContext(ctx), cancel
 }
 
-// Used returns a Transport with a connection that has served one request.
+// Used returns the server's end of a connection that has served one request.
 func (h *Framed) Used() *Peer {
 	h.T.Helper()
 	call := h.Fetch("first")
@@ -283,7 +284,7 @@ func (h *Framed) Used() *Peer {
 
 const Slowly = time.Millisecond
 
-// DialSlowly has dials take some time, as they do in life: requests that fail together ask for connections together.
+// DialSlowly makes dials take some time, as real dials do, so that requests that fail together ask for connections together.
 func (h *Framed) DialSlowly() {
 	h.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		time.Sleep(Slowly)
@@ -291,7 +292,7 @@ func (h *Framed) DialSlowly() {
 	}
 }
 
-// Probe waits until the client asks whether the server is still there: by a PING, or by SETTINGS that set nothing.
+// Probe waits until the client asks whether the server is still there, with a PING or with an empty SETTINGS frame.
 func (p *Peer) Probe() *h2server.Frame {
 	p.T.Helper()
 	for f := p.Next(); f != nil; f = p.Next() {
@@ -303,8 +304,8 @@ func (p *Peer) Probe() *h2server.Frame {
 	return nil
 }
 
-// Suspected returns the server's end of a connection with a request under way, of which there is reason to believe
-// that it is gone: another request was canceled before anything came. From here on a moment has passed.
+// Suspected returns the server's end of a connection that serves a request. The client has reason to suspect that the
+// connection is dead, because another request was canceled before anything arrived. Some time has passed since then.
 func (h *Framed) Suspected() (under *Call, stream uint32, p *Peer) {
 	h.T.Helper()
 	under = h.Starts("POST", "under-way")[0]

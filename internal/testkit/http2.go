@@ -14,7 +14,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// Http2Origin starts an origin that speaks HTTP/2 and HTTP/1.1 over TLS, and allows so many streams.
+// Http2Origin starts an origin that speaks HTTP/2 and HTTP/1.1 over TLS, and allows the given number of streams.
 func Http2Origin(t testing.TB, streams int, handler http.HandlerFunc) *httptestutil.Origin {
 	t.Helper()
 	opts := httptestutil.OriginOptions{
@@ -28,7 +28,7 @@ func Http2Origin(t testing.TB, streams int, handler http.HandlerFunc) *httptestu
 	return httptestutil.NewOrigin(t, opts)
 }
 
-// FetchHTTP2 sends a GET and checks what came of it; it may be called on any goroutine.
+// FetchHTTP2 sends a GET and checks the response. It may be called on any goroutine.
 func (s *Subject) FetchHTTP2(url string) error {
 	resp, err := s.RoundTrip(NewRequest(s.T, http.MethodGet, url, nil))
 	if err != nil {
@@ -48,7 +48,7 @@ func (s *Subject) FetchHTTP2(url string) error {
 	return nil
 }
 
-// Crowd has n callers do the same at once, and returns when all have. Each error fails the test.
+// Crowd calls do on n goroutines at once, and returns when all calls have. Each error fails the test.
 func Crowd(t testing.TB, n int, do func(caller int) error) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -65,14 +65,14 @@ func Crowd(t testing.TB, n int, do func(caller int) error) {
 	wg.Wait()
 }
 
-// PriorKnowledge is HTTP/2 without TLS.
+// PriorKnowledge returns the protocols for HTTP/2 without TLS.
 func PriorKnowledge() *http.Protocols {
 	p := new(http.Protocols)
 	p.SetUnencryptedHTTP2(true)
 	return p
 }
 
-// CallsOverHTTP2 sends the request of a case, after those that come first, and returns which hooks it has called.
+// CallsOverHTTP2 sends the request of a case, after the requests that come first, and returns the hooks that it has called.
 func (c traceCase) CallsOverHTTP2(t *testing.T, rt http.RoundTripper, url string, current *atomic.Pointer[Hooks]) []string {
 	t.Helper()
 	for range c.First + 1 {
@@ -98,7 +98,7 @@ func (c traceCase) CallsOverHTTP2(t *testing.T, rt http.RoundTripper, url string
 	return fieldsSorted(current.Load().Calls)
 }
 
-// fieldsSorted puts the fields of a head, which come in the random order of a map, in one that can be compared.
+// fieldsSorted sorts the fields of a head, which come in the random order of a map, so that they can be compared.
 func fieldsSorted(calls []string) []string {
 	isField := func(call string) bool { return strings.HasPrefix(call, "WroteHeaderField") }
 	first := slices.IndexFunc(calls, isField)
@@ -110,7 +110,7 @@ func fieldsSorted(calls []string) []string {
 	return calls
 }
 
-// Busy has callers send requests as long as the events go on, and returns how many were sent.
+// Busy sends requests on several goroutines until events returns. It returns how many requests were sent.
 func (s *Subject) Busy(url string, callers int, events func()) int64 {
 	s.T.Helper()
 	var sent atomic.Int64

@@ -11,9 +11,9 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// ledger is what an Observer was told, in order.
+// ledger holds what was reported to an Observer, in order.
 type ledger struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	acquired []peerpool.AcquireDone
 	dialed   []peerpool.DialDone
 	retried  []peerpool.RequestRetry
@@ -22,7 +22,7 @@ type ledger struct {
 	started  []peerpool.RequestStart
 	resolved []peerpool.ResolveDone
 	ended    []peerpool.RequestDone
-	hooks    []string // that were called
+	hooks    []string // names of the hooks that were called
 }
 
 func NewLedger() *ledger { return new(ledger) }
@@ -71,7 +71,7 @@ func (l *ledger) Outcomes() []peerpool.RequestDone { return read(l, &l.ended) }
 
 func (l *ledger) Story() string { return strings.Join(read(l, &l.hooks), " ") }
 
-// WantRetries checks that there were just these retries, by their reasons.
+// WantRetries checks that there were exactly these retries, by their reasons.
 func (l *ledger) WantRetries(t testing.TB, reasons ...string) {
 	t.Helper()
 	var got []string

@@ -25,7 +25,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// Open sends a GET and reads n bytes of the body, which is left open.
+// Open sends a GET and reads n bytes of the body, which it leaves open.
 func (s *Subject) Open(url string, n int) *http.Response {
 	s.T.Helper()
 	resp, err := s.RoundTrip(NewRequest(s.T, http.MethodGet, url, nil))
@@ -38,10 +38,10 @@ func (s *Subject) Open(url string, n int) *http.Response {
 	return resp
 }
 
-// Quiet throws log lines away.
+// Quiet is a logger that discards all lines.
 var Quiet = log.New(io.Discard, "", 0)
 
-// TransportKinds are the kinds of connection that the pool looks at in different ways.
+// TransportKinds holds the kinds of connection that the pool checks in different ways.
 var TransportKinds = map[string]func(*testing.T) (httptestutil.WireOptions, *peerpool.Transport){
 	"plain": func(*testing.T) (httptestutil.WireOptions, *peerpool.Transport) {
 		return httptestutil.WireOptions{}, &peerpool.Transport{}
@@ -64,7 +64,7 @@ func overTLS(t *testing.T, version uint16) (httptestutil.WireOptions, *peerpool.
 		&peerpool.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
 }
 
-// EachKind runs a test against a server with that script over each kind of connection.
+// EachKind runs a test over each kind of connection, against a server with the given script.
 func EachKind(t *testing.T, script func() httptestutil.Script, test func(*testing.T, *httptestutil.Wire, *Subject)) {
 	for name, kind := range TransportKinds {
 		t.Run(name, func(t *testing.T) {
@@ -76,9 +76,9 @@ func EachKind(t *testing.T, script func() httptestutil.Script, test func(*testin
 	}
 }
 
-// Noticed waits until the pool has seen what the server did to an idle connection, if that takes it a moment:
-// one that hides its socket is watched by a read that is pending on another goroutine. All others are looked
-// at before they are used again.
+// Noticed waits until the pool has noticed what the server did to an idle connection, if that takes the pool a moment. A
+// connection that hides its socket is watched by a read that is pending on another goroutine. All other connections are
+// checked before they are used again.
 func (s *Subject) Noticed() {
 	s.T.Helper()
 	if s.DialContext != nil {
@@ -86,15 +86,15 @@ func (s *Subject) Noticed() {
 	}
 }
 
-// Hidden says that bytes on an idle connection cannot be looked at without taking them.
+// Hidden reports whether the pool can look at bytes on an idle connection only by reading them.
 func (s *Subject) Hidden() bool { return s.DialContext != nil || s.TLSClientConfig != nil }
 
 const Planted = "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nplanted"
 
 const Broken = "net/http: HTTP/1.x transport connection broken: "
 
-// Thrifty starts a server that has one goroutine for all its connections: it answers the first request of each,
-// one after the other, and keeps them until hangUp is called or the test ends.
+// Thrifty starts a server that uses one goroutine for all its connections. It answers the first request of each connection,
+// one after the other, and keeps the connections until hangUp is called or the test ends.
 func Thrifty(t *testing.T, cfg *tls.Config) (url string, hangUp func()) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -170,13 +170,13 @@ func (s *Subject) IdleConns(url string, n int) {
 	}
 }
 
-// Stampede has n GETs sent at the same time, while the server is being upset. All must succeed.
+// Stampede sends n GETs at the same time, while upset disturbs the server. All must succeed.
 func (s *Subject) Stampede(url string, n int, upset func()) {
 	s.T.Helper()
 	s.StampedeOr(url, n, upset, func(peerpool.Attempt) bool { return false })
 }
 
-// StampedeOr is stampede where some errors may be.
+// StampedeOr does what Stampede does, but allows the errors for which mayBe returns true.
 func (s *Subject) StampedeOr(url string, n int, upset func(), mayBe func(last peerpool.Attempt) bool) {
 	s.T.Helper()
 	var wg sync.WaitGroup
@@ -203,7 +203,8 @@ func (s *Subject) StampedeOr(url string, n int, upset func(), mayBe func(last pe
 	wg.Wait()
 }
 
-// WantOneRetryAtMost checks what each request of a stampede has tried, after the first acquisitions.
+// WantOneRetryAtMost checks that each request of a stampede was sent again at most once, on a new connection. It leaves out
+// the first acquisitions.
 func (s *Subject) WantOneRetryAtMost(first, requests int) {
 	s.T.Helper()
 	begun := 0
@@ -225,8 +226,9 @@ func (s *Subject) WantOneRetryAtMost(first, requests int) {
 	}
 }
 
-// GoneOnReuse answers one request on each of its first n connections. It takes the second one and leaves without
-// a word, once it has a byte of its body: what a probe cannot foresee. Later connections digest what they get.
+// GoneOnReuse returns a script that answers one request on each of its first n connections. When a byte of the second
+// request's body has arrived, the script leaves without an answer, which a probe cannot foresee. On later connections it
+// answers with Digest.
 func GoneOnReuse(n int, leave func(*httptestutil.WireConn)) httptestutil.Script {
 	return func(c *httptestutil.WireConn) {
 		if c.Number() > n {
@@ -254,14 +256,14 @@ func Digests(c *httptestutil.WireConn) {
 	c.WaitClosed()
 }
 
-// Again is a body that can be had more than once, once is one that cannot, and none is none.
+// Again returns a body that can be read more than once. Once returns a body that can be read only once.
 func Again(text string) io.Reader { return strings.NewReader(text) }
 
 func Once(text string) io.Reader { return io.MultiReader(strings.NewReader(text)) }
 
 func None(string) io.Reader { return nil }
 
-// Stale leaves n idle connections behind that are gone on reuse.
+// Stale leaves n idle connections in the pool that break when they are reused.
 func Stale(t *testing.T, n int) (*httptestutil.Wire, *Subject) {
 	t.Helper()
 	httptestutil.CheckLeaks(t)
@@ -277,7 +279,7 @@ func Stale(t *testing.T, n int) (*httptestutil.Wire, *Subject) {
 	return wire, s
 }
 
-// Deaf is a connection whose Write fails without having written anything, once it has been told to.
+// Deaf is a connection. Once it has been told to, its Write fails without having written anything.
 type Deaf struct {
 	net.Conn
 	Down *atomic.Bool
@@ -290,7 +292,7 @@ func (d Deaf) Write(p []byte) (int, error) {
 	return d.Conn.Write(p)
 }
 
-// relay is an httputil.ReverseProxy with the Transport of the scene, in front of a server.
+// relay is an httputil.ReverseProxy in front of a server. It uses the Transport of the scene.
 type relay struct {
 	*Scene
 	Backend *httptestutil.Origin
@@ -331,7 +333,7 @@ func (r *relay) Send(req *http.Request) {
 	}
 }
 
-// FieldsOf lists the fields whose names begin with X-, but for those of the origin, in order.
+// FieldsOf returns the fields whose names begin with X-, except those of the origin, in order.
 func FieldsOf(h http.Header) (fields []string) {
 	for name, values := range h {
 		if strings.HasPrefix(name, "X-") && name != httptestutil.HeaderOrigin {
@@ -342,7 +344,7 @@ func FieldsOf(h http.Header) (fields []string) {
 	return fields
 }
 
-// DialWebSocket begins a WebSocket handshake with the proxy, and returns the connection and what came back.
+// DialWebSocket begins a WebSocket handshake with the proxy, and returns the connection and the response.
 func (r *relay) DialWebSocket(path string) (net.Conn, *bufio.Reader, *http.Response) {
 	r.Helper()
 	conn, err := net.Dial("tcp", r.Front.Listener.Addr().String())
@@ -361,7 +363,7 @@ func (r *relay) DialWebSocket(path string) (net.Conn, *bufio.Reader, *http.Respo
 	return conn, in, resp
 }
 
-// EchoUpgrade switches to a protocol that greets, and then says everything again until its end.
+// EchoUpgrade switches to a protocol that sends a greeting and then echoes everything until the end.
 func EchoUpgrade(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Upgrade") != "echo" {
 		httptestutil.Echo(w, r)
@@ -381,13 +383,13 @@ func Upgrading(t *testing.T, url string) *http.Request {
 	return With(NewRequest(t, "GET", url, nil), "Connection: Upgrade", "Upgrade: echo")
 }
 
-// Sealed is a socket that can neither be watched nor looked into.
+// Sealed is a connection whose socket can neither be watched nor looked into.
 type Sealed struct{ net.Conn }
 
 func (Sealed) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
-// Replaced checks that the one connection is not used again, which the next request finds out by looking: it is not
-// sent twice.
+// Replaced checks that the only connection is not used again. The next request notices that when it looks at the connection,
+// so it is not sent twice.
 func (s *Subject) Replaced(url string, reason peerpool.CloseReason) {
 	s.T.Helper()
 	if got := s.Ok(NewRequest(s.T, "POST", url, nil)); got != "ok" {
@@ -406,7 +408,7 @@ func (s *Subject) Replaced(url string, reason peerpool.CloseReason) {
 
 const Bubbled = "http://example.test"
 
-// NumbersOf parses the number of a connection, and of the request on it.
+// NumbersOf parses the number of a connection, and that of the request on it.
 func NumbersOf(body string) (conn, seq int, err error) {
 	if n, err := fmt.Sscan(body, &conn, &seq); n != 2 {
 		return 0, 0, errors.Join(err, fmt.Errorf("the server answered %.100q", body))

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Program is a program of others that tests run. A test whose program is not installed skips, unless
-// PEERPOOL_REQUIRE_SERVERS=1 is set. Then it fails.
+// Program is a program of another project that tests run. A test whose program is not installed is skipped, or fails if
+// PEERPOOL_REQUIRE_SERVERS=1 is set.
 type Program struct {
 	Name    string
 	Also    []string // other names of it
@@ -20,7 +20,7 @@ type Program struct {
 	Holds   string   // what the tests hold against it
 }
 
-// Programs are all programs that tests of this module run.
+// Programs holds all programs that tests of this module run.
 var Programs = []Program{
 	{"apache2", []string{"httpd"}, "apache2", "probe: what an Apache server allows its clients"},
 	{"chromium", []string{"chromium-browser", "google-chrome"}, "chromium", "the page of poolz, in light and dark, on desktop and phone"},
@@ -34,10 +34,10 @@ var Programs = []Program{
 	{"squid", nil, "squid", "requests and tunnels through a proxy"},
 }
 
-// folders are where programs of servers are on Debian. They are on the PATH of root alone.
+// folders holds the directories of server programs on Debian. Only root has them in the PATH.
 var folders = []string{"/usr/sbin", "/usr/local/sbin"}
 
-// Path returns where the program is, or an error if it is not installed.
+// Path returns the path of the program, or an error if it is not installed.
 func (p Program) Path() (string, error) {
 	for _, name := range append([]string{p.Name}, p.Also...) {
 		if path, err := exec.LookPath(name); err == nil {

@@ -20,8 +20,8 @@ type Sample struct {
 	Value  string
 }
 
-// RunPrometheus runs the Prometheus that is installed, with native histograms and exemplars. config is its
-// configuration. It may name files, which are given by their names and contents and lie beside the configuration.
+// RunPrometheus runs the installed Prometheus, with native histograms and exemplars. config is its configuration. files
+// holds, by name, the contents of files that config may name. They lie beside the configuration.
 func RunPrometheus(t *testing.T, config string, files map[string]string) *Prometheus {
 	t.Helper()
 	program := Installed(t, "prometheus")
@@ -38,7 +38,7 @@ func RunPrometheus(t *testing.T, config string, files map[string]string) *Promet
 	return &Prometheus{"http://" + addr}
 }
 
-// Query returns what an expression comes to now.
+// Query returns the present value of an expression.
 func (p *Prometheus) Query(expr string) ([]Sample, error) {
 	resp, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Take returns the Transport of the scene with the very fields of config. Unlike [scene.use] it does not clone config,
-// which would have net/http prepare it for HTTP/2 on behalf of both.
+// Take returns the Transport of the scene with the very fields of config. Unlike [Scene.Use], it does not clone config,
+// because net/http would then set up HTTP/2 in config for both Transports.
 func (s *Scene) Take(config *http.Transport) Transport {
 	s.Helper()
 	tr := Transport(config)
@@ -45,7 +45,7 @@ func (s *Scene) Take(config *http.Transport) Transport {
 	return tr
 }
 
-// NoteFields notes of each field that both Transports have whether it is set, and whether two of them share it.
+// NoteFields notes, for each field that both Transports have, whether it is set, and whether a and b share its value.
 func (s *Scene) NoteFields(a, b Transport) {
 	va, vb := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[http.Transport]()) {
@@ -65,7 +65,8 @@ func shared(a, b reflect.Value) bool {
 	return false
 }
 
-// Quietly sends a GET and returns its body, or the text of its error, without a note: other goroutines may.
+// Quietly sends a request and returns its body, or the text of its error. It makes no note, so it may be called on any
+// goroutine.
 func Quietly(tr http.RoundTripper, req *http.Request) string {
 	resp, err := tr.RoundTrip(req)
 	if err != nil {
@@ -79,7 +80,7 @@ func Quietly(tr http.RoundTripper, req *http.Request) string {
 	return string(body)
 }
 
-// AtOnce sends n requests, none of which is answered before all are there.
+// AtOnce sends n requests. None of them is answered before all have arrived.
 func (s *Scene) AtOnce(tr http.RoundTripper, o *httptestutil.Origin, release chan struct{}, n int) {
 	s.Helper()
 	before := o.Requests()
@@ -94,7 +95,7 @@ func (s *Scene) AtOnce(tr http.RoundTripper, o *httptestutil.Origin, release cha
 	wg.Wait()
 }
 
-// Transport is what both Transports are.
+// Transport is the interface that both Transports implement.
 type Transport interface {
 	http.RoundTripper
 	CancelRequest(*http.Request)
@@ -103,28 +104,28 @@ type Transport interface {
 	NewClientConn(ctx context.Context, scheme, address string) (*http.ClientConn, error)
 }
 
-// Scene is one performance of a scenario, with either Transport, and the notes taken of it.
+// Scene is one run of a scenario, with one of the two Transports, and the notes taken during it.
 type Scene struct {
 	*testing.T
 	Ours  bool
 	Notes []string
 }
 
-// SideBySide performs a scenario with net/http's Transport and with ours, each with servers of its own, and fails
-// the test unless the notes of both are the same.
+// SideBySide runs a scenario with net/http's Transport and with ours, each with its own servers. The test fails unless the
+// notes of both are the same.
 func SideBySide(t *testing.T, scenario func(s *Scene)) {
 	t.Helper()
 	Compare(t, scenario, OnTheWall, OnTheWall)
 }
 
-// clock runs a performance by some clock.
+// clock runs a scenario by some clock.
 type clock func(*testing.T, func(*testing.T))
 
 func OnTheWall(t *testing.T, perform func(*testing.T)) { perform(t) }
 
 func Compare(t *testing.T, scenario func(s *Scene), theirClock, ourClock clock) {
 	t.Helper()
-	log.SetOutput(io.Discard) // net/http logs what servers do wrong
+	log.SetOutput(io.Discard) // net/http logs the mistakes of servers
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	theirs, ours := &Scene{}, &Scene{Ours: true}
 	t.Run("net http", func(t *testing.T) { theirClock(t, func(t *testing.T) { theirs.T = t; scenario(theirs) }) })
@@ -137,7 +138,7 @@ func Compare(t *testing.T, scenario func(s *Scene), theirClock, ourClock clock) 
 	}
 }
 
-// Use returns the Transport of the scene with that configuration; nil: the zero one.
+// Use returns the Transport of the scene with the given configuration. Nil means the zero configuration.
 func (s *Scene) Use(config *http.Transport) Transport {
 	s.Helper()
 	if config == nil {
@@ -151,15 +152,15 @@ func (s *Scene) Use(config *http.Transport) Transport {
 	return tr
 }
 
-// Note writes down what may differ from performance to performance only where it means something: addresses and
-// ports that the system chose do not.
+// Note adds a line to the notes. It leaves out what differs from run to run without meaning anything, such as addresses and
+// ports that the system chose.
 func (s *Scene) Note(format string, args ...any) {
 	s.Notes = append(s.Notes, ephemeral.ReplaceAllString(fmt.Sprintf(format, args...), "${1}:x"))
 }
 
 var ephemeral = regexp.MustCompile(`(127\.0\.0\.1|\[::1\]):\d{4,5}`)
 
-// Response notes what came of a request: the response with its body, or the error.
+// Response notes the result of a request: the response with its body, or the error.
 func (s *Scene) Response(resp *http.Response, err error) {
 	s.Helper()
 	if err != nil {
@@ -176,19 +177,19 @@ func (s *Scene) Response(resp *http.Response, err error) {
 	}
 }
 
-// Get sends a GET by way of a Client and notes what comes of it.
+// Get sends a GET with a Client and notes the result.
 func (s *Scene) Get(tr Transport, target string) {
 	s.Helper()
 	s.Do(tr, NewRequest(s, http.MethodGet, target, nil))
 }
 
-// Do sends a request by way of a Client and notes what comes of it.
+// Do sends a request with a Client and notes the result.
 func (s *Scene) Do(tr Transport, req *http.Request) {
 	s.Helper()
 	s.Response((&http.Client{Transport: tr}).Do(req))
 }
 
-// Fault notes all of an error that programs ask: its text, the sentinels and types in it, whether time ran out.
+// Fault notes what programs ask about an error: its text, the sentinels and types in it, and whether it is a time-out.
 func (s *Scene) Fault(where string, err error) {
 	s.Helper()
 	s.Note("%s: %v", where, err)
@@ -207,7 +208,7 @@ func saysTemporary(err error) bool {
 	return ok && e.Temporary()
 }
 
-// sentinels are the errors that programs compare with.
+// sentinels holds the errors with which programs compare.
 var sentinels = []error{
 	io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, context.Canceled, context.DeadlineExceeded, os.ErrDeadlineExceeded,
 	net.ErrClosed, http.ErrSchemeMismatch, http.ErrBodyReadAfterClose, http.ErrSkipAltProtocol, http.ErrLineTooLong,
@@ -224,7 +225,7 @@ func sentinelsIn(err error) (found []string) {
 	return found
 }
 
-// typesIn lists the types of error that programs look for.
+// typesIn returns the types of error that programs look for and that err has.
 func typesIn(err error) (found []string) {
 	note := func(name string, ok bool) {
 		if ok {
@@ -258,7 +259,7 @@ func typesIn(err error) (found []string) {
 	return found
 }
 
-// OverHTTP2 starts an origin that speaks HTTP/2 alone, and a Transport that speaks it too.
+// OverHTTP2 starts an origin that speaks only HTTP/2, and returns it with a Transport that speaks HTTP/2 too.
 func (s *Scene) OverHTTP2(config *http.Transport, handler http.HandlerFunc) (Transport, *httptestutil.Origin) {
 	s.Helper()
 	o := httptestutil.NewOrigin(s, httptestutil.OriginOptions{Handler: handler, CA: httptestutil.NewCA(s), Protocols: Versions(OverHTTP2)})
@@ -266,7 +267,7 @@ func (s *Scene) OverHTTP2(config *http.Transport, handler http.HandlerFunc) (Tra
 	return s.Use(config), o
 }
 
-// StreamFault notes what programs ask of an error of a stream besides what fault does.
+// StreamFault notes what Fault notes, and what programs ask about the error of a stream.
 func (s *Scene) StreamFault(err error) {
 	s.Helper()
 	s.Fault("error", err)
@@ -293,7 +294,7 @@ var (
 	WithoutTLS = (*http.Protocols).SetUnencryptedHTTP2
 )
 
-// Speak sends a GET and notes in which protocol it arrives, and what was agreed on.
+// Speak sends a GET and notes the protocol in which it arrives, and what was negotiated.
 func (s *Scene) Speak(tr Transport, target string) {
 	s.Helper()
 	resp, err := tr.RoundTrip(NewRequest(s, http.MethodGet, target, nil))
@@ -305,7 +306,7 @@ func (s *Scene) Speak(tr Transport, target string) {
 	s.Note("%s, seen as %s by %s, connection %d", resp.Proto, seen.Proto, seen.ALPN, seen.Conn)
 }
 
-// Hooked sends a GET and notes which hooks about connections are called for it.
+// Hooked sends a GET and notes which hooks about connections were called for it.
 func (s *Scene) Hooked(tr Transport, target string) {
 	s.Helper()
 	var calls []string
@@ -324,8 +325,7 @@ func (s *Scene) Hooked(tr Transport, target string) {
 	ReadBody(s, resp)
 }
 
-// Beside returns both Transports, to be held side by side. What theirs logs about servers that misbehave is
-// thrown away.
+// Beside returns both Transports, to be compared. It discards what net/http logs about servers that misbehave.
 func Beside(t *testing.T) (ours *peerpool.Transport, theirs *http.Transport) {
 	t.Helper()
 	log.SetOutput(io.Discard)
@@ -336,14 +336,14 @@ func Beside(t *testing.T) (ours *peerpool.Transport, theirs *http.Transport) {
 	return ours, theirs
 }
 
-// Traced sends a GET that fails, and notes the hooks that are called on the way and the error.
+// Traced sends a GET that fails, and notes the hooks that were called and the error.
 func (s *Scene) Traced(tr Transport, target string) {
 	s.Helper()
 	s.tracedWith(NewHooks(), tr, target)
 }
 
-// TracedUntil is traced with a server that answers only that much and closes the connection. It waits for the hook of
-// the request's end, which would be called at any time otherwise.
+// TracedUntil does what Traced does, with a server that sends only answer and closes the connection. It waits for the hook
+// of the request's end, which could otherwise be called at any time.
 func (s *Scene) TracedUntil(answer string) {
 	s.Helper()
 	h := NewHooks()

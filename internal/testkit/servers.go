@@ -1,4 +1,4 @@
-// Package testkit holds what the tests of several packages share. Only tests import it.
+// Package testkit holds helpers that the tests of several packages share. Only tests import it.
 package testkit
 
 import (
@@ -15,7 +15,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// FreeAddr returns an address on loopback that nobody listens on.
+// FreeAddr returns an address on loopback on which nothing listens.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -26,11 +26,11 @@ func FreeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// ConfigFile writes a configuration, indented for reading, to where any user may read it.
+// ConfigFile writes a configuration, indented for reading, to a place where any user may read it.
 func ConfigFile(t *testing.T, name, text string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the server may give its privileges up
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the server may give up its privileges
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, name)
@@ -40,7 +40,7 @@ func ConfigFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// RunServer runs a server until the test ends, and returns when it listens on addr.
+// RunServer runs a server until the test ends. It returns when the server listens on addr.
 func RunServer(t *testing.T, addr string, program string, args ...string) {
 	t.Helper()
 	var output bytes.Buffer
@@ -51,12 +51,12 @@ func RunServer(t *testing.T, addr string, program string, args ...string) {
 	}
 	exited := make(chan struct{})
 	var exit error
-	go func() { // ends with the server, which the end of the test ends
+	go func() { // this goroutine ends with the server, which the end of the test stops
 		defer close(exited)
 		exit = cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // fails only if it is gone already
+		_ = cmd.Process.Signal(syscall.SIGTERM) // this fails only if the server has ended already
 		giveUp := time.NewTimer(httptestutil.Bound)
 		defer giveUp.Stop()
 		select {

@@ -15,14 +15,15 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// Subject is a Transport under test, with verbs that fail the test and the ledger of what its Observer was told.
+// Subject is a Transport under test. Its methods fail the test if something goes wrong. Its ledger holds what was reported
+// to its Observer.
 type Subject struct {
 	*peerpool.Transport
 	T      testing.TB
 	Events *ledger
 }
 
-// Observe puts tr to the test. When that ends, every connection must be accounted for, and none in use.
+// Observe returns a Subject for tr. When the test ends, every connection must be accounted for, and none may be in use.
 func Observe(t testing.TB, tr *peerpool.Transport) *Subject {
 	t.Helper()
 	s := &Subject{Transport: tr, T: t, Events: NewLedger()}
@@ -33,7 +34,7 @@ func Observe(t testing.TB, tr *peerpool.Transport) *Subject {
 	return s
 }
 
-// settleAccounts waits until nothing is under way and compares what the pool and the observer say.
+// settleAccounts waits until nothing is under way, and compares what the pool and the observer say.
 func (s *Subject) settleAccounts() {
 	s.T.Helper()
 	s.CloseIdleConnections()
@@ -43,8 +44,8 @@ func (s *Subject) settleAccounts() {
 	s.Balanced()
 }
 
-// Balanced checks that every connection opened is somewhere, and that none was closed for a reason that CloseReasons does not
-// list: programs that count by that list would lose it.
+// Balanced checks that every opened connection is accounted for, and that each was closed for a reason that CloseReasons
+// lists. Programs that count by that list would otherwise miss it.
 func (s *Subject) Balanced() {
 	s.T.Helper()
 	st := s.Stats()
@@ -66,14 +67,14 @@ func ClosesOf(st peerpool.Stats) uint64 {
 	return n
 }
 
-// Await waits until cond holds of the Stats, and ends the test if that takes too long. It is for what other
-// goroutines do: the watcher, a body that is being closed, a dial that nobody waits for.
+// Await waits until cond holds for the Stats, and ends the test if that takes too long. It is for the work of other
+// goroutines: the watcher, a body that is being closed, a dial for which no request waits.
 func (s *Subject) Await(what string, cond func(peerpool.Stats) bool) {
 	s.T.Helper()
 	Eventually(s.T, what, func() bool { return cond(s.Stats()) }, func() any { return s.Stats() })
 }
 
-// Eventually waits until cond holds. It looks again and again, since what it waits for tells nobody.
+// Eventually waits until cond holds. It checks again and again, because nothing reports what it waits for.
 func Eventually(t testing.TB, what string, cond func() bool, show func() any) {
 	t.Helper()
 	giveUp := time.NewTimer(httptestutil.Bound)
@@ -89,13 +90,13 @@ func Eventually(t testing.TB, what string, cond func() bool, show func() any) {
 	}
 }
 
-// Get fetches url and returns the body of its 200.
+// Get fetches url and returns the body of the response, whose status must be 200.
 func (s *Subject) Get(url string) string {
 	s.T.Helper()
 	return s.Ok(NewRequest(s.T, http.MethodGet, url, nil))
 }
 
-// Ok sends req and returns the body of its 200.
+// Ok sends req and returns the body of the response, whose status must be 200.
 func (s *Subject) Ok(req *http.Request) string {
 	s.T.Helper()
 	body, err := s.Try(req)
@@ -105,7 +106,8 @@ func (s *Subject) Ok(req *http.Request) string {
 	return body
 }
 
-// Try is ok for any goroutine: it leaves it to the caller what an error means, a status other than 200 included.
+// Try does what Ok does, but may be called on any goroutine. It returns an error instead of failing the test, also for a
+// status other than 200.
 func (s *Subject) Try(req *http.Request) (string, error) {
 	resp, err := s.RoundTrip(req)
 	if err != nil {
@@ -119,7 +121,7 @@ func (s *Subject) Try(req *http.Request) (string, error) {
 	return string(body), err
 }
 
-// Send sends req and reads its response to the end.
+// Send sends req and reads the response to its end.
 func (s *Subject) Send(req *http.Request) (*http.Response, string) {
 	s.T.Helper()
 	resp, err := s.RoundTrip(req)
@@ -139,7 +141,7 @@ func (s *Subject) Seen(req *http.Request) httptestutil.Seen {
 	return httptestutil.ReadSeen(s.T, resp)
 }
 
-// failure is what RoundTrip returned, with what the Report tells of the last attempt.
+// failure is the error of RoundTrip, with what the Report says about the last attempt.
 type failure struct{ peerpool.Attempt }
 
 func (f failure) Error() string { return f.Err.Error() }
@@ -148,7 +150,7 @@ func (f failure) Unwrap() error { return f.Err }
 
 func (f failure) Timeout() bool { return f.ErrorType == "timeout" }
 
-// lastOf returns the failure of the request that report tells of, which must be over.
+// lastOf returns the failure of the request that report describes. The request must have ended.
 func lastOf(t testing.TB, report *peerpool.Report, err error) failure {
 	t.Helper()
 	all := report.Attempts()
@@ -174,7 +176,7 @@ func Fails(s *Subject, req *http.Request) failure {
 	return lastOf(s.T, report, err)
 }
 
-// FailsToDial is fails for a request that gets no connection.
+// FailsToDial does what Fails does, for a request that gets no connection.
 func FailsToDial(s *Subject, req *http.Request) failure {
 	s.T.Helper()
 	last := Fails(s, req)
@@ -184,7 +186,7 @@ func FailsToDial(s *Subject, req *http.Request) failure {
 	return last
 }
 
-// FailsToExchange is fails for a request that gets a connection, and no response.
+// FailsToExchange does what Fails does, for a request that gets a connection and no response.
 func FailsToExchange(s *Subject, req *http.Request) failure {
 	s.T.Helper()
 	last := Fails(s, req)
@@ -194,13 +196,13 @@ func FailsToExchange(s *Subject, req *http.Request) failure {
 	return last
 }
 
-// Closes checks that the pool has closed n connections for that reason, waiting for it if it must.
+// Closes checks that the pool has closed n connections for the given reason. It waits for that if necessary.
 func (s *Subject) Closes(reason peerpool.CloseReason, n uint64) {
 	s.T.Helper()
 	s.Await(fmt.Sprintf("%d closed for %q", n, reason), func(st peerpool.Stats) bool { return st.Closes[reason] == n })
 }
 
-// NewRequest is http.NewRequest with a context that ends with the test, so that a broken walk fails it.
+// NewRequest returns a request whose context ends with the test, so that a request that hangs makes the test fail.
 func NewRequest(t testing.TB, method, url string, body io.Reader) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
@@ -231,7 +233,7 @@ func ReadBody(t testing.TB, resp *http.Response) string {
 	return string(b)
 }
 
-// Known returns the one identity that the pool knows.
+// Known returns the only identity that the pool knows.
 func (s *Subject) Known() peerpool.Identity {
 	s.T.Helper()
 	peers := s.Stats().Peers
@@ -241,8 +243,8 @@ func (s *Subject) Known() peerpool.Identity {
 	return peers[0].Identity
 }
 
-// Numbered answers each request with the number of its connection and its own on that, as in "2.1". extra is
-// added to the head.
+// Numbered returns a script that answers each request with the number of its connection and the number of the request on it,
+// such as "2.1". extra is added to the head.
 func Numbered(extra ...string) httptestutil.Script {
 	return func(c *httptestutil.WireConn) {
 		for seq := 1; c.ReadRequest() != nil; seq++ {
@@ -252,7 +254,7 @@ func Numbered(extra ...string) httptestutil.Script {
 	}
 }
 
-// WantNumbers sends a request for each of the numbers that it wants to get.
+// WantNumbers sends a request for each of the numbers, and checks that the answer is that number.
 func (s *Subject) WantNumbers(numbers ...string) {
 	s.T.Helper()
 	for _, want := range numbers {
@@ -262,7 +264,7 @@ func (s *Subject) WantNumbers(numbers ...string) {
 	}
 }
 
-// Reaping is how much later than it could the reaper may close a connection that nobody asks for.
+// Reaping is how much too late the reaper may close a connection that no request asks for.
 const Reaping = time.Millisecond
 
 // InBubble runs a test with a numbered server in memory.
@@ -276,7 +278,7 @@ func InBubble(t *testing.T, script httptestutil.Script, tr *peerpool.Transport, 
 	})
 }
 
-// ClosedNow is closes in a bubble: it waits for no time to pass.
+// ClosedNow does what Closes does in a bubble, without letting time pass.
 func (s *Subject) ClosedNow(reason peerpool.CloseReason, n uint64) {
 	s.T.Helper()
 	synctest.Wait()
@@ -285,7 +287,7 @@ func (s *Subject) ClosedNow(reason peerpool.CloseReason, n uint64) {
 	}
 }
 
-// Together has n requests of one peer under way at the same time, and lets them end.
+// Together sends n requests of one peer, waits until all are under way, and then lets them end.
 func (s *Subject) Together(n int) {
 	s.T.Helper()
 	var open []interface{ Close() error }
@@ -299,7 +301,7 @@ func (s *Subject) Together(n int) {
 
 const Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// Unrest sends requests that end in every way, from several callers.
+// Unrest sends requests that end in every possible way, from several callers.
 func Unrest(s *Subject, callers, rounds int, urls ...string) {
 	var wg sync.WaitGroup
 	for caller := range callers {
@@ -331,7 +333,7 @@ func Agree[N comparable](t *testing.T, what string, observed, counted N) {
 	}
 }
 
-// PeersAddUp checks that the shares of all peers make the whole.
+// PeersAddUp checks that the statistics of all peers add up to the totals.
 func (s *Subject) PeersAddUp() {
 	s.T.Helper()
 	st := s.Stats()

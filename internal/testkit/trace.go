@@ -17,7 +17,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// InMemory starts a server that works inside a bubble, and a Transport that reaches it whatever it asks for.
+// InMemory starts a server that works inside a bubble, and returns it with a Transport that connects every address to it.
 func InMemory(t *testing.T, script httptestutil.Script) (*httptestutil.Wire, *peerpool.Transport) {
 	t.Helper()
 	ln := httptestutil.NewListener(0)
@@ -25,13 +25,13 @@ func InMemory(t *testing.T, script httptestutil.Script) (*httptestutil.Wire, *pe
 	return wire, &peerpool.Transport{DialContext: ln.Dial}
 }
 
-// Hooks writes down which hooks of httptrace were called, with what, in which order.
+// Hooks notes which hooks of httptrace were called, with which arguments, and in which order.
 type Hooks struct {
 	mu    sync.Mutex // guards calls
 	Calls []string
 
-	// These get a value with Wait100Continue, Got1xxResponse, WroteRequest and PutIdleConn, so that others can
-	// wait for it.
+	// These channels get a value when Wait100Continue, Got1xxResponse, WroteRequest and PutIdleConn are called, so that
+	// other goroutines can wait for that.
 	Waits, interim, wrote, idle chan struct{}
 }
 
@@ -86,9 +86,9 @@ func (h *Hooks) Trace() *httptrace.ClientTrace {
 	}
 }
 
-// traceCase is a request, after the first ones of its connection, and the server that it is sent to.
+// traceCase is a request and the server to which it is sent, after the first requests of the connection.
 type traceCase struct {
-	First   int // requests before the one that counts
+	First   int // number of requests before the one that counts
 	method  string
 	body    func(*Hooks) io.Reader
 	Fields  []string
