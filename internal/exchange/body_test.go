@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// source is a request body that takes note of what is done with it, and blocks where it is told to.
+// source is a request body that records what is done with it. It blocks where the test tells it to.
 type source struct {
-	read  func(p []byte) (int, error) // nil: the end
-	close func() error                // nil: closed at once
+	read  func(p []byte) (int, error) // nil means that Read returns io.EOF
+	close func() error                // nil means that Close returns at once
 
 	mu  sync.Mutex // guards log
 	log []string
@@ -55,7 +55,7 @@ func (s *source) did(t *testing.T, want ...string) {
 	}
 }
 
-// within runs f in a bubble, with a Body over s.
+// within runs f in a bubble with a Body that reads from s.
 func within(t *testing.T, s *source, f func(t *testing.T, b *Body)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -65,7 +65,7 @@ func within(t *testing.T, s *source, f func(t *testing.T, b *Body)) {
 	})
 }
 
-// takes returns a read that returns after d.
+// takes returns a function that reads after waiting for d.
 func takes(d time.Duration) func([]byte) (int, error) {
 	return func(p []byte) (int, error) {
 		time.Sleep(d)
@@ -73,7 +73,7 @@ func takes(d time.Duration) func([]byte) (int, error) {
 	}
 }
 
-// elapsed runs f and checks how long it took.
+// elapsed runs f and checks how long f takes.
 func elapsed(t *testing.T, want time.Duration, f func()) {
 	t.Helper()
 	start := time.Now()

@@ -23,7 +23,7 @@ func TestTheServersLimitIsFollowed(t *testing.T) {
 		sizes  []int
 	}{
 		"as it is":           {Config{}, initialStreams, []int{250, 5, 0, 7}},
-		"with one of ours":   {Config{MaxStreams: 6}, 6, []int{6, 5, 0, 6}}, // the first SETTINGS are told of even if they change nothing
+		"with one of ours":   {Config{MaxStreams: 6}, 6, []int{6, 5, 0, 6}}, // the first SETTINGS call resize in any case
 		"with waiting in it": {Config{HTTP2: strict}, always, []int{always}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestTheServersLimitIsFollowed(t *testing.T) {
 				}
 				b.server.MaxStreams(250)
 				b.server.MaxStreams(5)
-				b.server.Settings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 9}) // says nothing about it
+				b.server.Settings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 9}) // does not set the number of streams
 				b.server.MaxStreams(0)
 				b.server.MaxStreams(7)
 				if reasons, sizes := b.said(); !slices.Equal(sizes, c.sizes) || len(reasons) != 0 {
@@ -182,7 +182,7 @@ func TestAStrictRequestWaitsUntilAStreamIsAllowed(t *testing.T) {
 
 var errGone = errors.New("the caller is gone")
 
-// A server that takes nothing must not keep a dial from ending.
+// NewConn must return in time even if the server accepts no bytes.
 func TestAConnectionThatCannotBeStartedInTimeIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := New(Config{})

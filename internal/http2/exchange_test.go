@@ -13,7 +13,7 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// headed runs an exchange up to the head of a response that has a body.
+// headed runs an exchange until the head of a response with a body has come.
 func (b *bench) headed(fields ...string) (*run, uint32) {
 	b.t.Helper()
 	b.server.Settings()
@@ -56,7 +56,7 @@ func TestTheEndOfTheBodyEndsTheExchange(t *testing.T) {
 		if n, err := r.resp.Body.Read(nil); n != 0 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
-		r.going() // reading nothing does not find the end
+		r.going() // a Read of no bytes does not find the end
 		if got, err := io.ReadAll(r.resp.Body); string(got) != "body" || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
@@ -144,7 +144,7 @@ func TestACanceledExchangeHasItsCause(t *testing.T) {
 					if err := r.err; headed {
 						want := errGone
 						if byContext {
-							want = context.Canceled // which does not tell its cause, as with net/http
+							want = context.Canceled // the error of the context, not its cause, as with net/http
 						}
 						if _, err = r.resp.Body.Read(make([]byte, 1)); err != want {
 							t.Errorf("reading: %v, want %v", err, want)
@@ -186,7 +186,7 @@ func TestAnUploadIsClosedOnce(t *testing.T) {
 				body := text(strings.Repeat("more than a window ", 10_000))
 				r := b.start(b.t.Context(), "POST", body)
 				stream := b.request()
-				synctest.Wait() // until the window is full: a body that is not read from is not closed either
+				synctest.Wait() // until the window is full: the upload closes only a body that it has read from
 				respond(b, stream)
 				<-r.done
 				synctest.Wait()
@@ -266,7 +266,7 @@ func TestABodyThatCannotBeReadSaysSo(t *testing.T) {
 	}
 }
 
-// failing is a reader that fails.
+// failing is a reader whose Read returns an error.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }

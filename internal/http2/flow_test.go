@@ -17,20 +17,20 @@ import (
 
 const roundTrip = 100 * time.Millisecond
 
-// distant is a server that is far away: what the client says reaches it a round trip later. It answers one request with
-// as many bytes as it is let.
+// distant is a server that is far away: it gets the client's frames a round trip late. It answers one request with as many
+// bytes as the client allows.
 type distant struct {
 	framer *xhttp2.Framer
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	cond   sync.Cond
-	window int64 // of the stream
-	most   int64 // that it has been
+	window int64 // the window of the stream
+	most   int64 // the largest window so far
 }
 
 func (d *distant) later(f func()) { time.AfterFunc(roundTrip, f) }
 
-// read follows what the client says, until the connection ends.
+// read handles the client's frames until the connection ends.
 func (d *distant) read(headers chan<- uint32) {
 	for {
 		f, err := d.framer.ReadFrame()
@@ -105,7 +105,7 @@ func TestASingleDownloadIsNotHeldUpByItsWindow(t *testing.T) {
 		d.write(func() { d.framer.WriteSettings() })
 		headers := make(chan uint32, 1)
 		go d.read(headers)
-		time.Sleep(2 * roundTrip) // the client knows how far it is by now
+		time.Sleep(2 * roundTrip) // by now the client has measured the round trip
 		const size = 128 << 20
 		r := (&bench{Conn: c, t: t}).start(t.Context(), "GET", nil)
 		go func() { d.serve(<-headers, size) }()
@@ -114,7 +114,7 @@ func TestASingleDownloadIsNotHeldUpByItsWindow(t *testing.T) {
 		if n, err := io.Copy(io.Discard, r.resp.Body); n != size || err != nil {
 			t.Fatalf("%d bytes, %v", n, err)
 		}
-		// Windows that stay as they are would take 2048 round trips, and the largest one 8.
+		// If the windows did not grow, the response would take 2048 round trips. With the largest window it would take 8.
 		if took := time.Since(start); took > 25*roundTrip {
 			t.Errorf("%v for %d MiB, with windows of up to %d bytes", took, size>>20, d.most)
 		}
@@ -146,7 +146,7 @@ func TestAnUnreadResponseHoldsNoMoreThanAWindow(t *testing.T) {
 			t.Errorf("%q, %v", body, err)
 		}
 		r.resp.Body.Close()
-		b.server.Data(stream, "x", false) // came too late to be refused
+		b.server.Data(stream, "x", false) // the server sends it before it gets the reset
 		next := b.start(b.t.Context(), "GET", nil)
 		b.server.Respond(b.request(), 204, "")
 		next.ended(exchange.Reusable)
@@ -161,7 +161,7 @@ func TestTheConnectionsWindowOutlivesResponsesThatNobodyReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			connTest(t, config, func(b *bench) {
 				b.server.Settings()
-				for range 100 { // many times the window
+				for range 100 { // together many times the window
 					r := b.start(b.t.Context(), "GET", nil)
 					stream := b.request()
 					b.server.Head(stream, 200, false)
@@ -226,7 +226,7 @@ func TestAWindowThatBecomesNegativeStopsAnUploadUntilItIsPositive(t *testing.T) 
 		if f := b.server.Await(xhttp2.FrameData, stream); len(f.Data) != 10 {
 			t.Fatalf("%d bytes", len(f.Data))
 		}
-		// FrameConn has given the window back; all of that is taken away again, and more.
+		// FrameConn has opened the window again. The new setting takes all of that away, and more.
 		b.server.Settings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 0})
 		b.server.Window(stream, 10)
 		body, whole := b.server.ReadBody(stream)
@@ -242,7 +242,7 @@ func TestWindowsGrowOnlyAsFarAsAConnectionMayHold(t *testing.T) {
 	connTest(t, Config{}, func(b *bench) {
 		r, _ := b.headed()
 		b.mu.Lock()
-		b.peer.roundTrip = int64(time.Hour) // every window is the bottleneck
+		b.peer.roundTrip = int64(time.Hour) // every window limits the server
 		b.grown = maxGrown - 100
 		r.unread = recvWindow{size: smallWindow, left: smallWindow - 60000, held: 60000}
 		r.growth.since = 1

@@ -16,13 +16,13 @@ import (
 	"github.com/peerpool/peerpool/internal/h2server"
 )
 
-// bench is a connection under test in a bubble, with the server's end of it, which the test plays frame by frame.
+// bench is a connection under test in a bubble, and the server's end of it. The test plays the server frame by frame.
 type bench struct {
 	*Conn
 	t      *testing.T
 	server *server
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	reasons []Reason
 	sizes   []int
 }
@@ -33,18 +33,18 @@ type server struct {
 	nc net.Conn
 }
 
-// SetDeadline is that of the connection.
+// SetDeadline sets the deadline of the connection.
 func (s *server) SetDeadline(at time.Time) { s.nc.SetDeadline(at) }
 
 const aDay = 24 * time.Hour
 
-// connTest runs a test in a bubble of its own. What goes on there when it ends fails it.
+// connTest runs a test in a bubble of its own. The test fails if goroutines still run in the bubble when it ends.
 func connTest(t *testing.T, config Config, test func(b *bench)) {
 	t.Helper()
 	connTestWith(t, config, 0, test)
 }
 
-// connTestWith is connTest where the server takes that many bytes that it does not read; 0: any number.
+// connTestWith is connTest with a server that accepts at most buffer bytes which it has not read. 0 means any number.
 func connTestWith(t *testing.T, config Config, buffer int, test func(b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -72,7 +72,7 @@ func connTestWith(t *testing.T, config Config, buffer int, test func(b *bench)) 
 	})
 }
 
-// watch has the bench note what the connection says of itself.
+// watch makes the bench record what the connection reports.
 func (b *bench) watch() int {
 	return b.Watch(
 		func(r Reason) {
@@ -88,7 +88,7 @@ func (b *bench) watch() int {
 	)
 }
 
-// said returns what has been noted, once everything has come to rest.
+// said returns what watch has recorded, after all goroutines have come to rest.
 func (b *bench) said() ([]Reason, []int) {
 	synctest.Wait()
 	b.mu.Lock()
@@ -96,11 +96,11 @@ func (b *bench) said() ([]Reason, []int) {
 	return b.reasons, b.sizes
 }
 
-// run is an exchange under way on a goroutine of its own, and its owner.
+// run is an exchange that runs on a goroutine of its own. It is also the owner of that exchange.
 type run struct {
 	*Exchange
 	t    *testing.T
-	done chan struct{} // closed when the following are set
+	done chan struct{} // closed when resp and err are set
 	resp *http.Response
 	err  error
 
@@ -115,13 +115,13 @@ func (r *run) ExchangeDone(end exchange.End, _ exchange.Outcome) {
 	r.ends = append(r.ends, end)
 }
 
-// start runs an exchange up to the head of its response.
+// start runs an exchange until the head of its response has come.
 func (b *bench) start(ctx context.Context, method string, body io.Reader) *run {
 	b.t.Helper()
 	return b.startWith(ctx, method, body, "")
 }
 
-// startWith is start with an expectation, if that is not empty.
+// startWith is start with an Expect header, unless expect is empty.
 func (b *bench) startWith(ctx context.Context, method string, body io.Reader, expect string) *run {
 	b.t.Helper()
 	req, err := http.NewRequest(method, "http://example.test/", body)
@@ -142,7 +142,7 @@ func (b *bench) startWith(ctx context.Context, method string, body io.Reader, ex
 	return r
 }
 
-// request returns the stream of the next request that comes to the server.
+// request returns the stream of the next request that the server gets.
 func (b *bench) request() uint32 {
 	b.t.Helper()
 	req := b.server.ReadRequest()
@@ -152,7 +152,7 @@ func (b *bench) request() uint32 {
 	return req.Stream
 }
 
-// response returns the response when it has come.
+// response waits for the response and returns it.
 func (r *run) response() *http.Response {
 	r.t.Helper()
 	if <-r.done; r.err != nil {
@@ -161,7 +161,7 @@ func (r *run) response() *http.Response {
 	return r.resp
 }
 
-// pending checks that the run goes on.
+// pending checks that the run has not returned.
 func (r *run) pending() {
 	r.t.Helper()
 	synctest.Wait()
@@ -172,7 +172,7 @@ func (r *run) pending() {
 	}
 }
 
-// ended checks that the exchange has ended once, in that way.
+// ended checks that the exchange has ended once, and how.
 func (r *run) ended(how exchange.End) {
 	r.t.Helper()
 	<-r.done
@@ -184,7 +184,7 @@ func (r *run) ended(how exchange.End) {
 	}
 }
 
-// source is the body of a request that counts how often it is closed.
+// source is the body of a request. It counts how often it is closed.
 type source struct {
 	io.Reader
 	mu     sync.Mutex // guards closes

@@ -14,7 +14,7 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// Servers that do what they must not (RFC 9113 section 10.5), and what it costs them.
+// Servers that do what they must not do (RFC 9113 section 10.5), and what they lose by that.
 
 // two starts two exchanges, on streams 1 and 3.
 func (b *bench) two() (first, second *run) {
@@ -28,7 +28,7 @@ func (b *bench) two() (first, second *run) {
 	return first, second
 }
 
-// TestWhatCostsTheConnection has what no server may send, whatever stream it is on.
+// TestWhatCostsTheConnection sends what a server must not send on any stream. The connection ends.
 func TestWhatCostsTheConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		send func(s *server)
@@ -86,7 +86,7 @@ func TestWhatCostsTheConnection(t *testing.T) {
 	}
 }
 
-// TestWhatCostsItsStream has what is wrong with one response and leaves the others alone.
+// TestWhatCostsItsStream sends what is wrong with one response. Only that stream ends.
 func TestWhatCostsItsStream(t *testing.T) {
 	for name, c := range map[string]struct {
 		method string
@@ -161,7 +161,7 @@ func TestAFloodOfQuestionsThatAreNotReadEndsTheConnection(t *testing.T) {
 		"SETTINGS": func(s *server) { s.Settings() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			connTestWith(t, Config{}, 256, func(b *bench) { // bytes that the server takes without reading
+			connTestWith(t, Config{}, 256, func(b *bench) { // the server accepts 256 bytes without reading them
 				b.server.Settings()
 				go func() { // ends with the connection
 					for b.server.Err() == nil {
@@ -198,7 +198,7 @@ func TestAFloodOfResetsIsBoundedByTheRequests(t *testing.T) {
 	})
 }
 
-// stuck returns a connection whose server has stopped to read, and an upload that has filled the socket.
+// stuck starts an upload to a server that has stopped reading. It returns once the upload has filled the socket.
 func (b *bench) stuck() *run {
 	b.t.Helper()
 	b.server.Settings(xhttp2.Setting{ID: xhttp2.SettingInitialWindowSize, Val: 1 << 30})
@@ -219,7 +219,7 @@ func TestAServerThatStopsReadingHoldsNobodyUp(t *testing.T) {
 		r, stream := b.headed()
 		upload := b.stuck()
 		start := time.Now()
-		if err := r.resp.Body.Close(); err != nil { // whose reset cannot be written
+		if err := r.resp.Body.Close(); err != nil { // the reset that Close sends cannot be written
 			t.Error(err)
 		}
 		r.ended(exchange.Reusable)

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestNothingOfXNetsClientIsUsed: what the packages that users import take from golang.org/x/net/http2 is the Framer with
-// what it reads and writes, the types of errors, and names for numbers.
+// TestNothingOfXNetsClientIsUsed checks what the packages that users import use of golang.org/x/net/http2: only the Framer
+// with what it reads and writes, the types of errors, and names for numbers.
 func TestNothingOfXNetsClientIsUsed(t *testing.T) {
 	root := filepath.Join("..", "..")
 	users := 0
@@ -21,7 +21,7 @@ func TestNothingOfXNetsClientIsUsed(t *testing.T) {
 		}
 		if d.IsDir() {
 			switch d.Name() {
-			case "bench", "examples", "conformance", "testdata", ".git": // which compare, or are not ours
+			case "bench", "examples", "conformance", "testdata", ".git": // programs that compare, or code that is not ours
 				return filepath.SkipDir
 			}
 			return nil

@@ -30,7 +30,7 @@ func tcpPair(t *testing.T) (ours, theirs *net.TCPConn) {
 	return nc.(*net.TCPConn), peer.(*net.TCPConn)
 }
 
-// fill writes to an outlet until the system takes no more, and returns what was written.
+// fill writes to an outlet until the system accepts no more. It returns the bytes that it has written.
 func fill(t *testing.T, o *outlet) (written []byte) {
 	t.Helper()
 	for i := byte(0); o.idle(); i++ {
@@ -48,7 +48,7 @@ func TestAnOutletNeverBlocksAndKeepsTheOrder(t *testing.T) {
 	o := newOutlet(ours)
 	want := fill(t, o)
 	last := []byte("the last of it")
-	if _, err := o.Write(last); err != nil { // behind what waits
+	if _, err := o.Write(last); err != nil { // behind the bytes that wait
 		t.Fatal(err)
 	}
 	want = append(want, last...)

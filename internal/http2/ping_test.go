@@ -60,7 +60,7 @@ func TestTheMonitorRestsWhileNothingGoesOn(t *testing.T) {
 		r.ended(exchange.Reusable)
 		time.Sleep(time.Hour)
 		b.server.Mute = true
-		// The hour does not count for the exchange that follows it.
+		// The quiet hour does not count for the exchange that follows it.
 		start := time.Now()
 		second := b.start(b.t.Context(), "GET", nil)
 		<-second.done
@@ -179,8 +179,8 @@ func TestACheckThatFailsClosesTheConnection(t *testing.T) {
 	})
 }
 
-// strikes counts what a server of gRPC with its defaults holds against a client: a PING within five minutes of the last
-// one, unless HEADERS or DATA were sent between. It ends a connection at the third.
+// strikes counts what a server of gRPC with default settings objects to: a PING within five minutes of the last one, unless
+// the server has sent HEADERS or DATA between the two. Such a server ends the connection at the third.
 type strikes struct {
 	last  time.Time
 	data  bool // sent since the last PING
@@ -217,7 +217,7 @@ func TestQuietStreamsAreNotPingedMoreThanGRPCBears(t *testing.T) {
 			if s.count > 0 {
 				t.Fatalf("%d strikes after %v", s.count, time.Since(start))
 			}
-			if probes%50 == 49 { // now and then there is something to say
+			if probes%50 == 49 { // from time to time the server sends data
 				b.server.Data(stream, "x", false)
 				s.data = true
 			}

@@ -10,7 +10,7 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// What has come as a whole is not kept waiting for the rest of the frame behind it.
+// A response that has come completely does not wait for the rest of the frame behind it.
 func TestAResponseDoesNotWaitForTheFrameBehindIt(t *testing.T) {
 	const unknown = xhttp2.FrameType(0xbb)
 	for _, length := range []int{2, 8, 9, 15, 16, 255, 256, 0x0901, 0x3fff} {

@@ -15,7 +15,7 @@ import (
 
 var errSevered = errors.New("severed")
 
-// severed is a way to the server that can be cut, while the way back stays open.
+// severed is the direction to the server. A test can cut it while the other direction stays open.
 type severed struct {
 	io.Writer
 	cut atomic.Bool
@@ -28,7 +28,7 @@ func (s *severed) Write(p []byte) (int, error) {
 	return s.Writer.Write(p)
 }
 
-// uploadFails starts a POST whose upload meets a connection that can't be written to any more.
+// uploadFails starts a POST whose upload fails because the connection can no longer be written to.
 func (b *bench) uploadFails() (r *run, stream uint32) {
 	b.t.Helper()
 	way := &severed{Writer: b.Conn.w}

@@ -10,7 +10,8 @@ import (
 	xhttp2 "golang.org/x/net/http2"
 )
 
-// The server gives back no window for what it has not been sent, so another upload has to use that.
+// The server opens the window only for bytes that it has got. So another upload must use the window of bytes that were not
+// sent.
 func TestTheWindowOfACanceledUploadIsAnothers(t *testing.T) {
 	connTestWith(t, Config{}, 1<<10, func(b *bench) {
 		b.server.Settings()
