@@ -13,7 +13,8 @@
 // apart in time and agree in idle time, a limit is almost the only explanation. Idle takes these for a limit:
 //
 //   - three closes or more whose idle times differ by at most a twentieth, or
-//   - five closes or more whose idle times differ by at most a quarter, for servers that look at their idle connections only now and then.
+//   - five closes or more whose idle times differ by at most a quarter, for servers that look at their idle connections
+//     only now and then.
 //
 // In both cases, they must be three quarters of the closes that Idle keeps, and three or five of them must be apart
 // from each other by at least twice the difference of the idle times. A restart that takes some time does not pass this
@@ -28,7 +29,9 @@
 // there. Each time a request is lost although its connection was idle for less than that, the margin doubles, up to
 // three quarters of the limit. It is halved again after ten minutes without a loss.
 //
-// After a request was lost, Use stays below the idle time of its connection, even if there is no limit: other connections that have been idle for as long may be closed at this moment. This lasts for twice that idle time, but at most 5 seconds.
+// After a request was lost, Use stays below the idle time of its connection, even if there is no limit: other
+// connections that have been idle for as long may be closed at this moment. This lasts for twice that idle time, but
+// at most 5 seconds.
 //
 // Every further close at the limit confirms it. If closes agree at a shorter idle time, the limit falls at once. It
 // rises slowly: by a quarter when ten minutes have passed without a confirmation, and then every minute, until it has
@@ -40,5 +43,6 @@
 //
 // [Requests] keeps the number of requests that the latest connections had served when the peer ended them, either by
 // announcing it with the last response or by closing at once after that response. If four in a row had served the same
-// number, and no other connection has served more in the meantime, the peer has a limit. If one connection serves more, the peer has no limit, or another one.
+// number, and no other connection has served more in the meantime, the peer has a limit. If one connection serves
+// more, the peer has no limit, or another one.
 package learn
