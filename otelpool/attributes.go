@@ -9,7 +9,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// The attributes that the conventions have no name for.
+// These are the attributes that have no name in the conventions.
 const (
 	keyName           = attribute.Key("peerpool.name")
 	keyOutcome        = attribute.Key("peerpool.acquire.outcome") // hit, miss or error
@@ -19,10 +19,10 @@ const (
 	keyRetryOutcome   = attribute.Key("peerpool.retry.outcome") // saved or failed
 	keyReused         = attribute.Key("peerpool.connection.reused")
 	keyRequestOutcome = attribute.Key("peerpool.request.outcome") // error or truncated
-	keyIdentity       = attribute.Key("peerpool.identity")        // as Identity.String has it, without a secret
+	keyIdentity       = attribute.Key("peerpool.identity")        // the text of Identity.String, which holds no secret
 	keyAttempt        = attribute.Key("peerpool.attempt")         // 1 for the first
 	keyConn           = attribute.Key("peerpool.connection.id")   // unique in the process
-	keyUses           = attribute.Key("peerpool.connection.uses") // before this one
+	keyUses           = attribute.Key("peerpool.connection.uses") // number of uses before this one
 	keyAge            = attribute.Key("peerpool.connection.age")  // in seconds
 	keyIdle           = attribute.Key("peerpool.connection.idle") // in seconds
 	keyWait           = attribute.Key("peerpool.wait.duration")   // in seconds
@@ -37,10 +37,11 @@ const (
 	retryFailed = "failed"
 )
 
-// protocolVersion is the value of network.protocol.version.
+// protocolVersion returns the value of network.protocol.version.
 func protocolVersion(protocol string) string { return strings.TrimPrefix(protocol, "HTTP/") }
 
-// peerAttributes describes what an identity is connected to. text is what the conventions put into a span's name.
+// peerAttributes returns attributes of the peer that connections of an identity lead to. text names the peer in the
+// name of a span, as the conventions say.
 func peerAttributes(id peerpool.Identity) (attrs []attribute.KeyValue, text string) {
 	addr := id.Address()
 	if id.Network() == "unix" {

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/semconv/v1.43.0/httpconv"
 )
 
-// The buckets that the conventions recommend, in seconds, and those of requests per connection.
+// These are the buckets that the conventions recommend, in seconds, and those of requests per connection.
 var (
 	durationBuckets   = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 	connectionBuckets = []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}
@@ -35,7 +35,7 @@ type instruments struct {
 	confined  metric.Int64UpDownCounter
 }
 
-// newInstruments makes the instruments, and has collect called for those that are observed.
+// newInstruments makes the instruments. The meter calls collect for the observable ones.
 func newInstruments(meter metric.Meter, collect func(metric.Observer, *instruments)) instruments {
 	var i instruments
 	open, err := httpconv.NewClientOpenConnectionsObservable(meter)
@@ -93,8 +93,8 @@ func handle(err error) {
 	}
 }
 
-// collect reports what has been counted. Counters that are peerpool's own are reported from the start, at zero: of a counter
-// that appears with its first event, no increase shows.
+// collect reports what was counted. It reports peerpool's own counters from the start, at zero: if a counter appears
+// with its first event, no increase shows.
 func (m *metrics) collect(o metric.Observer, i *instruments) {
 	m.servers.Each(func(s *series) {
 		for p := range s.conns {

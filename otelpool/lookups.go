@@ -12,11 +12,11 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// maxAnswers bounds the hosts whose addresses are remembered.
+// maxAnswers limits the number of hosts whose addresses are remembered.
 const maxAnswers = 1024
 
-// answers remembers the addresses that the latest look-up of each host has found. The events by which the spans of look-ups
-// are made know how long those took, and not what they found.
+// answers remembers the addresses that the latest look-up of each host has found. The spans of look-ups are made from
+// events that say how long a look-up took, but not what it found.
 type answers struct {
 	mu    sync.Mutex // guards hosts
 	hosts map[string][]string
@@ -47,7 +47,8 @@ func (t *tracing) resolved(_ context.Context, r peerpool.ResolveDone) {
 	}
 }
 
-// lookup makes the span of a look-up below the one of ctx. If it has failed, errorType and err say of what.
+// lookup makes the span of a look-up as a child of the span of ctx. If the look-up has failed, errorType and err say
+// why.
 func (t *tracing) lookup(ctx context.Context, host string, from time.Time, took time.Duration, errorType peerpool.ErrorType, err error) {
 	attrs := []attribute.KeyValue{semconv.DNSQuestionName(host)}
 	if found := t.answers.of(host); len(found) > 0 && errorType == "" {

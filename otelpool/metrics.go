@@ -11,12 +11,12 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// metrics counts. What happens with every request is an addition, which a callback reports; what happens with a
-// connection is recorded as it happens.
+// metrics counts events. An event of every request is only an addition to a number, which a callback reports. An event
+// of a connection is recorded at once.
 type metrics struct {
 	inst    instruments
 	servers *hosts.Table[*series]
-	names   *hosts.Table[[]attribute.KeyValue] // dns.question.name
+	names   *hosts.Table[[]attribute.KeyValue] // the attribute dns.question.name
 	common  []attribute.KeyValue
 }
 
@@ -30,7 +30,7 @@ func newMetrics(meter metric.Meter, limit int, common []attribute.KeyValue) *met
 		return []attribute.KeyValue{semconv.DNSQuestionName(name.Addr)}
 	})
 	m.inst = newInstruments(meter, m.collect)
-	m.inst.confined.Add(context.Background(), 0, metric.WithAttributes(common...)) // it is there from the start, at zero
+	m.inst.confined.Add(context.Background(), 0, metric.WithAttributes(common...)) // the metric exists from the start, at zero
 	return m
 }
 

@@ -27,10 +27,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scope is the name of the tracer and of the meter.
+// scope is the name of the tracer and the meter.
 const scope = "github.com/peerpool/peerpool/otelpool"
 
-// version is that of this module in the program, or "" where the program was built without modules.
+// version returns the version of this module in the program, or "" if the program was built without modules.
 var version = sync.OnceValue(func() string {
 	const module = "github.com/peerpool/peerpool"
 	info, ok := debug.ReadBuildInfo()
@@ -81,8 +81,8 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 // the metrics do not distinguish servers.
 func WithHosts(n int) Option { return func(c *config) { c.hosts = n } }
 
-// WithName adds the attribute peerpool.name to the metrics, to distinguish Transports that have an Observer each.
-// Without it, or if name is "", the numbers of all these Transports are added up.
+// WithName adds the attribute peerpool.name to the metrics, to distinguish Transports that each have their own
+// Observer. Without it, or if name is "", the metrics add up the numbers of all these Transports.
 func WithName(name string) Option { return func(c *config) { c.name = name } }
 
 // Telemetry makes spans and records metrics from the events that its Observer receives.
@@ -107,5 +107,5 @@ func New(opts ...Option) *Telemetry {
 }
 
 // Observer returns the Observer through which t receives events. It returns the same Observer each time. Several
-// Transports may use it; their numbers are added up.
+// Transports may use it; the metrics add up their numbers.
 func (t *Telemetry) Observer() *peerpool.Observer { return t.observer }

@@ -10,16 +10,16 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// closeHijacked is the Close of an AttemptDone whose connection is the caller's from then on.
+// closeHijacked is the Close of an AttemptDone if the caller owns the connection from then on.
 const closeHijacked = "hijacked"
 
-// reasonStray is the reason that has a counter of its own.
+// reasonStray is the close reason that has its own counter.
 const reasonStray = "unexpected_data"
 
-// series counts what happens to one server, in place of instruments that a request would have to call. What a label
-// can be is known beforehand, so that counting is an addition.
+// series counts what happens to one server, so that a request does not have to call instruments. All values of a label
+// are known beforehand, so counting is only an addition.
 type series struct {
-	attrs []attribute.KeyValue // common to all its points
+	attrs []attribute.KeyValue // common to all points of the series
 
 	conns    [2]connections // by protocol, see protocolIndex
 	requests counts         // under way, by method
@@ -29,15 +29,15 @@ type series struct {
 	retried  counts // by outcome
 }
 
-// connections are those of one protocol.
+// connections counts the connections of one protocol.
 type connections struct {
 	open   atomic.Int64
-	active atomic.Int64 // with a request on them; at most open, but not at every moment
+	active atomic.Int64 // connections with a request on them; not more than open, except for a moment
 	seen   atomic.Bool
 }
 
-// state returns how many are active and idle. They are counted one event after the other, so that a connection may
-// for a moment seem to be active when it is closed already.
+// state returns how many connections are active and idle. The events are counted one after the other, so for a moment,
+// a closed connection may still seem to be active.
 func (c *connections) state() (active, idle int64) {
 	open := max(0, c.open.Load())
 	active = min(max(0, c.active.Load()), open)
@@ -54,7 +54,7 @@ func protocolIndex(protocol string) int {
 	return 0
 }
 
-// counts are numbers by label.
+// counts holds a number for each label.
 type counts struct {
 	labels *labels
 	of     []count
@@ -65,11 +65,11 @@ type count struct {
 	seen atomic.Bool
 }
 
-// labels are the attribute sets that a counter may have. What is not among them counts as the last one.
+// labels holds the attribute sets that a counter may have. A value that is not among them counts as the last one.
 type labels struct {
 	values []string
 	attrs  [][]attribute.KeyValue
-	listed int // so many of the first are reported before they have been counted, at zero
+	listed int // how many of the first are reported at zero before they have been counted
 }
 
 func (l *labels) add(value string, attrs ...attribute.KeyValue) {
@@ -99,13 +99,14 @@ func (c *counts) add(value string, n int64) {
 	}
 }
 
-// fromZero has all of l reported from the start: of a counter that appears with its first event, no increase shows.
+// fromZero makes all labels reported from the start, except for the last ones, whose number is but. If a counter appears
+// with its first event, no increase shows.
 func (l *labels) fromZero(but int) *labels {
 	l.listed = len(l.values) - but
 	return l
 }
 
-// each calls f for every label that has been counted, or is to be reported anyway.
+// each calls f for every label that has been counted, or that is reported from the start.
 func (c *counts) each(f func(n int64, attrs []attribute.KeyValue)) {
 	for i := range c.of {
 		if i < c.labels.listed || c.of[i].seen.Load() {
@@ -129,7 +130,7 @@ var (
 	acquireLabels = newAcquireLabels().fromZero(0)
 )
 
-// newAcquireLabels labels a hit "", a miss with its reason, and the rest as errors.
+// newAcquireLabels returns the labels of acquires: "" for a hit, the reason for a miss, and "error" for anything else.
 func newAcquireLabels() *labels {
 	l := &labels{}
 	l.add("", keyOutcome.String(outcomeHit))

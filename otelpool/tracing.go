@@ -15,14 +15,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The events on a request's span.
+// These are the events on the span of a request.
 const (
 	eventAcquire = "peerpool.acquire"
 	eventRetry   = "peerpool.retry"
 	eventFailure = "peerpool.failure"
 )
 
-// The names of spans; what follows each of them says of what.
+// These are the beginnings of the names of spans. The rest of a name says what the span is about.
 const (
 	spanSetup   = "HTTP connection_setup "
 	spanWait    = "HTTP wait_for_connection "
@@ -32,7 +32,8 @@ const (
 	spanTLS     = "TLS client handshake "
 )
 
-// tracing makes spans. Each is made when what it tells of is over, with the times at which that began and ended.
+// tracing makes spans. It makes each span when the work that the span describes is over, with the times at which that
+// work began and ended.
 type tracing struct {
 	tracer  trace.Tracer
 	setups  setups
@@ -48,7 +49,7 @@ func (t *tracing) observer() *peerpool.Observer {
 	}
 }
 
-// setups remembers the sampled spans that connections were set up under, as long as the pool has the connections.
+// setups remembers the sampled spans of the setups of connections, as long as the pool has the connections.
 type setups struct {
 	mu    sync.RWMutex // guards spans
 	spans map[peerpool.ConnID]trace.SpanContext
@@ -84,7 +85,7 @@ func (t *tracing) done(_ context.Context, d peerpool.AttemptDone) {
 	}
 }
 
-// acquired tells the request's span how it came to its connection.
+// acquired adds to the span of a request how the request got its connection.
 func (t *tracing) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
@@ -142,7 +143,7 @@ func (t *tracing) waited(ctx context.Context, a peerpool.AcquireDone) {
 	begun := now.Add(-a.Waited)
 	server := hosts.Parse(a.Identity.Scheme(), a.Host)
 	ctx, span := t.tracer.Start(ctx, spanWait+server.String(), trace.WithTimestamp(begun))
-	if a.Resolve > 0 { // also if the request has got the connection of another
+	if a.Resolve > 0 { // even if the request got the connection of another request
 		var errorType peerpool.ErrorType
 		if a.Hop == "resolve" {
 			errorType = a.HopErrorType
@@ -153,7 +154,8 @@ func (t *tracing) waited(ctx context.Context, a peerpool.AcquireDone) {
 	span.End(trace.WithTimestamp(now))
 }
 
-// fail marks a span with the type of its error, if there is one, and says what it is.
+// fail sets the status of a span to an error with the text of err, and adds the attribute error.type. It does nothing if
+// kind is "".
 func fail(span trace.Span, kind peerpool.ErrorType, err error) {
 	if kind == "" {
 		return
@@ -166,7 +168,7 @@ func fail(span trace.Span, kind peerpool.ErrorType, err error) {
 	span.SetAttributes(semconv.ErrorTypeKey.String(string(kind)))
 }
 
-// retried tells the request's span: what a retry has saved is no error of the request.
+// retried adds an event to the span of a request. If a retry has helped, the failure is not an error of the request.
 func (t *tracing) retried(ctx context.Context, r peerpool.RequestRetry) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
@@ -181,8 +183,8 @@ func (t *tracing) retried(ctx context.Context, r peerpool.RequestRetry) {
 	span.AddEvent(eventRetry, trace.WithAttributes(appendErrorType(attrs, r.ErrorType)...))
 }
 
-// ended tells the request's span what a request has failed of that had a connection. The acquire event tells of one that
-// had none.
+// ended adds to the span of a request why the request failed although it had a connection. If it had none, the acquire
+// event says why.
 func (t *tracing) ended(ctx context.Context, r peerpool.RequestDone) {
 	outcome := r.Outcome()
 	if r.Close == "" || outcome != peerpool.OutcomeError && outcome != peerpool.OutcomeTruncated {
@@ -198,11 +200,11 @@ func (t *tracing) ended(ctx context.Context, r peerpool.RequestDone) {
 	span.AddEvent(eventFailure, trace.WithAttributes(appendErrorType(attrs, r.ErrorType)...))
 }
 
-// dialed makes the trace of a connection's setup.
+// dialed makes the trace of the setup of a connection.
 func (t *tracing) dialed(ctx context.Context, d peerpool.DialDone) {
 	server := hosts.Parse(d.Identity.Scheme(), d.Host)
 	ctx, span := t.tracer.Start(ctx, spanSetup+server.String(), trace.WithNewRoot(), trace.WithTimestamp(d.Start),
-		trace.WithAttributes( // which a sampler may go by
+		trace.WithAttributes( // a sampler may use these
 			semconv.ServerAddress(server.Addr), semconv.ServerPort(server.Port), semconv.URLScheme(d.Identity.Scheme())))
 	defer span.End(trace.WithTimestamp(d.Start.Add(d.Total)))
 	if !span.IsRecording() {
@@ -219,7 +221,7 @@ func (t *tracing) dialed(ctx context.Context, d peerpool.DialDone) {
 	}
 }
 
-// hops makes the children of a setup, one after the other.
+// hops makes the child spans of a setup, one after the other.
 func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.DialDone, server hosts.Name) {
 	failed, at := d.Hop, d.Start
 	hop := func(op, name string, took time.Duration, attrs ...attribute.KeyValue) {
@@ -243,7 +245,7 @@ func (t *tracing) hops(ctx context.Context, setup trace.Span, d peerpool.DialDon
 	}
 	peer, text := peerAttributes(d.Identity)
 	setup.SetAttributes(peer...)
-	if text != "" { // a race in which nobody won has no one address
+	if text != "" { // a race that nobody won has no single address
 		hop("connect", spanConnect+text, d.Connect, peer...)
 	}
 	if d.Proxy > 0 || failed == "proxy" {
