@@ -10,14 +10,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The buckets of the classic histograms: those that OpenTelemetry recommends for the same things.
+// These are the buckets of the classic histograms. OpenTelemetry recommends them for the same measurements.
 var (
 	durationBuckets   = []float64{.005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10}
 	connectionBuckets = []float64{.01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}
 	requestBuckets    = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000}
 )
 
-// events counts what Stats does not: how long things took, and for which host.
+// events counts what Stats does not count: how long things took, and for which host.
 type events struct {
 	requests *prometheus.CounterVec
 	underway *prometheus.GaugeVec
@@ -39,10 +39,10 @@ type events struct {
 	names   *hosts.Table[lookup]
 }
 
-// server holds what is counted for one host, or for all.
+// server holds the counters of one host, or of all hosts.
 type server struct {
-	outcomes             map[peerpool.RequestOutcome]prometheus.Counter // all but errors
-	failures             map[peerpool.ErrorType]prometheus.Counter      // the errors, by their type
+	outcomes             map[peerpool.RequestOutcome]prometheus.Counter // all outcomes except errors
+	failures             map[peerpool.ErrorType]prometheus.Counter      // the errors, by type
 	underway             prometheus.Gauge
 	heads                prometheus.Observer
 	hits, misses, errors prometheus.Counter
@@ -62,7 +62,7 @@ type lookup struct {
 }
 
 func newEvents(pool prometheus.Labels, limit int) *events {
-	var host []string // the label, if hosts are told apart
+	var host []string // the label, if the metrics distinguish hosts
 	if limit > 0 {
 		host = []string{"host"}
 	}
@@ -135,7 +135,7 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 	return e
 }
 
-// labelsOf returns what appends the host, if there is one, to the values of other labels.
+// labelsOf returns a function that appends the host, if there is one, to the values of other labels.
 func labelsOf(host string) func(...string) []string {
 	return func(values ...string) []string {
 		if host == "" {
@@ -237,7 +237,7 @@ func (e *events) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	observe(ctx, l.found, r.Duration)
 }
 
-// silent is the type of error of a connect that was not answered before that of a later address.
+// silent is the error type of an attempt to connect whose address had not answered when a later address did.
 const silent = "silent"
 
 func (e *events) unconnected(_ context.Context, c peerpool.ConnectFailed) {
@@ -245,7 +245,7 @@ func (e *events) unconnected(_ context.Context, c peerpool.ConnectFailed) {
 	if c.Silent {
 		kind = silent
 	}
-	if n := e.servers.Of(c.Identity.Scheme(), c.Host).unconnected[kind]; n != nil { // or it was canceled
+	if n := e.servers.Of(c.Identity.Scheme(), c.Host).unconnected[kind]; n != nil { // nil if it was canceled
 		n.Inc()
 	}
 }
@@ -260,7 +260,7 @@ func (e *events) dialed(ctx context.Context, d peerpool.DialDone) {
 	s := e.servers.Of(d.Identity.Scheme(), d.Host)
 	if d.Err != nil {
 		observe(ctx, s.undialed, d.Total)
-		if d.ErrorType != "" { // or it was canceled
+		if d.ErrorType != "" { // empty if the dial was canceled
 			s.failedAt(d.Hop, d.HopErrorType).Inc()
 		}
 		return
@@ -268,7 +268,7 @@ func (e *events) dialed(ctx context.Context, d peerpool.DialDone) {
 	observe(ctx, s.dialed, d.Total)
 }
 
-// failedAt returns the counter of a hop that has failed.
+// failedAt returns the counter of dials that failed at a hop.
 func (s *server) failedAt(hop string, kind peerpool.ErrorType) prometheus.Counter {
 	if c := s.undialedBy[failedHop{hop, kind}]; c != nil {
 		return c
@@ -276,7 +276,8 @@ func (s *server) failedAt(hop string, kind peerpool.ErrorType) prometheus.Counte
 	return s.undialedBy[otherHop]
 }
 
-// done sees the connections that the server has closed unnoticed. A new one that dies is another matter.
+// done counts the reused connections that failed before a byte of the response arrived, because the server had closed
+// them without the pool noticing. It does not count a new connection that fails, which has another cause.
 func (e *events) done(_ context.Context, d peerpool.AttemptDone) {
 	if d.Close == "error" && d.Reused && !d.Started {
 		e.servers.Of(d.Identity.Scheme(), d.Host).stale.Inc()
@@ -313,7 +314,7 @@ func (e *events) closed(c peerpool.ConnClosed) {
 	s.uses.Observe(float64(c.Uses))
 }
 
-// observe records a duration, with the trace that it was part of.
+// observe records a duration, with the trace of ctx as an exemplar if its span is sampled.
 func observe(ctx context.Context, h prometheus.Observer, d time.Duration) {
 	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
 		if h, ok := h.(prometheus.ExemplarObserver); ok {

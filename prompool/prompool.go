@@ -44,10 +44,11 @@ func WithName(name string) Option { return func(c *config) { c.name = name } }
 // distinguish hosts.
 func WithHosts(n int) Option { return func(c *config) { c.hosts = n } }
 
-// collectors numbers those without a name, so that they can be registered side by side.
+// collectors counts the Collectors without a name, so that they can be registered side by side.
 var collectors atomic.Uint64
 
-// program is what tells this program's pools from those of others. A number would be the same in all of them.
+// program returns a name that distinguishes this program's pools from those of other programs. A number would be the
+// same in all programs.
 var program = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Path != "" && info.Path != "command-line-arguments" {
 		return info.Path

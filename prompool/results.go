@@ -5,10 +5,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// waits are the waits for a connection by how they ended.
+// waits counts the waits for a connection by how they ended.
 type waits struct{ dialed, released, failed, canceled prometheus.Counter }
 
-// results counts what has succeeded, what was canceled, and what has failed by the type of the error.
+// results counts successes, cancellations, and failures by the type of the error.
 type results struct {
 	succeeded, canceled prometheus.Counter
 	failed              map[peerpool.ErrorType]prometheus.Counter
@@ -25,16 +25,16 @@ func (r results) count(err error, kind peerpool.ErrorType) {
 	}
 }
 
-// failedHop is where a dial has failed, and of what.
+// failedHop is the hop at which a dial failed, and the type of the error.
 type failedHop struct {
 	hop  string
 	kind peerpool.ErrorType
 }
 
-// otherHop stands for what is not among failedHops.
+// otherHop stands for all hops and types that are not among failedHops.
 var otherHop = failedHop{"other", "_OTHER"}
 
-// failedHops are all that there are.
+// failedHops returns all hops with their error types.
 func failedHops() (all []failedHop) {
 	add := func(hop string, kinds ...peerpool.ErrorType) {
 		for _, kind := range kinds {
@@ -50,7 +50,7 @@ func failedHops() (all []failedHop) {
 	return all
 }
 
-// newResults has all series of a counter by outcome and error_type exist from the start.
+// newResults creates all series of a counter by outcome and error_type, so that they exist from the start.
 func newResults(vec *prometheus.CounterVec, host func(...string) []string, kinds []peerpool.ErrorType) results {
 	r := results{
 		succeeded: vec.WithLabelValues(host("success", "")...), canceled: vec.WithLabelValues(host("canceled", "")...),

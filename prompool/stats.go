@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// statsDescs describes what is read from Stats.
+// statsDescs holds the descriptions of the metrics that come from Stats.
 type statsDescs struct {
 	connections, dialing, waiting, quarantined *prometheus.Desc
 
@@ -49,8 +49,8 @@ func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// collect reports every reason there is, also those that have not come up: a counter that appears with its first
-// event shows no increase for it.
+// collect reports every reason that exists, even one that has not occurred: if a counter appears with its first event,
+// no increase shows.
 func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, hosts []peerpool.HostStats) {
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, n float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, kind, n, labels...)
@@ -103,7 +103,7 @@ func addressesOf(hosts []peerpool.HostStats) map[peerpool.AddressState]int {
 	return n
 }
 
-// learnedOf counts the peers of which each limit is known.
+// learnedOf counts the peers for which each limit is known.
 func learnedOf(peers []peerpool.PeerLimits) (idle, requests int) {
 	for _, p := range peers {
 		if p.IdleTime > 0 {
