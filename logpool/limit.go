@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// limit lets through a number of records in a second.
+// limit limits the number of records in a second.
 type limit struct {
-	mu         sync.Mutex // guards what follows; nothing is called under it
+	mu         sync.Mutex // guards the fields below; nothing is called under it
 	since      time.Time  // when the second began
-	written    int        // in it
-	suppressed int        // since the last one written
+	written    int        // records written in that second
+	suppressed int        // records not written since the last one that was
 }
 
-// take says whether one more record may be written, and how many were not since the last one.
+// take reports whether another record may be written, and how many records have not been written since the last one.
 func (l *limit) take(rate int) (suppressed int, ok bool) {
 	if rate < 0 {
 		return 0, true
@@ -33,25 +33,26 @@ func (l *limit) take(rate int) (suppressed int, ok bool) {
 	return suppressed, true
 }
 
-// occasion is something that is worth a record, of a kind. There are few: a kind is an error.type, a reason or a hop.
+// occasion is a kind of event that is worth a record. There are few occasions, because a kind is an error.type, a
+// reason or a hop.
 type occasion struct {
 	message message
 	kind    string
 }
 
-// digest lets through one record of each occasion in an interval.
+// digest lets one record of each occasion through in an interval.
 type digest struct {
-	mu   sync.Mutex // guards what follows; nothing is called under it
+	mu   sync.Mutex // guards the fields below; nothing is called under it
 	seen map[occasion]*sighting
 }
 
-// sighting is when an occasion was last written, and how often it has happened since.
+// sighting says when an occasion was last written, and how often it has happened since.
 type sighting struct {
 	written time.Time
 	times   int
 }
 
-// take says whether a record may be written, and how many occasions it stands for.
+// take reports whether a record may be written, and how many events it stands for.
 func (d *digest) take(o occasion, interval time.Duration) (times int, ok bool) {
 	now := time.Now()
 	d.mu.Lock()

@@ -10,9 +10,10 @@
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
 // The package logs each kind of failure, such as a refused connection, a time-out or a wrong certificate, once in ten
-// seconds. It does the same for connections that were drained. The record says how many times that has happened since it
-// was last logged. Of any other message, the package logs only the first few in a second. The next record of that message
-// says how many were not logged. No record holds a secret: a [peerpool.Identity] hides its secrets, and the URL of a request is never logged.
+// seconds. It does the same for connections that were drained. The record says how many times that has happened since
+// it was last logged. Of any other message, the package logs only the first few in a second. The next record of that
+// message says how many were not logged. No record holds a secret: a [peerpool.Identity] hides its secrets, and the URL
+// of a request is never logged.
 package logpool
 
 import (
@@ -24,9 +25,9 @@ import (
 )
 
 const (
-	// defaultRate is how many of one message are written in a second.
+	// defaultRate is how many records of one message are written in a second.
 	defaultRate = 10
-	// defaultInterval is how often each kind of failure is written.
+	// defaultInterval is the interval in which each kind of failure is written once.
 	defaultInterval = 10 * time.Second
 )
 
@@ -97,7 +98,7 @@ type Log struct {
 	digest   digest
 }
 
-// message is a kind of record, with a rate of its own.
+// message is a kind of record with its own rate.
 type message int
 
 const (
@@ -129,7 +130,7 @@ const (
 	numMessages
 )
 
-// texts are what the records say.
+// texts holds the texts of the records.
 var texts = [numMessages]string{
 	msgUnexpected: "peerpool: server out of step, connection closed",
 	msgBroken:     "peerpool: connection failed",
@@ -170,7 +171,7 @@ func (m message) level() slog.Level {
 	return slog.LevelDebug
 }
 
-// closeMessage says what kind of close a reason stands for.
+// closeMessage returns the message for a close with this reason.
 func closeMessage(reason peerpool.CloseReason) message {
 	switch reason {
 	case "unexpected_data", "ambiguous_framing":
@@ -183,7 +184,7 @@ func closeMessage(reason peerpool.CloseReason) message {
 	return msgClosed
 }
 
-// log writes a record, if anybody wants it and not too many have been written. attrs is called only then.
+// log writes a record if the logger has its level enabled and the limit allows it. Only then does it call attrs.
 func (l *Log) log(ctx context.Context, m message, attrs func() []slog.Attr) {
 	if !l.logger.Enabled(ctx, m.level()) {
 		return
@@ -199,8 +200,8 @@ func (l *Log) log(ctx context.Context, m message, attrs func() []slog.Attr) {
 	l.logger.LogAttrs(ctx, m.level(), texts[m], all...)
 }
 
-// logDigest writes a record of something that may happen often, unless one of that kind has been written not long ago: then
-// it is the record of another message, for debugging.
+// logDigest writes a record of something that may happen often. If a record of that kind was written a short time ago,
+// logDigest writes a record of the message otherwise instead, which is for debugging.
 func (l *Log) logDigest(ctx context.Context, m message, kind string, otherwise message, attrs func() []slog.Attr) {
 	if !l.logger.Enabled(ctx, m.level()) {
 		return
