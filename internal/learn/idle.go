@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	remembered = 8                // closes
+	remembered = 8                // how many closes are remembered
 	recent     = 10 * time.Minute // older closes do not teach
 
-	// Closes teach if there are tight of them and their idle times differ by at most one part in tightParts, or if there
-	// are loose of them and their idle times differ by at most one part in looseParts.
+	// Closes teach a limit if the idle times of at least tight of them differ by at most one part in tightParts, or those of
+	// at least loose of them by at most one part in looseParts.
 	tight, tightParts = 3, 20
 	loose, looseParts = 5, 4
 
