@@ -15,8 +15,9 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// attempt is one attempt at a request. It leases a connection, runs an exchange on it, and ends the lease. The caller of
-// RoundTrip never sees an attempt. So an attempt that has brought a response and has ended is reused for another request.
+// attempt is one attempt at a request. It leases a connection, runs an exchange on it, and ends the lease. RoundTrip makes
+// attempts in a loop, which comments call the walk, until one of them decides the result. The caller of RoundTrip never sees
+// an attempt. So an attempt that has brought a response and has ended is reused for another request.
 type attempt struct {
 	t     *Transport
 	peer  *Peer
@@ -36,7 +37,7 @@ type attempt struct {
 	begun      time.Duration // when the exchange began, since epoch; set only if there is a RetryBudget
 	overBudget bool          // the RetryBudget has kept the request from being sent again
 
-	trial *route // the address of the host that the attempt is to try, or nil
+	trial *route // address of the host that the attempt is to try, or nil
 	avoid *route // address at which the previous attempt failed, or nil
 
 	route  *route // nil if there is none

@@ -40,7 +40,6 @@ func (b *retryBudget) slot(second int64) *budgetSlot {
 	return s
 }
 
-// request counts a request.
 func (b *retryBudget) request() {
 	now := int64(time.Since(epoch) / time.Second)
 	b.mu.Lock()

@@ -17,7 +17,7 @@ type alternateConn struct {
 	*facts  // nil without an Observer
 	learned *learned
 	nc      net.Conn
-	name    string // of the protocol
+	name    string // name of the protocol
 }
 
 var (

@@ -111,7 +111,7 @@ func dialErrorType(err error) ErrorType {
 	return errorOther
 }
 
-// errorType does for an attempt what dialErrorType does for a dial.
+// errorType classifies the error of an attempt, as dialErrorType does for a dial.
 func (o *outcome) errorType() ErrorType {
 	switch {
 	case o.unleased:

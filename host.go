@@ -89,7 +89,7 @@ func (h *host) setMembers(addrs []netip.AddrPort) {
 				m = h.routeTo(addr)
 			}
 			delete(h.leaving, addr)
-			if m.state == nil { // or a dial may be looking at it
+			if m.state == nil { // a state is set only once, because a dial may be reading it
 				m.state = s
 			}
 			h.dialed[addr] = m
@@ -99,7 +99,7 @@ func (h *host) setMembers(addrs []netip.AddrPort) {
 	h.members.Store(list)
 }
 
-// routeTo returns a route to one address of the host.
+// routeTo makes a route to one address of the host.
 func (h *host) routeTo(addr netip.AddrPort) *route {
 	p := h.head.plan
 	p.tls = p.tls.Clone() // each address has TLS sessions of its own

@@ -199,7 +199,7 @@ func (r *raced) begin(addr netip.AddrPort) {
 	}
 }
 
-// end is called when a connect has ended.
+// end notes that a connect has ended. It returns when the connect began, and whether the race is over.
 func (r *raced) end(addr netip.AddrPort) (begun time.Time, over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

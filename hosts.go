@@ -112,7 +112,7 @@ func (t *Transport) Hosts() []HostStats {
 	return all
 }
 
-// hosts returns the hosts that have a route.
+// hosts returns the hosts to which there is a route.
 func (rs *routes) hosts() (hosts []*host) {
 	rs.mu.RLock()
 	defer rs.mu.RUnlock()

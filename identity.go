@@ -40,7 +40,7 @@ type Identity struct {
 	skipVerify      bool
 	skipHostname    bool
 	tls             tlsid.ID // zero without TLS
-	certificate     [32]byte // zero without one
+	certificate     [32]byte // zero without a client certificate
 	proxy           string   // URL without credentials
 	proxySecret     [32]byte // digest of credentials, CONNECT headers, and the TLS settings of the hop
 	target          string   // host:port that the tunnel leads to

@@ -64,7 +64,7 @@ func (l *learned) looked() {
 // hostLessons holds what the connections to the addresses of a host have shown. It is never changed.
 type hostLessons struct {
 	counted    uint64      // value of lessons at that time
-	members    *memberList // the addresses
+	members    *memberList // members of the host at that time
 	expect     int         // learned.expect of one of the addresses
 	looks      bool        // set if it is set for any address
 	http1Until int64       // the latest one of any address

@@ -64,6 +64,6 @@ func (o *Outliers) span(before int) time.Duration {
 	if before < 32 && first <= longest>>before {
 		long = first << before
 	}
-	long = min(long, math.MaxInt64/2) // centuries
+	long = min(long, math.MaxInt64/2) // over a century; the sum below cannot overflow then
 	return long - long/4 + rand.N(max(1, long/2))
 }

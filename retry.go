@@ -60,10 +60,10 @@ const (
 	giveUp           verdict = ""
 	retryUnsent      verdict = "unsent"          // nothing was written
 	retryStale       verdict = "stale"           // a reused connection was gone, and the request is idempotent
-	retryMisdirected verdict = "misdirected"     // 421
+	retryMisdirected verdict = "misdirected"     // the server answered 421 Misdirected Request
 	retryRefused     verdict = "refused"         // GOAWAY or REFUSED_STREAM: the server did not process the request
 	retryLost        verdict = "lost"            // the connection did not answer a ping, and the request is idempotent
-	retryHTTP1       verdict = "http1"           // HTTP_1_1_REQUIRED
+	retryHTTP1       verdict = "http1"           // the server asked for HTTP/1.1, with HTTP_1_1_REQUIRED
 	retryAddress     verdict = "another_address" // one of the host's addresses has failed, and the request is idempotent
 
 	// leaseAgain means to look for another connection within the same attempt. It is not reported, because there was no
