@@ -46,7 +46,7 @@ func (t *Transport) roundTripRegistered(req *http.Request) (_ *http.Response, re
 		return nil, nil, err
 	}
 	alt := t.core.alternates()[req.URL.Scheme]
-	if alt == nil || req.URL.Scheme == "https" && requiresHTTP1(req) { // the registered RoundTripper may speak a version of HTTP without WebSockets
+	if alt == nil || req.URL.Scheme == "https" && requiresHTTP1(req) { // it may speak a version of HTTP without WebSockets
 		return nil, req, nil
 	}
 	return roundTripAlternate(alt, req)

@@ -258,7 +258,7 @@ type Transport struct {
 	network resolve.Connect // set only by tests; connects in place of the system to hosts with several addresses
 
 	changed  atomic.Pointer[Limits] // set by SetLimits; if nil, the fields count
-	changing sync.Mutex             // held by SetLimits, so that the calls follow one another; the pool's hooks may be called while it is held
+	changing sync.Mutex             // held by SetLimits; the pool may call hooks while it is held
 
 	once     sync.Once
 	core     *core     // made by once, and then never changed: see use
