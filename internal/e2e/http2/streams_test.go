@@ -130,8 +130,9 @@ func TestNobodyStarvesForStreams(t *testing.T) {
 			if g.peak() > streams {
 				t.Errorf("%d requests at a time on a connection, which allows %d", g.peak(), streams)
 			}
-			// A dial that has come too late to be of use may be repeated later.
-			if st := s.Stats(); st.Opened > uint64(conns)+st.Closes["surplus"] || st.Retries.Failed != 0 {
+			// A dial that has come too late to be of use may be repeated later. The last try at a request dials, and an idle
+			// connection makes room for that.
+			if st := s.Stats(); st.Opened > uint64(conns)+st.Closes["surplus"]+st.Closes["make_room"] || st.Retries.Failed != 0 {
 				t.Errorf("more than %d connections: %+v", conns, st)
 			}
 		})
