@@ -2,6 +2,8 @@ package servers_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -170,18 +172,28 @@ type returning struct {
 	spread          time.Duration // each caller comes back earlier or later by up to this much
 }
 
-// run returns how many POST requests were sent and lost from the second round on.
-func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lost int64) {
-	var sends, losses atomic.Int64
+// patience is how long a caller waits for an answer. A server that takes longer has stopped to serve.
+const patience = 15 * time.Second
+
+// run returns how many POST requests were sent and lost from the second round on, and how many callers the server left
+// without any answer.
+func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lost, unanswered int64) {
+	var sends, losses, silent atomic.Int64
 	var wg sync.WaitGroup
 	for range l.callers {
 		wg.Go(func() {
 			for round := range l.rounds {
-				req := testkit.NewRequest(t, http.MethodPost, url, strings.NewReader("body"))
+				ctx, stop := context.WithTimeout(t.Context(), patience)
+				req := testkit.NewRequest(t, http.MethodPost, url, strings.NewReader("body")).WithContext(ctx)
 				resp, err := rt.RoundTrip(req)
 				if err == nil {
 					_, err = io.Copy(io.Discard, resp.Body)
 					resp.Body.Close()
+				}
+				stop()
+				if errors.Is(err, context.DeadlineExceeded) {
+					silent.Add(1)
+					return
 				}
 				if round > 0 {
 					sends.Add(1)
@@ -194,22 +206,31 @@ func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lo
 		})
 	}
 	wg.Wait()
-	return sends.Load(), losses.Load()
+	return sends.Load(), losses.Load(), silent.Load()
 }
 
 // TestFewPostsAreLostToTheIdleLimitOfAServer: the servers announce nothing, except for Node.
 func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
 	for _, server := range idleServers {
 		t.Run(server.name, func(t *testing.T) {
-			url := server.start(t)
 			load := returning{callers: server.callers, rounds: 8, pause: server.limit, spread: server.limit / 50}
 			if testing.Short() {
 				load.callers, load.rounds = load.callers/5, 5
 			}
-			tr := &peerpool.Transport{}
-			t.Cleanup(tr.CloseIdleConnections)
-			sent, lost := load.run(t, tr, url)
-			st := tr.Stats()
+			var sent, lost, unanswered int64
+			var st peerpool.Stats
+			for try := range 3 { // gunicorn's threads block one another for ever now and then
+				tr := &peerpool.Transport{}
+				t.Cleanup(tr.CloseIdleConnections)
+				sent, lost, unanswered = load.run(t, tr, server.start(t))
+				if st = tr.Stats(); unanswered == 0 {
+					break
+				}
+				t.Logf("try %d: the server has stopped to answer %d callers", try+1, unanswered)
+			}
+			if unanswered > 0 {
+				t.Fatal("the server stops to answer each time")
+			}
 			t.Logf("%d of %d POSTs were lost, %.2f %%; %d hits; closes %v", lost, sent, 100*float64(lost)/float64(sent), st.Hits, st.Closes)
 			if lost > sent/20 { // far more than a quiet machine shows; the rule itself is tested in simulated time
 				t.Errorf("%d of %d POSTs were lost", lost, sent)
