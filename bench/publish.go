@@ -9,10 +9,12 @@ import (
 	"strings"
 )
 
-// The README holds the figures between these lines, which stay.
+// The README holds the headline, a row of ratios, and the figures between these lines, which stay.
 const (
-	figuresBegin = "<!-- The figures begin: cd bench && go run . -from results.json -publish .. -->\n"
-	figuresEnd   = "<!-- The figures end. -->\n"
+	headlineBegin = "<!-- The headline begins: cd bench && go run . -from results.json -publish .. -->\n"
+	headlineEnd   = "<!-- The headline ends. -->\n"
+	figuresBegin  = "<!-- The figures begin: cd bench && go run . -from results.json -publish .. -->\n"
+	figuresEnd    = "<!-- The figures end. -->\n"
 )
 
 // publish puts the figures of a report into the README of the repository in dir, and draws its picture.
@@ -35,14 +37,22 @@ func publish(dir string, r report) error {
 	return os.WriteFile(filepath.Join(dir, "docs", "cost.svg"), []byte(drawCost(r)), 0o644)
 }
 
-// replaceFigures returns the text with the figures of a report between its marks.
+// replaceFigures returns the text with the headline and the figures of a report between their marks.
 func replaceFigures(text string, r report) (string, error) {
-	before, rest, begins := strings.Cut(text, figuresBegin)
-	_, after, ends := strings.Cut(rest, figuresEnd)
-	if !begins || !ends {
-		return "", fmt.Errorf("the lines %q and %q are not there", strings.TrimSpace(figuresBegin), strings.TrimSpace(figuresEnd))
+	text, err := replaceBetween(text, headlineBegin, headlineEnd, headlineText(r))
+	if err != nil {
+		return "", err
 	}
-	return before + figuresBegin + "\n" + figuresText(r) + "\n" + figuresEnd + after, nil
+	return replaceBetween(text, figuresBegin, figuresEnd, figuresText(r))
+}
+
+func replaceBetween(text, begin, end, figures string) (string, error) {
+	before, rest, begins := strings.Cut(text, begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		return "", fmt.Errorf("the lines %q and %q are not there", strings.TrimSpace(begin), strings.TrimSpace(end))
+	}
+	return before + begin + "\n" + figures + "\n" + end + after, nil
 }
 
 // published is a comparison that the README shows: its suite, its name there, and what the README calls it.
@@ -67,6 +77,29 @@ var publishedRatios = []published{
 	{"http2", "GET, 16 callers", "HTTP/2, GET, 16 callers"},
 	{"http2", "GET, 128 callers", "HTTP/2, GET, 128 callers"},
 	{"http2", "GET, 256 callers", "HTTP/2, GET, 256 callers"},
+}
+
+// headlines are the comparisons of the first table of the README.
+var headlines = []published{
+	{"requests", "GET, 16 callers", "HTTP/1.1, 16 callers"},
+	{"requests", "GET, TLS 1.3, 16 callers", "HTTP/1.1 with TLS, 16 callers"},
+	{"http2", "GET, 16 callers", "HTTP/2, 16 callers"},
+	{"idle", "10,000 connections", "memory of an idle connection"},
+}
+
+// headlineText is a table of one row: peerpool's ratios.
+func headlineText(r report) string {
+	var names, ratios []string
+	for _, p := range headlines {
+		if c, ok := r.find(p); ok && ratioCell(c, ours) != "" {
+			names, ratios = append(names, p.title), append(ratios, ratioCell(c, ours))
+		}
+	}
+	var b strings.Builder
+	writeRow(&b, "", names)
+	b.WriteString(strings.Repeat("|---", len(names)+1) + "|\n")
+	writeRow(&b, "peerpool, net/http being 1", ratios)
+	return b.String()
 }
 
 // publishedFigure is a figure that the README shows as it is, with what makes it readable.

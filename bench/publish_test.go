@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,13 +34,14 @@ func publishedReport() report {
 }
 
 func TestTheREADMEGetsTheFiguresBetweenItsMarks(t *testing.T) {
-	text, err := replaceFigures("# Title\n\n"+figuresBegin+"old\n"+figuresEnd+"\nThe rest.\n", publishedReport())
+	text, err := replaceFigures("# Title\n\n"+headlineBegin+headlineEnd+figuresBegin+"old\n"+figuresEnd+"\nThe rest.\n", publishedReport())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"# Title\n", "\nThe rest.\n", "28 November 2026", "go1.26.8", "2 CPUs (Example CPU)", "5 rounds", "fasthttp 1.74.0, reqwest 0.13.5",
 		"| CPU time of the client, net/http's being 1 | peerpool | reqwest | bare socket | net/http itself |\n",
+		"|  | HTTP/1.1, 16 callers |\n|---|---|\n| peerpool, net/http being 1 | 0.46 |\n",
 		"| GET, 16 callers | 0.46 | 0.93 | 0.30 | 0.90 to 1.10 |\n",
 		"| allocations of a GET with 4 response fields | 37 | 4 |  | 0 |\n",
 	} {
@@ -99,7 +101,7 @@ func TestWhatIsPublishedIsMeasured(t *testing.T) {
 	for _, p := range publishedFigures {
 		wanted = append(wanted, p.published)
 	}
-	for _, p := range append(wanted, costPanels...) {
+	for _, p := range slices.Concat(wanted, costPanels, headlines) {
 		if !names[published{suite: p.suite, name: p.name}] {
 			t.Errorf("suite %s has no comparison %q", p.suite, p.name)
 		}
