@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -121,5 +122,28 @@ func TestAnEarlierRunIsShownWithoutMeasuring(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, out.String())
 		}
+	}
+}
+
+// TestTheREADMEShowsTheFiguresOfTheResults holds the repository's README and picture to results.json.
+func TestTheREADMEShowsTheFiguresOfTheResults(t *testing.T) {
+	r, err := readReport("results.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	updated, err := replaceFigures(string(text), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := os.ReadFile("../docs/cost.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if updated != string(text) || drawCost(r) != string(picture) {
+		t.Errorf("run: cd bench && go run . -from results.json -publish ..")
 	}
 }
