@@ -110,16 +110,17 @@ type publishedFigure struct {
 }
 
 var publishedFigures = []publishedFigure{
-	{published{"requests", "GET, 16 callers", "allocations of a GET with 4 response fields"}, "allocs", plain(0, "")},
-	{published{"requests", "GET, 16 callers", "bytes that it allocates"}, "bytes", plain(0, " B")},
-	{published{"idle", "10,000 connections", "memory of an idle connection, resident"}, "rss", plain(0, " B")},
-	{published{"idle", "5,000 connections, TLS 1.3", "the same with TLS 1.3"}, "rss", plain(0, " B")},
-	{published{"idle", "10,000 connections", "goroutines of an idle connection"}, "goroutines", plain(0, "")},
-	{published{"latency", "GET at half of net/http's rate", "p99 at half of net/http's highest rate"}, "p99", plain(0, " µs")},
+	{published{"requests", "GET, 16 callers", "allocations of a GET with 4 response fields"}, "allocs", plain("")},
+	{published{"requests", "GET, 16 callers", "bytes that it allocates"}, "bytes", plain(" B")},
+	{published{"idle", "10,000 connections", "memory of an idle connection, resident"}, "rss", plain(" B")},
+	{published{"idle", "5,000 connections, TLS 1.3", "the same with TLS 1.3"}, "rss", plain(" B")},
+	{published{"idle", "10,000 connections", "goroutines of an idle connection"}, "goroutines", plain("")},
+	{published{"latency", "GET at half of net/http's rate", "p99 at half of net/http's highest rate"}, "p99", plain(" µs")},
 }
 
-func plain(digits int, unit string) func(float64) string {
-	return func(v float64) string { return fmt.Sprintf("%.*f%s", digits, v+0, unit) }
+// plain shows whole numbers of a unit.
+func plain(unit string) func(float64) string {
+	return func(v float64) string { return fmt.Sprintf("%.0f%s", v+0, unit) } // plus zero: no minus sign before a zero
 }
 
 // ratioColumns are the candidates that the table of ratios shows, those that were measured.

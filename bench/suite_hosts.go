@@ -102,25 +102,17 @@ func newHostsWorker(j job) (worker, error) {
 
 // measure lets the crowds take turns, as what counts is the ratio between them.
 func (w *hostsWorker) measure(o order) (reading, error) {
-	const turns = 3
-	var used, count [3]float64
 	var before [3]map[peerpool.Identity]uint64
 	for i, tr := range w.transports {
 		before[i] = served(tr)
 	}
-	for range turns {
-		for i, crowd := range w.crowds {
-			c, n, err := crowd.run(o.Window / turns)
-			if err != nil {
-				return reading{}, err
-			}
-			used[i] += micros(c.user + c.sys)
-			count[i] += float64(n)
-		}
+	cost, err := inTurns(w.crowds, o.Window)
+	if err != nil {
+		return reading{}, err
 	}
 	s := sample{"spread3": spread(w.transports[1], before[1], 3), "spread100": spread(w.transports[2], before[2], 100)}
 	if _, _, measured := processTimes(); measured {
-		s["address1"], s["address3"], s["address100"] = used[0]/count[0], used[1]/count[1], used[2]/count[2]
+		s["address1"], s["address3"], s["address100"] = cost[0], cost[1], cost[2]
 	}
 	return reading{Values: s, Protocol: http1}, nil
 }

@@ -155,21 +155,13 @@ type peersWorker struct{ crowds [3]crowd }
 
 // measure lets the crowds take turns too, as what counts is the difference between them.
 func (w *peersWorker) measure(o order) (reading, error) {
-	const turns = 3
-	var used, count [3]float64
-	for range turns {
-		for i, crowd := range w.crowds {
-			c, n, err := crowd.run(o.Window / turns)
-			if err != nil {
-				return reading{}, err
-			}
-			used[i] += micros(c.user + c.sys)
-			count[i] += float64(n)
-		}
+	cost, err := inTurns(w.crowds, o.Window)
+	if err != nil {
+		return reading{}, err
 	}
 	s := sample{}
 	if _, _, measured := processTimes(); measured {
-		s["one"], s["hundred"], s["many"] = used[0]/count[0], used[1]/count[1], used[2]/count[2]
+		s["one"], s["hundred"], s["many"] = cost[0], cost[1], cost[2]
 		s["added"] = s["many"] - s["one"]
 	}
 	return reading{Values: s, Protocol: http1}, nil

@@ -44,19 +44,7 @@ func hit(t testing.TB, tr *peerpool.Transport, ctx context.Context) func() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	buf := make([]byte, 64)
-	get := func() {
-		resp, err := tr.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for err == nil {
-			_, err = resp.Body.Read(buf)
-		}
-		resp.Body.Close()
-	}
-	get()
-	return get
+	return testkit.Getter(t, tr, req)
 }
 
 func TestWatchingAHitAllocatesLittle(t *testing.T) {

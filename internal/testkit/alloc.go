@@ -3,7 +3,9 @@
 package testkit
 
 import (
+	"io"
 	"net"
+	"net/http"
 	"testing"
 )
 
@@ -37,4 +39,26 @@ func Frugal(t testing.TB, response string) string {
 		<-ended
 	})
 	return "http://" + ln.Addr().String()
+}
+
+// Getter returns a function that sends req and reads the response to its end. It has done so once already, so that there is
+// a connection, and whatever else is made once.
+func Getter(t testing.TB, rt http.RoundTripper, req *http.Request) func() {
+	t.Helper()
+	buf := make([]byte, 512)
+	get := func() {
+		resp, err := rt.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = resp.Body.Read(buf)
+		}
+		if err != io.EOF {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	get()
+	return get
 }

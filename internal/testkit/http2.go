@@ -2,9 +2,7 @@ package testkit
 
 import (
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
@@ -78,18 +76,7 @@ func (c traceCase) CallsOverHTTP2(t *testing.T, rt http.RoundTripper, url string
 	for range c.First + 1 {
 		h := NewHooks()
 		current.Store(h)
-		method, body := c.method, io.Reader(nil)
-		if method == "" {
-			method = http.MethodGet
-		}
-		if c.body != nil {
-			body = c.body(h)
-		}
-		req := With(NewRequest(t, method, url, body), c.Fields...)
-		resp, err := rt.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), h.Trace())))
-		if err != nil {
-			t.Fatalf("%T: %v", rt, err)
-		}
+		resp := c.send(t, rt, url, h)
 		if resp.ProtoMajor != 2 {
 			t.Errorf("%T: served over %s", rt, resp.Proto)
 		}

@@ -133,6 +133,13 @@ var TraceCases = map[string]traceCase{
 
 func (c traceCase) Exchange(t *testing.T, rt http.RoundTripper, url string, h *Hooks) {
 	t.Helper()
+	ReadBody(t, c.send(t, rt, url, h))
+	<-h.idle
+}
+
+// send sends the request of the case with hooks, and returns its response.
+func (c traceCase) send(t *testing.T, rt http.RoundTripper, url string, h *Hooks) *http.Response {
+	t.Helper()
 	method, body := c.method, io.Reader(nil)
 	if method == "" {
 		method = http.MethodGet
@@ -145,6 +152,5 @@ func (c traceCase) Exchange(t *testing.T, rt http.RoundTripper, url string, h *H
 	if err != nil {
 		t.Fatalf("%T: %v", rt, err)
 	}
-	ReadBody(t, resp)
-	<-h.idle
+	return resp
 }

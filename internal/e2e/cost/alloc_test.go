@@ -4,7 +4,6 @@ package cost_test
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"runtime"
 	"testing"
@@ -30,22 +29,7 @@ func getter(t *testing.T, req *http.Request) func() {
 	t.Helper()
 	tr := &peerpool.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	buf := make([]byte, 512)
-	get := func() {
-		resp, err := tr.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for err == nil {
-			_, err = resp.Body.Read(buf)
-		}
-		if err != io.EOF {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-	}
-	get() // a connection, and whatever is made once
-	return get
+	return testkit.Getter(t, tr, req)
 }
 
 func newGet(t *testing.T) *http.Request {

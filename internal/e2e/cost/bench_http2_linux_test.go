@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -91,20 +90,7 @@ func startBenchHTTP2Server(b *testing.B, plain bool, streams int) (url string, c
 // runBenchHTTP2Server starts the server, which ends with the benchmark, and returns its port.
 func runBenchHTTP2Server(b *testing.B, path string, streams int) (port string) {
 	b.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", serverHTTP2Env, path, streams))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	stdout := runSelf(b, fmt.Sprintf("%s=%s %d", serverHTTP2Env, path, streams))
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		b.Fatal(err)

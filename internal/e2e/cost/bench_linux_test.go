@@ -79,10 +79,12 @@ func serveBench(c net.Conn) {
 	}
 }
 
-func startBenchServer(b *testing.B) (port int) {
+// runSelf starts this test binary as a server, with one more environment variable, and returns its standard output. The
+// server ends with the benchmark.
+func runSelf(b *testing.B, env string) io.Reader {
 	b.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), serverEnv+"=1")
+	cmd.Env = append(os.Environ(), env)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -95,6 +97,12 @@ func startBenchServer(b *testing.B) (port int) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	return stdout
+}
+
+func startBenchServer(b *testing.B) (port int) {
+	b.Helper()
+	stdout := runSelf(b, serverEnv+"=1")
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		b.Fatal(err)

@@ -28,12 +28,12 @@ var idleServers = []struct {
 	callers   int
 	announces bool // the limit, in a Keep-Alive header
 }{
-	{"nginx", crowdedNginx, time.Second, 500, false},
-	{"HAProxy", haproxyAlone, 300 * time.Millisecond, 500, false},
-	{"gunicorn", gunicorn, time.Second, 500, false},
-	{"Apache", apache, time.Second, 500, false},
-	{"reset", func(t *testing.T) string { return resets(t, 200*time.Millisecond) }, 200 * time.Millisecond, 200, false},
-	{"Node", node, time.Second, 500, true},
+	{"nginx", crowdedNginx, time.Second, 100, false},
+	{"HAProxy", haproxyAlone, 300 * time.Millisecond, 100, false},
+	{"gunicorn", gunicorn, time.Second, 100, false},
+	{"Apache", apache, time.Second, 100, false},
+	{"reset", func(t *testing.T) string { return resets(t, 200*time.Millisecond) }, 200 * time.Millisecond, 40, false},
+	{"Node", node, time.Second, 100, true},
 }
 
 // crowdedNginx starts an nginx that has room for many connections, and keeps an idle one for a second.
@@ -213,8 +213,7 @@ func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lo
 func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
 	for _, server := range idleServers {
 		t.Run(server.name, func(t *testing.T) {
-			load := returning{callers: server.callers, rounds: 8, pause: server.limit, spread: server.limit / 50}
-			load.callers, load.rounds = load.callers/5, 5 // with all of them, answers from gunicorn and Apache have stopped to come; the cause is not known
+			load := returning{callers: server.callers, rounds: 5, pause: server.limit, spread: server.limit / 50}
 			var sent, lost, unanswered int64
 			var st peerpool.Stats
 			for try := range 3 { // with hundreds of callers no answer came from gunicorn for minutes; the cause is not known
