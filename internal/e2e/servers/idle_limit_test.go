@@ -216,7 +216,9 @@ func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
 			load := returning{callers: server.callers, rounds: 5, pause: server.limit, spread: server.limit / 50}
 			var sent, lost, unanswered int64
 			var st peerpool.Stats
-			for try := range 3 { // with hundreds of callers no answer came from gunicorn for minutes; the cause is not known
+			// Each thread of gunicorn waits for the first request of a new connection without a time limit. It stops to answer
+			// when there are as many connections that no request has used yet as it has threads.
+			for try := range 3 {
 				tr := &peerpool.Transport{}
 				t.Cleanup(tr.CloseIdleConnections)
 				sent, lost, unanswered = load.run(t, tr, server.start(t))
