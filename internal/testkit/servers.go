@@ -40,12 +40,16 @@ func ConfigFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// RunServer runs a server until the test ends. It returns when the server listens on addr.
+// RunServer runs a server until the test ends, and with it the processes that the server starts. It returns when the server
+// listens on addr.
 func RunServer(t *testing.T, addr string, program string, args ...string) {
 	t.Helper()
 	var output bytes.Buffer
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = &output, &output
+	ownGroup(cmd)
+	// A worker that outlives the server holds its output open. Wait does not wait for that.
+	cmd.WaitDelay = time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +60,7 @@ func RunServer(t *testing.T, addr string, program string, args ...string) {
 		exit = cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // this fails only if the server has ended already
-		giveUp := time.NewTimer(httptestutil.Bound)
-		defer giveUp.Stop()
-		select {
-		case <-exited:
-		case <-giveUp.C:
-			_ = cmd.Process.Kill()
-			<-exited
-		}
+		stopServer(t, cmd, exited, httptestutil.Bound)
 		if t.Failed() {
 			t.Logf("%s said:\n%s", program, &output)
 		}
@@ -85,5 +81,19 @@ func RunServer(t *testing.T, addr string, program string, args ...string) {
 				return
 			}
 		}
+	}
+}
+
+// stopServer asks a server to end, and kills it and its children if it has not ended within the given time.
+func stopServer(t *testing.T, cmd *exec.Cmd, exited <-chan struct{}, within time.Duration) {
+	_ = cmd.Process.Signal(syscall.SIGTERM) // this fails only if the server has ended already
+	giveUp := time.NewTimer(within)
+	defer giveUp.Stop()
+	select {
+	case <-exited:
+	case <-giveUp.C:
+		t.Logf("%s has not ended %v after SIGTERM, and is killed", cmd.Path, within)
+		killGroup(cmd)
+		<-exited
 	}
 }

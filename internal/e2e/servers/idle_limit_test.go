@@ -85,7 +85,7 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "1")])
     return [b"x"]`)
 	testkit.RunServer(t, addr, program, "--chdir", filepath.Dir(path), "-b", addr, "-k", "gthread", "--threads", "4",
-		"--worker-connections", "1500", "--keep-alive", "1", "app:app")
+		"--worker-connections", "1500", "--keep-alive", "1", "--graceful-timeout", "1", "app:app")
 	return "http://" + addr
 }
 
