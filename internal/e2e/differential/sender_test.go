@@ -36,7 +36,8 @@ func (c *conn) send(lag time.Duration) *sender {
 }
 
 func (s *sender) read() {
-	framer := http2.NewFramer(io.Discard, s.c.nc)
+	// The answers have a framer of their own, because the test writes frames of c meanwhile. s.mu guards its writes.
+	framer := http2.NewFramer(s.c.nc, s.c.nc)
 	framer.SetMaxReadFrameSize(1<<24 - 1)
 	if _, err := io.ReadFull(s.c.nc, make([]byte, len(http2.ClientPreface))); err != nil {
 		s.heed(func() { s.gone = true })
@@ -69,11 +70,11 @@ func (s *sender) read() {
 				s.heed(func() { s.initial = int64(v) })
 			}
 			if !f.IsAck() {
-				s.later(func() { s.c.Raw(http2.FrameSettings, http2.FlagSettingsAck, 0, nil) })
+				s.later(func() { _ = framer.WriteSettingsAck() }) // a broken connection shows when it is read
 			}
 		case *http2.PingFrame:
-			if data := append([]byte(nil), f.Data[:]...); !f.IsAck() {
-				s.later(func() { s.c.Raw(http2.FramePing, http2.FlagPingAck, 0, data) })
+			if data := f.Data; !f.IsAck() {
+				s.later(func() { _ = framer.WritePing(true, data) })
 			}
 		}
 	}
