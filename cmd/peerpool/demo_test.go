@@ -138,18 +138,16 @@ func TestARestartCostsPeerpoolItsPostsAlone(t *testing.T) {
 	ph.requests, ph.manners = 1000, restarting(200, 4)
 	rows := demoRows(t, []phase{ph})
 	for _, r := range rows {
-		// Requests are numbered in turn, so about a quarter of those that are held are POSTs: 4 of 16 at each restart.
-		// What is beyond those is the client's. That net/http has none is not for this test to say.
-		if r.restarts != 4 || r.lost < 4 || r.lost > 4*8 || r.failed < uint64(r.lost) {
-			t.Errorf("%s: %d restarts, %d POSTs lost, %d failed, want 4, about 16, and as many as were lost: %v",
+		// How many POSTs are among the requests that are held is a matter of chance. A lost POST fails with every client.
+		if r.restarts != 4 || r.lost == 0 || r.failed < uint64(r.lost) {
+			t.Errorf("%s: %d restarts, %d POSTs lost, %d failed, want 4, some, and at least as many as were lost: %v",
 				r.client, r.restarts, r.lost, r.failed, r.errors)
 		}
-		// On a busy machine a restart lasts long enough to end a new connection too, and with it a GET that was sent again.
-		if r.stats != nil && r.failed > uint64(2*r.lost) {
-			t.Errorf("%s: %d POSTs lost, %d failed, want hardly more: %v", r.client, r.lost, r.failed, r.errors)
+		if r.stats != nil && r.failed != uint64(r.lost) {
+			t.Errorf("%s: %d POSTs lost, %d failed, want as many: %v", r.client, r.lost, r.failed, r.errors)
 		}
 	}
-	wantIn(t, squeezed(demoText(rows, false)), "Each restart ends all connections", "restarts peerpool 4 restarts", "restarts net/http 4 restarts")
+	wantIn(t, squeezed(demoText(rows, false)), "Each restart ends all connections that have carried a request", "restarts peerpool 4 restarts", "restarts net/http 4 restarts")
 }
 
 func TestAnAddressThatIsGoneCostsNothing(t *testing.T) {

@@ -73,8 +73,9 @@ func restartsText(rows []row) string {
 	if len(t.rows) == 0 {
 		return ""
 	}
-	return "\nEach restart ends all connections while the server has one unanswered request of each caller. Its POSTs among them\n" +
-		"are lost with every client. Its other requests are sent again, and a failure beyond the lost POSTs is the client's:\n" + t.text("  ")
+	return "\nEach restart ends all connections that have carried a request, while the server has one unanswered request of each\n" +
+		"caller. With every client, the POSTs among these requests are lost, and the other ones are sent again. A failure\n" +
+		"beyond the lost POSTs is the client's:\n" + t.text("  ")
 }
 
 // addressesText says how the requests were spread over the addresses of a host. It returns "" if no host had several.

@@ -21,8 +21,9 @@ type manners struct {
 	// closeAfter is how long a connection may be idle before the server closes it. Zero means no limit.
 	closeAfter time.Duration
 
-	// restartEvery is the number of requests after which the server closes all connections, as the kernel does when a
-	// process dies. The port stays open, as under a supervisor that keeps it for the next process. Zero means never.
+	// restartEvery is the number of requests after which the server closes its connections, as the kernel does when a
+	// process dies. The port stays open, as under a supervisor that keeps it for the next process. A connection that has
+	// carried no request yet waits in the port for the next process, and stays open too. Zero means never.
 	restartEvery int64
 
 	// restartWith is the number of requests that the server has received and not answered when it restarts. It holds
@@ -130,17 +131,20 @@ func (s *server) close() {
 	}
 	s.mu.Lock()
 	s.closed = true
-	s.die()
+	for c := range s.conns {
+		c.Close()
+	}
+	close(s.fate)
 	s.mu.Unlock()
 	s.serving.Wait()
 }
 
-// die closes all connections. The caller holds mu. Those with a request that waits for the restart are the last, so that no
-// caller goes on while a connection is still open.
+// die closes the connections that have carried a request. The caller holds mu. Those with a request that waits for the
+// restart are the last, so that no caller goes on while a connection is still open.
 func (s *server) die() {
 	for _, held := range []bool{false, true} {
 		for c, sc := range s.conns {
-			if sc.held == held {
+			if sc.held == held && (held || sc.last != "") {
 				c.Close()
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // serving starts a server that ends with the test.
@@ -118,6 +119,17 @@ func TestARestartEndsAllConnectionsAndNotThePort(t *testing.T) {
 	next := visit(t, s)
 	next.ask("/3")
 	next.hears("3")
+}
+
+func TestARestartSparesAConnectionThatHasCarriedNoRequest(t *testing.T) {
+	s := serving(t, manners{restartEvery: 1, restarts: 1})
+	unused, busy := visit(t, s), visit(t, s)
+	testkit.Eventually(t, "the server has both connections", func() bool { return s.opened.Load() == 2 },
+		func() any { return s.opened.Load() })
+	busy.ask("/1")
+	busy.isGone()
+	unused.ask("/2")
+	unused.hears("2")
 }
 
 func TestARestartWaitsForTheRequestsThatItLoses(t *testing.T) {

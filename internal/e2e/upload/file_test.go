@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/testkit"
 
@@ -16,23 +15,26 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// midway are what a server does in the middle of a body.
-var midway = map[string]httptestutil.Script{
-	"resets": (*httptestutil.WireConn).Reset,
-	"closes": (*httptestutil.WireConn).Close,
-	"answers": func(c *httptestutil.WireConn) {
+// midway are what happens in the middle of a body. cancel cancels the request.
+var midway = map[string]func(c *httptestutil.WireConn, cancel func()){
+	"resets": func(c *httptestutil.WireConn, _ func()) { c.Reset() },
+	"closes": func(c *httptestutil.WireConn, _ func()) { c.Close() },
+	"answers": func(c *httptestutil.WireConn, _ func()) {
 		c.Write("HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
 		c.Stall()
 	},
-	"answers, reads on and closes": func(c *httptestutil.WireConn) {
+	"answers, reads on and closes": func(c *httptestutil.WireConn, _ func()) {
 		c.Write("HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 		io.Copy(io.Discard, c.Conn())
 	},
-	"takes too long": (*httptestutil.WireConn).Stall,
+	"stalls until the client gives up": func(c *httptestutil.WireConn, cancel func()) {
+		cancel()
+		c.Stall()
+	},
 }
 
-// TestAFileThatIsRewoundAfterAFailureArrivesWhole: the system copies it to the socket, and moves an offset that whoever
-// rewinds the file shares.
+// The system copies a file to the socket, and moves the offset of the file while it does. A caller that rewinds the file
+// shares that offset.
 func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 	data := make([]byte, 24<<20) // more than sockets hold
 	rand.NewChaCha8([32]byte{}).Read(data)
@@ -44,10 +46,11 @@ func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
 			for range 3 {
+				ctx, cancel := context.WithCancel(t.Context())
 				wire := httptestutil.NewWire(t, httptestutil.PerConn(func(c *httptestutil.WireConn) {
 					if req := c.ReadHead(); req != nil {
 						drainUpTo(req, rand.Int64N(1<<20))
-						fail(c)
+						fail(c, cancel)
 					}
 				}, testkit.Digests))
 				f, err := os.Open(file)
@@ -60,7 +63,6 @@ func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 					req.ContentLength = int64(len(data))
 					return s.Try(req)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 				if _, err := put(ctx); err == nil {
 					t.Error("the first attempt did not fail")
 				}
