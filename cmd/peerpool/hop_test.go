@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
@@ -37,9 +36,12 @@ func TestAHangOfHTTP2IsReportedWithItsHop(t *testing.T) {
 
 func TestAHangOfAProxyIsReportedWithItsHop(t *testing.T) {
 	w := &whereabouts{proxied: true}
-	silent := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { _ = c.WaitClosed() })
-	ctx, cancel := context.WithTimeout(w.follow(t.Context()), 100*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(w.follow(t.Context()))
+	silent := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
+		c.ReadHead()
+		cancel()
+		_ = c.WaitClosed()
+	})
 	proxied := &getArgs{}
 	tr := proxied.transport()
 	defer tr.CloseIdleConnections()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/peerpool/peerpool/internal/testkit"
@@ -19,11 +20,11 @@ func TestADeadlineThatPassesClosesWithTimeoutAndACancellationWithCanceled(t *tes
 		end    func(ctx context.Context) (context.Context, context.CancelFunc)
 	}{
 		{"timeout", func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeoutCause(ctx, 20*time.Millisecond, errors.New("a cause of the caller's"))
+			return context.WithTimeoutCause(ctx, time.Second, errors.New("a cause of the caller's"))
 		}},
 		{"canceled", func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(20*time.Millisecond, cancel)
+			time.AfterFunc(time.Second, cancel)
 			return ctx, cancel
 		}},
 	} {
@@ -36,15 +37,18 @@ func TestADeadlineThatPassesClosesWithTimeoutAndACancellationWithCanceled(t *tes
 			},
 		} {
 			t.Run(string(c.reason)+" "+name, func(t *testing.T) {
-				httptestutil.CheckLeaks(t)
-				s := testkit.Observe(t, &peerpool.Transport{})
-				ctx, cancel := c.end(t.Context())
-				defer cancel()
-				req := testkit.NewRequest(t, http.MethodGet, httptestutil.NewWire(t, script).URL(), nil).WithContext(ctx)
-				if _, err := s.Try(req); err == nil {
-					t.Error("the request was served")
-				}
-				s.Closes(c.reason, 1)
+				synctest.Test(t, func(t *testing.T) {
+					ln := httptestutil.NewListener(0)
+					wire := httptestutil.NewWireWith(t, httptestutil.WireOptions{Listener: ln}, script)
+					s := testkit.Observe(t, &peerpool.Transport{DialContext: ln.Dial})
+					ctx, cancel := c.end(t.Context())
+					defer cancel()
+					req := testkit.NewRequest(t, http.MethodGet, wire.URL(), nil).WithContext(ctx)
+					if _, err := s.Try(req); err == nil {
+						t.Error("the request was served")
+					}
+					s.Closes(c.reason, 1)
+				})
 			})
 		}
 	}
