@@ -2,6 +2,8 @@ package peerpool
 
 import (
 	"context"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -170,14 +172,25 @@ func idempotent(req *http.Request) bool {
 	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
 }
 
+// errNilBody is the error of a request whose GetBody has returned neither a body nor an error.
+var errNilBody = errors.New("peerpool: Request.GetBody has returned a nil body")
+
 // rewind returns the request with its body as it was before the request was sent.
 func rewind(req *http.Request, touched bool) (*http.Request, error) {
 	if req.Body == nil || req.Body == http.NoBody || !touched {
 		return req, nil
 	}
 	body, err := req.GetBody()
+	if err == nil && body == nil {
+		err = errNilBody
+	}
 	if err != nil {
 		return nil, err
+	}
+	if body == http.NoBody {
+		// NoBody means a request without a body, whatever its ContentLength says. The request has one, and so an empty body
+		// is too short, as it would be from any other reader.
+		body = io.NopCloser(body)
 	}
 	again := *req
 	again.Body = body

@@ -170,6 +170,14 @@ func TestRewindTakesAnotherBodyOnlyWhenTheFirstWasTouched(t *testing.T) {
 	if _, err := rewind(req, true); err != failed {
 		t.Errorf("a GetBody that fails: %v", err)
 	}
+	req.GetBody = func() (io.ReadCloser, error) { return nil, nil }
+	if _, err := rewind(req, true); err != errNilBody {
+		t.Errorf("a GetBody that returns nothing: %v", err)
+	}
+	req.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
+	if got, err := rewind(req, true); err != nil || got.Body == nil || got.Body == http.NoBody {
+		t.Errorf("a GetBody that returns NoBody: %v, %v: it must count as an empty body, not as none", got.Body, err)
+	}
 	for _, body := range []io.ReadCloser{nil, http.NoBody} {
 		req := &http.Request{Body: body}
 		if got, err := rewind(req, true); got != req || err != nil {

@@ -131,3 +131,38 @@ func TestABodyThatCannotBeHadAgainFailsAsWithNetHTTP(t *testing.T) {
 		s.Note("%d connections, %d requests", w.Conns(), w.Requests())
 	})
 }
+
+// TestABodyThatIsHadAgainIsHeldToItsLength: NoBody from GetBody is an empty body. It is not a request without a body, which
+// would have another length than the caller said.
+func TestABodyThatIsHadAgainIsHeldToItsLength(t *testing.T) {
+	for name, length := range map[string]int64{"a length": 4, "no length": -1} {
+		t.Run(name, func(t *testing.T) {
+			sideBySideInBubble(t, func(s *testkit.Scene) {
+				ln := httptestutil.NewListener(0)
+				httptestutil.NewWireWith(s, httptestutil.WireOptions{Listener: ln, Bound: time.Hour}, httptestutil.PerConn(
+					func(c *httptestutil.WireConn) {
+						c.ReadRequest()
+						c.Write(httptestutil.Response("first"))
+						c.ReadRequest()
+						c.Close()
+					}, func(c *httptestutil.WireConn) {
+						req := c.ReadHead()
+						if req == nil {
+							return
+						}
+						body, err := io.ReadAll(req.Body)
+						if err == nil {
+							c.Write(httptestutil.Response(string(body)))
+						}
+					}))
+				tr := s.Use(&http.Transport{DialContext: ln.Dial})
+				s.Get(tr, anywhere)
+				synctest.Wait()
+				req := testkit.With(testkit.NewRequest(s, http.MethodPut, anywhere, strings.NewReader("body")), "Idempotency-Key: 1")
+				req.ContentLength = length
+				req.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
+				s.Do(tr, req)
+			})
+		})
+	}
+}
