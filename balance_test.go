@@ -1,33 +1,108 @@
 package peerpool
 
 import (
+	"fmt"
+	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
+// balances are those that spread requests.
+var balances = []Balance{BalanceRoundRobin, BalanceLeastRequests}
+
+// overHTTP2 makes the cluster speak HTTP/2, with up to 250 streams on a connection.
+func (c *cluster) overHTTP2() {
+	var both, only http.Protocols
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	only.SetUnencryptedHTTP2(true)
+	for _, s := range c.servers {
+		s.server.Protocols = &both
+	}
+	c.tr.Protocols = &only
+}
+
+// requestsOf has callers send n GETs between them, and returns how many each server has got.
+func (c *cluster) requestsOf(callers, n int) (of []int) {
+	c.t.Helper()
+	of = make([]int, len(c.servers))
+	for i := range of {
+		of[i] = -int(c.at(byte(i + 1)).requests.Load())
+	}
+	left := make(chan struct{}, n)
+	for range n {
+		left <- struct{}{}
+	}
+	close(left)
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range left {
+				if err := c.get(); err != nil {
+					c.t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range of {
+		of[i] += int(c.at(byte(i + 1)).requests.Load())
+	}
+	return of
+}
+
+// takes returns a handler that answers after a while.
+func takes(d time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(d)
+		serves(w, r)
+	}
+}
+
 func TestABalanceSpreadsRequestsOverTheAddressesOfAHost(t *testing.T) {
-	for name, balance := range map[string]Balance{"round robin": BalanceRoundRobin, "least requests": BalanceLeastRequests} {
-		t.Run(name, func(t *testing.T) {
-			one, two, port := twins(t)
-			r := &httptestutil.Resolver{}
-			r.Set(t, "a.test", "127.0.0.1", "127.0.0.2")
-			tr := peerTransport(t, &Transport{Resolver: r, Balance: balance, MaxConnsPerHost: 8})
-			var wg sync.WaitGroup
-			for range 4 {
-				wg.Go(func() {
-					for range 500 {
-						if err := peerTry(tr, peerRequest(t, "http://a.test:"+port, nil)); err != nil {
-							t.Error(err)
+	for _, balance := range balances {
+		for _, http2 := range []bool{false, true} {
+			for _, servers := range []int{3, 20, 100} {
+				t.Run(fmt.Sprintf("Balance %d, HTTP/2 %v, %d servers", balance, http2, servers), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						c := newCluster(t, servers, &Transport{Balance: balance})
+						if http2 {
+							c.overHTTP2()
 						}
-					}
+						for i := range servers {
+							c.at(byte(i + 1)).does(takes(time.Millisecond))
+						}
+						const callers, each = 16, 20
+						if http2 { // the first connection serves all requests that wait for one; others make up for that
+							c.requestsOf(callers, callers*servers)
+						}
+						for i, n := range c.requestsOf(callers, each*servers) {
+							if n < each*9/10 || n > each*11/10 {
+								t.Errorf("192.0.2.%d has got %d requests, want %d, give or take 10 %%", i+1, n, each)
+							}
+						}
+					})
 				})
 			}
-			wg.Wait()
-			// The first requests go where the first dials land.
-			if a, b := one.Requests(), two.Requests(); a+b != 2000 || a < 600 || b < 600 {
-				t.Errorf("%d and %d requests, want about half of 2000 each", a, b)
+		}
+	}
+}
+
+func TestLeastRequestsSendsLessToASlowServer(t *testing.T) {
+	for _, servers := range []int{3, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, servers, &Transport{Balance: BalanceLeastRequests})
+			for i := range servers {
+				c.at(byte(i + 1)).does(takes(time.Millisecond))
+			}
+			c.at(2).does(takes(20 * time.Millisecond))
+			const each = 100
+			if of := c.requestsOf(4*servers, each*servers); of[1] > each/4 {
+				t.Errorf("of %d servers, the slow one has got %d requests, want far fewer than %d", servers, of[1], each)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package peerpool
 
 import (
-	"cmp"
 	"crypto/tls"
 	"net/http"
 	"sync"
@@ -41,6 +40,7 @@ type core struct {
 	budget   retryBudget
 	options  atomic.Pointer[optionSet] // the latest options; nil until they are needed
 	memory   memory
+	widest   atomic.Int64 // the most addresses of a host over which Balance spreads requests
 
 	quarantine quarantine
 	http2      func() *http2.Engine // made at first use
@@ -77,7 +77,32 @@ func (t *Transport) idleLimits() (total, perKey int) {
 	if l := t.changed.Load(); l != nil {
 		total, perKey = l.MaxIdleConns, l.MaxIdleConnsPerHost
 	}
-	return total, cmp.Or(perKey, defaultMaxIdleConnsPerHost)
+	if perKey == 0 {
+		perKey = max(defaultMaxIdleConnsPerHost, t.idleToSpread())
+	}
+	return total, perKey
+}
+
+// idleToSpread returns how many idle connections of a host Balance needs: two for each address.
+func (t *Transport) idleToSpread() int {
+	if t.core == nil { // the pool is being made
+		return 0
+	}
+	return 2 * int(t.core.widest.Load())
+}
+
+// spreadsOver notes that requests are to be spread over so many addresses of a host.
+func (t *Transport) spreadsOver(addresses int) {
+	n := int64(addresses)
+	if t.Balance == BalanceNone || n <= t.core.widest.Load() {
+		return
+	}
+	t.changing.Lock()
+	defer t.changing.Unlock()
+	t.settings.Lock()
+	defer t.settings.Unlock()
+	t.core.widest.Store(max(n, t.core.widest.Load()))
+	t.core.pool.SetIdleLimits(t.idleLimits())
 }
 
 // closed tells the observer about a connection that the pool has closed.

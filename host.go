@@ -47,6 +47,7 @@ const goneFor = 3
 
 func newHost(head *route, listed []netip.AddrPort) *host {
 	h := &host{head: head, book: head.learned.addressBook(), dialed: make(map[netip.AddrPort]*route)}
+	head.t.spreadsOver(len(listed))
 	for _, e := range h.begin(listed) {
 		h.tell(e)
 	}
@@ -161,6 +162,7 @@ func (h *host) update(found listing) {
 	back := h.keepHalf()
 	h.countDue()
 	h.book.mu.Unlock()
+	h.head.t.spreadsOver(len(found.addrs))
 	h.apply()
 	for _, e := range back {
 		h.tell(e)

@@ -85,7 +85,8 @@ type Transport struct {
 	MaxIdleConns int
 
 	// MaxIdleConnsPerHost limits the number of idle connections of one identity, or of one host if the host has
-	// several addresses. Zero means 64 (in net/http: 2). If it is negative, no idle connection is kept.
+	// several addresses. Zero means 64 (in net/http: 2) or, with a Balance, two for each address of the host with the
+	// most addresses, if that is more. If it is negative, no idle connection is kept.
 	MaxIdleConnsPerHost int
 
 	// MaxConnsPerHost limits the number of connections of one identity, or of one host if the host has several

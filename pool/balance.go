@@ -1,26 +1,22 @@
 package pool
 
 import (
+	"cmp"
 	"context"
-	"math/rand/v2"
+	"math"
+	"slices"
 )
 
-// fewGroups is the largest number of groups for which a Balance compares all of them. If there are more, it takes the
-// next group in turn, or the lighter of two that it draws at random. The lighter of two is nearly as good as the
-// lightest of all, and costs the same however many groups there are.
-const fewGroups = 8
+// fewSeats is the largest number of seats for which BalanceLeastLeases compares all of them. If there are more, it
+// compares two. The lighter of two is nearly as good as the lightest of all, and costs the same however many there are.
+const fewSeats = 8
+
+// mostOwed is how many leases a seat may be ahead of its turns, or behind them. A seat gets ahead, for example, if its
+// shared connection was the first one and served all wants of a burst. It gets behind while it has no connection. The
+// Balance makes up for that, so that each seat serves the same number, but not for a long time without an answer.
+const mostOwed = 128
 
 func (t Terms) limit() int { return t.maxConns() }
-
-// fewestServed returns the smallest number of leases that any of the listed groups has served.
-func (h *host[K, C]) fewestServed() (fewest uint64) {
-	for i, g := range h.listedGroups() {
-		if served := g.seat(h).served; i == 0 || served < fewest {
-			fewest = served
-		}
-	}
-	return fewest
-}
 
 // serves counts a lease that a want of the host gets, if the host has a Balance.
 func (h *host[K, C]) serves(g *group[K, C]) {
@@ -30,6 +26,27 @@ func (h *host[K, C]) serves(g *group[K, C]) {
 	if s := g.seat(h); s != nil {
 		s.served++
 	}
+}
+
+// unserves takes back what was counted for a connection whose probe has failed.
+func (h *host[K, C]) unserves(g *group[K, C]) {
+	if h.set.balance == BalanceNone {
+		return
+	}
+	if s := g.seat(h); s != nil && s.served > 0 {
+		s.served--
+	}
+}
+
+// fair returns the number of leases that the seat has served. It first brings the number close to the number of its
+// turns: see mostOwed.
+func (s *seat[K, C]) fair() uint64 {
+	round := s.host.set.round
+	if round > mostOwed {
+		s.served = max(s.served, round-mostOwed)
+	}
+	s.served = min(s.served, round+mostOwed)
+	return s.served
 }
 
 // leases returns the number of leases under way on connections of the key.
@@ -56,107 +73,172 @@ func (g *group[K, C]) ready(r *request[K, C]) *entry[K, C] {
 	return g.leastLoaded()
 }
 
-// before reports whether the Balance prefers one to other.
-func (h *host[K, C]) before(one, other *group[K, C]) bool {
-	if h.set.balance == BalanceLeastLeases {
-		if a, b := one.leases(), other.leases(); a != b {
-			return a < b
+// makeEqual makes the seat one that has served as many leases as the others, so that it does not make up for a time when
+// it was not listed, or not dialed.
+func (s *seat[K, C]) makeEqual() {
+	fewest, found := uint64(math.MaxUint64), false
+	for _, other := range s.host.set.table {
+		if other != s && !other.undialed && !other.group.empty() {
+			fewest, found = min(fewest, other.fair()), true
 		}
 	}
-	return one.seat(h).served < other.seat(h).served
+	if found {
+		s.served = max(s.served, fewest)
+	}
+}
+
+// weight is what BalanceLeastLeases compares.
+type weight struct {
+	leases int
+	served uint64
+}
+
+func (s *seat[K, C]) weight() weight { return weight{s.group.leases(), s.fair()} }
+
+func (w weight) less(other weight) bool {
+	if w.leases != other.leases {
+		return w.leases < other.leases
+	}
+	return w.served < other.served
 }
 
 // balanced returns the connection that serves the request: an idle one, or a shared one with room for another lease.
-// lacking is the group whose turn it is, if that group has no connection for the request and the host may dial for it.
-// Otherwise lacking is nil.
-func (h *host[K, C]) balanced(r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
-	switch groups := h.listedGroups(); {
-	case len(groups) <= fewGroups:
-		next, lacking = h.foremost(groups, r)
-	case h.set.balance == BalanceRoundRobin:
-		next, lacking = h.inTurn(groups, r)
+// lacking is the seat that should have served it, if that seat has no connection for the request and the host may dial
+// for it. Otherwise lacking is nil.
+func (h *host[K, C]) balanced(r *request[K, C]) (next *entry[K, C], lacking *seat[K, C]) {
+	switch set := h.set; {
+	case set.balance == BalanceRoundRobin:
+		lacking = set.inTurn()
+		next = lacking.group.ready(r)
+	case len(set.table) <= fewSeats:
+		next, lacking = set.lightest(r)
 	default:
-		next, lacking = h.ofTwo(groups, r)
+		next, lacking = h.ofTwo(r)
 	}
-	if next != nil && next.group == lacking || lacking != nil && lacking.seat(h).undialed {
+	if next == nil {
+		next = h.substitute(r)
+	}
+	if lacking != nil && (lacking.undialed || next != nil && next.group == lacking.group) {
 		lacking = nil
 	}
 	return next, lacking
 }
 
-// foremost does what balanced does, by comparing all groups.
-func (h *host[K, C]) foremost(groups []*group[K, C], r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
-	for _, g := range groups {
-		if !g.seat(h).undialed && (lacking == nil || h.before(g, lacking)) {
-			lacking = g
+// inTurn returns the seat whose turn it is. It passes over the seats that have served more leases than they have had
+// turns.
+func (set *members[K, C]) inTurn() *seat[K, C] {
+	for passed := 0; ; passed++ {
+		if passed == len(set.table) { // all seats are ahead
+			set.round = slices.MinFunc(set.table, func(a, b *seat[K, C]) int { return cmp.Compare(a.served, b.served) }).served
 		}
-		if e := g.ready(r); e != nil && (next == nil || h.before(g, next.group)) {
-			next = e
+		if s := set.table[set.turn]; s.fair() <= set.round {
+			return s
 		}
+		set.advance()
 	}
-	return next, lacking
 }
 
-// inTurn does what balanced does, by taking the groups one after the other. A group that has no connection loses its
-// turn.
-func (h *host[K, C]) inTurn(groups []*group[K, C], r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
-	set := h.set
-	for range groups {
-		g := groups[set.turn%len(groups)]
-		set.turn = (set.turn + 1) % len(groups)
-		if e := g.ready(r); e != nil {
-			return e, lacking
-		}
-		if lacking == nil && !g.seat(h).undialed {
-			lacking = g
-		}
+// advance ends a turn.
+func (set *members[K, C]) advance() {
+	if set.turn++; set.turn >= len(set.table) {
+		set.turn = 0
+		set.round++
 	}
-	return nil, lacking
 }
 
-// ofTwo draws two groups and takes a connection of the lighter one. If that group has none, ofTwo takes a connection of
-// the other one, and if that has none either, a connection of any group.
-func (h *host[K, C]) ofTwo(groups []*group[K, C], r *request[K, C]) (next *entry[K, C], lacking *group[K, C]) {
-	i, j := rand.IntN(len(groups)), rand.IntN(len(groups)-1)
-	if j >= i {
-		j++
+// took counts a lease of the group that balanced has chosen. With BalanceRoundRobin, the seat whose turn it is keeps its
+// turn until it has served as many leases as it has had turns, and loses it if it could not serve.
+func (h *host[K, C]) took(g *group[K, C]) {
+	set, s := h.set, g.seat(h)
+	s.served++
+	if set.balance != BalanceRoundRobin || set.table[set.turn] != s {
+		set.advance()
 	}
-	light, heavy := groups[i], groups[j]
-	if h.before(heavy, light) {
+}
+
+// lightest compares all seats, beginning with the one whose turn it is. It returns a connection of the lightest seat that
+// has one for the request, and the lightest seat that the host dials for.
+func (set *members[K, C]) lightest(r *request[K, C]) (next *entry[K, C], light *seat[K, C]) {
+	var serves, lightest weight
+	for i := range set.table {
+		s := set.table[(set.turn+i)%len(set.table)]
+		w := s.weight()
+		if !s.undialed && (light == nil || w.less(lightest)) {
+			light, lightest = s, w
+		}
+		if next != nil && !w.less(serves) {
+			continue
+		}
+		if e := s.group.ready(r); e != nil {
+			next, serves = e, w
+		}
+	}
+	return next, light
+}
+
+// ofTwo compares the seat whose turn it is with one that it draws at random. It returns a connection of the lighter one
+// or, if that has none for the request, of the other one.
+func (h *host[K, C]) ofTwo(r *request[K, C]) (next *entry[K, C], light *seat[K, C]) {
+	set, n := h.set, len(h.set.table)
+	light, heavy := set.table[set.turn], set.table[(set.turn+1+h.pool.pick(n-1))%n]
+	if heavy.weight().less(light.weight()) {
 		light, heavy = heavy, light
 	}
-	for _, g := range []*group[K, C]{light, heavy} {
-		if e := g.ready(r); e != nil {
-			return e, light
+	if next = light.group.ready(r); next == nil {
+		next = heavy.group.ready(r)
+	}
+	return next, light
+}
+
+// substitute returns a connection for a request for which the seat whose turn it is has none. Of two seats with a
+// connection, drawn at random, it takes the lighter one.
+func (h *host[K, C]) substitute(r *request[K, C]) *entry[K, C] {
+	set := h.set
+	if n := len(set.ranking); n > 0 {
+		a, b := &set.ranking[h.pool.pick(n)], &set.ranking[h.pool.pick(n)]
+		if b.seat.weight().less(a.seat.weight()) {
+			a, b = b, a
+		}
+		for _, of := range []*ranked[K, C]{a, b, &set.ranking[0]} {
+			if !r.avoid(of.first) {
+				return of.first
+			}
 		}
 	}
-	if e := h.latestIdle(); e != nil && !r.avoid(e) {
-		return e, light
+	if n := len(set.roomy); n > 0 {
+		a, b := set.roomy[h.pool.pick(n)], set.roomy[h.pool.pick(n)]
+		if b.weight().less(a.weight()) {
+			a = b
+		}
+		if a.listed {
+			return a.group.leastLoaded()
+		}
 	}
-	return h.leastLoaded(), light
+	return h.leastLoaded()
 }
 
 // first returns the group that a dial should lead to: the one with the fewest connections, including those that dials
-// will bring. It returns nil if the host has no Balance.
+// will bring, or of equal ones the one whose turn comes first. It returns nil if the host has no Balance.
 func (h *host[K, C]) first() (first *group[K, C]) {
 	if h.set == nil || h.set.balance == BalanceNone {
 		return nil
 	}
 	fewest := 0
-	for _, g := range h.listedGroups() {
-		s := g.seat(h)
-		if conns := g.all.len + s.toward; !s.undialed && (first == nil || conns < fewest) {
-			first, fewest = g, conns
+	for i := range h.set.table {
+		s := h.set.table[(h.set.turn+i)%len(h.set.table)]
+		if conns := s.group.all.len + s.toward; !s.undialed && (first == nil || conns < fewest) {
+			first, fewest = s.group, conns
 		}
 	}
 	return first
 }
 
-// dialFor dials for a key that lacks a connection, if the connection would have room when it becomes idle. No want
-// waits for this dial. dialFor does nothing if a dial to the key is already under way.
-func (p *Pool[K, C]) dialFor(h *host[K, C], g *group[K, C], terms *Terms) {
+// dialFor dials for a seat that lacks a connection, if the connection would have room when it becomes idle. No want
+// waits for this dial. dialFor does nothing if a dial to its key is already under way.
+func (p *Pool[K, C]) dialFor(s *seat[K, C], terms *Terms) {
+	h := s.host
 	switch {
-	case g.seat(h).toward > 0, p.dialsFull(h), p.closed, p.keepNone:
+	case s.toward > 0, p.dialsFull(h), p.closed, p.keepNone:
 		return
 	case p.config.MaxIdlePerKey != 0 && h.idle() >= p.config.MaxIdlePerKey, p.config.MaxIdle != 0 && p.idle.len >= p.config.MaxIdle:
 		return
@@ -165,5 +247,5 @@ func (p *Pool[K, C]) dialFor(h *host[K, C], g *group[K, C], terms *Terms) {
 	}
 	mine := *terms
 	d := &dial[K, C]{host: h, caller: caller[K, C]{hostDialer: h.set.dialer}, terms: &mine, order: p.joined}
-	p.begin(d, context.Background(), g)
+	p.begin(d, context.Background(), s.group)
 }

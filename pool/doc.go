@@ -103,12 +103,14 @@
 //     Connections of a key that is removed from the Host serve no new request, count until they are gone, and are the
 //     first to make room. The pool forgets a Host, with its groups, when it has no connection, dial or want.
 //
-//     With a Balance, the key whose turn it is serves the request. If it has no connection for the request, the next key
+//     With a Balance, the key whose turn it is serves the request. If it has no connection for the request, another key
 //     that has one serves it. Meanwhile the pool dials for the first key, one dial at a time, within the limits, and only
-//     if the connection could become idle. Of up to eight keys, it is the turn of the one that has served the fewest
-//     requests, or that has the fewest leases. Of more keys, it is the turn of the next one, or of the one with fewer
-//     leases of two that are drawn at random. So a request costs the same however many keys there are. A key that was
-//     not listed for a while does not make up for that time.
+//     if the connection could become idle. BalanceRoundRobin gives the keys their turns one after the other. A key that
+//     has served out of its turn is passed over, and one that has missed its turn makes up for it. BalanceLeastLeases
+//     takes the key with the fewest leases or, of equal ones, the key that has served the fewest. It compares up to
+//     eight keys. If there are more, it compares the next key in turn with one that it draws at random, so that a
+//     request costs the same however many keys there are. A key makes up for at most 128 turns on either side, and not
+//     for a time when it was not listed or not dialed.
 //
 //  11. The pool runs only what it needs: one timer while idle connections have a deadline, one timer for each floor, one
 //     goroutine for each dial, and none otherwise. A pool that is dropped keeps nothing alive once its idle connections

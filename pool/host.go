@@ -33,8 +33,10 @@ type members[K comparable, C Conn] struct {
 	balance  Balance // set once, like dialer
 	dialer   HostDialer[K, C]
 	maxConns int
-	undialed []K // keys for which the Balance begins no dial
-	turn     int // the index of the group whose turn it is: see host.inTurn
+	undialed []K           // keys for which the Balance begins no dial
+	table    []*seat[K, C] // the seats of the listed groups, in that order
+	turn     int           // the index in table of the seat whose turn it is
+	round    uint64        // how many turns each seat has had, or as many as mostOwed makes of that
 
 	replacement HostDialer[K, C] // set once, or nil: see SetReplacement
 
@@ -242,7 +244,7 @@ func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 	clear(set.groups[len(kept):])
 	set.groups = kept
 	if gone {
-		set.known, set.listed = false, 0
+		set.known, set.listed, set.table = false, 0, nil
 		if set.forget != nil {
 			h.pool.todo.hosts = append(h.pool.todo.hosts, set.forget)
 		}

@@ -37,7 +37,7 @@ const (
 )
 
 // SetBalance sets how the host chooses between its keys. Call it before the host is used. With a balance other than
-// BalanceNone, it can be the turn of a key that has no connection for a request. The next key that has one then serves
+// BalanceNone, it can be the turn of a key that has no connection for a request. Another key that has one then serves
 // the request. Meanwhile the host calls dialer, so that the first key has a connection the next time. For these dials,
 // the host has at most maxConns connections. If maxConns is zero, the number is not limited.
 func (h *Host[K, C]) SetBalance(balance Balance, dialer HostDialer[K, C], maxConns int) {
@@ -51,7 +51,11 @@ func (h *Host[K, C]) SetUndialed(keys []K) {
 	defer h.pool.mu.Unlock()
 	h.set.undialed = slices.Clone(keys)
 	for _, g := range h.set.groups {
-		g.seat(&h.host).undialed = slices.Contains(keys, g.key)
+		s, undialed := g.seat(&h.host), slices.Contains(keys, g.key)
+		if s.undialed && !undialed {
+			s.makeEqual()
+		}
+		s.undialed = undialed
 	}
 }
 

@@ -96,6 +96,7 @@ type Pool[K comparable, C Conn] struct {
 	config Config[K, C]
 	epoch  time.Time            // moments are Durations since epoch: a Duration is cheaper to read and to compare than a Time
 	draw   func() time.Duration // draws a connection's jitter, in thousandths; tests replace it
+	pick   func(n int) int      // draws a number from 0 to n-1 for a Balance; tests replace it
 	nobody *wants[K, C]         // the wants of every host for which nobody waits; always empty
 
 	// mu guards all fields below, every group, and the marked fields of every entry. It is never held during a call of
@@ -133,6 +134,7 @@ func New[K comparable, C Conn](config Config[K, C]) *Pool[K, C] {
 		config: config,
 		epoch:  time.Now(),
 		draw:   func() time.Duration { return 900 + rand.N[time.Duration](201) },
+		pick:   rand.IntN,
 		nobody: newWants[K, C](),
 		groups: make(map[K]*group[K, C]),
 		reaper: reaper{wake: forever},
@@ -214,6 +216,9 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 		r.found = stale
 		p.mu.Lock()
 		c.void()
+		if at.host != nil {
+			at.host.unserves(c.entry.group)
+		}
 		p.closeOrRetire(c.entry, reason)
 		p.todo.rested(c.entry, r.rested)
 	}
@@ -324,9 +329,9 @@ func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K,
 			continue
 		}
 		if lacking != nil {
-			p.dialFor(h, lacking, r.terms)
+			p.dialFor(lacking, r.terms)
 		}
-		e.group.seat(h).served++
+		h.took(e.group)
 		if e.state == idle {
 			return p.takeIdle(e, r)
 		}

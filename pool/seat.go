@@ -209,12 +209,11 @@ func (h *host[K, C]) dismiss(g *group[K, C]) {
 func (h *host[K, C]) list(keys []K) {
 	set := h.set
 	before, listed := slices.Clone(set.groups), set.groups[:set.listed:set.listed]
-	fewest := h.fewestServed()
 	groups := make([]*group[K, C], 0, len(keys))
 	for _, key := range keys {
 		g := h.pool.ensure(key)
 		if s := h.admit(g); !slices.Contains(listed, g) {
-			s.served = max(s.served, fewest) // a key does not make up for the time when it was not listed
+			s.makeEqual()
 		}
 		groups = append(groups, g)
 	}
@@ -225,8 +224,12 @@ func (h *host[K, C]) list(keys []K) {
 		}
 	}
 	set.groups = groups
+	set.table, set.turn = make([]*seat[K, C], set.listed), set.turn%max(1, set.listed)
 	for i, g := range groups {
 		s := g.seat(h)
+		if i < set.listed {
+			set.table[i] = s
+		}
 		s.at, s.listed = i, i < set.listed
 		s.place()
 	}
