@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"time"
 )
@@ -29,6 +30,9 @@ type Options struct {
 
 	// TLS is the configuration for https. Nil means the default one.
 	TLS *tls.Config
+
+	// Dial opens connections. Nil means those of a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Progress, if it is not nil, is called with what is measured next and how long that can take.
 	Progress func(what string, atMost time.Duration)

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,32 +14,100 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/net/http2"
+
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
 func answerX(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }
 
+// foundInBubble probes a server in simulated time, so that each limit is found exactly. serve starts the server.
+func foundInBubble(t *testing.T, target string, o Options, serve func(t *testing.T, ln net.Listener)) *Report {
+	t.Helper()
+	r := new(Report)
+	synctest.Test(t, func(t *testing.T) {
+		ln := httptestutil.NewListener(1 << 10)
+		serve(t, ln)
+		o.Dial = ln.Dial
+		r = found(t, target, o)
+	})
+	return r
+}
+
 func TestTheProbeFindsWhatGosServerIsSetTo(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(answerX))
-	s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes without a request are no news
-	s.EnableHTTP2 = true
-	s.Config.IdleTimeout = time.Second
-	s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 7}
-	s.StartTLS()
-	defer s.Close()
-	r := found(t, s.URL, Options{TLS: &tls.Config{InsecureSkipVerify: true}})
+	r := foundInBubble(t, "https://127.0.0.1/", Options{TLS: &tls.Config{InsecureSkipVerify: true}}, func(t *testing.T, ln net.Listener) {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(answerX))
+		s.Listener.Close()
+		s.Listener = ln
+		s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes without a request are no news
+		s.EnableHTTP2 = true
+		s.Config.IdleTimeout = 1500 * time.Millisecond
+		s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 7}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+	})
 	if r.TLS.Version != "TLS 1.3" || !r.TLS.Resumes || !slices.Equal(r.TLS.Protocols, []string{"http/1.1", "h2"}) {
 		t.Errorf("%+v", r.TLS)
 	}
-	if h := r.HTTP2; h.Status != 200 || h.MaxStreams != 7 || !h.PingsTolerated {
-		t.Errorf("%+v", h)
+	if h := r.HTTP2; h.Status != 200 || h.MaxStreams != 7 || !h.PingsTolerated || h.Idle.Seconds != 1.5 {
+		t.Errorf("%+v, %+v", h, h.Idle)
 	}
-	wantIdle(t, r.HTTP2.Idle, 1, 1)
 	if r.HTTP1.Idle != nil {
 		t.Errorf("HTTP/1.1 was measured too, for nobody: %+v", r.HTTP1.Idle)
+	}
+}
+
+// plainServer returns a function that starts Go's server without TLS, with so long an idle limit.
+func plainServer(idle time.Duration) func(t *testing.T, ln net.Listener) {
+	return func(t *testing.T, ln net.Listener) {
+		s := &http.Server{Handler: http.HandlerFunc(answerX), IdleTimeout: idle}
+		go s.Serve(ln) // ends with Close
+		t.Cleanup(func() { s.Close() })
+	}
+}
+
+func TestTheIdleLimitOfAnHTTP1ServerIsFound(t *testing.T) {
+	t.Parallel()
+	r := foundInBubble(t, "http://127.0.0.1/", Options{}, plainServer(2*time.Second))
+	if i := r.HTTP1.Idle; i.End != "FIN" || i.Seconds != 2 {
+		t.Errorf("%+v", i)
+	}
+}
+
+func TestALimitBeyondWhatWasWaitedIsReportedAsSuch(t *testing.T) {
+	t.Parallel()
+	r := foundInBubble(t, "http://127.0.0.1/", Options{MaxWait: 300 * time.Millisecond}, plainServer(0))
+	if i := r.HTTP1.Idle; i.End != "" || i.Seconds != 0 || i.Waited != 0.3 {
+		t.Errorf("%+v", i)
+	}
+	if got := settingsOf(r)["IdleConnTimeout"]; got != "300 * time.Millisecond" {
+		t.Errorf("IdleConnTimeout = %s", got)
+	}
+}
+
+// forgetful answers on a connection until it has idled for longer than limit. Then the next request gets no answer, as behind
+// a device that has forgotten the connection.
+func forgetful(limit time.Duration) func(t *testing.T, ln net.Listener) {
+	return func(t *testing.T, ln net.Listener) {
+		httptestutil.NewWireWith(t, httptestutil.WireOptions{Listener: ln}, func(c *httptestutil.WireConn) {
+			for last := time.Now(); c.ReadRequest() != nil && time.Since(last) <= limit; last = time.Now() {
+				c.Write(httptestutil.Response("x"))
+			}
+			c.Reset()
+		})
+	}
+}
+
+func TestAConnectionThatIsForgottenInSilenceIsFoundByDoublingAndHalving(t *testing.T) {
+	t.Parallel()
+	const limit = 1300 * time.Millisecond
+	r := foundInBubble(t, "http://127.0.0.1/", Options{MaxWait: 3 * time.Second}, forgetful(limit))
+	if i := r.HTTP1.Idle; i.End != silence || i.Seconds > limit.Seconds() || i.Seconds < 0.9*limit.Seconds() {
+		t.Errorf("%+v", i)
 	}
 }
 
@@ -53,66 +120,6 @@ func TestAServerThatKeepsNoConnectionIsKnown(t *testing.T) {
 	r := found(t, s.URL, Options{})
 	if r.HTTP1.KeepsAlive || r.HTTP1.MaxRequests != 1 || settingsOf(r)["DisableKeepAlives"] != "true" {
 		t.Errorf("%+v, %v", r.HTTP1, r.Settings)
-	}
-}
-
-func TestALimitBeyondWhatWasWaitedIsReportedAsSuch(t *testing.T) {
-	t.Parallel()
-	s := httptest.NewServer(http.HandlerFunc(answerX))
-	defer s.Close()
-	r := found(t, s.URL, Options{MaxWait: 300 * time.Millisecond})
-	if i := r.HTTP1.Idle; i.End != "" || i.Seconds != 0 || i.Waited != 0.3 {
-		t.Errorf("%+v", i)
-	}
-	if got := settingsOf(r)["IdleConnTimeout"]; got != "300 * time.Millisecond" {
-		t.Errorf("IdleConnTimeout = %s", got)
-	}
-}
-
-// forgetful answers on a connection until that has idled for too long. Then it neither answers nor closes.
-func forgetful(t *testing.T, limit time.Duration) (url string) {
-	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(func() { cancel(); ln.Close() })
-	go func() { // ends with the listener
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			context.AfterFunc(ctx, func() { nc.Close() })
-			go func() { // ends with the connection, at the latest with the test
-				r := bufio.NewReader(nc)
-				for last := time.Now(); ; last = time.Now() {
-					if _, err := http.ReadRequest(r); err != nil {
-						nc.Close()
-						return
-					}
-					if time.Since(last) > limit {
-						if tcp := nc.(*net.TCPConn); tcp.SetLinger(0) == nil {
-							tcp.Close() // as the host behind a forgotten NAT entry resets
-						}
-						return
-					}
-					_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
-				}
-			}()
-		}
-	}()
-	return "http://" + ln.Addr().String()
-}
-
-func TestAConnectionThatIsForgottenInSilenceIsFoundByDoublingAndHalving(t *testing.T) {
-	t.Parallel()
-	const limit = 1300 * time.Millisecond
-	r := found(t, forgetful(t, limit), Options{MaxWait: 3 * time.Second})
-	i := r.HTTP1.Idle
-	if i.End != silence || i.Seconds > limit.Seconds() || i.Seconds < 0.7*limit.Seconds() {
-		t.Errorf("%+v", i)
 	}
 }
 

@@ -40,7 +40,7 @@ func (p *prober) reach(ctx context.Context) error {
 	for _, ip := range ips {
 		found := Address{Address: net.JoinHostPort(ip.Unmap().String(), port)}
 		begun := time.Now()
-		nc, err := dial(ctx, found.Address)
+		nc, err := p.dial(ctx, found.Address)
 		if err != nil {
 			found.Error = err.Error()
 		} else {
@@ -58,14 +58,17 @@ func (p *prober) reach(ctx context.Context) error {
 	return nil
 }
 
-func dial(ctx context.Context, address string) (net.Conn, error) {
+func (p *prober) dial(ctx context.Context, address string) (net.Conn, error) {
+	if p.Dial != nil {
+		return p.Dial(ctx, "tcp", address)
+	}
 	d := net.Dialer{Timeout: answerTime}
 	return d.DialContext(ctx, "tcp", address)
 }
 
 // connect opens a connection to the first address that answered. protocols are offered with ALPN.
 func (p *prober) connect(ctx context.Context, sessions tls.ClientSessionCache, protocols ...string) (net.Conn, error) {
-	nc, err := dial(ctx, p.address)
+	nc, err := p.dial(ctx, p.address)
 	if err != nil || p.URL.Scheme != "https" {
 		return nc, err
 	}
