@@ -22,7 +22,7 @@ type http1Conn struct {
 	*facts                      // nil without an Observer
 	tls    *tls.ConnectionState // nil without TLS
 
-	retire  func(pool.Reason) // set once by the pool, before the first lease
+	place   connPlace // set once by the pool, before the first lease
 	watched watch.Registration
 
 	past atomic.Uint32 // the flags served, blamed and lingers
@@ -38,10 +38,10 @@ const (
 
 var (
 	_ conn         = (*http1Conn)(nil)
-	_ pool.Retirer = (*http1Conn)(nil)
 	_ pool.Rester  = (*http1Conn)(nil)
 	_ watch.Socket = (*http1Conn)(nil)
 
+	_ connRetirer         = (*http1Conn)(nil)
 	_ pool.Replacer[conn] = (*http1Conn)(nil)
 )
 
@@ -122,8 +122,8 @@ func (a *attempt) putIdle(reason CloseReason) {
 
 // Attach is called by the pool before the first lease. A veiled connection is read ahead while it is idle. The end of that
 // read serves as well as a watcher.
-func (c *http1Conn) Attach(retire func(pool.Reason)) {
-	c.retire = retire
+func (c *http1Conn) Attach(place connPlace) {
+	c.place = place
 	if c.Veiled() {
 		c.OnIdleEnd(c.idleEnded)
 	}
@@ -202,11 +202,11 @@ func (c *http1Conn) watch() {
 // Notify is called by the watcher when the peer has closed the connection.
 func (c *http1Conn) Notify() {
 	c.Rouse()
-	c.retire(pool.ReasonPeerClosed)
+	c.place.Retire(pool.ReasonPeerClosed)
 }
 
 // idleEnded is called when the read of an idle connection has ended that the watcher cannot watch.
-func (c *http1Conn) idleEnded(found http1.Condition) { c.retire(c.found(found, whileIdle)) }
+func (c *http1Conn) idleEnded(found http1.Condition) { c.place.Retire(c.found(found, whileIdle)) }
 
 // Close closes the connection, or leaves that to the quarantine of its peer, which watches the connection for a moment
 // first.

@@ -29,7 +29,7 @@ type http2Conn struct {
 	partitioned bool // the identity has a Group
 	http1       bool // HTTP/1.1 is allowed as well
 
-	retire func(pool.Reason) // set once by the pool, before the first lease
+	place connPlace // set once by the pool, before the first lease
 
 	// While the connection rests, the watcher wakes it if there is something to read.
 	watcher *watch.Watcher
@@ -38,17 +38,17 @@ type http2Conn struct {
 }
 
 var (
-	_ conn         = (*http2Conn)(nil)
-	_ pool.Retirer = (*http2Conn)(nil)
-	_ pool.Sharer  = (*http2Conn)(nil)
+	_ conn        = (*http2Conn)(nil)
+	_ pool.Sharer = (*http2Conn)(nil)
 
+	_ connRetirer         = (*http2Conn)(nil)
 	_ pool.Replacer[conn] = (*http2Conn)(nil)
 	_ http2.Alarm         = (*http2Conn)(nil)
 	_ watch.Socket        = (*http2Conn)(nil)
 )
 
 // Attach is called by the pool before the first lease.
-func (c *http2Conn) Attach(retire func(pool.Reason)) { c.retire = retire }
+func (c *http2Conn) Attach(place connPlace) { c.place = place }
 
 // Replacement is called by the pool. It returns what dials a connection that replaces this one.
 func (c *http2Conn) Replacement() pool.Dialer[conn] { return c.route.again() }
@@ -61,7 +61,7 @@ func (c *http2Conn) Share(resize func(int)) int {
 			if d := c.PingDistance(); d > 0 {
 				c.learned.pingAfter.Store(int64(d))
 			}
-			c.retire(pool.Reason(r))
+			c.place.Retire(pool.Reason(r))
 		},
 		func(streams int) {
 			c.learned.allows(streams)

@@ -15,8 +15,10 @@ import (
 )
 
 type (
-	connPool  = pool.Pool[unique.Handle[Identity], conn]
-	connLease = pool.Lease[unique.Handle[Identity], conn]
+	connPool    = pool.Pool[unique.Handle[Identity], conn]
+	connLease   = pool.Lease[unique.Handle[Identity], conn]
+	connPlace   = pool.Place[unique.Handle[Identity], conn]
+	connRetirer = pool.Retirer[unique.Handle[Identity], conn]
 )
 
 // dialBurst is how many dials for one identity begin at once. More dials would compete for the processor with the first

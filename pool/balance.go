@@ -56,7 +56,7 @@ func (g *group[K, C]) leases() (n int) {
 	}
 	for e := g.all.first; e != nil; e = e.in[inAll].next {
 		switch {
-		case e.shared():
+		case e.shared:
 			n += e.load()
 		case e.state == active:
 			n++

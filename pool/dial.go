@@ -199,8 +199,7 @@ func (p *Pool[K, C]) destination(h *host[K, C], key K) *group[K, C] {
 // open makes the entry of a new connection, and gives the connection the functions that retire and resize it.
 func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	e := &entry[K, C]{
-		conn: conn, group: g, order: d.order, jitter: uint16(p.draw()),
-		maxUses: math.MaxUint64, expires: forever,
+		conn: conn, group: g, order: d.order, jitter: uint16(p.draw()), bounds: unbounded,
 	}
 	if private, ok := any(conn).(Private); ok {
 		e.private = private.Private()
@@ -208,10 +207,10 @@ func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	_, e.replaceable = any(conn).(Replacer[C])
 	sharer, shares := any(conn).(Sharer)
 	if shares {
-		e.sharing = &sharing{leases: make(map[uint64]struct{})} // set before the connection can be retired or resized
+		e.shared, e.rarity = true, &rarity{sharing: sharing{leases: make(map[uint64]struct{})}} // set before the connection can be retired or resized
 	}
-	if retirer, ok := any(conn).(Retirer); ok {
-		retirer.Attach(func(reason Reason) { e.group.own.pool.retire(e, reason) }) // keeps only e alive, which lives as long as conn
+	if retirer, ok := any(conn).(Retirer[K, C]); ok {
+		retirer.Attach(Place[K, C]{e})
 	}
 	if shares {
 		p.share(e, sharer)

@@ -177,7 +177,7 @@ func (c *retiringConn) Probe() Reason { return "" }
 
 func (c *retiringConn) Close() error { return nil }
 
-func (c *retiringConn) Attach(retire func(Reason)) { retire("goaway") }
+func (c *retiringConn) Attach(place Place[string, *retiringConn]) { place.Retire("goaway") }
 
 type dialFunc[C Conn] func(context.Context) (C, error)
 
@@ -226,7 +226,7 @@ func (c *clumsyConn) Probe() Reason { return "" }
 
 func (c *clumsyConn) Close() error { c.closes++; return nil }
 
-func (c *clumsyConn) Attach(func(Reason)) { panic("clumsy") }
+func (c *clumsyConn) Attach(Place[string, *clumsyConn]) { panic("clumsy") }
 
 func TestAConnectionThatPanicsAsItIsAttachedIsClosedAndCountsAsAFailedDial(t *testing.T) {
 	p, conn := New(Config[string, *clumsyConn]{}), new(clumsyConn)

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"math"
 	"sync/atomic"
 	"time"
 )
@@ -33,13 +32,12 @@ var mayBecome = [...]uint8{
 }
 
 // entry is one connection, with what the pool knows about it. From dial to close, each connection has one entry, and
-// each entry has one connection. The entry of an idle connection should be small, so the fields that only shared
-// connections need are in sharing.
+// each entry has one connection. The entry of an idle connection should be small, so what only few connections need is
+// in rarity, and what most connections have in common is in bounds.
 type entry[K comparable, C Conn] struct {
 	// Guarded by Pool.mu.
-	in      [chainKinds]links[K, C]
-	retired *Reason // one-way: once set, the connection takes no new lease
-	state   state
+	in    [chainKinds]links[K, C]
+	state state
 
 	private bool // set once, see Private
 	// replaceable says that the connection is a Replacer whose replacement has not begun.
@@ -49,13 +47,12 @@ type entry[K comparable, C Conn] struct {
 	// connection guards it: see below.
 	unpooled bool
 
-	// Set once, before any other goroutine sees the entry, except for maxConns.
-	jitter   uint16 // factor for MaxLifetime, in thousandths
-	maxConns uint16 // Terms.MaxConns of the latest lease, or 0; guarded by the holder of the connection, see below
-	conn     C
-	group    *group[K, C]
-	*sharing               // nil if the connection is not shared
-	born     time.Duration // when its dial ended
+	// Set once, before any other goroutine sees the entry.
+	shared bool   // the connection is a Sharer
+	jitter uint16 // factor for MaxLifetime, in thousandths
+	conn   C
+	group  *group[K, C]
+	born   time.Duration // when its dial ended
 	// order is the value of Pool.joined when the connection's dial began or, if the connection is shared, when its dial
 	// ended. A Fresh want that joined later must not have the connection.
 	order uint64
@@ -64,14 +61,19 @@ type entry[K comparable, C Conn] struct {
 	// so no lease can end twice.
 	ended atomic.Uint64
 
+	*rarity // guarded by Pool.mu; nil if the connection is neither shared nor retired
+
 	// The holder of the connection guards these fields: its lease or, if it has none, the pool, under Pool.mu. Handing
 	// the connection over orders the accesses, so a lease uses the fields without the lock. If the connection is
 	// shared, Pool.mu always guards them.
-	maxUses   uint64        // the most leases that it may have
-	expires   time.Duration // when it stops taking new leases
-	idleFor   time.Duration // the shorter of the latest lease's IdleTimeout and peerIdle
-	peerIdle  time.Duration // the idle time that the peer has announced: see Lease.Limit
+	bounds    *bounds       // never nil
 	idleSince time.Duration // when it became idle, if it is idle
+}
+
+// rarity holds what only a shared or a retired connection has. Pool.mu guards it.
+type rarity struct {
+	retired Reason // one-way: once set, the connection takes no new lease
+	sharing
 }
 
 // become changes the state. It panics if the diagram does not allow the change, because the pool is then broken.
@@ -89,24 +91,18 @@ func panicState(from, to state) {
 // bind lowers the connection's limits on uses and age to those of terms, and takes over what applies to the next
 // release.
 func (e *entry[K, C]) bind(terms *Terms) {
-	if terms.MaxReuse > 0 {
-		e.maxUses = min(e.maxUses, terms.maxUses())
+	if !e.bounds.hold(terms) {
+		e.setBounds(e.bounds.under(terms))
 	}
-	if terms.MaxLifetime > 0 {
-		e.expires = min(e.expires, e.expiry(terms))
-	}
-	e.idleFor, e.unpooled = terms.IdleTimeout, terms.Unpooled || e.private
-	e.maxConns = uint16(min(max(0, terms.MaxConns), math.MaxUint16))
-	if e.peerIdle > 0 {
-		e.idleFor = shorter(e.idleFor, e.peerIdle)
-	}
+	e.unpooled = terms.Unpooled || e.private
 }
 
-// expiry returns the moment at which the connection reaches the MaxLifetime of terms, multiplied by the connection's
-// jitter.
-func (e *entry[K, C]) expiry(terms *Terms) time.Duration {
+// expires returns the moment at which the connection stops taking new leases.
+func (e *entry[K, C]) expires() time.Duration { return e.expiry(e.bounds.lifetime) }
+
+// expiry returns the moment at which the connection reaches a MaxLifetime, multiplied by the connection's jitter.
+func (e *entry[K, C]) expiry(limit time.Duration) time.Duration {
 	const whole = 1000
-	limit := terms.MaxLifetime
 	if limit <= 0 || limit > forever/2 {
 		return forever
 	}
@@ -114,34 +110,38 @@ func (e *entry[K, C]) expiry(terms *Terms) time.Duration {
 	return deadline(e.born, max(1, limit/whole*jitter+limit%whole*jitter/whole))
 }
 
+// outlives reports whether the connection has reached a MaxLifetime. In the first half of its life, it does not compute the
+// exact moment, because the jitter is never that large.
+func (e *entry[K, C]) outlives(limit, now time.Duration) bool {
+	return now-e.born >= limit/2 && now >= e.expiry(limit)
+}
+
 // spent returns why the connection can take no lease under terms at this moment, or "" if it can. The reason is that of
 // the first limit reached, whether the limit is the connection's own or that of terms.
 func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
-	uses := e.uses()
+	uses, b := e.uses(), e.bounds
 	switch {
-	case uses > 0 && (uses >= e.maxUses || terms.MaxReuse > 0 && uses >= terms.maxUses()):
+	case uses > 0 && (uses >= b.maxUses || terms.MaxReuse > 0 && uses >= terms.maxUses()):
 		return ReasonMaxReuse
-	case now >= e.expires || terms.MaxLifetime > 0 && now >= e.expiry(terms):
+	case (b.lifetime > 0 || terms.MaxLifetime > 0) && e.outlives(shorter(b.lifetime, terms.MaxLifetime), now):
 		return ReasonMaxLifetime
-	case e.state == idle && (e.idleFor > 0 || terms.IdleTimeout > 0) &&
-		now-e.idleSince >= shorter(e.idleFor, terms.IdleTimeout):
-		return ReasonIdleTimeout
+	case e.state == idle:
+		if limit := shorter(b.idleFor(), terms.IdleTimeout); limit > 0 && now-e.idleSince >= limit {
+			return ReasonIdleTimeout
+		}
 	}
 	return ""
 }
 
-// deadline returns the moment at which the reaper closes the idle connection.
-func (e *entry[K, C]) deadline() time.Duration {
-	if e.idleFor <= 0 {
-		return e.expires
-	}
-	return min(deadline(e.idleSince, e.idleFor), e.expires)
+// deadline returns the moment at which the reaper closes the idle connection, which expires at the given moment.
+func (e *entry[K, C]) deadline(expires time.Duration) time.Duration {
+	return min(deadline(e.idleSince, e.bounds.idleFor()), expires)
 }
 
 // uses returns the number of leases so far. A lease under way counts only if the connection is shared.
 func (e *entry[K, C]) uses() uint64 {
 	uses := e.ended.Load()
-	if e.sharing != nil {
+	if e.shared {
 		uses += uint64(len(e.leases))
 	}
 	return uses
@@ -151,16 +151,21 @@ func (e *entry[K, C]) used() bool { return e.uses() > 0 }
 
 // retire notes why the connection takes no new lease. Only the first reason counts.
 func (e *entry[K, C]) retire(reason Reason) {
-	if e.retired == nil {
-		first := reason
-		e.retired = &first
+	if e.whyRetired() != "" {
+		return
 	}
+	if e.rarity == nil {
+		e.rarity = new(rarity)
+	}
+	e.rarity.retired = reason
 }
 
 // whyRetired returns why the connection takes no new lease, or "" if it is not retired.
 func (e *entry[K, C]) whyRetired() Reason {
-	if e.retired == nil {
+	if e.rarity == nil {
 		return ""
 	}
-	return *e.retired
+	return e.rarity.retired
 }
+
+func (e *entry[K, C]) isRetired() bool { return e.whyRetired() != "" }

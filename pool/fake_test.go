@@ -173,7 +173,7 @@ func (w *world) onForget(key string) {
 // fake is a connection of the world: a fakeConn, which serves one lease at a time, or a sharedConn.
 type fake interface {
 	Conn
-	Retirer
+	Attach(Place[string, fake]) // as a Retirer
 	fake() *fakeConn
 }
 
@@ -247,14 +247,14 @@ func (c *fakeConn) Close() error {
 	return errors.New("an error that nobody looks at")
 }
 
-func (c *fakeConn) Attach(retire func(Reason)) {
+func (c *fakeConn) Attach(place Place[string, fake]) {
 	c.world.unlocked("Attach")
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
 	if c.retire != nil {
 		c.world.failures = append(c.world.failures, fmt.Sprintf("second Attach of conn %d", c.id))
 	}
-	c.retire = retire
+	c.retire = place.Retire
 }
 
 func (c *fakeConn) set(change func(c *fakeConn)) {

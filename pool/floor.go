@@ -296,7 +296,7 @@ func (h *host[K, C]) free(n int) (free int) {
 
 // vacant returns the number of leases that an idle or spare connection can begin.
 func (e *entry[K, C]) vacant() int {
-	if !e.shared() {
+	if !e.shared {
 		return 1
 	}
 	return max(0, e.capacity-e.load())

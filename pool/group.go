@@ -85,7 +85,7 @@ func (ws *wants[K, C]) waiting() int { return ws.plain.len + ws.own.len }
 // oldest returns the oldest want that may have the connection, or nil.
 func (ws *wants[K, C]) oldest(e *entry[K, C]) *want[K, C] {
 	plain := ws.plain.first()
-	if e.used() && !e.shared() {
+	if e.used() && !e.shared {
 		return plain
 	}
 	own := ws.own.first()

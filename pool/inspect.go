@@ -33,12 +33,12 @@ func (e *entry[K, C]) stats(now time.Duration) ConnStats {
 	switch {
 	case e.state == idle:
 		s.Idle = max(0, now-e.idleSince)
-	case e.shared():
+	case e.shared:
 		s.Leases = e.load()
 	default:
 		s.Leases = 1
 	}
-	if e.shared() {
+	if e.shared {
 		s.Capacity = e.capacity
 	}
 	s.Uses += uint64(s.Leases)
@@ -63,7 +63,7 @@ func (p *Pool[K, C]) drain(g *group[K, C], reason Reason) int {
 	drained := 0
 	for e := g.all.first; e != nil; {
 		next := e.in[inAll].next
-		if e.retired == nil {
+		if !e.isRetired() {
 			drained++
 			p.retireLocked(e, reason)
 		}

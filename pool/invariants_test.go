@@ -139,10 +139,10 @@ func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any))
 			broken("rule 1: an idle connection of %v is not in its group", e.group.key)
 		case e.load() > 0:
 			broken("rule 3: an idle connection of %v is leased", e.group.key)
-		case e.retired != nil || e.unpooled || e.used() && e.uses() >= e.maxUses:
-			broken("rule 2: idle although retired=%q unpooled=%v uses=%d of %d", e.whyRetired(), e.unpooled, e.uses(), e.maxUses)
+		case e.isRetired() || e.unpooled || e.used() && e.uses() >= e.bounds.maxUses:
+			broken("rule 2: idle although retired=%q unpooled=%v uses=%d of %d", e.whyRetired(), e.unpooled, e.uses(), e.bounds.maxUses)
 		}
-		if at := e.deadline(); at != forever {
+		if at := e.deadline(e.expires()); at != forever {
 			timed++
 			earliest = min(earliest, at)
 		}
@@ -283,7 +283,7 @@ func checkShared[K comparable, C Conn](g *group[K, C], broken func(string, ...an
 		if e.group != g || e.state != idle && e.state != active {
 			broken("rule 1: %v has a connection that is %v", g.key, e.state)
 		}
-		if !e.shared() {
+		if !e.shared {
 			continue
 		}
 		if (e.load() > 0) != (e.state == active) {

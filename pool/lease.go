@@ -113,11 +113,12 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	if !l.underWay() {
 		return
 	}
-	e.peerIdle = shorter(e.peerIdle, idle)
-	e.idleFor = shorter(e.idleFor, e.peerIdle)
+	b := *e.bounds
+	b.peerIdle = shorter(b.peerIdle, atAll(idle))
 	if reuse >= 0 {
-		e.maxUses = min(e.maxUses, l.number+uint64(reuse))
+		b.maxUses = min(b.maxUses, l.number+uint64(reuse))
 	}
+	e.setBounds(b)
 }
 
 // Release ends the lease and gives the connection back to the pool. It first calls the connection's Probe method, or
@@ -128,8 +129,8 @@ func (l Lease[K, C]) Release() Reason {
 	e := l.endOnce("Release")
 	var reason Reason
 	var owed bool
-	if e.sharing != nil || !e.unpooled { // an unpooled connection is closed whatever its probe returns
-		if rester, ok := any(e.conn).(Rester); ok && e.sharing == nil {
+	if e.shared || !e.unpooled { // an unpooled connection is closed whatever its probe returns
+		if rester, ok := any(e.conn).(Rester); ok && !e.shared {
 			reason, owed = rester.Rest(), true
 		} else {
 			reason = e.conn.Probe()
@@ -161,7 +162,7 @@ func (l Lease[K, C]) Discard(reason Reason) {
 // Hijack ends the lease and takes the connection out of the pool for good. The caller then owns the connection and
 // must close it. The connection no longer counts toward any limit. Hijack panics if the connection is shared.
 func (l Lease[K, C]) Hijack() {
-	if l.entry != nil && l.entry.shared() {
+	if l.entry != nil && l.entry.shared {
 		panic("pool: Hijack was called on a lease of a shared connection")
 	}
 	e := l.endOnce("Hijack")
@@ -188,7 +189,7 @@ type Rester interface {
 // probeOwed calls the Probe that Rest has left out, if a want is about to get the connection. The caller holds the
 // lock, and probeOwed releases it during the Probe.
 func (p *Pool[K, C]) probeOwed(e *entry[K, C]) Reason {
-	if e.retired != nil || e.group.heir(e) == nil {
+	if e.isRetired() || e.group.heir(e) == nil {
 		return ""
 	}
 	p.mu.Unlock()
@@ -203,7 +204,7 @@ func (l Lease[K, C]) endOnce(verb string) *entry[K, C] {
 	if l.entry == nil {
 		panic("pool: " + verb + " was called on the zero Lease, which leases no connection")
 	}
-	if l.entry.sharing == nil && !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
+	if !l.entry.shared && !l.entry.ended.CompareAndSwap(l.number-1, l.number) {
 		endedTwice(verb)
 	}
 	return l.entry
@@ -215,7 +216,7 @@ func endedTwice(verb string) {
 
 // underWay reports whether the lease has not ended. The caller holds Pool.mu.
 func (l Lease[K, C]) underWay() bool {
-	if l.entry.shared() {
+	if l.entry.shared {
 		_, ok := l.entry.leases[l.number]
 		return ok
 	}

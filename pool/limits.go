@@ -41,9 +41,9 @@ func (p *Pool[K, C]) rebind(g *group[K, C], terms *Terms, now time.Duration) {
 		switch {
 		case e.state == idle:
 			p.rebindIdle(e, terms, now)
-		case e.state == active && e.shared():
+		case e.state == active && e.shared:
 			e.limit(terms)
-			if reason := e.spent(&anyTerms, now); reason != "" && e.retired == nil {
+			if reason := e.spent(&anyTerms, now); reason != "" && !e.isRetired() {
 				p.closeOrRetire(e, reason)
 			}
 		} // the lease of any other connection guards its limits
@@ -63,13 +63,13 @@ func (p *Pool[K, C]) rebind(g *group[K, C], terms *Terms, now time.Duration) {
 
 // rebindIdle applies other terms to an idle connection, and closes the connection if it has reached one of the limits.
 func (p *Pool[K, C]) rebindIdle(e *entry[K, C], terms *Terms, now time.Duration) {
-	if e.deadline() != forever {
+	if e.bounds.timed() {
 		p.reaper.timed--
 	}
 	e.limit(terms)
-	if at := e.wake(now); at != forever {
+	if e.bounds.timed() {
 		p.reaper.timed++
-		p.arm(at, now)
+		p.arm(e.wake(now), now)
 	}
 	if reason := e.spent(&anyTerms, now); reason != "" {
 		p.close(e, reason)
@@ -129,7 +129,7 @@ func (l Lease[K, C]) Rebind(terms Terms) {
 	}
 	e.limit(&terms)
 	for _, h := range e.group.counting() {
-		if h.busy()+h.idle()-h.retiring() > terms.maxConns() && e.retired == nil {
+		if h.busy()+h.idle()-h.retiring() > terms.maxConns() && !e.isRetired() {
 			e.retire(ReasonLimitLowered)
 			e.removeSpare()
 		}
@@ -140,7 +140,7 @@ func (l Lease[K, C]) Rebind(terms Terms) {
 func (h *host[K, C]) retiring() (n int) {
 	for _, g := range h.allGroups() {
 		for e := g.all.first; e != nil; e = e.in[inAll].next {
-			if e.state == active && e.retired != nil {
+			if e.state == active && e.isRetired() {
 				n++
 			}
 		}

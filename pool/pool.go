@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,14 +27,21 @@ type Conn interface {
 	Close() error
 }
 
-// Retirer is implemented by a Conn that can take itself out of the pool.
-type Retirer interface {
-	// Attach gives the connection a function that retires it. The pool calls Attach once, before the first lease,
-	// without holding its lock. A call of retire closes the connection with the given reason: at once if the
-	// connection is idle, or when its lease ends if it is in use. The connection may call retire at any time, from
-	// any goroutine and more than once. The first reason counts.
-	Attach(retire func(Reason))
+// Retirer is implemented by a Conn that can take itself out of the pool. K and C are those of the Pool.
+type Retirer[K comparable, C Conn] interface {
+	// Attach gives the connection its place in the pool. The pool calls Attach once, before the first lease, without
+	// holding its lock.
+	Attach(place Place[K, C])
 }
+
+// Place is the place of one connection in a Pool. A connection of the type Retirer gets its Place from the pool. A Place
+// is as small as a pointer. The zero Place is not valid.
+type Place[K comparable, C Conn] struct{ entry *entry[K, C] }
+
+// Retire closes the connection with the given reason: at once if the connection is idle, or when its lease ends if it is
+// in use. The connection may call Retire at any time, from any goroutine and more than once. The first reason counts. An
+// empty reason is counted as ReasonUnspecified.
+func (l Place[K, C]) Retire(reason Reason) { l.entry.group.own.pool.retire(l.entry, reason) }
 
 // Sharer is implemented by a Conn that can serve several leases at once. Such a Conn must be safe for concurrent use.
 type Sharer interface {
@@ -94,10 +102,11 @@ type Closing struct {
 // Pool keeps connections by key. It is safe for concurrent use. Use New to create a Pool.
 type Pool[K comparable, C Conn] struct {
 	config Config[K, C]
-	epoch  time.Time            // moments are Durations since epoch: a Duration is cheaper to read and to compare than a Time
-	draw   func() time.Duration // draws a connection's jitter, in thousandths; tests replace it
-	pick   func(n int) int      // draws a number from 0 to n-1 for a Balance; tests replace it
-	nobody *wants[K, C]         // the wants of every host for which nobody waits; always empty
+	epoch  time.Time              // moments are Durations since epoch: a Duration is cheaper to read and to compare than a Time
+	draw   func() time.Duration   // draws a connection's jitter, in thousandths; tests replace it
+	pick   func(n int) int        // draws a number from 0 to n-1 for a Balance; tests replace it
+	nobody *wants[K, C]           // the wants of every host for which nobody waits; always empty
+	latest atomic.Pointer[bounds] // the bounds that a connection was given last, for others to share
 
 	// mu guards all fields below, every group, and the marked fields of every entry. It is never held during a call of
 	// a Conn, a Dialer or a hook. Methods note in todo what to close, start and report, and unlock does that after it
@@ -310,7 +319,7 @@ func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 	p.active++
 	e.group.use(+1)
 	r.rested = r.start - e.idleSince
-	if e.sharing != nil {
+	if e.shared {
 		return e.take(r.terms)
 	}
 	return claim[K, C]{entry: e}

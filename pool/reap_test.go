@@ -164,7 +164,7 @@ func TestTheReaperLeavesManyIdleConnectionsAloneForAWhileAfterAScan(t *testing.T
 func entriesAt(deadlines ...time.Duration) *chain[string, *plainConn] {
 	all := &chain[string, *plainConn]{kind: inPool}
 	for _, at := range deadlines {
-		all.pushFront(&entry[string, *plainConn]{state: idle, idleFor: at, expires: forever, maxUses: 1})
+		all.pushFront(&entry[string, *plainConn]{state: idle, bounds: &bounds{maxUses: 1, idle: at}})
 	}
 	return all
 }

@@ -36,16 +36,19 @@ const (
 func (h *Host[K, C]) SetReplacement(dialer HostDialer[K, C]) { h.set.replacement = dialer }
 
 // nearing returns the moment from which the connection is to be replaced because of its age.
-func (e *entry[K, C]) nearing() time.Duration {
-	if e.expires == forever {
+func (e *entry[K, C]) nearing() time.Duration { return e.nearingTo(e.expires()) }
+
+func (e *entry[K, C]) nearingTo(expires time.Duration) time.Duration {
+	if expires == forever {
 		return forever
 	}
-	return e.expires - min((e.expires-e.born)/nearingParts, maxNearing)
+	return expires - min((expires-e.born)/nearingParts, maxNearing)
 }
 
 // ending returns the reason for which the connection is about to be closed, or "" if it is not near a limit.
 func (e *entry[K, C]) ending(now time.Duration) Reason {
-	if e.maxUses != math.MaxUint64 && e.maxUses >= nearingParts && e.left() <= min(e.maxUses/nearingParts, maxUsesAhead) {
+	if most := e.bounds.maxUses; most != math.MaxUint64 && most >= nearingParts &&
+		e.left() <= min(most/nearingParts, maxUsesAhead) {
 		return ReasonMaxReuse
 	}
 	if now >= e.nearing() {
@@ -55,18 +58,19 @@ func (e *entry[K, C]) ending(now time.Duration) Reason {
 }
 
 // capped reports whether the connection has a limit on its uses or its age.
-func (e *entry[K, C]) capped() bool { return e.maxUses != math.MaxUint64 || e.expires != forever }
+func (e *entry[K, C]) capped() bool {
+	return e.bounds.maxUses != math.MaxUint64 || e.bounds.lifetime > 0
+}
 
 // left returns how many more leases the connection may have.
-func (e *entry[K, C]) left() uint64 { return e.maxUses - min(e.uses(), e.maxUses) }
+func (e *entry[K, C]) left() uint64 { return e.bounds.maxUses - min(e.uses(), e.bounds.maxUses) }
 
 // wake returns when the reaper has to look at the idle connection.
 func (e *entry[K, C]) wake(now time.Duration) time.Duration {
-	at := e.deadline()
-	if e.replaceable && e.expires != forever {
-		if near := e.nearing(); near > now {
-			return min(at, near)
-		}
+	expires := e.expires()
+	at := e.deadline(expires)
+	if near := e.nearingTo(expires); e.replaceable && near > now {
+		return min(at, near)
 	}
 	return at
 }
@@ -75,7 +79,7 @@ func (e *entry[K, C]) wake(now time.Duration) time.Duration {
 // the dial, and returns the reason for which the old connection is to be closed now. Otherwise it returns "".
 func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 	reason := e.ending(now)
-	if reason == "" || !e.used() || e.unpooled || e.retired != nil || p.closed || p.keepNone || p.closeIdle {
+	if reason == "" || !e.used() || e.unpooled || e.isRetired() || p.closed || p.keepNone || p.closeIdle {
 		return ""
 	}
 	g := e.group
@@ -128,22 +132,20 @@ func (p *Pool[K, C]) replacement(e *entry[K, C]) *dial[K, C] {
 
 // terms returns the limits that bind the connection, for its successor.
 func (e *entry[K, C]) terms() *Terms {
-	terms := &Terms{IdleTimeout: e.idleFor, MaxConns: int(e.maxConns)}
-	if e.maxUses != math.MaxUint64 {
-		terms.MaxReuse = int(min(e.maxUses-1, math.MaxInt))
-	}
-	if e.expires != forever {
-		terms.MaxLifetime = (e.expires - e.born) / time.Duration(e.jitter) * 1000
+	b := e.bounds
+	terms := &Terms{IdleTimeout: b.idleFor(), MaxConns: b.maxConns, MaxLifetime: b.lifetime}
+	if b.maxUses != math.MaxUint64 {
+		terms.MaxReuse = int(min(b.maxUses-1, math.MaxInt))
 	}
 	return terms
 }
 
 // hasRoom reports whether the limits allow one more connection.
 func (p *Pool[K, C]) hasRoom(e *entry[K, C]) bool {
-	if e.maxConns == 0 {
+	limit := e.bounds.maxConns
+	if limit <= 0 {
 		return true
 	}
-	limit := int(e.maxConns)
 	if own := &e.group.own; own.busy()+own.idle() >= limit {
 		return false
 	}
@@ -162,7 +164,7 @@ func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
 	if p.replacing[g]--; p.replacing[g] == 0 {
 		delete(p.replacing, g)
 	}
-	if e := d.replaces; e != nil && err == nil && (d.reason == ReasonMaxLifetime || e.shared()) {
+	if e := d.replaces; e != nil && err == nil && (d.reason == ReasonMaxLifetime || e.shared) {
 		p.retireLocked(e, d.reason)
 	}
 }
@@ -183,7 +185,7 @@ func (p *Pool[K, C]) replaceIdle(now time.Duration) {
 	var closed []*group[K, C]
 	for e := p.idle.last; e != nil; {
 		next := e.in[inPool].prev
-		if e.replaceable && now >= e.nearing() && now-e.idleSince <= min((e.expires-e.born)/2, inUseFor) {
+		if e.replaceable && now >= e.nearing() && now-e.idleSince <= min((e.expires()-e.born)/2, inUseFor) {
 			if reason := p.replace(e, now); reason != "" {
 				p.close(e, reason)
 				p.beginInPlace(e.group)

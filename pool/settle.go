@@ -86,7 +86,7 @@ func (p *Pool[K, C]) closeAll(closes []doomed[K, C]) {
 func (p *Pool[K, C]) putBack(c claim[K, C], reason Reason, owed bool) (Reason, bool) {
 	now := p.now()
 	p.mu.Lock()
-	if c.entry.sharing != nil && !c.drop() {
+	if c.entry.shared && !c.drop() {
 		p.mu.Unlock()
 		return "", false
 	}
@@ -118,8 +118,8 @@ func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 func (p *Pool[K, C]) settle(
 	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration,
 ) Reason {
-	if e.retired != nil {
-		reason = *e.retired
+	if e.isRetired() {
+		reason = e.retired
 	}
 	if reason == "" {
 		reason = p.refusal(e, asker, now)
@@ -129,7 +129,7 @@ func (p *Pool[K, C]) settle(
 	}
 	switch {
 	case reason != "":
-	case asker == nil && p.waiting == 0 && e.sharing == nil:
+	case asker == nil && p.waiting == 0 && !e.shared:
 		reason = p.park(e, now)
 	default:
 		reason = p.pass(e, asker, now)
@@ -164,7 +164,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) 
 		asker = nil
 		heir.host.serves(e.group)
 		p.deliver(heir, delivery[K, C]{claim: e.take(&heir.terms)})
-		if !e.shared() {
+		if !e.shared {
 			return ""
 		}
 	}
@@ -177,7 +177,7 @@ func (p *Pool[K, C]) pass(e *entry[K, C], asker *want[K, C], now time.Duration) 
 
 // closeOrRetire closes the connection or, if leases share it, retires it until the last of them has ended.
 func (p *Pool[K, C]) closeOrRetire(e *entry[K, C], reason Reason) {
-	if e.shared() {
+	if e.shared {
 		reason = e.whyRetired().or(reason)
 	}
 	if e.load() > 0 {
@@ -229,7 +229,7 @@ func (p *Pool[K, C]) refusal(e *entry[K, C], asker *want[K, C], now time.Duratio
 		return ReasonShutdown
 	case e.unpooled && asker == nil: // only the want that asked for it may have it
 		return ReasonUnpooled
-	case e.sharing != nil && e.capacity <= 0 && e.load() == 0: // while it has leases, its capacity may rise again
+	case e.shared && e.capacity <= 0 && e.load() == 0: // while it has leases, its capacity may rise again
 		return ReasonNoCapacity
 	}
 	return e.spent(&anyTerms, now)
@@ -244,7 +244,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		return ReasonShutdown
 	case p.closeIdle:
 		return ReasonCloseIdle
-	case e.sharing != nil && e.surplus() && !p.floorNeeds(e):
+	case e.shared && e.surplus() && !p.floorNeeds(e):
 		return ReasonSurplus
 	case perKey < 0:
 		return ReasonKeyIdleLimit
@@ -259,7 +259,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	for total > 0 && p.idle.len >= total { // several, if the limit has been lowered
 		p.evict(p.idle.last, ReasonIdleLimit)
 	}
-	if e.sharing != nil {
+	if e.shared {
 		e.removeSpare()
 	}
 	e.become(idle)
@@ -269,9 +269,9 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	g.idle.pushFront(e)
 	p.idle.pushFront(e)
 	g.rest(+1)
-	if at := e.wake(now); at != forever {
+	if e.bounds.timed() {
 		p.reaper.timed++
-		p.arm(at, now)
+		p.arm(e.wake(now), now)
 	} else if p.reaper.timed == 0 && p.reaper.wake != forever {
 		p.disarm()
 	}
@@ -283,7 +283,7 @@ func (p *Pool[K, C]) unpark(e *entry[K, C]) {
 	e.group.idle.remove(e)
 	p.idle.remove(e)
 	e.group.rest(-1)
-	if e.deadline() != forever {
+	if e.bounds.timed() {
 		p.reaper.timed--
 	}
 }

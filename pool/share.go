@@ -16,7 +16,7 @@ type sharing struct {
 // made since. In that case the claim counts as a lease.
 func (c claim[K, C]) void() {
 	e := c.entry
-	if !e.shared() {
+	if !e.shared {
 		return
 	}
 	if c.number < e.uses() {
@@ -28,7 +28,7 @@ func (c claim[K, C]) void() {
 // drop ends the claim. It returns false if the claim has ended before.
 func (c claim[K, C]) drop() bool {
 	e := c.entry
-	if !e.shared() {
+	if !e.shared {
 		return true
 	}
 	if _, ok := e.leases[c.number]; !ok {
@@ -39,11 +39,9 @@ func (c claim[K, C]) drop() bool {
 	return true
 }
 
-func (e *entry[K, C]) shared() bool { return e.sharing != nil }
-
 // load returns the number of leases that still share the connection, or 0 if the connection is not shared.
 func (e *entry[K, C]) load() int {
-	if !e.shared() {
+	if !e.shared {
 		return 0
 	}
 	return len(e.leases)
@@ -52,9 +50,9 @@ func (e *entry[K, C]) load() int {
 // room reports whether the connection, which is active or about to be, can serve one more lease.
 func (e *entry[K, C]) room() bool {
 	switch {
-	case !e.shared():
+	case !e.shared:
 		return true
-	case e.retired != nil || e.unpooled && e.load() > 0:
+	case e.isRetired() || e.unpooled && e.load() > 0:
 		return false
 	}
 	return e.load() < e.capacity
@@ -62,7 +60,7 @@ func (e *entry[K, C]) room() bool {
 
 // take claims the connection, or a place on it.
 func (e *entry[K, C]) take(terms *Terms) claim[K, C] {
-	if !e.shared() {
+	if !e.shared {
 		return claim[K, C]{entry: e}
 	}
 	e.bind(terms)
@@ -75,7 +73,7 @@ func (e *entry[K, C]) take(terms *Terms) claim[K, C] {
 // updateSpare adds an active connection with room to the spare ones of its group, and removes one without room.
 func (e *entry[K, C]) updateSpare() {
 	switch {
-	case !e.shared() || e.state != active:
+	case !e.shared || e.state != active:
 	case !e.room():
 		e.removeSpare()
 	case !e.group.spare.has(e):
@@ -85,7 +83,7 @@ func (e *entry[K, C]) updateSpare() {
 }
 
 func (e *entry[K, C]) removeSpare() {
-	if e.shared() && e.state == active && e.group.spare.has(e) {
+	if e.shared && e.state == active && e.group.spare.has(e) {
 		e.group.spare.remove(e)
 		e.group.spared()
 	}
@@ -104,7 +102,7 @@ func (e *entry[K, C]) newTo(w *want[K, C]) bool {
 // surplus reports whether a shared connection came too late to be of use: it has served nobody, and another shared one
 // of its group has room. It would be idle until it times out.
 func (e *entry[K, C]) surplus() bool {
-	if !e.shared() || e.used() {
+	if !e.shared || e.used() {
 		return false
 	}
 	others := e.group.spare.len
@@ -115,7 +113,7 @@ func (e *entry[K, C]) surplus() bool {
 		return true
 	}
 	for rested := e.group.idle.first; rested != nil; rested = rested.in[inGroup].next {
-		if rested.shared() { // if the server has changed its protocol, others may lie above it
+		if rested.shared { // if the server has changed its protocol, others may lie above it
 			return true
 		}
 	}
@@ -136,7 +134,7 @@ func (g *group[K, C]) leastLoaded() *entry[K, C] {
 // leaving returns the number of shared connections in use that are retired. They make room when their last leases end.
 func (g *group[K, C]) leaving() (n int) {
 	for e := g.all.first; e != nil; e = e.in[inAll].next {
-		if e.shared() && e.state == active && e.retired != nil {
+		if e.shared && e.state == active && e.isRetired() {
 			n++
 		}
 	}
@@ -174,7 +172,7 @@ func (p *Pool[K, C]) resize(e *entry[K, C], capacity int) {
 // enroll adds a new connection to its group, and notes what it shows about the key.
 func (p *Pool[K, C]) enroll(e *entry[K, C]) {
 	e.group.all.pushBack(e)
-	if e.shared() {
+	if e.shared {
 		e.order = p.joined
 	}
 	p.learn(e)
@@ -185,9 +183,9 @@ func (p *Pool[K, C]) enroll(e *entry[K, C]) {
 func (p *Pool[K, C]) learn(e *entry[K, C]) {
 	g := e.group
 	switch {
-	case !e.shared() || e.private:
+	case !e.shared || e.private:
 		g.share = 1
-	case e.capacity > 0 && e.retired == nil:
+	case e.capacity > 0 && !e.isRetired():
 		g.share = int32(min(e.capacity, math.MaxInt32))
 	default:
 		return

@@ -175,7 +175,6 @@ func TestACapacityRaisedBeforeTheLastLeaseEndsCountsAgain(t *testing.T) {
 
 // hastyConn retires or resizes itself before it has said how many leases it serves, as one may whose peer is quick.
 type hastyConn struct {
-	*fakeConn
 	resizes, says int
 }
 
@@ -185,9 +184,9 @@ func (c *hastyConn) Close() error { return nil }
 
 func (c *hastyConn) Private() bool { return false }
 
-func (c *hastyConn) Attach(retire func(Reason)) {
+func (c *hastyConn) Attach(place Place[string, *hastyConn]) {
 	if c.resizes < 0 {
-		go retire("goaway")
+		go place.Retire("goaway")
 		time.Sleep(time.Nanosecond) // until it has; nothing but the lock orders the two
 	}
 }

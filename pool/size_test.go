@@ -13,8 +13,8 @@ func TestAnIdleConnectionTakesLittleMemory(t *testing.T) {
 		t.Skip("the sizes are those of 64 bits")
 	}
 	type key = unique.Handle[peerKey]
-	if size := unsafe.Sizeof(entry[key, Conn]{}); size > 160 {
-		t.Errorf("an entry has %d bytes, want at most 160", size)
+	if size := unsafe.Sizeof(entry[key, Conn]{}); size > 128 {
+		t.Errorf("an entry has %d bytes, want at most 128", size)
 	}
 	if size := unsafe.Sizeof(group[key, Conn]{}); size > 208 {
 		t.Errorf("a group has %d bytes, want at most 208", size)

@@ -62,7 +62,7 @@ func (c *stressConn) Close() error {
 	return nil
 }
 
-func (c *stressConn) Attach(retire func(Reason)) { c.retire = retire }
+func (c *stressConn) Attach(place Place[int, stressed]) { c.retire = place.Retire }
 
 // stress is a pool that many use at once.
 type stress struct {

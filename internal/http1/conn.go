@@ -196,6 +196,10 @@ type input struct {
 	failed error                        // why nothing could be sent or received
 
 	chunk chunks // of the body that is read through it
+
+	// The parts of an idle connection have 128 bytes. If an input had as many, they would lie in the same pages of memory,
+	// and the room that an input leaves there would stay unused.
+	_ [16]byte
 }
 
 // largeInput is the size in bytes of an input that takes a whole answer of middling length: its head, and what comes with it.

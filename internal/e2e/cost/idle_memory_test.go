@@ -21,8 +21,8 @@ import (
 // connection and what the pool knows of it, its raw connection and its place with the watcher; with TLS its state, and
 // what lies between it and the socket.
 const (
-	maxIdleBytes    = 400
-	maxIdleTLSBytes = 680
+	maxIdleBytes    = 320
+	maxIdleTLSBytes = 650
 )
 
 // idlers is how many connections are opened: many enough for what comes in blocks to be spread.
