@@ -7,11 +7,11 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// body is an exchange as the body of its response. It owns the connection until it ends: by EOF, an error, or Close. Close is
+// responseBody is an exchange as the body of its response. It owns the connection until it ends: by EOF, an error, or Close. Close is
 // in drain.go.
 //
 // Read and Close may be called at the same time. The Read then gets what arrives in the next moments, or an error.
-type body Exchange
+type responseBody Exchange
 
 // bodyState is a set of bits that say who uses a body. A caller that sets bodyReading, or that sets bodyClosed while nobody
 // reads, is the only one to use the rest of the body until it clears the bit. A caller that finds another one at work leaves
@@ -34,7 +34,7 @@ func (s *bodyState) set(bit uint32) (before uint32) { return s.Or(bit) }
 
 // Read reads the next bytes of the body. At the end it returns io.EOF. If the body is shorter than its framing says, it returns
 // io.ErrUnexpectedEOF (RFC 9112 section 8).
-func (b *body) Read(p []byte) (int, error) {
+func (b *responseBody) Read(p []byte) (int, error) {
 	if exchange.IsDiscard(p) {
 		b.state.set(bodyDiscarded)
 		return 0, nil
@@ -53,7 +53,7 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 // begin claims the body for reading. If that is not possible, it returns the error to return from Read.
-func (b *body) begin() error {
+func (b *responseBody) begin() error {
 	for {
 		was := b.state.Load()
 		switch {
@@ -70,7 +70,7 @@ func (b *body) begin() error {
 }
 
 // done ends what begin has begun. err is how the body has ended, or nil if it has not.
-func (b *body) done(err error) {
+func (b *responseBody) done(err error) {
 	change := uint32(bodyReading)
 	if err != nil {
 		b.err, change = pointer(err), bodyReading|bodyOver
@@ -95,7 +95,7 @@ func pointer(err error) *error {
 }
 
 // read reads according to the framing. It returns io.EOF only at the proper end.
-func (b *body) read(p []byte) (int, error) {
+func (b *responseBody) read(p []byte) (int, error) {
 	c := b.Conn
 	switch b.kind {
 	case byLength:
@@ -119,7 +119,7 @@ func (b *body) read(p []byte) (int, error) {
 
 // share returns how many bytes of a body with a length are read into room bytes. In a layer of unknown type there may be bytes
 // behind the body, and they can be found only if they are read together with its end. So the last byte is read into the buffer.
-func (b *body) share(room int) int {
+func (b *responseBody) share(room int) int {
 	n := min(int64(room), b.left)
 	if in := b.Conn.in; b.Conn.veil != nil && n == b.left && in.buffered() == 0 && n >= int64(len(in.buf)) {
 		n--
@@ -129,7 +129,7 @@ func (b *body) share(room int) int {
 
 // trailer reads the trailer section into the response, and returns io.EOF if it is good. If the body is being drained, the caller
 // alone may use the response, and the trailer is dropped.
-func (b *body) trailer() error {
+func (b *responseBody) trailer() error {
 	fields, err := b.Conn.readTrailer(max(maxLine, b.Opts.ReadBuffer))
 	if err != nil {
 		return unexpectedEOF(err)
@@ -149,7 +149,7 @@ func (b *body) trailer() error {
 }
 
 // finish ends the exchange. It is called once, by the Read, Close or WriteTo that has ended the body.
-func (b *body) finish(err error, interrupted bool) {
+func (b *responseBody) finish(err error, interrupted bool) {
 	e := (*Exchange)(b)
 	switch {
 	case b.state.has(bodyDiscarded):
@@ -166,7 +166,7 @@ func (b *body) finish(err error, interrupted bool) {
 }
 
 // Closed returns nil before Close has been called, and the error of a Read afterwards.
-func (b *body) Closed() error {
+func (b *responseBody) Closed() error {
 	if b.state.has(bodyClosed) {
 		return ErrBodyReadAfterClose
 	}

@@ -320,9 +320,9 @@ var (
 type largeBuffer [maxInline + DefaultBufferSize]byte
 
 // getBuffer returns a buffer for a head and that many bytes of body.
-func getBuffer(size int, body int64) []byte {
+func getBuffer(size int, length int64) []byte {
 	switch {
-	case body > DefaultBufferSize/2:
+	case length > DefaultBufferSize/2:
 		return largeBuffers.Get().(*largeBuffer)[:]
 	case size <= 0 || size == DefaultBufferSize:
 		return buffers.Get().(*[DefaultBufferSize]byte)[:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -173,5 +174,43 @@ func TestAProtocolErrorQuotesLittleAndNothingRaw(t *testing.T) {
 	err := runFails(t, e)
 	if text := err.Error(); len(text) > len(brokenText)+256 || strings.ContainsRune(text, 0x1b) {
 		t.Errorf("the error is %q", text)
+	}
+}
+
+// A caller may hold a lock while it condemns a connection, because nothing is closed yet.
+func TestACondemnedConnectionIsOpenUntilItIsCut(t *testing.T) {
+	var far *peer
+	with(t, 0, func(p *peer) { far = p; p.untilClosed() }, func(t *testing.T, c *Conn) {
+		if !c.condemn(errReason) || c.condemn(errReason) {
+			t.Error("not exactly one of two has to cut the connection")
+		}
+		synctest.Wait()
+		if _, err := far.Write([]byte("x")); err != nil {
+			t.Errorf("the connection is closed before it is cut: %v", err)
+		}
+		wantCondition(t, c, PeerClosed) // never to be used again
+		c.cut()
+		synctest.Wait()
+		if _, err := c.NetConn().Write([]byte("x")); err == nil {
+			t.Error("the connection is open after it was cut")
+		}
+	})
+}
+
+// deaf is a connection whose Close does not end its reads.
+type deaf struct {
+	net.Conn
+	reads int
+}
+
+func (d *deaf) Read([]byte) (int, error) { d.reads++; return 0, nil }
+func (d *deaf) Close() error             { return nil }
+
+func TestAnAbortedConnectionIsNotReadFromEvenIfClosingItEndsNoRead(t *testing.T) {
+	d := &deaf{}
+	c, cause := NewConn(d), errors.New("given up")
+	c.Abort(cause)
+	if _, err := c.Read(make([]byte, 1)); err != cause || d.reads != 0 {
+		t.Errorf("error %v after %d reads, want the cause and none", err, d.reads)
 	}
 }

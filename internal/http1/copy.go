@@ -26,7 +26,7 @@ var (
 // If the connection is a plain socket, and w is one or is a file or io.Discard, the system moves the bytes if it can. Then an
 // error of w ends the body, since nobody knows how many bytes are lost. After any other error of w the rest of the body can be
 // read.
-func (b *body) WriteTo(w io.Writer) (n int64, err error) {
+func (b *responseBody) WriteTo(w io.Writer) (n int64, err error) {
 	if err := b.begin(); err != nil {
 		return 0, properEnd(err)
 	}
@@ -58,7 +58,7 @@ func properEnd(err error) error {
 }
 
 // copyTo copies the rest of the body to w. It returns the error of w, and how the body has ended.
-func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
+func (b *responseBody) copyTo(w io.Writer) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
 		return n, werr, b.endOfLength()
 	}
@@ -82,7 +82,7 @@ func (b *body) copyTo(w io.Writer) (n int64, werr, err error) {
 }
 
 // skip has the system throw the body away. Nothing of it is in the buffer.
-func (b *body) skip() (n int64, err error) {
+func (b *responseBody) skip() (n int64, err error) {
 	for err == nil {
 		limit := int64(math.MaxInt64)
 		if b.kind == byLength {
@@ -103,7 +103,7 @@ func (b *body) skip() (n int64, err error) {
 }
 
 // flush writes what is in the buffer of a body that is not chunked.
-func (b *body) flush(w io.Writer) (int64, error) {
+func (b *responseBody) flush(w io.Writer) (int64, error) {
 	in := b.Conn.in
 	if b.kind == byChunks || in.buffered() == 0 {
 		return 0, nil
@@ -120,7 +120,7 @@ func (b *body) flush(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
-func (b *body) endOfLength() error {
+func (b *responseBody) endOfLength() error {
 	if b.kind == byLength && b.left == 0 {
 		return io.EOF
 	}
@@ -141,7 +141,7 @@ func write(w io.Writer, p []byte) (int, error) {
 
 // systemCopies reports whether the system can move the bytes from the connection to w by itself, and whether there are enough
 // of them to be worth it.
-func (b *body) systemCopies(w io.Writer) bool {
+func (b *responseBody) systemCopies(w io.Writer) bool {
 	c := b.Conn
 	if c.limitsReads() {
 		return false
@@ -160,7 +160,7 @@ func (b *body) systemCopies(w io.Writer) bool {
 }
 
 // splice has the system copy the body to w. from is w.
-func (b *body) splice(w io.Writer, from io.ReaderFrom) (n int64, werr, err error) {
+func (b *responseBody) splice(w io.Writer, from io.ReaderFrom) (n int64, werr, err error) {
 	if n, werr = b.flush(w); werr != nil {
 		return n, werr, b.endOfLength()
 	}

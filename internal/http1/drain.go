@@ -17,7 +17,7 @@ const (
 // most 50 milliseconds. Close waits for this for at most 10 milliseconds. If more is left, the connection is closed. Close may be
 // called twice. After Close, nobody reads the body of the request any more, except for a Read that blocks for longer than
 // exchange.ReadWait.
-func (b *body) Close() error {
+func (b *responseBody) Close() error {
 	defer (*Exchange)(b).finishUpload() // also if another goroutine has ended the exchange, or is about to
 	switch was := b.state.set(bodyClosed); {
 	case was&(bodyClosed|bodyOver) != 0:
@@ -33,7 +33,7 @@ func (b *body) Close() error {
 
 // closeWhileRead leaves the end to the Read that is under way; see readAfterClose. If the rest of the body is worth draining, the
 // Read has as much time as a drain has.
-func (b *body) closeWhileRead(patient bool) {
+func (b *responseBody) closeWhileRead(patient bool) {
 	if !patient || !b.endsByItself() {
 		b.Conn.Abort(ErrBodyReadAfterClose)
 		return
@@ -47,7 +47,7 @@ func (b *body) closeWhileRead(patient bool) {
 
 // readAfterClose does the rest of Close when the Read that was under way has returned. err is how the body has ended, or nil if
 // it has not.
-func (b *body) readAfterClose(err error) {
+func (b *responseBody) readAfterClose(err error) {
 	late := b.state.set(bodyInTime)&bodyLate != 0
 	if late {
 		b.Conn.Abort(ErrBodyReadAfterClose) // the timer calls it too, but may not have done so yet
@@ -63,11 +63,13 @@ func (b *body) readAfterClose(err error) {
 }
 
 // endsByItself reports whether the connection could be used again if the body were read to its end.
-func (b *body) endsByItself() bool { return ends[b.after] == exchange.Reusable && b.kind != untilClose }
+func (b *responseBody) endsByItself() bool {
+	return ends[b.after] == exchange.Reusable && b.kind != untilClose
+}
 
 // drain reads the rest of a body that nobody else uses any more, if that is little, and ends the exchange. A goroutine reads
 // what has not arrived yet. It belongs to the exchange, and ends within drainWait.
-func (b *body) drain() {
+func (b *responseBody) drain() {
 	e := (*Exchange)(b)
 	if !b.endsByItself() || b.kind == byLength && b.left > maxDrain {
 		b.finish(errNotDrained, true)
@@ -110,7 +112,7 @@ func endOfDrain(err error, after exchange.End) exchange.End {
 }
 
 // drainBuffered reads what has arrived in the buffer. If the body ends, it returns how: io.EOF is the proper end.
-func (b *body) drainBuffered(left *int) error {
+func (b *responseBody) drainBuffered(left *int) error {
 	for b.readsAtOnce() {
 		if err := b.drainSome(left); err != nil {
 			return err
@@ -120,7 +122,7 @@ func (b *body) drainBuffered(left *int) error {
 }
 
 // drainArriving reads what has not arrived yet.
-func (b *body) drainArriving(left int) error {
+func (b *responseBody) drainArriving(left int) error {
 	c := b.Conn
 	timer := time.AfterFunc(drainWait, func() { c.Abort(errDrainTimeout) })
 	defer func() {
@@ -139,7 +141,7 @@ func (b *body) drainArriving(left int) error {
 	}
 }
 
-func (b *body) drainSome(left *int) error {
+func (b *responseBody) drainSome(left *int) error {
 	bulk := bulks.Get().(*bulk)
 	defer bulks.Put(bulk)
 	n, err := b.read(bulk[:])
@@ -150,7 +152,7 @@ func (b *body) drainSome(left *int) error {
 }
 
 // readsAtOnce reports whether the next read does not wait for the peer.
-func (b *body) readsAtOnce() bool {
+func (b *responseBody) readsAtOnce() bool {
 	in := b.Conn.in
 	arrived := in.buf[in.r:in.w]
 	if b.kind != byChunks {

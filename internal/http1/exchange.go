@@ -84,7 +84,7 @@ type Exchange struct {
 	handed   bool  // guarded by mu: the caller has the response, and the exchange ends with its body or its context
 	canceled bool  // guarded by mu: Cancel was called, or the end of the context was noticed
 
-	state bodyState // of the response's body; see body
+	state bodyState // of the response's body; see bodyState
 	err   *error    // why that is over, io.EOF included; valid once it is
 	left  int64     // byLength: bytes to come
 
@@ -93,14 +93,14 @@ type Exchange struct {
 	mu   sync.Mutex
 	stop func() bool // stops heeding the context; nil: it is not heeded
 
-	body *sending // of the request
-	resp http.Response
+	sending *sending // nil: nothing of it is needed
+	resp    http.Response
 	// values are those of the response's header, if they are few. No other exchange uses them, since the caller may keep
 	// the header for as long as it likes.
 	values [fewFields]string
 }
 
-// sending is what an exchange has besides if the request has a body, cannot be written, is traced, or has a time limit.
+// sending holds what an exchange needs for its request if that has a body, cannot be written, is traced, or has a time limit.
 type sending struct {
 	exchange.Body
 	up    *upload
@@ -121,28 +121,28 @@ func (e *Exchange) SetTrace(t *httptrace.ClientTrace) {
 
 // trace returns the hooks to call, or nil.
 func (e *Exchange) trace() *httptrace.ClientTrace {
-	if e.body == nil {
+	if e.sending == nil {
 		return nil
 	}
-	return e.body.trace
+	return e.sending.trace
 }
 
 func (e *Exchange) ctx() context.Context { return e.Req.Context() }
 
-// more returns body, and makes it if there is none.
+// more returns what sending holds, and makes it if there is none.
 func (e *Exchange) more() *sending {
-	if e.body == nil {
-		e.body = new(sending)
+	if e.sending == nil {
+		e.sending = new(sending)
 	}
-	return e.body
+	return e.sending
 }
 
 // up returns the upload of the request's body, if there is one.
 func (e *Exchange) up() *upload {
-	if e.body == nil {
+	if e.sending == nil {
 		return nil
 	}
-	return e.body.up
+	return e.sending.up
 }
 
 // Outcome returns what became of the exchange; valid after Run.
@@ -152,8 +152,8 @@ func (e *Exchange) Outcome() exchange.Outcome {
 		Wrote: e.Wrote, Touched: e.Touched, Started: e.Started, Unfit: e.Unfit,
 		BodyFailed: e.BodyFailed, Malformed: e.Malformed,
 	}
-	if e.body != nil {
-		o.Body = &e.body.Body
+	if e.sending != nil {
+		o.Body = &e.sending.Body
 	}
 	return o
 }
@@ -236,7 +236,7 @@ func (e *Exchange) Cancel(cause error) {
 	if handed && e.conclude() {
 		e.done(exchange.GivenUp(e.ctx()))
 		if e.up() != nil {
-			go e.body.Finish() // ends with the last Read of the body, or soon
+			go e.sending.Finish() // ends with the last Read of the body, or soon
 		}
 	}
 }
@@ -281,7 +281,7 @@ func (e *Exchange) end(how exchange.End) {
 // finishUpload waits until nobody reads the request's body any more, and closes it.
 func (e *Exchange) finishUpload() {
 	if e.up() != nil {
-		e.body.Finish()
+		e.sending.Finish()
 	}
 }
 
@@ -308,7 +308,7 @@ func (e *Exchange) done(how exchange.End) {
 	switch {
 	case how == exchange.Reusable:
 	case how != exchange.EndHijacked && e.up() != nil:
-		e.body.Stop()
+		e.sending.Stop()
 		e.Conn.Abort(errSlowUpload) // ends an upload that is under way
 	}
 	e.Owner.ExchangeDone(how, e.Outcome())
@@ -330,9 +330,9 @@ func (e *Exchange) wrote() bool {
 
 // fail ends the exchange before there is a response, and returns err.
 func (e *Exchange) fail(err error) error {
-	if e.body != nil {
-		e.body.Stop()
-		e.Touched = e.body.Touched()
+	if e.sending != nil {
+		e.sending.Stop()
+		e.Touched = e.sending.Touched()
 	}
 	e.mu.Lock()
 	e.stopTimer()
@@ -356,7 +356,7 @@ func (e *Exchange) fail(err error) error {
 	}
 	e.Owner.ExchangeDone(how, e.Outcome())
 	if e.Touched {
-		e.body.Finish()
+		e.sending.Finish()
 	}
 	return err
 }

@@ -49,7 +49,7 @@ func (e *Exchange) planBody() (outgoing, error) {
 		return outgoing{}, nil
 	}
 	e.more().Init(req.Body)
-	out := outgoing{body: &e.body.Body, length: req.ContentLength}
+	out := outgoing{body: &e.sending.Body, length: req.ContentLength}
 	if out.length == 0 {
 		out.length = -1 // the caller has not said how long it is
 	}
@@ -123,7 +123,7 @@ func usuallyBodiless(method string) bool {
 func (e *Exchange) appendInline(b []byte, out *outgoing, size int) (_ []byte, err error) {
 	head := len(b)
 	b = slices.Grow(b, int(out.length)+1)
-	err = e.body.Use(func(body io.Reader) error {
+	err = e.sending.Use(func(body io.Reader) error {
 		for {
 			n, err := body.Read(b[len(b):cap(b)])
 			if n < 0 || n > cap(b)-len(b) {
@@ -161,7 +161,7 @@ func (out *outgoing) lengthError(got int64) error {
 // not expect a chunked body there, so one of unknown length is worth a look: probeBody reads one byte, and waits for it
 // for probeWait at most.
 func (e *Exchange) probeBody() io.Reader {
-	p := &probedBody{body: &e.body.Body, got: make(chan struct{})}
+	p := &probedBody{body: &e.sending.Body, got: make(chan struct{})}
 	go func() { // belongs to whoever reads p, and ends with the first byte or error
 		defer close(p.got)
 		for p.n == 0 && p.err == nil {
@@ -173,7 +173,7 @@ func (e *Exchange) probeBody() io.Reader {
 	select {
 	case <-p.got:
 		if p.n == 0 && p.err == io.EOF {
-			e.body.Finish()
+			e.sending.Finish()
 			return nil
 		}
 	case <-timer.C:

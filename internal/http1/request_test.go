@@ -225,3 +225,15 @@ func reference(t testing.TB, req *http.Request, proxied bool) string {
 	}
 	return buf.String()
 }
+
+func TestNTLMBindsAConnectionUnderAnySpellingOfItsField(t *testing.T) {
+	for _, name := range []string{"authorization", "AUTHORIZATION", "proxy-Authorization"} {
+		with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
+			req := get(t)
+			req.Header[name] = []string{"Negotiate AAAA"}
+			e := exchangeOn(c, req)
+			wantBody(t, run(t, e), "hello")
+			wantEnd(t, e, exchange.EndAuth)
+		})
+	}
+}

@@ -82,8 +82,8 @@ func (e *Exchange) timedOut() error {
 func (e *Exchange) noAnswer(err error) error {
 	e.mu.Lock()
 	var failed error
-	if e.body != nil && !e.canceled && e.Conn.aborted() != ErrHeaderTimeout {
-		failed = e.body.err
+	if e.sending != nil && !e.canceled && e.Conn.aborted() != ErrHeaderTimeout {
+		failed = e.sending.err
 	}
 	e.mu.Unlock()
 	if failed == nil {
@@ -149,9 +149,9 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	if up := e.up(); up != nil {
 		e.Touched = true // it is closed in any case
 		up.answered(f.persist)
-	} else if e.body != nil {
-		e.body.Finish() // sent, or not wanted any more
-		e.Touched = e.body.Touched()
+	} else if e.sending != nil {
+		e.sending.Finish() // sent, or not wanted any more
+		e.Touched = e.sending.Touched()
 	}
 	e.Status, e.KeepAlive = int32(h.code), noHint
 	if h.get("Keep-Alive") != nil {
@@ -175,9 +175,9 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	e.Conn.expect(f.length)
 	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
 	e.Conn.limitReads(e.Opts.BodyReadTimeout)
-	r.Body = (*body)(e)
+	r.Body = (*responseBody)(e)
 	if e.gzip && exchange.IsGzip(h.header) {
-		exchange.Ungzip(&e.resp, (*body)(e))
+		exchange.Ungzip(&e.resp, (*responseBody)(e))
 	}
 	e.handOver()
 	return r, nil

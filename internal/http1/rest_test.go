@@ -2,6 +2,7 @@ package http1
 
 import (
 	"testing"
+	"testing/synctest"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/exchange"
@@ -64,5 +65,30 @@ func TestAnAbortedConnectionDoesNotRest(t *testing.T) {
 		carry(t, c)
 		c.Abort(errReason)
 		wantRest(t, c, PeerClosed)
+	})
+}
+
+// Nothing of such a request is written, so no exchange takes the pending read over.
+func TestARequestThatIsUnfitLeavesThePendingReadToTheIdling(t *testing.T) {
+	hangUp := func(p *peer) { p.Close() }
+	idling(t, hangUp, func(t *testing.T, c *Conn, idle chan<- bool, told <-chan Condition) {
+		unfit := get(t)
+		unfit.ContentLength = 5 // of no body
+		e := exchangeOn(c, unfit)
+		if err := runFails(t, e); e.Wrote || e.Touched {
+			t.Errorf("after %v: Wrote %v, Touched %v", err, e.Wrote, e.Touched)
+		}
+		wantEnd(t, e, exchange.EndUnfit)
+		wantCondition(t, c, Quiet)
+		idle <- true
+		synctest.Wait()
+		select {
+		case got := <-told:
+			if got != PeerClosed {
+				t.Errorf("the connection reports %d, want %d", got, PeerClosed)
+			}
+		default:
+			t.Error("the peer has closed the connection, and nothing reports that")
+		}
 	})
 }

@@ -70,7 +70,7 @@ func (e *Exchange) ask(out *outgoing) error {
 		return nil
 	}
 	if out.inline {
-		e.body.Close()
+		e.sending.Close()
 	}
 	e.awaitHead()
 	n, err := c.ask(b)
@@ -97,7 +97,7 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 		return
 	}
 	if out.inline {
-		e.body.Close()
+		e.sending.Close()
 	}
 	e.wroteRequest(werr)
 	e.written(werr)
@@ -175,21 +175,21 @@ func (e *Exchange) uploaded(err error) {
 // sent reports whether the whole request has been written. It waits a little for that: the answer may be here before the upload
 // has returned from writing the last byte.
 func (e *Exchange) sent() bool {
-	if e.body == nil {
+	if e.sending == nil {
 		return true
 	}
-	if e.body.up != nil {
+	if e.sending.up != nil {
 		timer := time.NewTimer(uploadWait)
 		defer timer.Stop()
 		select {
-		case <-e.body.up.done:
+		case <-e.sending.up.done:
 		case <-timer.C:
 			return false
 		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.body.err == nil
+	return e.sending.err == nil
 }
 
 // awaitHead starts the time limit for the head of the response.
@@ -210,21 +210,21 @@ func (e *Exchange) abortAfter(d time.Duration, cause error) {
 
 // headArrived ends the time limit for the head. It returns false if the limit has passed: the connection is being closed.
 func (e *Exchange) headArrived() bool {
-	if e.body == nil {
+	if e.sending == nil {
 		return true
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.body.headed = true
+	e.sending.headed = true
 	return e.stopTimer()
 }
 
 // stopTimer stops the timer. It returns false if the timer has fired: the connection is being closed. Call it with mu held.
 func (e *Exchange) stopTimer() bool {
-	if e.body == nil {
+	if e.sending == nil {
 		return true
 	}
-	t := e.body.timer
-	e.body.timer = nil
+	t := e.sending.timer
+	e.sending.timer = nil
 	return t == nil || t.Stop()
 }

@@ -44,8 +44,8 @@ func (u *upgraded) Write(p []byte) (int, error) { return u.c.nc.Write(p) }
 
 // Close closes the connection, and stops sending the request's body.
 func (u *upgraded) Close() error {
-	if u.e.body != nil {
-		u.e.body.Stop()
+	if u.e.sending != nil {
+		u.e.sending.Stop()
 	}
 	err := u.c.Close()
 	u.e.finishUpload()

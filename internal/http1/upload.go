@@ -45,8 +45,8 @@ func (u *upload) run() {
 	defer close(u.done)
 	err := error(&exchange.BodyError{Err: errGoexit})
 	defer func() {
-		if err == nil || u.e.body.Touched() {
-			if closeErr := u.e.body.Close(); err == nil {
+		if err == nil || u.e.sending.Touched() {
+			if closeErr := u.e.sending.Close(); err == nil {
 				err = closeErr
 			}
 		}
@@ -157,7 +157,7 @@ func (u *upload) readFromError(want int64, err error) error {
 // copyFile has the kernel copy want bytes of a file. The file's offset moves by what has been copied.
 func (u *upload) copyFile(want int64) error {
 	var n int64
-	err := u.e.body.Use(func(io.Reader) (err error) {
+	err := u.e.sending.Use(func(io.Reader) (err error) {
 		n, err = u.e.Conn.ReadFrom(io.LimitReader(u.out.file, want))
 		return err
 	})
@@ -218,7 +218,7 @@ func (u *upload) chunks() error {
 		}
 	}
 	last := headWriter{b: append(buf[:0], "0\r\n"...)}
-	if err := u.e.body.Use(func(io.Reader) error { return last.trailer(u.e.Req.Trailer) }); err != nil {
+	if err := u.e.sending.Use(func(io.Reader) error { return last.trailer(u.e.Req.Trailer) }); err != nil {
 		return &exchange.BodyError{Err: err}
 	}
 	_, err := u.write(append(last.b, "\r\n"...))

@@ -216,3 +216,17 @@ func (c *uploadCase) check(t *testing.T, resp *http.Response, err error) {
 		t.Errorf("the error is %v, want one of %v", err, c.is)
 	}
 }
+
+// The head cannot be written, so not a byte is read from the body.
+func TestABodyThatIsClosedCountsAsTouched(t *testing.T) {
+	with(t, 0, func(p *peer) { p.say(tooMuch); p.untilClosed() }, func(t *testing.T, c *Conn) {
+		body := &tracked{Reader: strings.NewReader("hello")}
+		e := exchangeOn(NewConn(&mute{c.NetConn(), 0}), request(t, http.MethodPost, "http://example.test/", body))
+		wantBody(t, run(t, e), "no")
+		wantEnd(t, e, exchange.EndUnsent)
+		body.wantClosedOnce(t)
+		if !e.Touched {
+			t.Error("the exchange says that the body can be sent again")
+		}
+	})
+}

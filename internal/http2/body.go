@@ -11,15 +11,15 @@ import (
 
 var errClosedBody = errors.New("http2: response body closed")
 
-// body is the body of a response. It is the Exchange itself, with the methods of an io.ReadCloser. The stream belongs to it
+// responseBody is the body of a response. It is the Exchange itself, with the methods of an io.ReadCloser. The stream belongs to it
 // until the body ends with EOF, an error, or Close.
-type body Exchange
+type responseBody Exchange
 
 // copyOutside is a number of bytes. Read holds Conn.mu while it copies at most so many, and releases it while it copies more.
 const copyOutside = 2 << 10
 
 // Read reads the next bytes of the body. The exchange ends when the body ends, with an error or not.
-func (b *body) Read(p []byte) (int, error) {
+func (b *responseBody) Read(p []byte) (int, error) {
 	x := (*Exchange)(b)
 	c := x.c
 	if len(p) == 0 {
@@ -130,7 +130,7 @@ func (x *Exchange) dropLocked() {
 }
 
 // finish ends the exchange because its body has ended, and returns the error for the reader.
-func (b *body) finish(err error) error {
+func (b *responseBody) finish(err error) error {
 	x := (*Exchange)(b)
 	c := x.c
 	c.mu.Lock()
@@ -175,7 +175,7 @@ func (x *Exchange) takeTrailer() {
 }
 
 // Close ends the exchange, and its stream if that is still open. The connection continues.
-func (b *body) Close() error {
+func (b *responseBody) Close() error {
 	x := (*Exchange)(b)
 	c := x.c
 	c.mu.Lock()
@@ -195,7 +195,7 @@ func (b *body) Close() error {
 }
 
 // Closed returns the error that a Read of decoded bytes returns after Close. It returns nil before Close.
-func (b *body) Closed() error {
+func (b *responseBody) Closed() error {
 	c := b.c
 	c.mu.Lock()
 	defer c.mu.Unlock()

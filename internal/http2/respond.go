@@ -126,9 +126,9 @@ func (x *Exchange) respond() *http.Response {
 	case x.head || empty && !missing:
 		r.Body, x.nothing = noBody, true
 	default:
-		r.Body = (*body)(x)
+		r.Body = (*responseBody)(x)
 		if x.gzip && exchange.IsGzip(r.Header) {
-			exchange.Ungzip(r, (*body)(x))
+			exchange.Ungzip(r, (*responseBody)(x))
 		}
 	}
 	return r
