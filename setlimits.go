@@ -94,9 +94,10 @@ func (t *Transport) termsOf(routes []*route) map[unique.Handle[Identity]]pool.Te
 		}
 		for _, id := range ids {
 			if other, ok := all[id]; ok {
-				terms = looser(terms, other)
+				all[id] = looser(terms, other)
+			} else {
+				all[id] = terms
 			}
-			all[id] = terms
 		}
 	}
 	return all

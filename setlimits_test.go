@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -279,4 +281,28 @@ func post(rt http.RoundTripper, url string) error {
 		return fmt.Errorf("reading the body: %w", err)
 	}
 	return nil
+}
+
+// TestTermsOfSharedAddressesDoNotReachOtherAddresses: two hosts share two addresses, and one of them has a higher limit.
+// That limit then counts for the shared addresses, and for no other address of the other host.
+func TestTermsOfSharedAddressesDoNotReachOtherAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 8, &Transport{MaxConnReuse: 5})
+		c.tr.Resolver.(*httptestutil.Resolver).Set(t, "b.test", "192.0.2.1", "192.0.2.2")
+		c.mustGet(1)
+		ctx := WithPeer(t.Context(), peerNew(t, PeerOptions{MaxConnReuse: 100}))
+		if err := peerTry(c.tr, peerRequest(t, "http://b.test/", nil).WithContext(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		routes := c.tr.core.routes.all()
+		slices.SortFunc(routes, func(a, b *route) int { return strings.Compare(b.key.host, a.key.host) })
+		counts := make(map[int]int)
+		for _, terms := range c.tr.termsOf(routes) {
+			counts[terms.MaxReuse]++
+		}
+		if counts[100] != 2 || counts[5] != 6 {
+			t.Errorf("addresses by their MaxConnReuse: %v, want 2 with 100, and 6 with 5", counts)
+		}
+		c.tr.CloseIdleConnections()
+	})
 }

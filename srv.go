@@ -3,6 +3,8 @@ package peerpool
 import (
 	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -25,8 +27,9 @@ type SRVResolver struct {
 		LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 	}
 
-	// Refresh is the time after which the records are looked up again. Zero means 30 seconds. If a look-up fails, the
-	// last records stay in use.
+	// Refresh is the time after which the records are looked up again. Zero means 30 seconds. If the look-up of the records
+	// fails, the last records stay in use. If the look-up of a target fails, its last addresses stay in use, unless the
+	// target does not exist any more.
 	Refresh time.Duration
 }
 
@@ -34,7 +37,7 @@ var _ WatchResolver = (*SRVResolver)(nil)
 
 // LookupNetIP returns the addresses of the targets, in the order of the records.
 func (r *SRVResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	found, err := r.lookup(ctx, network, host)
+	found, err := r.lookup(ctx, network, host, make(targets))
 	addrs := make([]netip.Addr, len(found))
 	for i, addr := range found {
 		addrs[i] = addr.Addr()
@@ -46,8 +49,9 @@ func (r *SRVResolver) LookupNetIP(ctx context.Context, network, host string) ([]
 func (r *SRVResolver) Watch(ctx context.Context, host string, update func([]netip.AddrPort)) error {
 	refresh := time.NewTicker(max(cmp.Or(r.Refresh, defaultDNSRefresh), time.Millisecond))
 	defer refresh.Stop()
+	known := make(targets)
 	for first := true; ; first = false {
-		addrs, err := r.lookup(ctx, "ip", host)
+		addrs, err := r.lookup(ctx, "ip", host, known)
 		switch {
 		case err == nil:
 			update(addrs)
@@ -62,7 +66,11 @@ func (r *SRVResolver) Watch(ctx context.Context, host string, update func([]neti
 	}
 }
 
-func (r *SRVResolver) lookup(ctx context.Context, network, host string) ([]netip.AddrPort, error) {
+// targets holds the last addresses of each target.
+type targets map[string][]netip.Addr
+
+// lookup looks up the records of a host, and the addresses of their targets. It notes the addresses in known.
+func (r *SRVResolver) lookup(ctx context.Context, network, host string, known targets) ([]netip.AddrPort, error) {
 	dns := r.Lookup
 	if dns == nil {
 		dns = net.DefaultResolver
@@ -72,21 +80,33 @@ func (r *SRVResolver) lookup(ctx context.Context, network, host string) ([]netip
 		return nil, err
 	}
 	var addrs []netip.AddrPort
+	named := make(map[string]bool)
 	for _, record := range records {
 		if record.Target == "." { // RFC 2782: the service is not available at this domain
 			continue
 		}
-		found, lookupErr := dns.LookupNetIP(ctx, network, strings.TrimSuffix(record.Target, "."))
-		if lookupErr != nil {
-			err = lookupErr
-			continue
+		if !named[record.Target] {
+			named[record.Target] = true
+			found, lookupErr := dns.LookupNetIP(ctx, network, strings.TrimSuffix(record.Target, "."))
+			if lookupErr != nil {
+				err = lookupErr
+			}
+			if lookupErr == nil || isNotFound(lookupErr) {
+				known[record.Target] = found
+			}
 		}
-		for _, addr := range found {
+		for _, addr := range known[record.Target] {
 			addrs = append(addrs, netip.AddrPortFrom(addr.Unmap(), record.Port))
 		}
 	}
 	if len(addrs) == 0 {
 		return nil, cmp.Or[error](err, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true})
 	}
+	maps.DeleteFunc(known, func(target string, _ []netip.Addr) bool { return !named[target] })
 	return addrs, nil
+}
+
+func isNotFound(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound
 }

@@ -181,8 +181,15 @@ func TestAWatchEndsWithTheTransportAndWhenNoRequestNeedsTheHost(t *testing.T) {
 type zone struct {
 	addrs map[string]string
 
-	mu      sync.Mutex // guards records
+	mu      sync.Mutex // guards the fields below
 	records []*net.SRV
+	broken  string // the look-up of this target fails
+}
+
+func (z *zone) breaks(target string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.broken = target
 }
 
 func (z *zone) set(records []*net.SRV) {
@@ -201,6 +208,11 @@ func (z *zone) LookupSRV(_ context.Context, service, proto, name string) (string
 }
 
 func (z *zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if host == z.broken {
+		return nil, &net.DNSError{Err: "i/o timeout", Name: host, IsTimeout: true}
+	}
 	if z.addrs[host] == "" {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
@@ -224,6 +236,39 @@ func TestSRVRecordsGiveAddressesAndPortsInTheirOrder(t *testing.T) {
 		}
 		if n := c.at(2).requests.Load(); n == 0 {
 			t.Error("the records that have changed are not heeded")
+		}
+		c.tr.Shutdown(t.Context())
+	})
+}
+
+func TestATargetWhoseLookUpFailsKeepsItsAddressesAsLongAsItHasARecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{addrs: map[string]string{"one.test": "192.0.2.1", "two.test": "192.0.2.2"}}
+		z.records = []*net.SRV{{Target: "one.test.", Port: 80}, {Target: "two.test.", Port: 80}}
+		c := newCluster(t, 2, &Transport{Balance: BalanceRoundRobin})
+		c.tr.Resolver = &SRVResolver{Service: "http", Lookup: z, Refresh: time.Second}
+		c.mustGet(4)
+		served := func() (n int64) {
+			before := c.at(2).requests.Load()
+			time.Sleep(2 * time.Second)
+			c.mustGet(4)
+			return int64(c.at(2).requests.Load() - before)
+		}
+		z.breaks("two.test")
+		if served() == 0 {
+			t.Error("the target whose look-up fails got no request")
+		}
+		z.set(z.records[:1])
+		if n := served(); n != 0 {
+			t.Errorf("the target without a record got %d of 4 requests", n)
+		}
+		z.set([]*net.SRV{{Target: "one.test.", Port: 80}, {Target: "two.test.", Port: 80}})
+		if n := served(); n != 0 {
+			t.Errorf("the target, which was forgotten, got %d of 4 requests", n)
+		}
+		z.breaks("")
+		if served() == 0 {
+			t.Error("the target whose look-up succeeds again got no request")
 		}
 		c.tr.Shutdown(t.Context())
 	})
