@@ -34,7 +34,7 @@ type attempt struct {
 	http1 bool // needs HTTP/1.1
 
 	limits     *Limits       // in force when the connection was leased; nil if those of the fields were
-	begun      time.Duration // when the exchange began, since epoch; set only if there is a RetryBudget
+	begun      time.Duration // when the exchange began, since epoch; set only if there is a RetryBudget or a learned idle time
 	overBudget bool          // the RetryBudget has kept the request from being sent again
 
 	trial *route // address of the host that the attempt is to try, or nil

@@ -56,6 +56,9 @@ func (c *http1Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 		x.SetTrace(a.trace)
 	}
 	x.HeedLater = !a.entry.Run(x)
+	if c.route.learned.limits.idleClose.Load() != 0 {
+		a.begun = time.Since(epoch)
+	}
 	resp, err := x.Run()
 	if resp != nil {
 		resp.TLS = c.tls

@@ -51,6 +51,7 @@ type limits struct {
 	suspect   atomic.Int64 // see learn.Requests.Suspect
 	due       atomic.Int64 // when to review the limits, in nanoseconds since epoch
 	roundTrip atomic.Int64 // nanoseconds of the shortest connect; 0 if there was none
+	answers   answers      // used only while idleClose is set
 
 	shown atomic.Pointer[teacher] // nil until a close has been seen
 }
@@ -157,6 +158,9 @@ func (r *route) boundByOwn(terms *pool.Terms, req *http.Request) {
 	}
 }
 
+// tick is the resolution of the clock of most kernels. Other kernels have a longer or a shorter one.
+const tick = 4 * time.Millisecond
+
 // unclear stands for an idle time that shows nothing.
 const unclear time.Duration = -1
 
@@ -164,26 +168,37 @@ const unclear time.Duration = -1
 // kernel's time counts only if it is longer by more than the inaccuracy of the kernel's clock. If the time is too short for
 // that clock, longer returns unclear.
 func longer(idle, silent time.Duration) time.Duration {
-	const tick = 4 * time.Millisecond // of most kernels; other kernels have a longer or a shorter one
 	switch {
 	case silent <= idle+2*tick:
 		return idle
-	case silent < 20*tick:
+	case silent < 50*tick:
 		return unclear
 	}
 	return silent
 }
 
-// outlived reports whether nothing has arrived on the connection for longer than the terms allow. The pool cannot see that
-// if the last response was read late.
+// longest returns how long a connection may have been idle, given its idle times from the pool and from the kernel.
+func longest(idle, silent time.Duration) time.Duration {
+	if silent <= idle+tick {
+		return idle
+	}
+	return silent + tick
+}
+
+// outlived reports whether nothing may have arrived on the connection for longer than the terms allow. The pool cannot see
+// that if the last response was read late, or if the request was delayed after the pool had given it the connection.
 func (a *attempt) outlived(terms *pool.Terms) bool {
 	a.silent = 0
 	c, ok := a.lease.Conn().(*http1Conn)
 	if !ok || !a.lease.Reused() || c.route.learned.limits.shown.Load() == nil || sendsAgain(a.req) {
 		return false
 	}
+	limit := terms.MaxIdleTime
+	if idle := time.Duration(c.route.learned.limits.idleTime.Load()); idle != 0 {
+		limit = lower(limit, idle)
+	}
 	a.silent = c.SinceReceived()
-	return c.route.learned.limits.idleClose.Load() != 0 && terms.MaxIdleTime != 0 && longer(a.lease.IdleTime(), a.silent) >= terms.MaxIdleTime
+	return limit != 0 && longest(a.lease.IdleTime(), a.silent) >= limit
 }
 
 // lower returns the lower one of two limits. If the first is zero or less, there is no first limit.
@@ -220,12 +235,19 @@ func (c *http1Conn) learnFromClose(closing pool.Closing) {
 
 // learnFromLoss is called when an attempt has failed on a reused connection before anything of a response had come.
 func (c *http1Conn) learnFromLoss(a *attempt) {
-	uses, idle := a.lease.Uses(), longer(a.lease.IdleTime(), a.silent)
-	if uses == 0 || idle == unclear || idle < youngClose {
+	if a.lease.Uses() == 0 {
+		return // the limit on the time to the first request may differ
+	}
+	idle := longer(a.lease.IdleTime(), a.silent)
+	exact := idle != unclear
+	if !exact {
+		idle = a.silent - tick
+	}
+	if idle < youngClose {
 		return // the idle time did not end the connection
 	}
 	roundTrip := time.Duration(c.route.learned.limits.roundTrip.Load())
-	c.route.learn(func(t *teacher, now time.Duration) { t.idle.Lose(idle, now, roundTrip) })
+	c.route.learn(func(t *teacher, now time.Duration) { t.idle.Lose(idle, exact, now, roundTrip) })
 }
 
 // learnFromEnd is called when the peer has announced the end of the connection with the attempt's response.
@@ -244,6 +266,33 @@ func (c *http1Conn) learnFromAnswer(a *attempt) {
 	if limit := l.idleTime.Load(); limit != 0 && int64(idle) > limit {
 		c.route.learn(func(t *teacher, now time.Duration) { t.idle.Outlive(idle, now) })
 	}
+	if a.begun != 0 && l.idleClose.Load() != 0 {
+		if quickest, slowest, ok := l.answers.add(time.Since(epoch) - a.begun); ok {
+			c.route.learn(func(t *teacher, _ time.Duration) { t.idle.Answers(quickest, slowest) })
+		}
+	}
+}
+
+// answers holds how long the latest requests have taken. The zero answers holds none. It is safe for concurrent use.
+type answers struct {
+	n                 atomic.Int32
+	quickest, slowest atomic.Int64 // nanoseconds; 0 if there are none
+}
+
+// add adds the time of a request. For every 16 requests, it returns the times of the quickest and of the slowest, and
+// forgets them. If requests end at the same moment, a time may count for the next 16 requests, or not at all.
+func (s *answers) add(took time.Duration) (quickest, slowest time.Duration, ok bool) {
+	took = max(1, took)
+	if d := s.quickest.Load(); d == 0 || int64(took) < d {
+		s.quickest.Store(int64(took))
+	}
+	if int64(took) > s.slowest.Load() {
+		s.slowest.Store(int64(took))
+	}
+	if s.n.Add(1)%16 != 0 {
+		return 0, 0, false
+	}
+	return time.Duration(s.quickest.Swap(0)), time.Duration(s.slowest.Swap(0)), true
 }
 
 // limits returns the learned limits of all identities that have one.

@@ -8,26 +8,31 @@ import (
 
 const (
 	remembered = 8                // how many closes are remembered
-	recent     = 10 * time.Minute // older closes do not teach
+	recent     = 10 * time.Minute // older closes do not teach, unless 16 times the idle time is longer
 
-	// Closes teach a limit if the idle times of at least tight of them differ by at most one part in tightParts, or those of
-	// at least loose of them by at most one part in looseParts.
-	tight, tightParts = 3, 20
-	loose, looseParts = 5, 4
+	nearParts = 20 // closes that differ from the limit by one part at most confirm it
+	farParts  = 4  // as do closes that come later than the limit by one part at most
 
 	gapParts = 100 // closes that are apart by less than one part of their idle time count as one
 	minGap   = 5 * time.Millisecond
 
 	marginParts = 20
 	minMargin   = 10 * time.Millisecond
-	longestWary = 5 * time.Second        // the longest time for which a loss is remembered
+	leastWary   = time.Second            // the shortest time for which a loss is remembered
+	mostWary    = 5 * time.Second        // the longest time
 	minWiden    = 100 * time.Millisecond // the shortest time between two losses that widen the margin
+	mostWidened = 8
+	broadFor    = 10 * time.Minute // how long the margin is not narrowed after the first loss; it doubles with each
+	mostFailed  = 8
 
 	raiseAfter = 10 * time.Minute // the limit first rises after this time without a confirmation
 	raiseEvery = time.Minute
 	raises     = 7 // how often it rises, by a quarter each time, to 4.8 times what was learned
 	outlasting = 4 // so many connections that have outlived the limit raise it
 )
+
+// agreements say how many closes teach a limit if their idle times differ by at most one part in parts.
+var agreements = []struct{ closes, parts int }{{3, 50}, {4, 20}, {5, 4}}
 
 // closing is one close, or several closes at one moment.
 type closing struct {
@@ -43,6 +48,7 @@ type Idle struct {
 	next   int
 
 	limit     time.Duration // 0 if there is none
+	agreed    time.Duration // limit as several closes have shown it; single closes may have lowered it a little since
 	since     time.Duration // when limit was first learned
 	confirmed time.Duration // when limit was last confirmed
 	raised    int           // how often the limit has risen since then
@@ -51,6 +57,10 @@ type Idle struct {
 
 	wary  time.Duration // the shortest idle time at which a request was lost lately; 0 if none was
 	until time.Duration // when wary is forgotten
+
+	precision precision
+	broad     time.Duration // until when the margin is not narrowed, because a request was lost within it; 0 if none was
+	failed    uint          // how often that has happened
 
 	outlived int           // number of connections that have outlived limit since it was confirmed
 	outlive  time.Duration // the shortest idle time of these connections
@@ -78,34 +88,57 @@ func (l *Idle) Use(roundTrip time.Duration) time.Duration {
 
 // less returns an idle time minus a margin.
 func less(idle, roundTrip time.Duration) time.Duration {
-	return idle - min(max(idle/marginParts, min(idle/8, minMargin))+max(0, roundTrip), idle/4*3)
+	return idle - min(usual(idle)+max(0, roundTrip), idle/4*3)
 }
 
 func (l *Idle) use(roundTrip time.Duration) time.Duration {
-	margin := l.limit - less(l.limit, roundTrip)
-	for range l.widened {
-		margin *= 2
+	margin := l.precision.margin(l.limit)
+	if l.broad != 0 {
+		margin = max(margin, usual(l.limit))
 	}
-	return l.limit - min(margin, l.limit/4*3)
+	margin += max(0, roundTrip)
+	return l.limit - min(margin<<l.widened, l.limit/4*3)
 }
 
 // Close notes that the peer has closed a connection that had been idle for the given time.
 func (l *Idle) Close(idle, now time.Duration) {
-	if l.limit != 0 && idle > l.limit+l.limit/looseParts {
+	if l.limit != 0 && idle > l.limit+l.limit/farParts {
 		l.Outlive(idle, now)
+	}
+	if l.limit == 0 || idle < l.use(0) {
+		l.beware(idle, now)
 	}
 	l.note(idle, now, true)
 }
 
-// Lose notes that a request was lost on a connection that had been idle for the given time.
-func (l *Idle) Lose(idle, now, roundTrip time.Duration) {
-	if use := l.use(roundTrip); l.limit != 0 && idle >= use/2 && idle <= use && now-l.lost >= max(l.limit, minWiden) {
-		l.widened, l.lost = min(l.widened+1, 8), now
-	}
+// beware makes requests avoid connections that have been idle for as long, for a while.
+func (l *Idle) beware(idle, now time.Duration) {
 	if l.wary == 0 || idle < l.wary {
-		l.wary, l.until = idle, now+min(2*idle, longestWary)
+		l.wary, l.until = idle, now+min(max(2*idle, leastWary), mostWary)
 	}
-	l.note(idle, now, false)
+}
+
+// Lose notes that a request was lost on a connection that had been idle for the given time, or for that time at least if
+// the time is not exact.
+func (l *Idle) Lose(idle time.Duration, exact bool, now, roundTrip time.Duration) {
+	if use := l.use(roundTrip); l.limit != 0 && idle >= use/2 && idle <= use && now-l.lost >= max(l.limit, minWiden) {
+		if l.broad == 0 && l.precision.margin(l.limit) < usual(l.limit) {
+			l.failed = min(l.failed+1, mostFailed)
+		} else {
+			l.widened = min(l.widened+1, mostWidened)
+		}
+		l.broad, l.lost = now+broadFor<<l.failed, now
+	}
+	l.beware(idle, now)
+	if exact {
+		l.note(idle, now, false)
+	}
+}
+
+// Answers notes how long the quickest and the slowest of some requests took, from before they were sent to the end of the
+// response. Call it for every 16 requests or so.
+func (l *Idle) Answers(quickest, slowest time.Duration) {
+	l.precision.answers.add(quickest, slowest, windowAnswers)
 }
 
 func gap(idle time.Duration) time.Duration { return max(minGap, idle/gapParts) }
@@ -114,40 +147,57 @@ func (l *Idle) note(idle, now time.Duration, seen bool) {
 	if n := l.next - 1; n >= 0 {
 		if last := &l.closes[n%remembered]; now-last.at < gap(idle) {
 			last.idle, last.seen = min(last.idle, idle), last.seen || seen
-			l.confirm(idle, now)
+			if l.confirms(idle, now) {
+				l.precision.closes.current.include(idle, idle, 0)
+			}
 			return
 		}
 	}
 	l.closes[l.next%remembered] = closing{at: now, idle: idle, seen: seen}
 	l.next++
-	l.confirm(idle, now)
+	if l.confirms(idle, now) && l.precision.closes.add(idle, idle, windowCloses) {
+		l.limit = l.precision.closes.last.least
+		l.agreed = l.limit
+	}
 	l.infer(now)
 }
 
-// confirm notes a close, and counts it as a confirmation if its idle time is near the limit.
-func (l *Idle) confirm(idle, now time.Duration) {
-	if l.limit != 0 && idle >= l.limit-l.limit/tightParts && idle <= l.limit+l.limit/looseParts {
-		l.confirmed, l.raised, l.outlived = now, 0, 0
+// confirms notes a close, and reports whether it confirms the limit, because its idle time is near the limit.
+func (l *Idle) confirms(idle, now time.Duration) bool {
+	if l.limit == 0 || idle < l.agreed-l.agreed/nearParts || idle > l.agreed+l.agreed/farParts {
+		return false
 	}
+	l.confirmed, l.raised, l.outlived = now, 0, 0
+	l.limit = min(l.limit, idle)
+	return true
 }
 
 // infer looks for a limit in the closes that are remembered.
 func (l *Idle) infer(now time.Duration) {
 	var found []closing
 	for i := max(0, l.next-remembered); i < l.next; i++ {
-		if c := l.closes[i%remembered]; now-c.at < recent {
+		if c := l.closes[i%remembered]; now-c.at < max(recent, 2*remembered*c.idle) {
 			found = append(found, c)
 		}
 	}
 	slices.SortFunc(found, func(a, b closing) int { return cmp.Compare(a.idle, b.idle) })
-	limit := min(agreed(found, tight, tightParts), agreed(found, loose, looseParts))
-	switch {
-	case limit == none || limit >= l.limit && l.limit != 0:
-	case l.limit == 0:
-		l.limit, l.since, l.confirmed = limit, now, now
-	default:
-		l.limit, l.confirmed, l.raised, l.outlived = limit, now, 0, 0
+	limit := none
+	for _, a := range agreements {
+		limit = min(limit, agreed(found, a.closes, a.parts))
 	}
+	if limit == none || limit >= l.limit && l.limit != 0 {
+		return
+	}
+	if l.limit == 0 {
+		l.since = now
+	}
+	l.set(limit, now)
+}
+
+// set sets the limit. What the closes have shown of another limit is forgotten.
+func (l *Idle) set(limit, now time.Duration) {
+	l.limit, l.agreed, l.confirmed, l.raised, l.outlived = limit, limit, now, 0, 0
+	l.precision.closes = windows{}
 }
 
 const none = time.Duration(1<<63 - 1)
@@ -182,7 +232,7 @@ func apart(closes []closing, by time.Duration) (n int) {
 
 // Outlive notes that a connection was still alive after it had been idle for the given time.
 func (l *Idle) Outlive(idle, now time.Duration) {
-	if l.limit == 0 || idle <= l.limit+l.limit/looseParts || now-l.outlast < gap(idle) {
+	if l.limit == 0 || idle <= l.limit+l.limit/farParts || now-l.outlast < gap(idle) {
 		return
 	}
 	l.outlast = now
@@ -197,7 +247,9 @@ func (l *Idle) Outlive(idle, now time.Duration) {
 
 // raise sets the limit to a longer time. It also forgets the closes so far, because they would lower the limit again.
 func (l *Idle) raise(limit, now time.Duration) {
-	l.limit, l.confirmed, l.outlived, l.next = limit, now, 0, 0
+	raised := l.raised
+	l.set(limit, now)
+	l.raised, l.next = raised, 0
 }
 
 // Review raises a limit that has not been confirmed for a long time, and finally forgets it. It returns when to review
@@ -205,6 +257,9 @@ func (l *Idle) raise(limit, now time.Duration) {
 func (l *Idle) Review(now time.Duration) time.Duration {
 	if now >= l.until {
 		l.wary, l.until = 0, none
+	}
+	if l.broad != 0 && now >= l.broad {
+		l.broad = 0
 	}
 	if l.widened > 0 && now-l.lost >= raiseAfter {
 		l.widened, l.lost = l.widened-1, now
@@ -214,8 +269,9 @@ func (l *Idle) Review(now time.Duration) time.Duration {
 			*l = Idle{wary: l.wary, until: l.until}
 			break
 		}
-		l.limit += l.limit / 4
-		l.next = 0
+		confirmed, raised := l.confirmed, l.raised
+		l.set(l.limit+l.limit/4, now)
+		l.confirmed, l.raised, l.next = confirmed, raised, 0
 	}
 	if l.wary != 0 {
 		return min(l.due(), l.until)

@@ -106,7 +106,7 @@ func TestClosesThatLieFarBackDoNotTeach(t *testing.T) {
 func TestLossesAloneDoNotTeach(t *testing.T) {
 	var l Idle
 	for i := range 10 {
-		l.Lose(time.Second, time.Duration(i+5)*time.Second, 0)
+		l.Lose(time.Second, true, time.Duration(i+5)*time.Second, 0)
 	}
 	wantLimit(t, &l, 0, 0)
 	l.Close(time.Second, 20*time.Second)
@@ -116,8 +116,8 @@ func TestLossesAloneDoNotTeach(t *testing.T) {
 func TestALossWithinTheMarginWidensIt(t *testing.T) {
 	var l Idle
 	now := closes(&l, 5*time.Second, time.Second, time.Second, time.Second, time.Second)
-	l.Lose(940*ms, now, 0)
-	l.Lose(940*ms, now+ms, 0) // of the same moment
+	l.Lose(940*ms, true, now, 0)
+	l.Lose(940*ms, true, now+ms, 0) // of the same moment
 	now += 5 * time.Second
 	l.Review(now)
 	if use := l.Use(0); use != 900*ms {
@@ -126,7 +126,7 @@ func TestALossWithinTheMarginWidensIt(t *testing.T) {
 	for range 10 {
 		now += 2 * time.Second
 		l.Review(now)
-		l.Lose(l.Use(0), now, 0)
+		l.Lose(l.Use(0), true, now, 0)
 	}
 	now += 5 * time.Second
 	l.Review(now)
@@ -193,7 +193,7 @@ func TestALimitThatIsConfirmedIsNotRaisedByOthers(t *testing.T) {
 
 func TestAfterALossRequestsKeepAwayFromConnectionsThatAreIdleForAsLong(t *testing.T) {
 	var l Idle
-	l.Lose(time.Second, time.Minute, 0)
+	l.Lose(time.Second, true, time.Minute, 0)
 	due := l.Review(time.Minute)
 	if use := l.Use(0); use != 950*ms || due != time.Minute+2*time.Second {
 		t.Errorf("until %v a connection may be idle for %v", due, use)
