@@ -81,52 +81,22 @@ func haproxyAlone(t *testing.T) (url string) {
 
 func gunicorn(t *testing.T) (url string) {
 	t.Helper()
-	program, addr := testkit.Installed(t, "gunicorn"), testkit.FreeAddr(t)
-	path := testkit.ConfigFile(t, "app.py", `
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Length", "1")])
-    return [b"x"]`)
-	testkit.RunServer(t, addr, program, "--chdir", filepath.Dir(path), "-b", addr, "-k", "gthread", "--threads", "4",
-		"--worker-connections", "1500", "--keep-alive", "1", "--graceful-timeout", "1", "app:app")
-	return "http://" + addr
+	return testkit.Gunicorn(t, "--threads", "4", "--worker-connections", "1500", "--keep-alive", "1", "--graceful-timeout", "1")
 }
 
 func apache(t *testing.T) (url string) {
 	t.Helper()
-	program, addr := testkit.Installed(t, "apache2"), testkit.FreeAddr(t)
-	root := filepath.Dir(testkit.ConfigFile(t, "index.html", "x"))
-	path := testkit.ConfigFile(t, "apache2.conf", fmt.Sprintf(`
-		ServerName localhost
-		User www-data
-		Group www-data
-		ServerRoot %[1]s
-		DefaultRuntimeDir %[1]s
-		PidFile %[1]s/pid
-		ErrorLog /dev/stderr
-		Listen %[2]s
-		LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-		LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+	return testkit.Apache(t, `
 		ThreadsPerChild 64
 		MaxRequestWorkers 64
 		AsyncRequestWorkerFactor 20
-		KeepAlive On
 		MaxKeepAliveRequests 0
-		KeepAliveTimeout 1
-		DocumentRoot %[1]s`, root, addr))
-	testkit.RunServer(t, addr, program, "-X", "-f", path)
-	return "http://" + addr + "/index.html"
+		KeepAliveTimeout 1`)
 }
 
 func node(t *testing.T) (url string) {
 	t.Helper()
-	program, addr := testkit.Installed(t, "node"), testkit.FreeAddr(t)
-	host, port, _ := strings.Cut(addr, ":")
-	path := testkit.ConfigFile(t, "server.js", fmt.Sprintf(`
-		const server = require("http").createServer((req, res) => { req.resume(); req.on("end", () => res.end("x")) });
-		server.keepAliveTimeout = 1000;
-		server.listen(%s, "%s", 1024);`, port, host))
-	testkit.RunServer(t, addr, program, path)
-	return "http://" + addr
+	return testkit.Node(t, "server.keepAliveTimeout = 1000;")
 }
 
 // resets starts a server that resets a connection when it has been idle for that long.

@@ -84,25 +84,10 @@ func TestTheProbeFindsWhatNginxIsSetTo(t *testing.T) {
 
 func TestTheProbeFindsWhatApacheIsSetTo(t *testing.T) {
 	t.Parallel()
-	program, addr := testkit.Installed(t, "apache2"), testkit.FreeAddr(t)
-	root := filepath.Dir(testkit.ConfigFile(t, "index.html", "x"))
-	path := testkit.ConfigFile(t, "apache2.conf", fmt.Sprintf(`
-		ServerName localhost
-		User www-data
-		Group www-data
-		ServerRoot %[1]s
-		DefaultRuntimeDir %[1]s
-		PidFile %[1]s/pid
-		ErrorLog /dev/stderr
-		Listen %[2]s
-		LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
-		LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
-		KeepAlive On
+	url := testkit.Apache(t, `
 		MaxKeepAliveRequests 10
-		KeepAliveTimeout 1
-		DocumentRoot %[1]s`, root, addr))
-	testkit.RunServer(t, addr, program, "-X", "-f", path)
-	h := found(t, "http://"+addr+"/index.html", Options{}).HTTP1
+		KeepAliveTimeout 1`)
+	h := found(t, url, Options{}).HTTP1
 	if !h.KeepsAlive || h.MaxRequests < 10 || h.MaxRequests > 11 || !h.Announced {
 		t.Errorf("%+v", h)
 	}
@@ -132,15 +117,7 @@ func TestTheProbeFindsWhatHAProxyIsSetTo(t *testing.T) {
 
 func TestTheProbeFindsWhatNodeIsSetTo(t *testing.T) {
 	t.Parallel()
-	program, addr := testkit.Installed(t, "node"), testkit.FreeAddr(t)
-	host, port, _ := strings.Cut(addr, ":")
-	path := testkit.ConfigFile(t, "server.js", fmt.Sprintf(`
-		const server = require("http").createServer((req, res) => res.end("x"));
-		server.keepAliveTimeout = 1000;
-		server.maxRequestsPerSocket = 5;
-		server.listen(%s, "%s");`, port, host))
-	testkit.RunServer(t, addr, program, path)
-	r := found(t, "http://"+addr+"/", Options{})
+	r := found(t, testkit.Node(t, "server.keepAliveTimeout = 1000; server.maxRequestsPerSocket = 5;"), Options{})
 	h := r.HTTP1
 	if h.MaxRequests != 5 || !h.Announced || h.Hint != "timeout=1, max=5" && h.Hint != "timeout=1" {
 		t.Errorf("%+v", h)
@@ -150,13 +127,7 @@ func TestTheProbeFindsWhatNodeIsSetTo(t *testing.T) {
 
 func TestTheProbeFindsWhatGunicornIsSetTo(t *testing.T) {
 	t.Parallel()
-	program, addr := testkit.Installed(t, "gunicorn"), testkit.FreeAddr(t)
-	path := testkit.ConfigFile(t, "app.py", `
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Length", "1")])
-    return [b"x"]`)
-	testkit.RunServer(t, addr, program, "--chdir", filepath.Dir(path), "-b", addr, "-k", "gthread", "--threads", "2", "--keep-alive", "2", "app:app")
-	r := found(t, "http://"+addr+"/", Options{})
+	r := found(t, testkit.Gunicorn(t, "--threads", "2", "--keep-alive", "2"), Options{})
 	if h := r.HTTP1; !h.KeepsAlive || h.MaxRequests != 0 || h.Hint != "" {
 		t.Errorf("%+v", h)
 	}
