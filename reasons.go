@@ -36,7 +36,7 @@ const reasonEjected CloseReason = "ejected"
 var closeReasons = []CloseReason{
 	reasonDrain, reasonUnlisted, reasonEjected, reasonQuarantine,
 	// the pool
-	pool.ReasonIdleTimeout, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
+	pool.ReasonIdleTimeout, pool.ReasonUnused, pool.ReasonIdleLimit, pool.ReasonKeyIdleLimit, pool.ReasonMaxReuse, pool.ReasonMaxLifetime,
 	pool.ReasonUnpooled, pool.ReasonPeerClosed, pool.ReasonUnexpectedData, pool.ReasonMakeRoom, pool.ReasonCloseIdle,
 	pool.ReasonShutdown, pool.ReasonLimitLowered, pool.ReasonNoCapacity, pool.ReasonSurplus,
 	pool.ReasonUnspecified,

@@ -95,7 +95,8 @@ type Transport struct {
 	MaxConnsPerHost int
 
 	// IdleConnTimeout is how long a connection may stay idle before the pool closes it. Zero means no limit. If the
-	// server sends a shorter time in a Keep-Alive header, that time applies.
+	// server sends a shorter time in a Keep-Alive header, that time applies. A connection that was opened for a request
+	// that did not need it, and that no request has used, stays idle for at most 4 seconds.
 	IdleConnTimeout time.Duration
 
 	// ResponseHeaderTimeout limits the time from the end of the request to the head of its response. Zero means no

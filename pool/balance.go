@@ -67,7 +67,7 @@ func (g *group[K, C]) leases() (n int) {
 
 // ready returns an idle connection of the key that the request accepts, or a shared connection with room, or nil.
 func (g *group[K, C]) ready(r *request[K, C]) *entry[K, C] {
-	if e := g.idle.first; e != nil && !r.avoid(e) {
+	if e := r.accepted(g.idle.first, g.own.solo[:]); e != nil {
 		return e
 	}
 	return g.leastLoaded()
@@ -200,8 +200,8 @@ func (h *host[K, C]) substitute(r *request[K, C]) *entry[K, C] {
 			a, b = b, a
 		}
 		for _, of := range []*ranked[K, C]{a, b, &set.ranking[0]} {
-			if !r.avoid(of.first) {
-				return of.first
+			if e := r.accepted(of.first, of.seat.group.own.solo[:]); e != nil {
+				return e
 			}
 		}
 	}
@@ -226,7 +226,7 @@ func (h *host[K, C]) first() (first *group[K, C]) {
 	fewest := 0
 	for i := range h.set.table {
 		s := h.set.table[(h.set.turn+i)%len(h.set.table)]
-		if conns := s.group.all.len + s.toward; !s.undialed && (first == nil || conns < fewest) {
+		if conns := s.group.all.len() + s.toward; !s.undialed && (first == nil || conns < fewest) {
 			first, fewest = s.group, conns
 		}
 	}
@@ -240,7 +240,7 @@ func (p *Pool[K, C]) dialFor(s *seat[K, C], terms *Terms) {
 	switch {
 	case s.toward > 0, p.dialsFull(h), p.closed, p.keepNone:
 		return
-	case p.config.MaxIdlePerKey != 0 && h.idle() >= p.config.MaxIdlePerKey, p.config.MaxIdle != 0 && p.idle.len >= p.config.MaxIdle:
+	case p.config.MaxIdlePerKey != 0 && h.idle() >= p.config.MaxIdlePerKey, p.config.MaxIdle != 0 && p.idle.len() >= p.config.MaxIdle:
 		return
 	case h.busy()+h.idle() >= h.set.maxConns:
 		return

@@ -4,9 +4,11 @@ package pool
 // there are many idle connections, and each is in three chains.
 type chain[K comparable, C Conn] struct {
 	first, last *entry[K, C]
-	len         int
+	n           int32
 	kind        chainKind // set once
 }
+
+func (c *chain[K, C]) len() int { return int(c.n) }
 
 // chainKind says which of an entry's links a chain uses.
 type chainKind uint8
@@ -29,7 +31,7 @@ func (c *chain[K, C]) pushFront(e *entry[K, C]) {
 		c.first.in[c.kind].prev = e
 	}
 	c.first = e
-	c.len++
+	c.n++
 }
 
 func (c *chain[K, C]) pushBack(e *entry[K, C]) {
@@ -40,7 +42,22 @@ func (c *chain[K, C]) pushBack(e *entry[K, C]) {
 		c.last.in[c.kind].next = e
 	}
 	c.last = e
-	c.len++
+	c.n++
+}
+
+// insertAfter puts the entry behind another one, or in front of all if mark is nil.
+func (c *chain[K, C]) insertAfter(mark, e *entry[K, C]) {
+	switch mark {
+	case nil:
+		c.pushFront(e)
+	case c.last:
+		c.pushBack(e)
+	default:
+		next := mark.in[c.kind].next
+		e.in[c.kind] = links[K, C]{prev: mark, next: next}
+		mark.in[c.kind].next, next.in[c.kind].prev = e, e
+		c.n++
+	}
 }
 
 func (c *chain[K, C]) remove(e *entry[K, C]) {
@@ -56,7 +73,7 @@ func (c *chain[K, C]) remove(e *entry[K, C]) {
 		at.next.in[c.kind].prev = at.prev
 	}
 	*at = links[K, C]{}
-	c.len--
+	c.n--
 }
 
 // has reports whether the entry is in the chain. The entry must not be in another chain of the same kind, because has

@@ -18,6 +18,8 @@ type dial[K comparable, C Conn] struct {
 	terms  *Terms // limits of the connection: the Terms of the want that asked for the dial
 	order  uint64 // the value of Pool.joined when the dial began
 
+	forWant bool // it was begun for a want
+
 	floor *floor[K, C] // the floor that the dial is for, or nil
 
 	paced   *pace // the pace that counts the dial, or nil
@@ -120,7 +122,7 @@ func (p *Pool[K, C]) makeRoom(w *want[K, C], closed []*group[K, C]) []*group[K, 
 
 func (p *Pool[K, C]) startDial(w *want[K, C]) {
 	h := w.host
-	d := &dial[K, C]{host: h, caller: w.caller, terms: &w.terms, order: p.joined, want: w}
+	d := &dial[K, C]{host: h, caller: w.caller, terms: &w.terms, order: p.joined, want: w, forWant: true}
 	w.dial = d
 	d.countPace(p)
 	h.unasked.remove(&w.inUnasked)
@@ -199,7 +201,7 @@ func (p *Pool[K, C]) destination(h *host[K, C], key K) *group[K, C] {
 // open makes the entry of a new connection, and gives the connection the functions that retire and resize it.
 func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 	e := &entry[K, C]{
-		conn: conn, group: g, order: d.order, jitter: uint16(p.draw()), bounds: unbounded,
+		conn: conn, group: g, order: d.order, jitter: uint16(p.draw()), origin: d.origin(), bounds: unbounded,
 	}
 	if private, ok := any(conn).(Private); ok {
 		e.private = private.Private()
@@ -216,6 +218,17 @@ func (p *Pool[K, C]) open(d *dial[K, C], g *group[K, C], conn C) *entry[K, C] {
 		p.share(e, sharer)
 	}
 	return e
+}
+
+// origin returns the origin of the dial's connection.
+func (d *dial[K, C]) origin() origin {
+	switch {
+	case d.forWant:
+		return forWant
+	case d.replaces != nil:
+		return successor
+	}
+	return kept
 }
 
 // orphaned reports whether the want that asked for the dial no longer waits. The connection of the dial may then become

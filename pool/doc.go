@@ -71,7 +71,8 @@
 //     pool would have more idle connections in total, it closes the connection that was released longest ago, whatever
 //     its key. Released connections, and room on shared ones, go to wants first in, first out. Of shared connections,
 //     the pool leases the one with the fewest leases, an idle one first. Idle connections are leased most recently
-//     released first, so that a quiet pool shrinks.
+//     released first, so that a quiet pool shrinks. Those that had no lease yet come before all others, the oldest of
+//     them first: see rule 14.
 //
 //     A want that MaxConns holds back waits only for its own MaxConns. Fresh and Unpooled wants take only new
 //     connections. If MaxConns holds them back, the pool makes the room that they need. It closes an idle connection
@@ -94,7 +95,7 @@
 //
 //  10. A Host is a set of keys that a request may use interchangeably. Each of its connections has one key, as any
 //     other connection has. Callers that ask for the key itself, or for another Host that has the key, share the
-//     connection. A request takes the idle connection that was released last, whatever its key, or a place on the
+//     connection. A request takes the first idle connection in the order of rule 6, whatever its key, or a place on the
 //     shared connection with the fewest leases. It never waits while a listed key could serve it within the limits.
 //     If it has to wait, its dial decides which key the connection belongs to.
 //
@@ -132,6 +133,13 @@
 //     its life has passed since its last lease, or 30 seconds if that is less. A successor that nobody has used is
 //     not replaced, so a pool that is not in use ends. After CloseIdle, KeepNone or Shutdown, the pool replaces
 //     nothing. If the dial fails, the connection stays until it reaches its limit.
+//
+//  14. An idle connection is unused if it had no lease yet. Many servers wait for the first request on a connection
+//     with a thread that serves nobody else meanwhile, so unused connections are leased first. If an unused
+//     connection was dialed for a want, which another connection has served or which has left, the pool closes it
+//     after 4 seconds (ReasonUnused), or after its IdleTimeout if that is less. Unused connections that were dialed
+//     for no want, and those that count for a floor or for a Warm, stay as long as used ones. A successor is not
+//     leased first, because requests use up the old connection before it.
 //
 // # What only some callers need
 //

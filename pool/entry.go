@@ -39,6 +39,7 @@ type entry[K comparable, C Conn] struct {
 	in    [chainKinds]links[K, C]
 	state state
 
+	origin  origin
 	private bool // set once, see Private
 	// replaceable says that the connection is a Replacer whose replacement has not begun.
 	replaceable bool
@@ -127,7 +128,7 @@ func (e *entry[K, C]) spent(terms *Terms, now time.Duration) Reason {
 		return ReasonMaxLifetime
 	case e.state == idle:
 		if limit := shorter(b.idleFor(), terms.IdleTimeout); limit > 0 && now-e.idleSince >= limit {
-			return ReasonIdleTimeout
+			return e.idleReason(limit)
 		}
 	}
 	return ""

@@ -207,6 +207,7 @@ func (p *Pool[K, C]) tendFloor(f *floor[K, C]) {
 	if now >= f.ends {
 		f.least = 0
 	}
+	p.keepUnused(f, now)
 	f.answer(nil)
 	next := forever
 	for p.lacks(f) {
@@ -338,7 +339,7 @@ func (p *Pool[K, C]) floorWaits(f *floor[K, C], now time.Duration) time.Duration
 		return forever
 	case now < f.resume:
 		return f.resume - now
-	case config.MaxIdle > 0 && len(f.warmup) == 0 && p.idle.len+p.floorDials >= config.MaxIdle:
+	case config.MaxIdle > 0 && len(f.warmup) == 0 && p.idle.len()+p.floorDials >= config.MaxIdle:
 		return fullPause
 	}
 	return 0
@@ -372,7 +373,7 @@ func (p *Pool[K, C]) floorLanded(d *dial[K, C], e *entry[K, C], err error, now t
 // never leased, the floors for which it counted pause. The pool then does not dial that peer again at once.
 func (p *Pool[K, C]) floorLost(e *entry[K, C], reason Reason, now time.Duration) {
 	switch reason {
-	case ReasonIdleTimeout, ReasonIdleLimit, ReasonKeyIdleLimit, ReasonMaxLifetime, ReasonMaxReuse, ReasonMakeRoom,
+	case ReasonIdleTimeout, ReasonUnused, ReasonIdleLimit, ReasonKeyIdleLimit, ReasonMaxLifetime, ReasonMaxReuse, ReasonMakeRoom,
 		ReasonSurplus, ReasonLimitLowered, ReasonCloseIdle, ReasonShutdown:
 		return
 	}

@@ -11,10 +11,11 @@ type group[K comparable, C Conn] struct {
 	key K          // set once
 	own host[K, C] // of the requests that ask for this key alone
 
-	all    chain[K, C] // all connections, the oldest first
-	idle   chain[K, C] // a stack, the most recently released connection first
-	spare  chain[K, C] // shared connections in use that have room
-	active int         // connections in use
+	all    chain[K, C]  // all connections, the oldest first
+	idle   chain[K, C]  // a stack: see group.stack
+	unused *entry[K, C] // the last of the unused connections on top of the stack, or nil
+	spare  chain[K, C]  // shared connections in use that have room
+	active int          // connections in use
 
 	share  int32  // the capacity that the latest connection has shown; 0 if none has been seen
 	lesson uint32 // when it was shown: see Pool.lessons
@@ -121,7 +122,7 @@ func (g *group[K, C]) heir(e *entry[K, C]) *want[K, C] {
 }
 
 // empty reports whether the key has no connection.
-func (g *group[K, C]) empty() bool { return g.idle.len+g.active == 0 }
+func (g *group[K, C]) empty() bool { return g.idle.len()+g.active == 0 }
 
 // useless reports whether the pool can forget the key.
 func (g *group[K, C]) useless() bool {

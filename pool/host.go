@@ -90,7 +90,7 @@ func (h *host[K, C]) reserved() int {
 
 func (h *host[K, C]) idle() int {
 	if h.set == nil {
-		return h.solo[0].idle.len
+		return h.solo[0].idle.len()
 	}
 	return h.set.idle
 }
@@ -129,7 +129,8 @@ func (p *Pool[K, C]) later(one, other *entry[K, C]) bool {
 	return e == one
 }
 
-// latestIdle returns the idle connection that was released last, or nil.
+// latestIdle returns the first idle connection: the oldest that is unused or, if there is none, the one that was released
+// last. It returns nil if there is none.
 func (h *host[K, C]) latestIdle() *entry[K, C] {
 	if h.set == nil {
 		return h.solo[0].idle.first
@@ -189,7 +190,7 @@ func (g *group[K, C]) wanted() bool {
 // mostIdle returns the highest number of idle connections that counts for a limit of the key: that of the key itself,
 // or that of a host that has the key.
 func (g *group[K, C]) mostIdle() int {
-	most := g.idle.len
+	most := g.idle.len()
 	if g.seats != nil {
 		for _, s := range *g.seats {
 			most = max(most, s.host.set.idle)

@@ -21,7 +21,7 @@ func (p *Pool[K, C]) Conns(key K) []ConnStats {
 	if g == nil {
 		return nil
 	}
-	conns := make([]ConnStats, 0, g.all.len)
+	conns := make([]ConnStats, 0, g.all.len())
 	for e := g.all.first; e != nil; e = e.in[inAll].next {
 		conns = append(conns, e.stats(now))
 	}

@@ -29,7 +29,7 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 		}
 		checkStack(p, g, broken)
 		checkShared(g, broken)
-		sum.idle += g.idle.len
+		sum.idle += g.idle.len()
 		sum.active += g.active
 	}
 	for _, h := range hostsOf(p) {
@@ -39,9 +39,9 @@ func checkInvariants[K comparable, C Conn](p *Pool[K, C]) error {
 		sum.dialing += h.dialing
 		sum.waiting += h.waiting()
 	}
-	if sum.idle != p.idle.len || sum.active != p.active || sum.dialing != p.dials.len || sum.waiting != p.waiting {
+	if sum.idle != p.idle.len() || sum.active != p.active || sum.dialing != p.dials.len || sum.waiting != p.waiting {
 		broken("rule 9: the groups add up to %+v, the pool says idle %d, active %d, dials %d, waiting %d",
-			sum, p.idle.len, p.active, p.dials.len, p.waiting)
+			sum, p.idle.len(), p.active, p.dials.len, p.waiting)
 	}
 	checkTotals(p, broken)
 	return errors.Join(errs...)
@@ -96,20 +96,20 @@ func checkMembers[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken fun
 func checkRanking[K comparable, C Conn](h *host[K, C], broken func(string, ...any)) {
 	idle, active, ranks := 0, 0, 0
 	for i, g := range h.set.groups {
-		idle += g.idle.len
+		idle += g.idle.len()
 		active += g.active
 		rank := g.seat(h).rank
-		if wanted := i < h.set.listed && g.idle.len > 0; wanted != (rank > 0) {
-			broken("rule 10: the rank of %v is %d, with %d idle connections", g.key, rank, g.idle.len)
+		if wanted := i < h.set.listed && g.idle.len() > 0; wanted != (rank > 0) {
+			broken("rule 10: the rank of %v is %d, with %d idle connections", g.key, rank, g.idle.len())
 		}
-		if roomy := g.seat(h).roomy; (roomy > 0) != (g.spare.len > 0) || roomy > 0 && h.set.roomy[roomy-1] != g.seat(h) {
-			broken("rule 10: %v has %d shared connections with room, and is number %d", g.key, g.spare.len, roomy)
+		if roomy := g.seat(h).roomy; (roomy > 0) != (g.spare.len() > 0) || roomy > 0 && h.set.roomy[roomy-1] != g.seat(h) {
+			broken("rule 10: %v has %d shared connections with room, and is number %d", g.key, g.spare.len(), roomy)
 		}
 		if rank == 0 {
 			continue
 		}
 		ranks++
-		if r := h.set.ranking[rank-1]; r.seat != g.seat(h) || r.first != g.idle.first || r.since != g.idle.first.idleSince {
+		if r := h.set.ranking[rank-1]; r.seat != g.seat(h) || r.first != g.idle.first || r.since != g.idle.first.idleSince || r.unused != (g.unused != nil) {
 			broken("rule 10: the ranking of %v is not up to date", g.key)
 		}
 	}
@@ -126,8 +126,8 @@ func checkRanking[K comparable, C Conn](h *host[K, C], broken func(string, ...an
 
 // checkIdle looks at the list of all idle connections and at the reaper.
 func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any)) {
-	if limit := p.config.MaxIdle; limit < 0 && p.idle.len > 0 || limit > 0 && p.idle.len > limit {
-		broken("rule 6: %d connections are idle, MaxIdle is %d", p.idle.len, limit)
+	if limit := p.config.MaxIdle; limit < 0 && p.idle.len() > 0 || limit > 0 && p.idle.len() > limit {
+		broken("rule 6: %d connections are idle, MaxIdle is %d", p.idle.len(), limit)
 	}
 	n, timed, earliest := 0, 0, forever
 	for e := p.idle.first; e != nil; e = e.in[inPool].next {
@@ -147,8 +147,8 @@ func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any))
 			earliest = min(earliest, at)
 		}
 	}
-	if n != p.idle.len {
-		broken("rule 6: the idle list has %d connections and says %d", n, p.idle.len)
+	if n != p.idle.len() {
+		broken("rule 6: the idle list has %d connections and says %d", n, p.idle.len())
 	}
 	if timed != p.reaper.timed {
 		broken("rule 10: %d idle connections have a deadline, the reaper knows of %d", timed, p.reaper.timed)
@@ -163,16 +163,27 @@ func checkIdle[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any))
 
 // checkStack looks at the idle connections of one key.
 func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func(string, ...any)) {
-	if limit := p.config.MaxIdlePerKey; limit < 0 && g.idle.len > 0 || limit > 0 && g.idle.len > limit {
-		broken("rule 6: %d connections of %v are idle, MaxIdlePerKey is %d", g.idle.len, g.key, limit)
+	if limit := p.config.MaxIdlePerKey; limit < 0 && g.idle.len() > 0 || limit > 0 && g.idle.len() > limit {
+		broken("rule 6: %d connections of %v are idle, MaxIdlePerKey is %d", g.idle.len(), g.key, limit)
 	}
-	// The stack must be what is left of the whole list when the other keys are taken out.
-	e := g.idle.first
-	for all := p.idle.first; all != nil; all = all.in[inPool].next {
-		if all.group != g {
-			continue
+	// The stack must be what is left of the whole list when the other keys are taken out, with the unused ones first.
+	var unused, others []*entry[K, C]
+	for e := p.idle.first; e != nil; e = e.in[inPool].next {
+		switch {
+		case e.group != g:
+		case e.goesFirst():
+			unused = append(unused, e)
+		default:
+			others = append(others, e)
 		}
-		if all != e {
+	}
+	slices.Reverse(unused)
+	if g.unused != nil && (len(unused) == 0 || g.unused != unused[len(unused)-1]) || g.unused == nil && len(unused) > 0 {
+		broken("rule 6: %v has %d unused connections and does not know the last of them", g.key, len(unused))
+	}
+	e := g.idle.first
+	for _, listed := range append(unused, others...) {
+		if e != listed {
 			broken("rule 6: the stack of %v has another order than the idle list", g.key)
 			return
 		}
@@ -181,8 +192,8 @@ func checkStack[K comparable, C Conn](p *Pool[K, C], g *group[K, C], broken func
 	if e != nil {
 		broken("rule 1: %v has an idle connection that the idle list does not have", g.key)
 	}
-	if g.idle.len > 0 && contentWants(g, p.now()-g.idle.first.idleSince) > 0 {
-		broken("rule 5: %d wants of %v wait while %d connections are idle", plainWants(g), g.key, g.idle.len)
+	if g.idle.len() > 0 && contentWants(g, p.now()-g.idle.first.idleSince) > 0 {
+		broken("rule 5: %d wants of %v wait while %d connections are idle", plainWants(g), g.key, g.idle.len())
 	}
 }
 
@@ -304,9 +315,9 @@ func checkShared[K comparable, C Conn](g *group[K, C], broken func(string, ...an
 			spare++
 		}
 	}
-	if g.all.len != g.idle.len+g.active || g.spare.len != spare {
+	if g.all.len() != g.idle.len()+g.active || g.spare.len() != spare {
 		broken("rule 9: %v has %d connections, %d of them with room, and says %d idle, %d active, %d with room",
-			g.key, g.all.len, spare, g.idle.len, g.active, g.spare.len)
+			g.key, g.all.len(), spare, g.idle.len(), g.active, g.spare.len())
 	}
 	if spare > 0 && plainWants(g) > 0 {
 		broken("rule 5: %d wants of %v wait while %d connections have room", plainWants(g), g.key, spare)
@@ -344,15 +355,15 @@ func checkTotals[K comparable, C Conn](p *Pool[K, C], broken func(string, ...any
 		}
 		closed += n
 	}
-	if present := uint64(p.idle.len) + uint64(p.active) + p.hijacked + closed; present != p.tally.opened {
+	if present := uint64(p.idle.len()) + uint64(p.active) + p.hijacked + closed; present != p.tally.opened {
 		broken("rule 9: opened %d, but idle %d + active %d + hijacked %d + closed %d",
-			p.tally.opened, p.idle.len, p.active, p.hijacked, closed)
+			p.tally.opened, p.idle.len(), p.active, p.hijacked, closed)
 	}
 	if p.active < 0 || p.dials.len < 0 || p.waiting < 0 || p.closing < 0 {
 		broken("rule 9: active %d, dials %d, waiting %d, closing %d", p.active, p.dials.len, p.waiting, p.closing)
 	}
-	if p.closed && p.idle.len+p.waiting > 0 {
-		broken("rule 2: %d idle and %d waiting after Shutdown", p.idle.len, p.waiting)
+	if p.closed && p.idle.len()+p.waiting > 0 {
+		broken("rule 2: %d idle and %d waiting after Shutdown", p.idle.len(), p.waiting)
 	}
 	if p.crowd < len(p.groups) {
 		broken("rule 8: %d keys, more than the crowd of %d", len(p.groups), p.crowd)

@@ -25,7 +25,7 @@ func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
 	for _, g := range p.groups {
 		changed = append(changed, p.trim(g)...)
 	}
-	for maxIdle != 0 && p.idle.len > max(0, maxIdle) {
+	for maxIdle != 0 && p.idle.len() > max(0, maxIdle) {
 		changed = append(changed, p.idle.last.group)
 		p.close(p.idle.last, ReasonLimitLowered)
 	}
@@ -67,6 +67,7 @@ func (p *Pool[K, C]) rebindIdle(e *entry[K, C], terms *Terms, now time.Duration)
 		p.reaper.timed--
 	}
 	e.limit(terms)
+	e.limitUnused()
 	if e.bounds.timed() {
 		p.reaper.timed++
 		p.arm(e.wake(now), now)

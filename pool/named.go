@@ -143,8 +143,8 @@ func (h *Host[K, C]) DrainUnlisted(key K, reason Reason) int {
 	return p.drain(g, reason.orUnspecified())
 }
 
-// TryAcquire does what Pool.TryAcquire does, for any key of the host. Of the idle connections, it takes the one that
-// was released last, whatever its key.
+// TryAcquire does what Pool.TryAcquire does, for any key of the host. Of the idle connections, it takes the oldest that
+// was never leased or, if there is none, the one that was released last, whatever its key.
 func (h *Host[K, C]) TryAcquire(terms Terms) (Lease[K, C], bool) {
 	r := request[K, C]{terms: &terms, start: h.pool.now()}
 	l, _, _ := h.pool.checkout(asked[K, C]{host: h}, &r)

@@ -204,7 +204,7 @@ func (p *Pool[K, C]) acquire(at asked[K, C], by *caller[K, C], terms *Terms) (Le
 	}
 }
 
-// checkout leases the most recently released idle connection that passes its probe, or a place on a shared connection.
+// checkout leases the first idle connection that passes its probe, or a place on a shared connection.
 // If there is none, the lease has no entry. If the request also waits, w is the want that has joined the queue. If a
 // connection fails its probe, checkout closes it and looks for the next one without releasing the lock in between, so
 // that it misses no connection that comes back meanwhile.
@@ -289,7 +289,7 @@ func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 	return &named.host
 }
 
-// candidate takes the idle connection of the host that was released last, after it has closed those that are spent. If
+// candidate takes the first idle connection of the host, after it has closed those that are spent. If
 // there is none, candidate takes a place on the shared connection that has the fewest leases.
 func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	if r.terms.Fresh || r.terms.Unpooled {
@@ -300,8 +300,11 @@ func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	}
 	for e := h.latestIdle(); e != nil; e = h.latestIdle() {
 		reason := e.spent(r.terms, r.start)
-		if reason == "" && r.terms.MaxIdleTime > 0 && r.avoid(e) {
-			break // the other connections have been idle for even longer
+		if reason == "" && r.terms.MaxIdleTime > 0 {
+			if e = r.accepted(e, h.listedGroups()); e == nil {
+				break // the others have been idle for even longer
+			}
+			reason = e.spent(r.terms, r.start)
 		}
 		if reason == "" {
 			return p.takeIdle(e, r)

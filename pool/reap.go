@@ -74,7 +74,7 @@ func sweep[K comparable, C Conn](all *chain[K, C], now time.Duration) (
 			next = min(next, e.wake(now))
 		}
 	}
-	quiet = now + time.Duration(all.len)*scanGap
+	quiet = now + time.Duration(all.len())*scanGap
 	if next != forever {
 		next = max(next, quiet)
 	}

@@ -10,6 +10,7 @@ type Reason string
 // counted under the same names.
 const (
 	ReasonIdleTimeout    Reason = "idle_timeout"    // idle longer than Terms.IdleTimeout or the peer's own limit allows
+	ReasonUnused         Reason = "unused"          // idle for 4 seconds without any lease since the dial, which was for a want that did not need it
 	ReasonIdleLimit      Reason = "idle_limit"      // the least recently used idle connection when Config.MaxIdle was exceeded
 	ReasonKeyIdleLimit   Reason = "key_idle_limit"  // given back when its key already had Config.MaxIdlePerKey idle connections
 	ReasonMaxReuse       Reason = "max_reuse"       // reused as often as Terms.MaxReuse or the peer allows

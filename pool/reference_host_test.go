@@ -122,14 +122,12 @@ func (m *reference) setKeys(ask *refAsk, keys []string) {
 
 // offer gives an idle connection to those who wait for a host.
 func (m *reference) offer(ask *refAsk, w *refWant) bool {
-	c := m.leastLoaded(ask)
-	for _, idler := range m.idle {
-		if slices.Contains(ask.keys, idler.key) {
-			c = idler
-		}
+	c := m.top(ask.keys, anyConn)
+	if c == nil {
+		c = m.leastLoaded(ask)
 	}
 	if c != nil && c.state == idle && c.spent(w.terms, m.now) == "" && m.avoids(c, w.terms) {
-		c = m.leastLoaded(ask)
+		c = m.instead(ask, c, w.terms)
 	}
 	if c == nil {
 		return false
@@ -139,8 +137,7 @@ func (m *reference) offer(ask *refAsk, w *refWant) bool {
 		return true
 	}
 	if c.state == idle {
-		m.idle = slices.DeleteFunc(m.idle, func(other *refConn) bool { return other == c })
-		c.state = active
+		m.rouse(c)
 		m.list(c)
 	}
 	m.settle(c, c.sick, nil)

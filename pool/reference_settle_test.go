@@ -128,6 +128,9 @@ func (m *reference) park(c *refConn) Reason {
 	m.list(c)
 	c.idleSince = m.now
 	c.idleUntil = m.now + min(span(c.idleFor), span(c.peerIdle))
+	if c.uses == 0 {
+		c.idleUntil = min(c.idleUntil, m.now+unusedFor)
+	}
 	m.idle = append(m.idle, c)
 	return ""
 }
@@ -135,18 +138,13 @@ func (m *reference) park(c *refConn) Reason {
 // evictAvoided closes the connection of the key that was released longest ago, if requests leave it alone.
 func (m *reference) evictAvoided(key string) bool {
 	limit, ok := m.avoided[key]
-	for _, c := range m.idle {
-		if c.key != key {
-			continue
-		}
-		if !ok || m.now-c.idleSince < limit {
-			return false
-		}
-		m.close(c, ReasonKeyIdleLimit)
-		m.tend()
-		return true
+	c := m.bottom([]string{key})
+	if c == nil || !ok || m.now-c.idleSince < limit {
+		return false
 	}
-	return false
+	m.close(c, ReasonKeyIdleLimit)
+	m.tend()
+	return true
 }
 
 // hasRoom says that a shared connection of the key, other than that one, can take a lease.
@@ -158,14 +156,10 @@ func (m *reference) hasRoom(key string, other *refConn) bool {
 
 // oldest is the idle connection that goes first: to a key that is listed no more, and released longest ago.
 func (m *reference) oldest(ask *refAsk) *refConn {
-	for _, keys := range [][]string{ask.old, ask.keys} {
-		for _, c := range m.idle {
-			if slices.Contains(keys, c.key) {
-				return c
-			}
-		}
+	if c := m.bottom(ask.old); c != nil {
+		return c
 	}
-	return nil
+	return m.bottom(ask.keys)
 }
 
 // tend starts the dials that are due, and forgets keys.

@@ -158,7 +158,7 @@ func (c *refConn) spent(terms Terms, now time.Duration) Reason {
 	case now >= min(c.expires, c.lifetime(terms)):
 		return ReasonMaxLifetime
 	case c.state == idle && now >= min(c.idleUntil, c.idleSince+span(terms.IdleTimeout)):
-		return ReasonIdleTimeout
+		return c.idleReason(span(terms.IdleTimeout))
 	}
 	return ""
 }
@@ -174,15 +174,9 @@ func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 	m.closeIdle = false
 	miss := Miss("")
 	for !terms.Fresh && !terms.Unpooled {
-		at := -1
-		for i, c := range m.idle {
-			if slices.Contains(ask.keys, c.key) {
-				at = i
-			}
-		}
-		c := m.leastLoaded(ask)
-		if at >= 0 {
-			c = m.idle[at]
+		c := m.top(ask.keys, anyConn)
+		if c == nil {
+			c = m.leastLoaded(ask)
 		}
 		if c == nil {
 			break
@@ -194,9 +188,9 @@ func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 			}
 			continue
 		}
-		if at >= 0 && m.avoids(c, terms) {
+		if c.state == idle && m.avoids(c, terms) {
 			miss = m.orExpired(miss)
-			if c, at = m.leastLoaded(ask), -1; c == nil {
+			if c = m.instead(ask, c, terms); c == nil {
 				break
 			}
 			if why := c.spent(terms, m.now); why != "" {
@@ -210,10 +204,9 @@ func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 			continue
 		}
 		c.rested = 0
-		if at >= 0 {
+		if c.state == idle {
 			c.rested = m.now - c.idleSince
-			m.idle = slices.Delete(m.idle, at, at+1)
-			c.state = active
+			m.rouse(c)
 		}
 		m.take(c, terms)
 		m.hits++
@@ -356,7 +349,7 @@ func (m *reference) limit(c *refConn, number int, idle time.Duration, reuse int)
 func (m *reference) reap() {
 	for _, c := range slices.Clone(m.idle) {
 		if at := min(c.idleUntil, c.expires); at <= m.now {
-			why := ReasonIdleTimeout
+			why := c.idleReason(never)
 			if c.expires <= at {
 				why = ReasonMaxLifetime
 			}

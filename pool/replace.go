@@ -84,7 +84,7 @@ func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 	}
 	g := e.group
 	d := p.replacement(e)
-	if d == nil || p.dialsFull(d.host) || p.replacing[g] > g.all.len/connsEach {
+	if d == nil || p.dialsFull(d.host) || p.replacing[g] > g.all.len()/connsEach {
 		return ""
 	}
 	if p.hasRoom(e) {
@@ -174,10 +174,11 @@ func (p *Pool[K, C]) keepFirst(e *entry[K, C]) {
 	if e == nil || e.state != idle {
 		return
 	}
-	e.group.idle.remove(e)
-	e.group.idle.pushFront(e)
+	e.group.unstack(e)
+	e.group.stack(e)
 	p.idle.remove(e)
 	p.idle.pushFront(e)
+	e.group.rest(0)
 }
 
 // replaceIdle replaces the idle connections that are in use and near the end of their life.

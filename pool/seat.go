@@ -20,11 +20,13 @@ type seat[K comparable, C Conn] struct {
 }
 
 // ranked is a listed group that has an idle connection. The ranking of a host is a heap. Its first element is the group
-// with the connection that was released last.
+// with an unused connection or, if there is none, with the connection that was released last.
 type ranked[K comparable, C Conn] struct {
 	seat  *seat[K, C]
 	first *entry[K, C] // the group's first idle connection
-	since time.Duration
+
+	unused bool          // no request has used that connection
+	since  time.Duration // when it became idle
 }
 
 // seat returns the group's place in a host, or nil.
@@ -99,7 +101,7 @@ func (s *seat[K, C]) place() {
 	if at.first == first {
 		return
 	}
-	at.first, at.since = first, first.idleSince
+	at.first, at.unused, at.since = first, s.group.unused != nil, first.idleSince
 	set.down(set.up(s.rank-1, s.host.pool), s.host.pool)
 }
 
@@ -128,6 +130,12 @@ func (set *members[K, C]) swap(i, j int) {
 // later reports whether element i of the ranking goes before element j.
 func (set *members[K, C]) later(i, j int, p *Pool[K, C]) bool {
 	a, b := &set.ranking[i], &set.ranking[j]
+	switch {
+	case a.unused != b.unused:
+		return a.unused
+	case a.unused:
+		a, b = b, a // of unused ones, the oldest goes first
+	}
 	if a.since != b.since {
 		return a.since > b.since
 	}
@@ -161,7 +169,7 @@ func (set *members[K, C]) down(i int, p *Pool[K, C]) {
 
 // makeRoomy adds the group to members.roomy if it has a shared connection with room, and removes it otherwise.
 func (s *seat[K, C]) makeRoomy() {
-	set, has := s.host.set, s.group.spare.len > 0
+	set, has := s.host.set, s.group.spare.len() > 0
 	switch {
 	case has && s.roomy == 0:
 		set.roomy = append(set.roomy, s)
@@ -183,7 +191,7 @@ func (h *host[K, C]) admit(g *group[K, C]) *seat[K, C] {
 	s := &seat[K, C]{host: h, group: g, undialed: slices.Contains(h.set.undialed, g.key)}
 	h.set.groups = append(h.set.groups, g)
 	h.set.active += g.active
-	h.set.idle += g.idle.len
+	h.set.idle += g.idle.len()
 	if g.seats == nil {
 		g.seats = new([]*seat[K, C])
 	}
@@ -197,7 +205,7 @@ func (h *host[K, C]) dismiss(g *group[K, C]) {
 	s := g.seat(h)
 	s.unplace()
 	h.set.active -= g.active
-	h.set.idle -= g.idle.len
+	h.set.idle -= g.idle.len()
 	*g.seats = slices.DeleteFunc(*g.seats, func(other *seat[K, C]) bool { return other == s })
 	if len(*g.seats) == 0 {
 		g.seats = nil

@@ -256,7 +256,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 			return ReasonKeyIdleLimit // any of them could go; closing this one needs no further work
 		}
 	}
-	for total > 0 && p.idle.len >= total { // several, if the limit has been lowered
+	for total > 0 && p.idle.len() >= total { // several, if the limit has been lowered
 		p.evict(p.idle.last, ReasonIdleLimit)
 	}
 	if e.shared {
@@ -266,7 +266,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 	p.active--
 	g.use(-1)
 	e.idleSince = now
-	g.idle.pushFront(e)
+	g.stack(e)
 	p.idle.pushFront(e)
 	g.rest(+1)
 	if e.bounds.timed() {
@@ -280,7 +280,7 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 
 // unpark takes an idle connection out of the lists of idle connections.
 func (p *Pool[K, C]) unpark(e *entry[K, C]) {
-	e.group.idle.remove(e)
+	e.group.unstack(e)
 	p.idle.remove(e)
 	e.group.rest(-1)
 	if e.bounds.timed() {

@@ -105,7 +105,7 @@ func (e *entry[K, C]) surplus() bool {
 	if !e.shared || e.used() {
 		return false
 	}
-	others := e.group.spare.len
+	others := e.group.spare.len()
 	if e.group.spare.has(e) {
 		others--
 	}

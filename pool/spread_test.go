@@ -111,7 +111,7 @@ func TestABalanceSpreadsLeases(t *testing.T) {
 					t.Run(fmt.Sprintf("balance %d, %d keys, capacity %d, %d callers", balance, keys, capacity, callers), func(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) {
 							c := newCluster(keys, balance, capacity)
-							leases := 100 * keys
+							leases := 400 * keys
 							c.run(t, callers, leases)
 							if off := c.offEven(leases); off > bound {
 								t.Errorf("the leases are up to %.1f %% off even, want at most %v %%", off, bound)

@@ -57,7 +57,7 @@ func (p *Pool[K, C]) Stats() Stats[K] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Stats[K]{
-		Idle: p.idle.len, Active: p.active, Dialing: p.dials.len, Waiting: p.waiting,
+		Idle: p.idle.len(), Active: p.active, Dialing: p.dials.len, Waiting: p.waiting,
 		Opened: p.tally.opened, Hijacked: p.hijacked, Hits: p.tally.hits,
 		Dials: p.tally.dials, DialFailures: p.tally.dialFailures, Replacements: p.tally.replacements,
 		Misses: maps.Clone(p.tally.misses), Closes: maps.Clone(p.tally.closes),
@@ -67,7 +67,7 @@ func (p *Pool[K, C]) Stats() Stats[K] {
 		hits := g.hits.Load()
 		s.Hits += hits
 		s.Keys[key] = KeyStats{
-			Idle: g.idle.len, Active: g.active, Dialing: g.own.dialing, Waiting: g.own.waiting(),
+			Idle: g.idle.len(), Active: g.active, Dialing: g.own.dialing, Waiting: g.own.waiting(),
 			Hits: hits, Misses: g.own.misses, Dials: g.own.dials, DialFailures: g.own.dialFailures,
 		}
 	}

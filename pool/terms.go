@@ -10,7 +10,7 @@ const ExpectUnknown = -1
 
 // unknownDials limits how many dials the pool begins for the wants of a key while it is unknown whether connections of
 // the key are shared. One dial would do if dials never failed and were never slow. If a dial was unnecessary, the pool
-// closes its connection or, if the connection is not shared, keeps it idle until it is needed.
+// closes its connection or, if the connection is not shared, keeps it idle for a short time (ReasonUnused).
 const unknownDials = 3
 
 // forever is a deadline that is never reached.
@@ -23,7 +23,8 @@ const forever time.Duration = math.MaxInt64
 // bound by the lowest MaxReuse and MaxLifetime of all Terms for which it was dialed or leased. If a connection
 // exceeds a limit of the next caller, the pool closes it and does not lease it to that caller.
 type Terms struct {
-	// IdleTimeout is how long the connection may stay idle after this lease.
+	// IdleTimeout is how long the connection may stay idle after this lease. A connection that was dialed for an Acquire
+	// that did not need it stays idle for at most 4 seconds if no caller leases it: see ReasonUnused.
 	IdleTimeout time.Duration
 
 	// MaxIdleTime is how long a connection may have been idle when this Acquire leases it. Connections that have been

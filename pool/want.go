@@ -19,13 +19,18 @@ type request[K comparable, C Conn] struct {
 
 // avoid reports whether the connection has been idle for longer than the request accepts, and notes that it has.
 func (r *request[K, C]) avoid(e *entry[K, C]) bool {
-	limit := r.terms.MaxIdleTime
-	if limit <= 0 || r.start-e.idleSince < limit {
+	if !r.refuses(e) {
 		return false
 	}
-	e.group.avoided = limit
+	e.group.avoided = r.terms.MaxIdleTime
 	r.found = max(r.found, expired)
 	return true
+}
+
+// refuses reports whether the connection has been idle for longer than the request accepts.
+func (r *request[K, C]) refuses(e *entry[K, C]) bool {
+	limit := r.terms.MaxIdleTime
+	return limit > 0 && r.start-e.idleSince >= limit
 }
 
 // asked is what a request asks for: a connection of a key, or of a host.

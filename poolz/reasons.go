@@ -18,6 +18,7 @@ var meanings = map[string]string{
 	reasonNoConnection: "the attempt failed to get a connection",
 
 	"idle_timeout":      "the connection was idle for longer than IdleConnTimeout",
+	"unused":            "no request used it within 4 seconds after it was opened",
 	"idle_limit":        "more connections were idle than MaxIdleConns allows",
 	"key_idle_limit":    "more connections were idle than MaxIdleConnsPerHost allows",
 	"max_reuse":         "the connection has served as many requests as MaxConnReuse allows",
