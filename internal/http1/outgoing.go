@@ -33,10 +33,11 @@ type outgoing struct {
 	body    io.Reader // reads through the exchange.Body; nil: there is no body, or it is known to be empty
 	length  int64     // bytes; -1: unknown
 	chunked bool
-	inline  bool            // in memory and small: sent together with the head
-	memory  exchange.Memory // what body reads from if that is in memory; nil: it is not
-	file    *os.File        // what body reads from if that is a file; nil: it is not
-	expect  bool            // wait for 100 Continue first
+	inline  bool              // in memory and small: sent together with the head
+	memory  exchange.Memory   // what body reads from if that is in memory; nil: it is not
+	file    *os.File          // what body reads from if that is a file, or a part of one; nil: it is not
+	part    *io.LimitedReader // what body reads from if that is a part of file; nil: it is not
+	expect  bool              // wait for 100 Continue first
 }
 
 // planBody decides how to send the request's body (RFC 9112 section 6).
@@ -77,6 +78,9 @@ func (out *outgoing) readsFrom(source io.Reader) {
 	if out.memory = exchange.InMemory(source); out.memory != nil {
 		out.inline = out.length <= maxInline && !out.expect
 		return
+	}
+	if part, ok := source.(*io.LimitedReader); ok && part.N >= out.length {
+		out.part, source = part, part.R
 	}
 	out.file, _ = source.(*os.File)
 }

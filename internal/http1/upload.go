@@ -154,11 +154,14 @@ func (u *upload) readFromError(want int64, err error) error {
 	return opError("readfrom", u.e.Conn.nc, err)
 }
 
-// copyFile has the kernel copy want bytes of a file. The file's offset moves by what has been copied.
+// copyFile has the kernel copy want bytes of a file. The file's offset moves by what has been copied, as does a part of it.
 func (u *upload) copyFile(want int64) error {
 	var n int64
 	err := u.e.sending.Use(func(io.Reader) (err error) {
 		n, err = u.e.Conn.ReadFrom(io.LimitReader(u.out.file, want))
+		if u.out.part != nil {
+			u.out.part.N -= n
+		}
 		return err
 	})
 	if err == nil && n < want {
