@@ -103,9 +103,10 @@ func TestTheTextOfAHeaderIsNoLongerThanItNeedsToBe(t *testing.T) {
 		heads := [2][]byte{[]byte(ok + c.heads[0]), []byte(ok + c.heads[1])}
 		t.Run(what, func(t *testing.T) {
 			wantBytes(t, header+c.text, func() {
-				head := heads[turn%2]
+				received := heads[turn%2]
 				turn++
-				if _, size, err := parseHead(head, room); err != nil || size != len(head) {
+				var h head
+				if size, err := h.parse(received, room); err != nil || size != len(received) {
 					t.Fatal(size, err)
 				}
 			})

@@ -89,11 +89,11 @@ func BenchmarkResponseReader(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				e := &Exchange{Conn: conn, Req: req, Opts: &noOptions, Owner: noOwner{}}
-				h, f, err := e.receive()
-				if err != nil {
+				var h head
+				if err := e.receive(&h); err != nil {
 					b.Fatal(err)
 				}
-				resp, err := e.respond(h, f)
+				resp, err := e.respond(&h)
 				if err != nil {
 					b.Fatal(err)
 				}

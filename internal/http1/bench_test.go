@@ -116,12 +116,13 @@ func BenchmarkNetHTTP(b *testing.B) {
 
 // BenchmarkHead parses the head of a response.
 func BenchmarkHead(b *testing.B) {
-	head := make([]byte, len(benchHead))
-	b.SetBytes(int64(len(head)))
+	received := make([]byte, len(benchHead))
+	b.SetBytes(int64(len(received)))
 	b.ReportAllocs()
 	for b.Loop() {
-		copy(head, benchHead)
-		if h, _, err := parseHead(head, make([]string, fewFields)); err != nil || h.code != http.StatusOK {
+		copy(received, benchHead)
+		var h head
+		if _, err := h.parse(received, make([]string, fewFields)); err != nil || h.code != http.StatusOK {
 			b.Fatal(h, err)
 		}
 	}

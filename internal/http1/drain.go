@@ -18,7 +18,9 @@ const (
 // called twice. After Close, nobody reads the body of the request any more, except for a Read that blocks for longer than
 // exchange.ReadWait.
 func (b *responseBody) Close() error {
-	defer (*Exchange)(b).finishUpload() // also if another goroutine has ended the exchange, or is about to
+	if b.sending != nil {
+		defer (*Exchange)(b).finishUpload() // also if another goroutine has ended the exchange, or is about to
+	}
 	switch was := b.state.set(bodyClosed); {
 	case was&(bodyClosed|bodyOver) != 0:
 	case was&bodyReading != 0:
@@ -83,7 +85,7 @@ func (b *responseBody) drain() {
 	e.notice()
 	// The caller may cancel the request's context as soon as Close has returned, and from here on that has no effect. If the
 	// request's body is still being sent, there is no drain: it would go on after Close.
-	if !e.sent() {
+	if e.sending != nil && !e.sent() {
 		e.receivedAll(exchange.EndUnsent)
 		return
 	}

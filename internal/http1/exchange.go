@@ -179,11 +179,11 @@ func (e *Exchange) Run() (*http.Response, error) {
 	if err := e.send(); err != nil {
 		return nil, e.fail(e.sendFailed(err))
 	}
-	h, f, err := e.receive()
-	if err != nil {
+	var h head
+	if err := e.receive(&h); err != nil {
 		return nil, e.fail(err)
 	}
-	return e.respond(h, f)
+	return e.respond(&h)
 }
 
 // Heed makes the exchange end with its context, whatever it is doing.
@@ -264,7 +264,7 @@ func (e *Exchange) received(after exchange.End) exchange.End {
 		after = exchange.EndUnexpected
 	}
 	e.Conn.giveInput()
-	if after == exchange.Reusable && !e.sent() {
+	if after == exchange.Reusable && e.sending != nil && !e.sent() {
 		after = exchange.EndUnsent
 	}
 	return after
@@ -275,7 +275,9 @@ func (e *Exchange) end(how exchange.End) {
 	if e.conclude() {
 		e.done(how)
 	}
-	e.finishUpload()
+	if e.sending != nil {
+		e.finishUpload()
+	}
 }
 
 // finishUpload waits until nobody reads the request's body any more, and closes it.

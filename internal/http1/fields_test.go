@@ -75,9 +75,10 @@ func TestTheLinesOfABodyAreNoFields(t *testing.T) {
 	text, want := fields(batch+1, "v")
 	body := strings.Repeat("\n", maxFields)
 	want.Set("Content-Length", fmt.Sprint(len(body)))
-	head := ok + text + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))
-	h, size, err := parseHead([]byte(head+body), nil)
-	if err != nil || size != len(head) {
+	received := ok + text + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))
+	var h head
+	size, err := h.parse([]byte(received+body), nil)
+	if err != nil || size != len(received) {
 		t.Fatalf("%d bytes, %v", size, err)
 	}
 	wantHeader(t, "the header", h.header, want)

@@ -27,29 +27,31 @@ type framing struct {
 	kind      kind
 	length    int64 // as http.Response.ContentLength: -1 when unknown
 	chunked   bool  // the fields say so, even if there is no body
+	framed    bool  // a field says how long a body is
 	persist   bool  // both sides may keep the connection
 	ambiguous bool  // accepted, but other readers may read it differently: the connection is not reused
 }
 
 // frame decides the length of the body (RFC 9112 section 6.3) and whether the connection persists (section 9.3). As net/http
 // does, it removes Transfer-Encoding from the header, and Connection if it says close.
-func (h *head) frame(method string) (framing, error) {
-	chunked, err := h.chunked()
+func (h *head) frame(method string) error {
+	chunked, err := h.isChunked()
 	if err != nil {
-		return framing{}, err
+		return err
 	}
 	length, repeated, err := h.contentLength()
 	if err != nil {
-		return framing{}, err
+		return err
 	}
-	f := framing{length: -1, chunked: chunked, persist: h.persists()}
+	f := framing{length: -1, chunked: chunked, framed: chunked || length >= 0, persist: h.persists()}
 	if chunked {
 		delete(h.header, "Transfer-Encoding")
 	}
 	if !f.persist && h.minor > 0 {
 		delete(h.header, "Connection") // http.Response.Close says it
 	}
-	f.ambiguous = repeated || chunked && (length >= 0 || h.bodiless()) || length > 0 && h.code == http.StatusNoContent
+	bodiless := h.bodiless()
+	f.ambiguous = repeated || chunked && (length >= 0 || bodiless) || length > 0 && h.code == http.StatusNoContent
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
 		f.kind, f.length = switchProtocol, 0
@@ -58,7 +60,7 @@ func (h *head) frame(method string) (framing, error) {
 		}
 	case method == http.MethodHead:
 		f.length = length
-	case h.bodiless():
+	case bodiless:
 		f.length = 0
 	case chunked:
 		f.kind = byChunks
@@ -69,11 +71,10 @@ func (h *head) frame(method string) (framing, error) {
 		f.length = 0
 	default:
 		f.kind = untilClose
-	}
-	if f.kind == untilClose {
 		f.persist = false
 	}
-	return f, nil
+	h.framing = f
+	return nil
 }
 
 // bodiless reports whether a response with this status has no body, whatever its fields say (RFC 9112 section 6.3, item 1). A
@@ -83,14 +84,9 @@ func (h *head) bodiless() bool {
 	return h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified
 }
 
-// framed reports whether a field says how long a body is.
-func (h *head) framed() bool {
-	return h.get("Content-Length") != nil || h.get("Transfer-Encoding") != nil
-}
-
-// chunked reports whether the body is chunked. Any other transfer coding is an error: our requests announce none with TE
+// isChunked reports whether the body is chunked. Any other transfer coding is an error: our requests announce none with TE
 // (RFC 9112 section 7.4). HTTP/1.0 has no transfer coding (section 6.1).
-func (h *head) chunked() (bool, error) {
+func (h *head) isChunked() (bool, error) {
 	codings := h.get("Transfer-Encoding")
 	if len(codings) == 0 {
 		return false, nil
@@ -155,11 +151,11 @@ func (h *head) noCache() {
 	}
 }
 
-// trailer returns the trailer fields that the head announces, without values, and removes Trailer from the header. A field that
+// trailer returns the trailer fields that the head of a chunked response announces, without values, and removes Trailer from the header. A field that
 // decides about framing is an error. A field that decides about routing is left out (RFC 9110 section 6.5.1).
-func (h *head) trailer(chunked bool) (http.Header, error) {
+func (h *head) trailer() (http.Header, error) {
 	announced := h.get("Trailer")
-	if len(announced) == 0 || !chunked {
+	if len(announced) == 0 {
 		return nil, nil
 	}
 	delete(h.header, "Trailer")

@@ -21,6 +21,8 @@ type head struct {
 	header http.Header
 	names  nameSet // in header
 	size   int     // bytes
+
+	framing
 }
 
 // fewFields is how many fields of a response have room for their values in the exchange itself. With room for more, most
@@ -46,25 +48,25 @@ func (h *head) get(name string) []string {
 	return h.header[name]
 }
 
-// readHead reads a head of at most limit bytes. See fieldParser for room. If the head is malformed, what has arrived of it stays
+// readHead reads a head of at most limit bytes into h. See fieldParser for room. If the head is malformed, what has arrived of it stays
 // in the buffer. If the connection ends within the head, the error is a cutError.
-func (c *Conn) readHead(limit int64, room []string) (head, error) {
-	h, end, err := parseHead(c.in.buf[c.in.r:c.in.w], room) // most of them arrive in one piece
+func (c *Conn) readHead(h *head, limit int64, room []string) error {
+	end, err := h.parse(c.in.buf[c.in.r:c.in.w], room) // most of them arrive in one piece
 	if end == 0 {
 		if end, err = c.awaitHead(limit); err != nil {
-			return head{}, err
+			return err
 		}
-		h, _, err = parseHead(c.in.buf[c.in.r:c.in.r+end], room)
+		_, err = h.parse(c.in.buf[c.in.r:c.in.r+end], room)
 	}
 	if int64(end) > limit {
-		return head{}, errHeaderTooLong(limit)
+		return errHeaderTooLong(limit)
 	}
 	if err != nil {
-		return head{}, err
+		return err
 	}
 	c.in.r += end
 	h.size = end
-	return h, nil
+	return nil
 }
 
 // awaitHead reads until a whole head is in the buffer, and returns its length.
@@ -128,22 +130,22 @@ func badStart(b []byte) error {
 	return nil
 }
 
-// parseHead parses the head at the start of b, and returns its length, or 0 if the head is malformed or not whole. It
-// returns no error for a head that is not whole yet: the rest of it may make it a good one.
-func parseHead(b []byte, room []string) (h head, size int, err error) {
+// parse parses the head at the start of b, and returns its length, or 0 if the head is malformed or not whole. It returns
+// no error for a head that is not whole yet: the rest of it may make it a good one.
+func (h *head) parse(b []byte, room []string) (size int, err error) {
 	line, rest, whole := cutLine(b)
 	if !whole {
-		return head{}, 0, nil
+		return 0, nil
 	}
 	if err := h.parseStatusLine(line); err != nil {
-		return head{}, 0, err
+		return 0, err
 	}
 	f := fieldParser{b: rest, room: room}
 	if err := f.parse(); err != nil || f.size == 0 {
-		return head{}, 0, err
+		return 0, err
 	}
 	h.header, h.names = f.header, f.names
-	return h, len(b) - len(rest) + f.size, nil
+	return len(b) - len(rest) + f.size, nil
 }
 
 // cutLine cuts the first line off b, without its line end.

@@ -11,13 +11,6 @@ import (
 // of them have been sent.
 const maxPiece = 16 << 10
 
-// limitReads bounds every read of the exchange from now on, until its input is given back. Zero means no limit.
-func (c *Conn) limitReads(limit time.Duration) {
-	if limit > 0 {
-		c.in.limit = limit
-	}
-}
-
 // endReadLimit takes the limit back, before another exchange has the connection.
 func (c *Conn) endReadLimit() {
 	if c.in.limit > 0 && c.veil == nil {

@@ -13,36 +13,18 @@ import (
 )
 
 // receive reads up to the head of the final response.
-func (e *Exchange) receive() (head, framing, error) {
+func (e *Exchange) receive(h *head) error {
 	e.Conn.takeInput(e.Opts.ReadBuffer)
 	if e.Conn.in.buffered() == 0 {
 		if err := e.Conn.fill(); err != nil {
-			return head{}, framing{}, e.noAnswer(err)
+			return e.noAnswer(err)
 		}
 	}
 	e.Started = true
 	if t := e.trace(); t != nil && t.GotFirstResponseByte != nil {
 		t.GotFirstResponseByte()
 	}
-	h, ambiguous, err := e.finalHead()
-	if err != nil {
-		return head{}, framing{}, err
-	}
-	if !e.headArrived() {
-		return head{}, framing{}, e.timedOut()
-	}
-	f, err := e.frame(&h)
-	f.ambiguous = f.ambiguous || ambiguous
-	return h, f, err
-}
-
-// frame returns how the body that follows a head is framed.
-func (e *Exchange) frame(h *head) (framing, error) {
-	f, err := h.frame(e.Req.Method)
-	if err != nil {
-		return framing{}, e.refuse(e.headBytes(h), nil, err)
-	}
-	return f, nil
+	return e.finalHead(h)
 }
 
 // headBytes returns the bytes of the head that has been read last.
@@ -92,32 +74,37 @@ func (e *Exchange) noAnswer(err error) error {
 	return e.sendFailed(failed)
 }
 
-// finalHead reads heads until one is not interim (RFC 9110 section 15.2). An interim response has no body. ambiguous reports
-// whether the fields of one say that it has.
-func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
+// finalHead reads heads until one is not interim (RFC 9110 section 15.2), which it returns in h. An interim response has no body.
+// If the fields of one say that it has, h is ambiguous.
+func (e *Exchange) finalHead(h *head) error {
 	trace := e.trace()
 	limit := e.Opts.maxHeaderBytes()
 	room := e.values[:]
-	for interim := 0; ; interim++ {
-		h, err := e.Conn.readHead(limit, room)
+	for interim, ambiguous := 0, false; ; interim++ {
+		err := e.Conn.readHead(h, limit, room)
 		room = nil // a hook may keep an interim header
 		if err != nil {
-			return head{}, false, e.headFailed(err)
+			return e.headFailed(err)
 		}
-		if h.code >= 200 || h.code == http.StatusSwitchingProtocols {
-			return h, ambiguous, nil
+		final := h.code >= 200 || h.code == http.StatusSwitchingProtocols
+		if final && e.sending != nil && !e.headArrived() {
+			return e.timedOut()
 		}
-		ambiguous = ambiguous || h.framed()
-		if _, err := e.frame(&h); err != nil {
-			return head{}, false, err // its fields contradict each other
+		if err := h.frame(e.Req.Method); err != nil { // the fields contradict each other
+			return e.refuse(e.headBytes(h), nil, err)
 		}
+		if final {
+			h.ambiguous = h.ambiguous || ambiguous
+			return nil
+		}
+		ambiguous = ambiguous || h.framed
 		if h.code == http.StatusContinue {
 			e.proceed()
 		}
 		if trace != nil && trace.Got1xxResponse != nil {
 			// A hook that gets them limits their number.
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
-				return head{}, false, connectionBroken(err)
+				return connectionBroken(err)
 			}
 			interim, limit = -1, e.Opts.maxHeaderBytes()
 			continue
@@ -125,7 +112,7 @@ func (e *Exchange) finalHead() (h head, ambiguous bool, err error) {
 		limit -= int64(h.size)
 		if interim >= maxInterim {
 			e.Malformed = true
-			return head{}, false, connectionBroken(errTooManyInterim)
+			return connectionBroken(errTooManyInterim)
 		}
 	}
 }
@@ -140,15 +127,18 @@ func (e *Exchange) proceed() {
 }
 
 // respond turns the head into the response.
-func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
+func (e *Exchange) respond(h *head) (*http.Response, error) {
 	h.noCache()
-	trailer, err := h.trailer(f.chunked)
-	if err != nil {
-		return nil, e.fail(e.refuse(e.headBytes(&h), nil, err))
+	var trailer http.Header
+	if h.chunked {
+		var err error
+		if trailer, err = h.trailer(); err != nil {
+			return nil, e.fail(e.refuse(e.headBytes(h), nil, err))
+		}
 	}
 	if up := e.up(); up != nil {
 		e.Touched = true // it is closed in any case
-		up.answered(f.persist)
+		up.answered(h.persist)
 	} else if e.sending != nil {
 		e.sending.Finish() // sent, or not wanted any more
 		e.Touched = e.sending.Touched()
@@ -159,22 +149,24 @@ func (e *Exchange) respond(h head, f framing) (*http.Response, error) {
 	}
 	r := &e.resp // written in place, since most of its fields stay zero
 	r.Status, r.StatusCode, r.Proto, r.ProtoMajor, r.ProtoMinor = h.status, h.code, h.proto, 1, h.minor
-	r.Header, r.ContentLength, r.Close, r.Request = h.header, f.length, !f.persist, e.Req
-	if f.chunked {
+	r.Header, r.ContentLength, r.Close, r.Request = h.header, h.length, !h.persist, e.Req
+	if h.chunked {
 		r.Trailer, r.TransferEncoding = trailer, chunkedOnly
 	}
-	if f.kind == switchProtocol {
+	if h.kind == switchProtocol {
 		return e.upgrade()
 	}
-	after := e.afterResponse(h, f)
-	if f.kind == noBody {
+	after := e.afterResponse(h)
+	if h.kind == noBody {
 		r.Body = http.NoBody
 		e.receivedAll(after)
 		return r, nil
 	}
-	e.Conn.expect(f.length)
-	e.kind, e.left, e.after = f.kind, f.length, uint8(slices.Index(ends[:], after))
-	e.Conn.limitReads(e.Opts.BodyReadTimeout)
+	e.Conn.expect(h.length)
+	e.kind, e.left, e.after = h.kind, h.length, uint8(slices.Index(ends[:], after))
+	if limit := e.Opts.BodyReadTimeout; limit > 0 {
+		e.Conn.in.limit = limit // of every read from now on, until the input is given back
+	}
 	r.Body = (*responseBody)(e)
 	if e.gzip && exchange.IsGzip(h.header) {
 		exchange.Ungzip(&e.resp, (*responseBody)(e))
@@ -190,15 +182,15 @@ var ends = [...]exchange.End{exchange.Reusable, exchange.EndClose, exchange.EndT
 
 // afterResponse returns what the connection is good for once the response has been read, as far as the heads of both messages
 // say (RFC 9112 section 9.3).
-func (e *Exchange) afterResponse(h head, f framing) exchange.End {
+func (e *Exchange) afterResponse(h *head) exchange.End {
 	switch {
-	case !f.persist || e.closing() || e.intents&intendsClose != 0:
+	case !h.persist || e.closing() || e.intents&intendsClose != 0:
 		return exchange.EndClose
 	case e.Opts.Proxied && httpguts.HeaderValuesContainsToken(h.header["Proxy-Connection"], "close"):
 		return exchange.EndClose
 	case e.Req.Method == http.MethodConnect || e.intents&intendsUpgrade != 0:
 		return exchange.EndTunnel
-	case f.ambiguous:
+	case h.ambiguous:
 		return exchange.EndAmbiguous
 	case !e.Opts.Partitioned && (e.intents&intendsBinding != 0 || exchange.ChallengeBinds(h.code, h.header)):
 		return exchange.EndAuth

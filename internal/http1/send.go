@@ -72,7 +72,9 @@ func (e *Exchange) ask(out *outgoing) error {
 	if out.inline {
 		e.sending.Close()
 	}
-	e.awaitHead()
+	if e.Opts.HeaderTimeout > 0 {
+		e.awaitHead()
+	}
 	n, err := c.ask(b)
 	e.Wrote = n > 0
 	if err != nil {
@@ -106,7 +108,9 @@ func (e *Exchange) wroteHead(out *outgoing, werr error) {
 // written notes that the request has been written, or why not. If not, an answer may still come.
 func (e *Exchange) written(err error) {
 	if err == nil {
-		e.awaitHead()
+		if e.Opts.HeaderTimeout > 0 {
+			e.awaitHead()
+		}
 		return
 	}
 	body := e.more()
@@ -173,11 +177,8 @@ func (e *Exchange) uploaded(err error) {
 }
 
 // sent reports whether the whole request has been written. It waits a little for that: the answer may be here before the upload
-// has returned from writing the last byte.
+// has returned from writing the last byte. If Exchange.sending is nil, the request has been written.
 func (e *Exchange) sent() bool {
-	if e.sending == nil {
-		return true
-	}
 	if e.sending.up != nil {
 		timer := time.NewTimer(uploadWait)
 		defer timer.Stop()
@@ -192,12 +193,8 @@ func (e *Exchange) sent() bool {
 	return e.sending.err == nil
 }
 
-// awaitHead starts the time limit for the head of the response.
-func (e *Exchange) awaitHead() {
-	if e.Opts.HeaderTimeout > 0 {
-		e.abortAfter(e.Opts.HeaderTimeout, ErrHeaderTimeout)
-	}
-}
+// awaitHead starts the time limit for the head of the response, which is not zero.
+func (e *Exchange) awaitHead() { e.abortAfter(e.Opts.HeaderTimeout, ErrHeaderTimeout) }
 
 // abortAfter aborts the exchange unless the head of the response arrives in time.
 func (e *Exchange) abortAfter(d time.Duration, cause error) {
@@ -208,11 +205,9 @@ func (e *Exchange) abortAfter(d time.Duration, cause error) {
 	}
 }
 
-// headArrived ends the time limit for the head. It returns false if the limit has passed: the connection is being closed.
+// headArrived ends the time limit for the head. It returns false if the limit has passed: the connection is being closed. If
+// Exchange.sending is nil, there is no limit.
 func (e *Exchange) headArrived() bool {
-	if e.sending == nil {
-		return true
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sending.headed = true
