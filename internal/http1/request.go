@@ -54,14 +54,14 @@ func (e *Exchange) appendHead(b []byte, out *outgoing) ([]byte, error) {
 	w.b = append(w.b, " HTTP/1.1\r\n"...)
 	w.field("Host", host)
 	var room [fewSent]sentField
-	h := readHeader(req.Header, room[:0])
-	e.intents = h.intents()
-	e.gzip = e.Opts.Gzip && req.Method != http.MethodHead && h.leavesEncoding()
-	w.userAgent(&h)
+	h, fields := readHeader(req.Header, room[:0])
+	e.intents = h.intents
+	e.gzip = e.Opts.Gzip && req.Method != http.MethodHead && !h.choosesEncoding
+	w.userAgent(h.agent, h.agentGiven)
 	if err := w.framing(req, out, e.closing() && e.intents&intendsClose == 0); err != nil {
 		return nil, err
 	}
-	w.fields(h.fields)
+	w.fields(fields)
 	if e.gzip {
 		w.field("Accept-Encoding", "gzip")
 	}
@@ -210,12 +210,12 @@ func checkTrailer(name string) error {
 
 // header writes a header without what the exchange writes itself.
 func (w *headWriter) header(header http.Header) {
-	w.fields(readHeader(header, nil).fields)
+	_, fields := readHeader(header, nil)
+	w.fields(fields)
 }
 
 // userAgent writes the User-Agent. If the caller has set it to nothing, none is sent.
-func (w *headWriter) userAgent(h *sentHeader) {
-	agent, given := h.userAgent()
+func (w *headWriter) userAgent(agent string, given bool) {
 	switch {
 	case !given && w.wrote == nil:
 		w.b = append(w.b, "User-Agent: "+defaultUserAgent+"\r\n"...)
