@@ -17,8 +17,8 @@ func optionsOf(t *Transport) *optionSet {
 		ExpectTimeout:  t.ExpectContinueTimeout,
 		Limits:         t.limits(),
 		MaxHeaderBytes: t.MaxResponseHeaderBytes,
-		ReadBuffer:     t.ReadBufferSize,
-		WriteBuffer:    t.WriteBufferSize,
+		ReadBuffer:     bufferSize(t.ReadBufferSize),
+		WriteBuffer:    bufferSize(t.WriteBufferSize),
 	}}
 	set.ofOneGroup = set.open
 	set.ofOneGroup.Partitioned = true
@@ -30,8 +30,14 @@ func (t *Transport) asks(o *http1.Options) bool {
 	return o.Gzip != t.DisableCompression && o.Close == t.DisableKeepAlives &&
 		o.ExpectTimeout == t.ExpectContinueTimeout && o.Limits == t.limits() &&
 		o.MaxHeaderBytes == t.MaxResponseHeaderBytes &&
-		o.ReadBuffer == t.ReadBufferSize && o.WriteBuffer == t.WriteBufferSize
+		o.ReadBuffer == bufferSize(t.ReadBufferSize) && o.WriteBuffer == bufferSize(t.WriteBufferSize)
 }
+
+// maxBufferSize is the size in bytes of the largest buffer of a request. A larger one saves no system call, and the memory for
+// it may not exist.
+const maxBufferSize = 16 << 20
+
+func bufferSize(n int) int { return min(n, maxBufferSize) }
 
 // options returns the latest options. It makes new ones if a field has changed.
 func (t *Transport) options() *optionSet {

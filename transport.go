@@ -123,7 +123,7 @@ type Transport struct {
 	MaxResponseHeaderBytes int64
 
 	// WriteBufferSize and ReadBufferSize are the sizes in bytes of the buffers that a request uses while it is under
-	// way. Zero means 4 KiB.
+	// way. Zero means 4 KiB, and more than 16 MiB means 16 MiB.
 	WriteBufferSize int
 	ReadBufferSize  int
 

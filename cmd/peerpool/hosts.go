@@ -90,7 +90,7 @@ func (r resolver) add(text string) error {
 	var addrs []netip.Addr
 	for one := range strings.SplitSeq(list, ",") {
 		addr, err := netip.ParseAddr(one)
-		if host == "" || err != nil {
+		if host == "" || strings.ContainsAny(host, ":/") || err != nil { // no port: one would never be looked up
 			return fmt.Errorf("write a host and its IP addresses, as in -resolve api.test=127.0.0.1,127.0.0.2")
 		}
 		addrs = append(addrs, addr)

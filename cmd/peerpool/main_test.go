@@ -70,6 +70,7 @@ func TestBadArgumentsSayOnOneLineWhatToWriteInstead(t *testing.T) {
 		{"get http://h:port/", `"http://h:port/" is not a URL: write http://HOST:PORT/PATH`},
 		{"get -listen 8080 http://h/", `-listen takes an address and a port: write -listen 127.0.0.1:8080`},
 		{"get -resolve h=a http://h/", `for flag -resolve: write a host and its IP addresses, as in -resolve api.test=127.0.0.1`},
+		{"get -resolve h:80=127.0.0.1 http://h/", `for flag -resolve: write a host and its IP addresses, as in -resolve api.test=127.0.0.1`},
 		{"get -balance even http://h/", `for flag -balance: write none, round-robin or least-requests`},
 		{"get http:///path", `"http:///path" has no host: write http://HOST:PORT/PATH`},
 		{"probe", `0 URLs given: write "peerpool probe http://HOST/PATH"`},

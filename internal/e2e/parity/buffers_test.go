@@ -3,12 +3,14 @@ package parity_test
 import (
 	"context"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/peerpool/peerpool"
 	"github.com/peerpool/peerpool/internal/testkit"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -73,6 +75,24 @@ func TestBuffersAreAsLargeAsWithNetHTTP(t *testing.T) {
 				s.Note("the largest read is of %d bytes, the largest write of %d", m.reads, m.writes)
 			})
 		})
+	}
+}
+
+// TestBuffersLargerThanTheMemoryServeRequests: a size that no allocation could satisfy is not a reason to fail.
+func TestBuffersLargerThanTheMemoryServeRequests(t *testing.T) {
+	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(w, r.Body)
+	})})
+	tr := &peerpool.Transport{ReadBufferSize: math.MaxInt, WriteBufferSize: math.MaxInt}
+	t.Cleanup(tr.CloseIdleConnections)
+	req := testkit.NewRequest(t, http.MethodPost, o.URL(), io.LimitReader(repeating('x'), 1000))
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); len(body) != 1000 || err != nil {
+		t.Errorf("%d bytes of the body, %v", len(body), err)
 	}
 }
 
