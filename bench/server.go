@@ -91,22 +91,21 @@ func swallow(c net.Conn) {
 	}
 }
 
-var (
-	headEnd     = []byte("\r\n\r\n")
-	lengthField = []byte("\r\nContent-Length: ")
-	closeField  = []byte("\r\nConnection: close")
-)
+var headEnd = []byte("\r\n\r\n")
 
 // maxHead is more than any head of a request here has, in bytes.
 const maxHead = 4 << 10
 
-// answerAll answers requests until the peer or "Connection: close" ends that. It knows no more of HTTP than the
-// candidates send, so that as much as possible of the machine is theirs.
+// answerAll answers requests until the peer or "Connection: close" ends that, or a head is longer than maxHead. It knows no
+// more of HTTP than the candidates send, so that as much as possible of the machine is theirs.
 func answerAll(c net.Conn) {
 	buf := make([]byte, maxHead)
 	for have := 0; ; {
 		end := bytes.Index(buf[:have], headEnd)
 		if end < 0 {
+			if have == len(buf) {
+				return
+			}
 			n, err := c.Read(buf[have:])
 			if err != nil {
 				return
@@ -115,8 +114,8 @@ func answerAll(c net.Conn) {
 			continue
 		}
 		head, size := buf[:end], end+len(headEnd)
-		last, reply := bytes.Contains(head, closeField), replyTo(head)
-		body := contentLength(head)
+		last, reply := string(field(head, "connection")) == "close", replyTo(head)
+		body, _ := strconv.Atoi(string(field(head, "content-length"))) // 0 if there is none
 		if body > have-size {
 			if err := skip(c, body-(have-size)); err != nil {
 				return
@@ -130,20 +129,15 @@ func answerAll(c net.Conn) {
 	}
 }
 
-// contentLength returns the value of Content-Length, or 0.
-func contentLength(head []byte) int {
-	i := bytes.Index(head, lengthField)
-	if i < 0 {
-		return 0
-	}
-	n := 0
-	for _, c := range head[i+len(lengthField):] {
-		if c < '0' || c > '9' {
-			break
+// field returns the value of a field, or nil if the head has none of that name. The head may spell the name in either case,
+// and clients written in Rust spell it in lower case.
+func field(head []byte, name string) []byte {
+	for line := range bytes.Lines(head) {
+		if len(line) > len(name) && line[len(name)] == ':' && bytes.EqualFold(line[:len(name)], []byte(name)) {
+			return bytes.TrimSpace(line[len(name)+1:])
 		}
-		n = n*10 + int(c-'0')
 	}
-	return n
+	return nil
 }
 
 func skip(c net.Conn, n int) error {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,21 @@ func TestTheServerAnswersRequestByRequest(t *testing.T) {
 	}
 	if r.Buffered() > 0 {
 		t.Errorf("%d bytes too many", r.Buffered())
+	}
+}
+
+func TestTheServerReadsNamesOfFieldsInEitherCase(t *testing.T) {
+	body := strings.Repeat("b", 2*maxHead)
+	got := talk(t, "POST /4 HTTP/1.1\r\ncontent-length: "+strconv.Itoa(len(body))+"\r\n\r\n"+body+
+		"GET /12 HTTP/1.1\r\nCONNECTION: close\r\n\r\n")
+	if want := string(answers[fewFields]) + string(answers[manyFields]); got != want {
+		t.Errorf("the server answers %q, want %q", got, want)
+	}
+}
+
+func TestTheServerEndsAConnectionWithALongHead(t *testing.T) {
+	if got := talk(t, "GET /4 HTTP/1.1\r\nX-Long: "+strings.Repeat("x", maxHead)); got != "" {
+		t.Errorf("the server answers %q", got)
 	}
 }
 

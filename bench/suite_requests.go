@@ -85,8 +85,7 @@ func requestComparison(name string, spec requestSpec, callers int, short bool) c
 		// Where memory and threads came to lie stays with a process, and must not decide. A thousand handshakes
 		// before each measurement would take most of the time.
 		fresh: callers < 1000,
-		// The server does not serve a large body of theirs.
-		rust: !spec.Cancelable && !spec.Client && spec.Body <= 64,
+		rust:  !spec.Cancelable && !spec.Client,
 	}
 }
 
