@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Uri, Version};
 use pingora_core::connectors::http::Connector;
 use pingora_core::connectors::ConnectorOptions;
+use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::ALPN;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
@@ -25,8 +26,10 @@ pub struct PingoraClient {
 /// How many idle connections the pool keeps: more than any comparison opens.
 const KEPT: usize = 1 << 14;
 
-/// Requests at a time on a connection of HTTP/2, at most; Pingora uses one if nothing is said. Go's server allows 250.
+/// Requests at a time on a connection of HTTP/2, at most; Pingora uses one if nothing is said. Go's server allows 250, or
+/// 100 if the comparison caps them. It refuses those beyond that.
 const STREAMS: usize = 250;
+const CAPPED_STREAMS: usize = 100;
 
 const IDLE: Option<Duration> = Some(Duration::from_secs(90));
 
@@ -41,7 +44,7 @@ pub fn new(job: &Job) -> Result<PingoraClient> {
     let mut request = RequestHeader::build(job.spec.method.as_str(), job.spec.path.as_bytes(), None)?;
     if job.spec.http2 {
         peer.options.alpn = ALPN::H2;
-        peer.options.max_h2_streams = STREAMS;
+        peer.options.max_h2_streams = if job.spec.capped { CAPPED_STREAMS } else { STREAMS };
         request.set_uri(uri);
         request.set_version(Version::HTTP_2);
     } else {
@@ -59,7 +62,12 @@ pub fn new(job: &Job) -> Result<PingoraClient> {
 impl Client for PingoraClient {
     async fn call(&self) -> Result<Answer> {
         let (mut session, _reused) = self.connector.get_http_session(&self.peer).await?;
-        session.write_request_header(Box::new(self.request.clone())).await?;
+        let head = Box::new(self.request.clone());
+        match &mut session {
+            // Without a body, the head must end the stream. The server may else answer and reset it before we end it.
+            HttpSession::H2(stream) => stream.write_request_header(head, self.body.is_empty())?,
+            other => other.write_request_header(head).await?,
+        }
         if !self.body.is_empty() {
             session.write_request_body(self.body.clone(), true).await?;
         }
