@@ -119,6 +119,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 
 // check finds out whether the connection still works, before anything is written to it.
 func (c *http2Conn) check(a *attempt) error {
+	c.Hear()
 	if c.TurnedOver() { // since the connection was leased
 		return errTurnedOver
 	}
@@ -153,6 +154,9 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 	}
 	if hc.socket != nil {
 		c.SetAlarm(hc)
+		if l := http1.NewLooker(nc); l != nil {
+			c.SetLooker(l)
+		}
 	}
 	return hc, nil
 }

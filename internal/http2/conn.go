@@ -62,11 +62,12 @@ type Conn struct {
 	// mu guards the fields below, and those fields of every Exchange that say so. A goroutine that holds mu does not block,
 	// calls no function of the connection's owner and no hook, and takes no other lock.
 	mu        sync.Mutex
-	retire    func(Reason)
+	retire    func(Reason) // nil before Watch, and after it has been called
 	resize    func(int)
 	told      int                  // what tellCapacity last passed to resize; -1 before that
 	failed    error                // why the connection failed or was closed; nil if it is open
 	reading   readingState         // see rest.go
+	solo      solo                 // see callers.go
 	alarm     Alarm                // nil if the reading goroutine never rests
 	streams   map[uint32]*Exchange // the exchanges whose streams are open on either side, by the stream's number
 	nextID    uint32
@@ -148,7 +149,7 @@ func (c *Conn) findOutlet() {
 }
 
 // Watch sets the functions that tell the connection's owner about changes. The connection calls retire when it stops
-// accepting new streams. It calls resize when it serves another number of exchanges at a time. Watch returns the number to
+// accepting new streams, once. It calls resize when it serves another number of exchanges at a time. Watch returns the number to
 // start with. The connection may call the functions on any goroutine, and before Watch has returned.
 func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.mu.Lock()
@@ -157,9 +158,7 @@ func (c *Conn) Watch(retire func(Reason), resize func(int)) int {
 	c.told = -1
 	none := c.noneLocked()
 	c.mu.Unlock()
-	if r := c.ended.Load(); r != nil {
-		retire(*r)
-	}
+	c.tellEnd()
 	if none {
 		resize(0) // the server has already said that it allows none
 	}
@@ -205,14 +204,22 @@ func (c *Conn) now() int64 { return int64(time.Since(c.born)) }
 
 // over makes the connection accept no new streams, and tells its owner why. Only the first reason counts.
 func (c *Conn) over(why Reason) {
-	if !c.ended.CompareAndSwap(nil, &why) {
-		return
+	if c.ended.CompareAndSwap(nil, &why) {
+		c.tellEnd()
 	}
+}
+
+// tellEnd calls retire if the connection accepts no new streams. Both over and Watch call it, perhaps at the same time, and it
+// calls retire only once.
+func (c *Conn) tellEnd() {
 	c.mu.Lock()
-	retire := c.retire
+	why, retire := c.ended.Load(), c.retire
+	if why != nil {
+		c.retire = nil
+	}
 	c.mu.Unlock()
-	if retire != nil {
-		retire(why)
+	if why != nil && retire != nil {
+		retire(*why)
 	}
 }
 

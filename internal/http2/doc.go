@@ -4,8 +4,8 @@
 //
 // # The way of a request
 //
-// All of it runs on the caller's goroutine, with two exceptions: one goroutine reads what the server sends, and another one
-// reads the request's body if that may block.
+// All of it runs on the caller's goroutine, with two exceptions: one goroutine reads what the server sends, unless the caller is
+// alone on the connection, and another one reads the request's body if that may block.
 //
 //	Exchange.Run
 //	  plan, planBody       decide what to send; read a small body in memory
@@ -29,6 +29,7 @@
 //	outlet.go     a socket that a caller can write to without waiting for the server
 //	receive.go    the reading goroutine; which frame goes where (sections 4 and 6)
 //	rest.go       when the reading goroutine ends and begins again
+//	callers.go    callers that read by themselves
 //	streams.go    how streams are opened, how many there may be, how they end (section 5.1)
 //	flow.go       windows (section 5.2)
 //	settings.go   the server's settings (section 6.5)
@@ -50,7 +51,8 @@
 // Conn.mu guards the state of the connection and of its streams. Only a request body, an outlet and a gzip decoder have a
 // lock of their own. A goroutine that holds Conn.mu does not block, does not call functions of others, and takes no other
 // lock. A goroutine waits on Exchange.cond or output.turn, which both use Conn.mu. A context or a timer that ends such a wait
-// changes the state under the lock and broadcasts. Only the reading goroutine uses Conn.in.
+// changes the state under the lock and broadcasts. An exchange whose caller reads by itself waits in the Read of the socket. It
+// is woken by a read deadline. Only whoever reads uses Conn.in: the reading goroutine or, as Conn.reading says, a caller.
 //
 // The goroutine that has set output.flushing writes, without holding the lock. A goroutine that only wants its frames to be
 // written does not wait for that. So a server that reads nothing does not delay a cancellation, a Close, or the reading

@@ -53,8 +53,12 @@ func (x *Exchange) stopTimerLocked() {
 // ends.
 func (x *Exchange) waitToReadLocked() {
 	limit := x.limits().BodyReadTimeout
-	if limit <= 0 || x.reading {
+	switch {
+	case x.reading:
 		x.cond.Wait()
+		return
+	case limit <= 0:
+		x.waitLocked()
 		return
 	}
 	over, heard := false, x.c.heard.Load()
@@ -66,7 +70,7 @@ func (x *Exchange) waitToReadLocked() {
 		x.c.unlockAndFlush()
 	})
 	for x.buffered == 0 && !x.reading && x.readEndLocked() == nil {
-		x.cond.Wait()
+		x.waitLocked()
 	}
 	over = true
 	timer.Stop()

@@ -121,9 +121,13 @@ func (c *Conn) look() {
 		c.mu.Unlock()
 		return
 	}
+	c.solo.lookLocked(c)
 	if len(c.streams) == 0 {
 		c.restIfQuiet()
 		return
+	}
+	if !p.active && c.reading == vacant {
+		c.startReadingLocked() // nobody has waited for long
 	}
 	p.active = false
 	next, lost := c.watchOverLocked()
@@ -146,14 +150,20 @@ func (c *Conn) look() {
 // restIfQuiet releases it.
 func (c *Conn) restIfQuiet() {
 	p := &c.pings
-	if c.alarm == nil || c.reading != reading {
+	if c.alarm == nil || c.reading != reading && c.reading != vacant && c.reading != lent {
 		c.mu.Unlock()
 		return
 	}
-	if p.active || p.probe != nil || !c.peer.seen {
+	if p.active || p.probe != nil || !c.peer.seen || c.reading == lent {
 		p.active = false
 		p.setLocked(c, linger)
 		c.mu.Unlock()
+		return
+	}
+	if c.reading == vacant {
+		c.reading = reading
+		c.mu.Unlock()
+		go c.settle()
 		return
 	}
 	c.mu.Unlock()

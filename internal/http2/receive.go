@@ -17,13 +17,14 @@ import (
 // readBuffer is how many bytes are read at a time: a whole record of TLS.
 const readBuffer = 16 << 10
 
-// input is the state that only the reading goroutine uses.
+// input is the state that only whoever reads uses: the reading goroutine, or a caller (see callers.go).
 type input struct {
 	c       *Conn
 	br      *bufio.Reader
 	framer  *xhttp2.Framer
 	decoder *hpack.Decoder
 	between bool // the next byte is the first one of a frame
+	looking bool // Read does not wait
 	started bool // the server's preface, its first SETTINGS, has come
 	err     error
 	ready   []*Exchange // exchanges to wake, because something has come for them
@@ -34,7 +35,7 @@ type input struct {
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
 
-// read is the reading goroutine. It ends when the connection rests or has failed.
+// read is the reading goroutine. It ends when the connection rests, when it steps aside, or when the connection has failed.
 func (c *Conn) read() {
 	c.mu.Lock()
 	alarm := c.alarm
@@ -44,6 +45,18 @@ func (c *Conn) read() {
 	}
 	c.readOn()
 	c.in.begin(c)
+	c.readAll()
+}
+
+// settle is a reading goroutine for a connection from which nobody reads and which should rest. It goes on as read does if
+// something has arrived.
+func (c *Conn) settle() {
+	c.nc.SetReadDeadline(longAgo)
+	c.readAll()
+}
+
+// readAll reads until the reading goroutine is to end.
+func (c *Conn) readAll() {
 	for {
 		err := c.readBatch()
 		c.deliver()
@@ -54,15 +67,19 @@ func (c *Conn) read() {
 				return
 			}
 		default:
-			c.readFailed(err)
+			c.failReading(err)
+			c.hangUp()
 			c.in.end()
 			return
 		}
 	}
 }
 
-// begin takes buffers from their pools.
+// begin takes buffers from their pools, unless there are some that a caller has read into.
 func (in *input) begin(c *Conn) {
+	if in.br != nil {
+		return
+	}
 	in.c = c
 	in.br = readers.Get().(*bufio.Reader)
 	in.br.Reset(in)
@@ -83,7 +100,7 @@ func (in *input) end() {
 func (in *input) Read(p []byte) (int, error) {
 	c := in.c
 	for {
-		n, err := c.nc.Read(p)
+		n, err := in.receive(p)
 		if n > 0 {
 			c.heard.Store(c.now())
 			if c.pings.probing.Load() {
@@ -103,16 +120,24 @@ func (in *input) Read(p []byte) (int, error) {
 		if failed == nil {
 			failed = c.failed
 		}
+		lent := c.reading == lent
 		c.mu.Unlock()
 		if failed != nil {
 			in.err = failed
 			return 0, failed
 		}
-		if in.between && in.br.Buffered() == 0 {
+		if lent || in.between && in.br.Buffered() == 0 {
 			return 0, errRest
 		}
 		c.readOn()
 	}
+}
+
+func (in *input) receive(p []byte) (int, error) {
+	if in.looking {
+		return in.c.solo.looker.Read(p)
+	}
+	return in.c.nc.Read(p)
 }
 
 // readOn removes the read deadline. If the connection can no longer be written to, readOn sets a deadline of drainWait
@@ -127,8 +152,8 @@ func (c *Conn) readOn() {
 	}
 }
 
-// readFailed ends the connection after reading has failed with err.
-func (c *Conn) readFailed(err error) {
+// failReading ends the connection after reading has failed with err. It does not close nc.
+func (c *Conn) failReading(err error) {
 	c.engine.countReadError(err)
 	why := ReasonPeerClosed
 	switch {
@@ -142,7 +167,6 @@ func (c *Conn) readFailed(err error) {
 		err = io.ErrUnexpectedEOF
 	}
 	c.fail(err, why)
-	c.hangUp()
 }
 
 // readBatch reads frames until the buffer holds no complete one.
@@ -160,11 +184,13 @@ func (c *Conn) readBatch() error {
 // whole reports whether the buffer holds a complete frame.
 func (in *input) whole() bool {
 	n := in.br.Buffered()
-	if n < frameHead {
-		return false
-	}
+	return n >= frameHead && n >= in.frameSize()
+}
+
+// frameSize returns the size of the frame with which the buffer begins. The buffer must hold its head.
+func (in *input) frameSize() int {
 	p, _ := in.br.Peek(3)
-	return n-frameHead >= int(p[0])<<16|int(p[1])<<8|int(p[2])
+	return frameHead + (int(p[0])<<16 | int(p[1])<<8 | int(p[2]))
 }
 
 // readFrame reads one frame and handles it.

@@ -30,7 +30,7 @@ func (x *Exchange) await() error {
 	c.mu.Lock()
 	for {
 		for !x.headed && x.over == nil && len(x.interim) == 0 {
-			x.cond.Wait()
+			x.waitLocked()
 		}
 		interim := x.interim
 		x.interim = nil

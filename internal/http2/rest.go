@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// When there is a reading goroutine: while there are streams, and for a moment longer. If the connection has an Alarm, the
-// goroutine then ends and gives its buffers back. The Alarm starts it again when there is something to read.
+// When there is a reading goroutine: while there are streams, and for a moment longer, except if callers read by themselves. If
+// the connection has an Alarm, the goroutine then ends and gives its buffers back. The Alarm starts it again when there is
+// something to read.
 
 // linger is how long a connection without streams is read from before it rests. It can take up to twice as long.
 const linger = 100 * time.Millisecond
@@ -29,6 +30,8 @@ const (
 	reading                      // there is one
 	settling                     // it is about to end
 	roused                       // it was about to end, and must continue
+	vacant                       // there is none, and an exchange that waits reads; see callers.go
+	lent                         // there is none, and a caller reads
 )
 
 // errRest is what input.Read returns between frames when the connection may rest.
@@ -55,6 +58,9 @@ func (c *Conn) startReadingLocked() {
 		c.reading = reading
 		c.pings.armLocked(c)
 		go c.read()
+	case vacant:
+		c.reading = reading
+		go c.read()
 	case settling:
 		c.reading = roused
 	}
@@ -63,6 +69,10 @@ func (c *Conn) startReadingLocked() {
 // rest ends the reading if there is nothing to do. It returns false if the goroutine must continue.
 func (c *Conn) rest() bool {
 	c.mu.Lock()
+	if c.stepAsideLocked() {
+		c.mu.Unlock()
+		return true
+	}
 	alarm := c.alarm
 	if alarm == nil || !c.quietLocked() {
 		c.mu.Unlock()

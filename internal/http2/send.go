@@ -120,8 +120,12 @@ func (c *Conn) unlockAndFlush() {
 		return
 	}
 	c.out.flushing = true
+	alone := len(c.streams) <= 1
 	c.mu.Unlock()
 	if c.outlet.idle() {
+		if !alone {
+			runtime.Gosched() // goroutines that are about to append frames run first
+		}
 		c.flush(false)
 	} else {
 		go c.flush(true)
@@ -132,7 +136,6 @@ func (c *Conn) unlockAndFlush() {
 // writing fails, or if it must not block and the outlet does not take more at once. If it may block, it runs on a goroutine
 // of its own, which ends when flush does, or when the connection is closed.
 func (c *Conn) flush(mayBlock bool) {
-	runtime.Gosched() // goroutines that are about to append frames run first
 	c.mu.Lock()
 	c.outlet.block(mayBlock)
 	for c.out.pending != nil && c.out.err == nil && c.out.uploads == 0 && (mayBlock || c.outlet.idle()) {

@@ -49,6 +49,7 @@ func (c *Conn) admitLocked(x *Exchange) error {
 		return errFewStreams
 	}
 	c.queue = append(c.queue, x)
+	c.startReadingLocked()
 	for x.over == nil && !x.granted {
 		x.cond.Wait()
 	}
@@ -120,7 +121,10 @@ func (c *Conn) addLocked(x *Exchange) {
 	size := c.engine.firstWindow()
 	x.unread = recvWindow{size: size, left: size}
 	c.streams[x.id] = x
-	c.startReadingLocked()
+	c.solo.openedLocked(len(c.streams))
+	if c.reading != vacant {
+		c.startReadingLocked()
+	}
 	c.pings.beganLocked(c)
 }
 
@@ -161,6 +165,7 @@ func (x *Exchange) abortLocked(err error, code xhttp2.ErrCode) {
 		return
 	}
 	x.over = err
+	x.c.interruptLocked(x)
 	if x.id != 0 {
 		if code != noReset {
 			x.c.out.reset(x.id, code)
