@@ -44,7 +44,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	}
 	n := x.takeOutLocked(p)
 	var err error
-	if x.buffered == 0 && x.received && x.left <= 0 {
+	if x.buffered == 0 && x.received {
 		err = io.EOF
 	}
 	c.unlockAndFlush()
@@ -61,8 +61,6 @@ func (x *Exchange) readEndLocked() error {
 		return errClosedBody
 	case x.final != nil:
 		return x.final
-	case x.received && x.left > 0:
-		return io.ErrUnexpectedEOF
 	case x.received:
 		return io.EOF
 	}
@@ -72,7 +70,7 @@ func (x *Exchange) readEndLocked() error {
 // misdeclaredLocked reports whether the body has turned out to be shorter or longer than its Content-Length. Every later Read
 // returns the error that says so, even after Close, as with net/http.
 func (x *Exchange) misdeclaredLocked() bool {
-	return x.final != nil && (x.final == errTooMuchData || x.short || x.received && x.left > 0)
+	return x.final != nil && (x.final == errTooMuchData || x.short)
 }
 
 // takeOutLocked copies bytes that have come to p, and opens the windows by as many. It releases the lock while it copies a

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +68,29 @@ func TestWhatHappensBeforeAnybodyWatchesIsToldLater(t *testing.T) {
 			t.Errorf("%v, %v", reasons, sizes)
 		}
 	})
+}
+
+func TestTheEndIsToldOnceToAnOwnerThatBeginsToWatch(t *testing.T) {
+	engine := New(Config{})
+	for range 200 { // as the scheduler decides whether Watch waits for the lock before Retire does
+		c := &Conn{engine: engine}
+		var told atomic.Int32
+		var both sync.WaitGroup
+		c.mu.Lock()
+		both.Go(func() { c.Watch(func(Reason) { told.Add(1) }, func(int) {}) })
+		for range 10 {
+			runtime.Gosched()
+		}
+		both.Go(func() { c.Retire(ReasonGoAway) })
+		for c.Ended() == "" {
+			runtime.Gosched()
+		}
+		c.mu.Unlock()
+		both.Wait()
+		if n := told.Load(); n != 1 {
+			t.Fatalf("the owner was told %d times", n)
+		}
+	}
 }
 
 func TestTheFirstReasonCounts(t *testing.T) {

@@ -261,9 +261,10 @@ func (x *Exchange) readLocked(n int64) {
 	c.out.windowUpdate(x.id, give)
 }
 
-// endLocked handles the proper end of the response. By then the whole response must have come.
+// endLocked handles the proper end of the response. If a part of the declared body is missing, the stream ends with an error,
+// whether or not any of the body has come.
 func (x *Exchange) endLocked() {
-	if x.left > 0 && !(x.buffered == 0 && x.left == x.resp.ContentLength && x.chunks == nil) {
+	if x.left > 0 {
 		x.short = true
 		code := noReset
 		if !x.sent {

@@ -101,6 +101,39 @@ func TestADiscardedBodyEndsTheExchangeAsOne(t *testing.T) {
 	})
 }
 
+func TestAResponseWithoutItsDeclaredBodyFailsItsReader(t *testing.T) {
+	for name, respond := range map[string]func(s *server, stream uint32){
+		"the head ends the stream": func(s *server, stream uint32) { s.Head(stream, 200, true, "content-length: 5") },
+		"an empty DATA ends it": func(s *server, stream uint32) {
+			s.Head(stream, 200, false, "content-length: 5")
+			s.Data(stream, "", true)
+		},
+		"the body is short": func(s *server, stream uint32) { s.Respond(stream, 200, "half", "content-length: 5") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			connTest(t, Config{}, func(b *bench) {
+				never, _ := io.Pipe()
+				r := b.start(b.t.Context(), "POST", never)
+				stream := b.request()
+				respond(b.server, stream)
+				resp := r.response()
+				if resp.ContentLength != 5 {
+					t.Errorf("the length is %d", resp.ContentLength)
+				}
+				for range 2 {
+					if _, err := io.ReadAll(resp.Body); err != io.ErrUnexpectedEOF {
+						t.Errorf("got %v", err)
+					}
+				}
+				r.ended(exchange.EndError)
+				if code, ok := b.server.AwaitReset(stream); !ok || code != xhttp2.ErrCodeCancel {
+					t.Errorf("the upload was ended with %v, %v", code, ok)
+				}
+			})
+		})
+	}
+}
+
 func TestABodyThatBreaksOffEndsTheExchangeOnce(t *testing.T) {
 	connTest(t, Config{}, func(b *bench) {
 		r, stream := b.headed()
