@@ -38,20 +38,14 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		x.waitToReadLocked()
 	}
 	if x.closed || x.buffered == 0 {
-		err := x.readEndLocked()
-		c.mu.Unlock()
-		return 0, b.finish(err)
+		return 0, b.finishLocked(x.readEndLocked())
 	}
 	n := x.takeOutLocked(p)
-	var err error
 	if x.buffered == 0 && x.received {
-		err = io.EOF
+		return n, b.finishLocked(io.EOF)
 	}
 	c.unlockAndFlush()
-	if err != nil {
-		err = b.finish(err)
-	}
-	return n, err
+	return n, nil
 }
 
 // readEndLocked returns the error that ends the body, or nil if more of the body may come.
@@ -127,11 +121,9 @@ func (x *Exchange) dropLocked() {
 	x.chunks, x.buffered = nil, 0
 }
 
-// finish ends the exchange because its body has ended, and returns the error for the reader.
-func (b *responseBody) finish(err error) error {
+// finishLocked ends the exchange because its body has ended, and returns the error for the reader. It releases the lock.
+func (b *responseBody) finishLocked(err error) error {
 	x := (*Exchange)(b)
-	c := x.c
-	c.mu.Lock()
 	first := x.final == nil
 	if own, ok := err.(*exchange.BodyError); ok {
 		err = own.Err
@@ -143,21 +135,19 @@ func (b *responseBody) finish(err error) error {
 		}
 	}
 	canceled := x.cause != nil && err == x.cause
-	c.mu.Unlock()
-	if !first {
-		x.finishUpload()
-		return asNetHTTP(err)
-	}
+	how := exchange.EndError
 	switch {
 	case err == io.EOF || err == errClosedBody:
-		x.end(exchange.Reusable)
+		how = exchange.Reusable
 	case canceled:
-		x.end(exchange.GivenUp(x.ctx))
-		exchange.AwaitClient(x.req, err)
+		how = exchange.GivenUp(x.ctx)
 	case exchange.IsTimeout(err):
-		x.end(exchange.EndTimeout)
-	default:
-		x.end(exchange.EndError)
+		how = exchange.EndTimeout
+	}
+	x.concludeLocked(how)
+	x.finishUpload()
+	if canceled && first {
+		exchange.AwaitClient(x.req, err)
 	}
 	return asNetHTTP(err)
 }
@@ -184,11 +174,11 @@ func (b *responseBody) Close() error {
 	}
 	x.closed = true
 	x.cond.Broadcast()
-	c.mu.Unlock()
-	x.end(exchange.Reusable)
-	c.mu.Lock()
-	x.dropLocked()
-	c.mu.Unlock()
+	if x.ended {
+		x.dropLocked()
+	}
+	x.concludeLocked(exchange.Reusable)
+	x.finishUpload()
 	return nil
 }
 

@@ -58,6 +58,9 @@ func (c *Conn) data(fh xhttp2.FrameHeader) error {
 	if err != nil {
 		return err
 	}
+	if length <= midChunk && length+pad <= c.in.br.Buffered() {
+		return c.dataAtHand(fh, length, pad)
+	}
 	x, err := c.admitData(fh, int64(length))
 	if err != nil {
 		return err
@@ -74,15 +77,41 @@ func (c *Conn) data(fh xhttp2.FrameHeader) error {
 		return err
 	}
 	c.mu.Lock()
-	defer c.unlockAndFlush()
-	if x == nil {
-		return nil
+	x.tookDataLocked(fh)
+	c.unlockAndFlush()
+	return nil
+}
+
+// dataAtHand handles a DATA frame whose payload is short and is already in the buffer.
+func (c *Conn) dataAtHand(fh xhttp2.FrameHeader, length, pad int) error {
+	br := c.in.br
+	p, err := br.Peek(length)
+	if err != nil {
+		return err
 	}
-	if fh.Flags.Has(xhttp2.FlagDataEndStream) && c.streams[x.id] == x {
+	c.mu.Lock()
+	x, err := c.admitDataLocked(fh, int64(length))
+	if x != nil && length > 0 {
+		x.copyLocked(p)
+	}
+	x.tookDataLocked(fh)
+	c.unlockAndFlush()
+	if err != nil {
+		return err
+	}
+	_, err = br.Discard(length + pad)
+	return err
+}
+
+// tookDataLocked is called when the payload of a DATA frame has been read. x is nil if nobody wanted it.
+func (x *Exchange) tookDataLocked(fh xhttp2.FrameHeader) {
+	if x == nil {
+		return
+	}
+	if fh.Flags.Has(xhttp2.FlagDataEndStream) && x.c.streams[x.id] == x {
 		x.endLocked()
 	}
-	c.in.stir(x)
-	return nil
+	x.c.in.stir(x)
 }
 
 // padding returns the lengths of the data and of the padding. It reads the first octet of a padded frame.
@@ -111,6 +140,10 @@ func (c *Conn) padding(fh xhttp2.FrameHeader) (length, pad int, err error) {
 func (c *Conn) admitData(fh xhttp2.FrameHeader, length int64) (*Exchange, error) {
 	c.mu.Lock()
 	defer c.unlockAndFlush()
+	return c.admitDataLocked(fh, length)
+}
+
+func (c *Conn) admitDataLocked(fh xhttp2.FrameHeader, length int64) (*Exchange, error) {
 	c.pings.sawDataLocked()
 	whole := int64(fh.Length)
 	if !c.unread.take(whole) {

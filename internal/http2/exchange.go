@@ -125,10 +125,12 @@ func (x *Exchange) Run() (*http.Response, error) {
 	if err := x.planBody(); err != nil {
 		return nil, x.fail(err)
 	}
-	if err := x.open(&h); err != nil {
+	var room [usualFields]field
+	fields := h.list(x.req, room[:0])
+	if err := x.open(&h, fields); err != nil {
 		return nil, x.fail(err)
 	}
-	x.traceHead(&h)
+	x.traceHead(fields)
 	switch u := x.upload; {
 	case u == nil:
 		x.requestSent(nil)
@@ -145,14 +147,15 @@ func (x *Exchange) Run() (*http.Response, error) {
 }
 
 // open opens the stream (RFC 9113 section 5.1). It sends HEADERS, and a small body with them.
-func (x *Exchange) open(h *head) error {
+func (x *Exchange) open(h *head, fields fields) error {
 	c := x.c
+	size := fields.size()
 	c.mu.Lock()
 	err := x.awaitConnectLocked(h)
 	if err == nil {
 		err = c.admitLocked(x)
 	}
-	if err == nil && !c.fitsLocked(h, x.req) {
+	if err == nil && size > c.peer.headerList {
 		x.Unfit, err = true, errHeadTooLarge
 		c.grantLocked()
 	}
@@ -161,7 +164,7 @@ func (x *Exchange) open(h *head) error {
 		return err
 	}
 	c.addLocked(x)
-	c.sendHeadLocked(x, h)
+	c.sendHeadLocked(x, fields, h.ends)
 	switch {
 	case h.ends:
 		x.sentLocked()
@@ -322,10 +325,15 @@ func (x *Exchange) finishUpload() {
 // conclude tells the owner that the exchange has ended, and ends the stream if that is still open. It does so only once. It
 // returns false if the exchange had already ended.
 func (x *Exchange) conclude(how exchange.End) bool {
+	x.c.mu.Lock()
+	return x.concludeLocked(how)
+}
+
+// concludeLocked is conclude for a caller that holds the lock. It releases the lock.
+func (x *Exchange) concludeLocked(how exchange.End) bool {
 	c := x.c
-	c.mu.Lock()
 	if x.ended {
-		c.mu.Unlock()
+		c.unlockAndFlush()
 		return false
 	}
 	x.ended = true
@@ -336,6 +344,9 @@ func (x *Exchange) conclude(how exchange.End) bool {
 	x.stop = nil
 	x.endStreamLocked()
 	c.discardedLocked(int64(x.buffered))
+	if x.closed {
+		x.dropLocked()
+	}
 	c.unlockAndFlush()
 	if stop != nil {
 		stop()

@@ -30,6 +30,26 @@ type head struct {
 	ends                            bool // the head ends the stream: the request has no body and no trailer
 }
 
+// field is a field that is sent. Its name is in lower case.
+type field struct{ name, value string }
+
+// usualFields is how many fields a head has at most, usually.
+const usualFields = 16
+
+// sizeOf returns the size of a field as the RFC counts it (RFC 9113 section 6.5.2).
+func sizeOf(f field) uint64 { return uint64(len(f.name) + len(f.value) + fieldOverhead) }
+
+// fields are all fields of a head, as they are sent.
+type fields []field
+
+// size returns the size of the fields as the RFC counts it.
+func (all fields) size() (n uint64) {
+	for _, f := range all {
+		n += sizeOf(f)
+	}
+	return n
+}
+
 // plan returns the head of the request, or an error if the request cannot be sent. It does not check the names and values of
 // fields, which have been checked before a connection was acquired.
 func (x *Exchange) plan() (h head, err error) {
@@ -152,22 +172,17 @@ func trailerNames(trailer http.Header) (string, error) {
 	return strings.Join(names, ","), nil
 }
 
-// sink takes the fields of a head. Their names are in lower case.
-type sink interface{ field(name, value string) }
-
-// each passes the fields of the request to s, in the order in which they are sent.
-func (h *head) each(req *http.Request, s sink) {
-	s.field(":authority", h.authority)
-	s.field(":method", h.method)
+// list appends the fields of the request to all, in the order in which they are sent.
+func (h *head) list(req *http.Request, all fields) fields {
+	all = append(all, field{":authority", h.authority}, field{":method", h.method})
 	if h.scheme != "" {
-		s.field(":path", h.path)
-		s.field(":scheme", h.scheme)
+		all = append(all, field{":path", h.path}, field{":scheme", h.scheme})
 	}
 	if h.protocol != "" {
-		s.field(":protocol", h.protocol)
+		all = append(all, field{":protocol", h.protocol})
 	}
 	if h.trailer != "" {
-		s.field("trailer", h.trailer)
+		all = append(all, field{"trailer", h.trailer})
 	}
 	agent := defaultUserAgent
 	for name, values := range req.Header {
@@ -178,135 +193,58 @@ func (h *head) each(req *http.Request, s sink) {
 				agent = values[0]
 			}
 		case cookieName:
-			eachCookie(values, s)
+			all = listCookies(values, all)
 		case plainName:
 			for _, value := range values {
-				s.field(lower, value)
+				all = append(all, field{lower, value})
 			}
 		}
 	}
 	if h.length != "" {
-		s.field("content-length", h.length)
+		all = append(all, field{"content-length", h.length})
 	}
 	if h.gzip {
-		s.field("accept-encoding", "gzip")
+		all = append(all, field{"accept-encoding", "gzip"})
 	}
 	if agent != "" {
-		s.field("user-agent", agent)
+		all = append(all, field{"user-agent", agent})
 	}
+	return all
 }
 
-// eachCookie passes each cookie to s as a field of its own, so that HPACK compresses the cookies that stay the same (section
+// listCookies appends each cookie as a field of its own, so that HPACK compresses the cookies that stay the same (section
 // 8.2.3).
-func eachCookie(values []string, s sink) {
+func listCookies(values []string, all fields) fields {
 	for _, value := range values {
 		for more := true; more; {
 			var one string
 			one, value, more = strings.Cut(value, ";")
 			if more || one != "" {
-				s.field("cookie", one)
+				all = append(all, field{"cookie", one})
 			}
 			value = strings.TrimLeft(value, " ")
 		}
 	}
+	return all
 }
-
-// nameKind says how a field of a request's header is sent.
-type nameKind uint8
-
-const (
-	plainName     nameKind = iota
-	unsentName             // HTTP/2 says it in another way, or it means nothing in HTTP/2
-	userAgentName          // sent at most once
-	cookieName
-)
-
-type sentName struct {
-	lower string
-	kind  nameKind
-}
-
-// sentNames has the names that most requests use, in canonical form.
-var sentNames = func() map[string]sentName {
-	names := make(map[string]sentName)
-	for _, name := range words(`Accept Accept-Charset Accept-Encoding Accept-Language Authorization Cache-Control
-		Connection Content-Encoding Content-Length Content-Type Cookie Expect Forwarded From Grpc-Timeout Host
-		Idempotency-Key If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Keep-Alive Link Max-Forwards
-		Origin Pragma Prefer Proxy-Connection Range Referer Te Traceparent Tracestate Transfer-Encoding Upgrade User-Agent
-		Via X-Amz-Content-Sha256 X-Amz-Date X-Amz-Security-Token X-Api-Key X-Correlation-Id X-Forwarded-For
-		X-Forwarded-Host X-Forwarded-Proto X-Goog-Api-Client X-Real-Ip X-Request-Id`) {
-		lower := ascii.ToLower(name)
-		names[name] = sentName{lower, kindOf(lower)}
-	}
-	return names
-}()
-
-func kindOf(lower string) nameKind {
-	switch lower {
-	case "host", "content-length", "connection", "proxy-connection", "transfer-encoding", "upgrade", "keep-alive", ":protocol":
-		return unsentName
-	case "user-agent":
-		return userAgentName
-	case "cookie":
-		return cookieName
-	}
-	return plainName
-}
-
-// words returns the words of list, which is a constant of this package.
-func words(list string) []string {
-	return strings.FieldsFunc(list, func(r rune) bool { return r <= ' ' })
-}
-
-// lowerName returns the name of a field in lower case, as it is sent, and how the field is sent. Names are tokens, so they
-// are ASCII.
-func lowerName(name string) (string, nameKind) {
-	if known, ok := sentNames[name]; ok {
-		return known.lower, known.kind
-	}
-	lower := ascii.ToLower(name)
-	return lower, kindOf(lower)
-}
-
-// fieldEncoder is a sink that compresses fields. Conn.mu guards it.
-type fieldEncoder struct{ *hpack.Encoder }
-
-func (e *fieldEncoder) field(name, value string) {
-	e.WriteField(hpack.HeaderField{Name: name, Value: value}) // it writes to memory, so it does not fail
-}
-
-// fieldSizer is a sink that adds up the sizes of fields as the RFC counts them.
-type fieldSizer struct{ size uint64 }
-
-func (s *fieldSizer) field(name, value string) {
-	s.size += uint64(len(name) + len(value) + fieldOverhead)
-}
-
-// fieldTracer is a sink that passes fields to a hook of an httptrace.
-type fieldTracer func(name string, value []string)
-
-func (t fieldTracer) field(name, value string) { t(name, []string{value}) }
 
 var (
 	errHeadTooLarge = fmt.Errorf("http2: %w", errors.New("request header list larger than peer's advertised limit"))
 	errTrailerSize  = &exchange.BodyError{Err: errHeadTooLarge}
 )
 
-// fitsLocked reports whether the server accepts a head of that size (section 6.5.2).
-func (c *Conn) fitsLocked(h *head, req *http.Request) bool {
-	if c.peer.headerList >= 1<<32 {
-		return true
-	}
-	var s fieldSizer
-	h.each(req, &s)
-	return s.size <= c.peer.headerList
+// encodeLocked compresses a field into the pending frames.
+func (c *Conn) encodeLocked(f field) {
+	c.encoder.WriteField(hpack.HeaderField{Name: f.name, Value: f.value}) // it writes to memory, so it does not fail
 }
 
 // sendHeadLocked appends the HEADERS of a stream, and CONTINUATION if they do not fit into one frame.
-func (c *Conn) sendHeadLocked(x *Exchange, h *head) {
+func (c *Conn) sendHeadLocked(x *Exchange, head fields, ends bool) {
 	start := c.beginHeaders()
-	h.each(x.req, &c.encoder)
-	c.endHeaders(start, x.id, h.ends)
+	for _, f := range head {
+		c.encodeLocked(f)
+	}
+	c.endHeaders(start, x.id, ends)
 }
 
 // sendTrailerLocked appends the trailer of a request (section 8.1).
@@ -315,7 +253,7 @@ func (c *Conn) sendTrailerLocked(x *Exchange, trailer http.Header) {
 	for name, values := range trailer {
 		lower, _ := lowerName(name)
 		for _, value := range values {
-			c.encoder.field(lower, value)
+			c.encodeLocked(field{lower, value})
 		}
 	}
 	c.endHeaders(start, x.id, true)

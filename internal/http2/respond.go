@@ -35,6 +35,9 @@ func (x *Exchange) await() error {
 		interim := x.interim
 		x.interim = nil
 		headed, started, over := x.headed, x.started, x.over
+		if headed {
+			x.gotHeadLocked()
+		}
 		c.mu.Unlock()
 		if !told && started {
 			told = true
@@ -59,14 +62,25 @@ func (x *Exchange) await() error {
 	}
 }
 
+// gotHeadLocked is called when the head of the final response has come.
+func (x *Exchange) gotHeadLocked() {
+	x.stopTimerLocked()
+	if x.resp.StatusCode > 299 {
+		x.unwanted = true // as with net/http
+		x.cond.Broadcast()
+	}
+}
+
 // traceHead passes the head to the trace. The head has been written or is about to be.
-func (x *Exchange) traceHead(h *head) {
+func (x *Exchange) traceHead(head fields) {
 	t := x.trace
 	if t == nil {
 		return
 	}
 	if t.WroteHeaderField != nil {
-		h.each(x.req, fieldTracer(t.WroteHeaderField))
+		for _, f := range head {
+			t.WroteHeaderField(f.name, []string{f.value})
+		}
 	}
 	if t.WroteHeaders != nil {
 		t.WroteHeaders()
@@ -102,19 +116,10 @@ func (x *Exchange) respond() *http.Response {
 	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
 	r.TLS, r.Request = x.c.tls, x.req
 	x.announceTrailer()
-	c := x.c
-	c.mu.Lock()
-	x.stopTimerLocked()
-	empty := x.bare
+	empty := x.bare // which does not change any more; nor does left if it is set
 	if empty && r.ContentLength < 0 && !x.head {
 		r.ContentLength = 0
 	}
-	missing := x.left > 0
-	if r.StatusCode > 299 {
-		x.unwanted = true // as with net/http
-		x.cond.Broadcast()
-	}
-	c.mu.Unlock()
 	if x.upload != nil {
 		x.Touched = true
 		if r.StatusCode > 299 {
@@ -123,7 +128,7 @@ func (x *Exchange) respond() *http.Response {
 	}
 	x.Wrote, x.Started, x.Status = true, true, int32(r.StatusCode)
 	switch {
-	case x.head || empty && !missing:
+	case x.head || empty && x.left <= 0:
 		r.Body, x.nothing = noBody, true
 	default:
 		r.Body = (*responseBody)(x)

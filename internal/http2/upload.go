@@ -260,7 +260,7 @@ func (u *upload) sendTrailer() error {
 func (u *upload) writeTrailer() error {
 	x, c := u.x, u.x.c
 	trailer := x.req.Trailer
-	var s fieldSizer
+	var size uint64
 	for name, values := range trailer {
 		if _, err := trailerNames(http.Header{name: nil}); err != nil {
 			return &exchange.BodyError{Err: err}
@@ -269,7 +269,7 @@ func (u *upload) writeTrailer() error {
 			return &exchange.BodyError{Err: fmt.Errorf("net/http: invalid trailer field %q", name)}
 		}
 		for _, value := range values {
-			s.field(name, value)
+			size += sizeOf(field{name, value})
 		}
 	}
 	c.mu.Lock()
@@ -277,9 +277,9 @@ func (u *upload) writeTrailer() error {
 	switch {
 	case x.over != nil:
 		return x.over
-	case s.size > c.peer.headerList:
+	case size > c.peer.headerList:
 		return errTrailerSize
-	case s.size == 0:
+	case size == 0:
 		c.out.frame(xhttp2.FrameData, xhttp2.FlagDataEndStream, x.id, nil)
 	default:
 		c.sendTrailerLocked(x, trailer)
