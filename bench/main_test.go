@@ -88,7 +88,7 @@ func TestARunPrintsWritesAndDrawsWhatItFound(t *testing.T) {
 	if err := json.Unmarshal(text, &found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found.Suites) != 1 || len(found.Suites[0].Comparisons) != 1 {
+	if len(found.Suites) != 1 || len(found.Suites[0].Comparisons) != len(latencyComparisons(true)) {
 		t.Errorf("the JSON holds %+v", found.Suites)
 	}
 	picture, err := os.ReadFile(filepath.Join(dir, "latency.svg"))

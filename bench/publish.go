@@ -77,6 +77,8 @@ var publishedRatios = []published{
 	{"http2", "GET, 16 callers", "HTTP/2, GET, 16 callers"},
 	{"http2", "GET, 128 callers", "HTTP/2, GET, 128 callers"},
 	{"http2", "GET, 256 callers", "HTTP/2, GET, 256 callers"},
+	{"bodies", "HTTP/2, download to io.Discard", "HTTP/2, 256 MiB to `io.Discard`"},
+	{"bodies", "HTTP/2, upload from a file", "HTTP/2, 256 MiB from a file"},
 }
 
 // headlines are the comparisons of the first table of the README.
@@ -116,6 +118,7 @@ var publishedFigures = []publishedFigure{
 	{published{"idle", "5,000 connections, TLS 1.3", "the same with TLS 1.3"}, "rss", plain(" B")},
 	{published{"idle", "10,000 connections", "goroutines of an idle connection"}, "goroutines", plain("")},
 	{published{"latency", "GET at half of net/http's rate", "p99 at half of net/http's highest rate"}, "p99", plain(" µs")},
+	{published{"latency", "HTTP/2, GET at half of net/http's rate", "the same over HTTP/2"}, "p99", plain(" µs")},
 }
 
 // plain shows whole numbers of a unit.

@@ -15,7 +15,7 @@ import (
 
 var bodiesSuite = suite{
 	name:        "bodies",
-	about:       "1 GiB on one warm connection",
+	about:       "1 GiB on one warm connection, or 256 MiB with HTTP/2",
 	comparisons: bodyComparisons,
 	work:        newBodyWorker,
 }
@@ -25,6 +25,7 @@ type bodySpec struct {
 	To    string // toDiscard, toFile, toTCP; fromFile uploads
 	Bytes int64
 	Size  int64
+	HTTP2 bool // over TLS; else HTTP/1.1 without TLS
 }
 
 const (
@@ -37,9 +38,9 @@ const (
 )
 
 func bodyComparisons(short bool) []comparison {
-	size, upload := int64(gib), int64(gib/4)
+	size, upload, http2 := int64(gib), int64(gib/4), int64(gib/4)
 	if short {
-		size, upload = 16<<20, 4<<20
+		size, upload, http2 = 16<<20, 4<<20, 4<<20
 	}
 	all := []comparison{
 		{
@@ -55,10 +56,13 @@ func bodyComparisons(short bool) []comparison {
 			name: "upload from a file", spec: bodySpec{To: fromFile, Bytes: size, Size: upload},
 			targets: []target{{"gibcpu", netHTTP, 0.95}},
 		},
+		{name: "HTTP/2, download to io.Discard", spec: bodySpec{To: toDiscard, Bytes: http2, Size: http2, HTTP2: true}},
+		{name: "HTTP/2, upload from a file", spec: bodySpec{To: fromFile, Bytes: http2, Size: http2, HTTP2: true}},
 	}
 	// Half of the time would go to fasthttp's 4 KiB at a time, were it everywhere.
 	few := []candidate{netHTTP, again, ours, bare}
-	for i, candidates := range [][]candidate{everyone, few, few, everyone} {
+	transports := []candidate{netHTTP, again, ours}
+	for i, candidates := range [][]candidate{everyone, few, few, everyone, transports, transports} {
 		all[i].candidates, all[i].baseline, all[i].twin = candidates, netHTTP, again
 		all[i].metric, all[i].columns = "gibcpu", []string{"gibcpu", "gibwall", "gibbytes"}
 		// One connection may cost twice what another does for as long as it lives, so that each round takes another.
@@ -74,6 +78,8 @@ type bodyWorker struct {
 	at   endpoint
 	file *os.File
 	sink io.Writer
+
+	protocol string // of the responses
 }
 
 func newBodyWorker(j job) (worker, error) {
@@ -81,7 +87,7 @@ func newBodyWorker(j job) (worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &bodyWorker{spec: spec, at: j.Server}
+	w := &bodyWorker{spec: spec, at: j.Server, protocol: http1}
 	err = w.openEnd()
 	if err == nil {
 		w.move, err = newMover(j.Candidate, w)
@@ -188,7 +194,7 @@ func (w *bodyWorker) measure(order) (reading, error) {
 	if total.measured {
 		s["gibcpu"] = (total.user + total.sys).Seconds() / share
 	}
-	return reading{Values: s, Protocol: http1}, nil
+	return reading{Values: s, Protocol: w.protocol}, nil
 }
 
 // path is what is asked for: a large answer, or a small one to an upload.
@@ -219,7 +225,11 @@ func newMover(who candidate, w *bodyWorker) (func(*bodyWorker) error, error) {
 		client.StreamResponseBody = true
 		return func(w *bodyWorker) error { return w.moveFast(client) }, nil
 	}
-	rt, err := newTransport(who, transportOptions{})
+	config, err := w.at.clientTLS()
+	if err != nil {
+		return nil, err
+	}
+	rt, err := newTransport(who, transportOptions{tls: config, http2: w.spec.HTTP2})
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +237,8 @@ func newMover(who candidate, w *bodyWorker) (func(*bodyWorker) error, error) {
 }
 
 func (w *bodyWorker) moveHTTP(rt http.RoundTripper) error {
-	req, err := http.NewRequest(http.MethodGet, "http://"+w.at.Plain+w.path(), nil)
+	url := requestSpec{Path: w.path(), TLS: w.spec.HTTP2, HTTP2: w.spec.HTTP2}.url(w.at)
+	req, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
@@ -239,6 +250,7 @@ func (w *bodyWorker) moveHTTP(rt http.RoundTripper) error {
 		return err
 	}
 	defer resp.Body.Close()
+	w.protocol = resp.Proto
 	if resp.StatusCode != http.StatusOK {
 		return errors.New(resp.Status)
 	}

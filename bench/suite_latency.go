@@ -25,13 +25,23 @@ func latencyComparisons(short bool) []comparison {
 	if short {
 		window = 60 * time.Millisecond
 	}
-	return []comparison{{
-		name: "GET at half of net/http's rate", candidates: everyone, baseline: netHTTP, twin: again,
-		metric: "p99", columns: []string{"load", "p50", "p99", "p999", "cpu"}, window: window,
-		spec:      requestSpec{Method: http.MethodGet, Path: fewFields},
-		calibrate: &calibration{candidate: netHTTP, metric: "rate", factor: 0.5},
-		targets:   []target{{"p99", netHTTP, 0.80}},
-	}}
+	all := []comparison{
+		{
+			name: "GET at half of net/http's rate", candidates: everyone,
+			spec:    requestSpec{Method: http.MethodGet, Path: fewFields},
+			targets: []target{{"p99", netHTTP, 0.80}},
+		},
+		{
+			name: "HTTP/2, GET at half of net/http's rate", candidates: []candidate{netHTTP, again, ours},
+			spec: requestSpec{Method: http.MethodGet, Path: "/", TLS: true, HTTP2: true},
+		},
+	}
+	for i := range all {
+		all[i].baseline, all[i].twin, all[i].window = netHTTP, again, window
+		all[i].metric, all[i].columns = "p99", []string{"load", "p50", "p99", "p999", "cpu"}
+		all[i].calibrate = &calibration{candidate: netHTTP, metric: "rate", factor: 0.5}
+	}
+	return all
 }
 
 // latencyWorker sends at the rate that it is told, or as fast as it can.
