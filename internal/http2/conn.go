@@ -75,10 +75,10 @@ type Conn struct {
 	queue     []*Exchange // exchanges that wait for a stream, in strict mode
 	granted   int         // how many exchanges have left the queue and have not opened their stream yet
 	out       output
-	encoder   *hpack.Encoder // writes to out
-	window    sendWindow     // of the connection
-	unread    recvWindow     // of the connection
-	grown     int64          // by how many bytes the windows of all streams have grown
+	encoder   compressor // of fields that are sent
+	window    sendWindow // of the connection
+	unread    recvWindow // of the connection
+	grown     int64      // by how many bytes the windows of all streams have grown
 	peer      peerSettings
 	pings     pings
 }
@@ -98,8 +98,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 	}
 	c.pings.init(known.PingAfter)
 	c.out.turn.L = &c.mu
-	c.encoder = hpack.NewEncoder(&c.out)
-	c.encoder.SetMaxDynamicTableSizeLimit(e.encoderTable)
+	c.encoder = newCompressor(&c.out, e.encoderTable)
 	c.in.decoder = hpack.NewDecoder(e.decoderTable, c.in.field)
 	if t, ok := nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		state := t.ConnectionState()

@@ -39,6 +39,7 @@
 //	data.go       DATA -> bytes that wait to be read (section 6.1)
 //	request.go    requests -> header blocks (section 8.3.1)
 //	names.go      the names of a request's fields
+//	compress.go   fields -> their representation in HPACK
 //	count.go      HTTP2Config.CountError
 //	exchange.go   one request and its response, how it begins and ends (section 8.1)
 //	limits.go     the time limits of an exchange

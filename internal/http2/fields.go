@@ -52,6 +52,8 @@ type block struct {
 	status  string
 	trailer bool
 	regular bool  // a field has come that is not a pseudo-field
+	hop     bool  // a field has come that concerns a connection of HTTP/1.1; see connectionFields
+	length  bool  // a Content-Length has come
 	err     error // why the block is malformed
 }
 
@@ -123,6 +125,12 @@ func (in *input) field(f hpack.HeaderField) {
 		b.err = fmt.Errorf("invalid header field value for %q", f.Name) // without the value, which may be a secret
 	default:
 		b.regular = true
+		switch f.Name {
+		case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
+			b.hop = true
+		case "content-length":
+			b.length = true
+		}
 		in.add(in.canonical(f.Name), f.Value)
 	}
 	if b.err != nil {
@@ -269,7 +277,7 @@ func (x *Exchange) headLocked(b *block) error {
 	if r.Header == nil {
 		r.Header = make(http.Header)
 	}
-	x.frame()
+	x.frame(b)
 	if x.bare = b.ends; b.ends {
 		x.endLocked()
 	}
@@ -323,15 +331,16 @@ var connectionFields = []string{"Connection", "Proxy-Connection", "Keep-Alive", 
 
 // frame finds out how long the body is (RFC 9110 section 8.6). It removes Content-Length from the header if its values
 // contradict each other or are not numbers.
-func (x *Exchange) frame() {
+func (x *Exchange) frame(b *block) {
 	r := &x.resp
-	for _, name := range connectionFields {
-		if r.Header[name] != nil {
+	if b.hop {
+		for _, name := range connectionFields {
 			delete(r.Header, name)
 		}
 	}
 	r.ContentLength = -1
-	if said := r.Header["Content-Length"]; said != nil {
+	if b.length {
+		said := r.Header["Content-Length"]
 		r.ContentLength = lengthOf(said)
 		if r.ContentLength < 0 {
 			delete(r.Header, "Content-Length")

@@ -13,7 +13,6 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 	"golang.org/x/net/http/httpguts"
 	xhttp2 "golang.org/x/net/http2"
-	"golang.org/x/net/http2/hpack"
 )
 
 // The head of a request (RFC 9113 section 8.3.1). The errors have the texts of net/http's.
@@ -233,16 +232,11 @@ var (
 	errTrailerSize  = &exchange.BodyError{Err: errHeadTooLarge}
 )
 
-// encodeLocked compresses a field into the pending frames.
-func (c *Conn) encodeLocked(f field) {
-	c.encoder.WriteField(hpack.HeaderField{Name: f.name, Value: f.value}) // it writes to memory, so it does not fail
-}
-
 // sendHeadLocked appends the HEADERS of a stream, and CONTINUATION if they do not fit into one frame.
 func (c *Conn) sendHeadLocked(x *Exchange, head fields, ends bool) {
 	start := c.beginHeaders()
 	for _, f := range head {
-		c.encodeLocked(f)
+		c.encoder.write(f)
 	}
 	c.endHeaders(start, x.id, ends)
 }
@@ -253,7 +247,7 @@ func (c *Conn) sendTrailerLocked(x *Exchange, trailer http.Header) {
 	for name, values := range trailer {
 		lower, _ := lowerName(name)
 		for _, value := range values {
-			c.encodeLocked(field{lower, value})
+			c.encoder.write(field{lower, value})
 		}
 	}
 	c.endHeaders(start, x.id, true)

@@ -80,6 +80,7 @@ func (c *Conn) rest() bool {
 		return false
 	}
 	c.reading = settling
+	c.encoder.forget()
 	c.mu.Unlock()
 	c.in.end()
 	ok := alarm.Set()

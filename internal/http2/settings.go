@@ -101,7 +101,7 @@ func (c *Conn) applyLocked(f *xhttp2.SettingsFrame) error {
 		case xhttp2.SettingMaxHeaderListSize:
 			c.peer.headerList = uint64(s.Val)
 		case xhttp2.SettingHeaderTableSize:
-			c.encoder.SetMaxDynamicTableSize(s.Val)
+			c.encoder.setTableSize(s.Val)
 		case xhttp2.SettingEnableConnectProtocol:
 			// Only the first SETTINGS count, as with net/http: an exchange that needs extended CONNECT waits only for these.
 			c.peer.connect = c.peer.connect || !c.peer.seen && s.Val == 1
