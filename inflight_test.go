@@ -211,6 +211,7 @@ func TestAResponseThatNobodyReadsIsGivenUpWithTheSweep(t *testing.T) {
 func TestCancelRequestNeedsNoSweep(t *testing.T) {
 	o := halting(t)
 	tr, _ := sweptByHand(t)
+	tr.CancelRequest(nil) // does nothing, as with net/http
 	req, _, _ := hearable(t, o.URL()+"/head")
 	ended := peerAsync(tr, req)
 	o.WaitRequests(1)

@@ -158,6 +158,9 @@ func (s *shard) removeLocked(e *Entry) {
 
 // Cancel ends every attempt at req, with [ErrCanceled] or, if its deadline has passed, with the error of its context.
 func (l *List) Cancel(req *http.Request) {
+	if req == nil {
+		return
+	}
 	err := cause(req.Context())
 	var victims []victim
 	s := l.shard(req)
