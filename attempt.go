@@ -330,6 +330,9 @@ func (a *attempt) abandon(err error, errorType ErrorType, touched bool) error {
 	if !touched {
 		closeBody(a.req)
 	}
+	if errorType == errorTimeout {
+		a.timedOut(err)
+	}
 	a.observeRequestDone(0, err, errorType)
 	return causeOf(err)
 }
@@ -413,6 +416,9 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	}
 	if a.route.host != nil {
 		a.judge(end, &o)
+	}
+	if end == exchange.EndTimeout && o.Status != 0 {
+		a.timedOut(nil)
 	}
 	a.rebind()
 	reason := c.endLease(a, end, o)

@@ -80,6 +80,7 @@ type clock struct {
 	reused  bool          // the connection was a reused one
 
 	head   time.Duration // time from first until the head of the response had come; 0 if it has not
+	limit  TimeLimit     // that has ended the request; "" if none has
 	closed CloseReason   // why the connection was closed; "" if it was not, or if there was none
 }
 
@@ -199,7 +200,7 @@ func (a *attempt) observeRequestDone(status int32, err error, errorType ErrorTyp
 		Host: a.req.URL.Host, Scheme: a.req.URL.Scheme, Method: methodOf(a.req),
 		Status: int(status), Attempts: int(a.number), Duration: sinceThen(a.clock.first),
 		Head: a.clock.head, Close: a.clock.closed, Reused: a.clock.reused,
-		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType, OverBudget: a.overBudget,
+		Hop: hopOf(err), Err: causeOf(err), ErrorType: errorType, OverBudget: a.overBudget, TimeLimit: a.clock.limit,
 	})
 }
 

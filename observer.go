@@ -234,6 +234,10 @@ type RequestDone struct {
 	Close    CloseReason   // for the last connection: see AttemptDone; shows how the body ended
 	Reused   bool          // for the last connection: see AcquireDone
 
+	// TimeLimit is the time limit that has ended the request, before there was a response or while its body was read. It
+	// is "" if no limit has.
+	TimeLimit TimeLimit
+
 	// OverBudget says that the request failed instead of being sent again, because of Transport.RetryBudget.
 	OverBudget bool
 

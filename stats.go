@@ -34,6 +34,9 @@ type Stats struct {
 	Lookups, LookupFailures    uint64
 	ConnectFailures, Ejections uint64
 
+	// Timeouts counts the requests that a time limit has ended, by limit. It has an entry for every limit in [TimeLimits].
+	Timeouts map[TimeLimit]uint64
+
 	// Hosts describes the hosts with several addresses: see Transport.Hosts.
 	Hosts []HostStats
 
@@ -106,6 +109,7 @@ func (r Retries) ByReason() map[RetryReason]uint64 {
 type counters struct {
 	stale, unsent, misdirected, refused, lost, http1, address, saved, failed, overBudget atomic.Uint64
 	lookups, lookupFailures, connectFailures, ejections                                  atomic.Uint64
+	timeouts                                                                             timeouts
 }
 
 func (c *counters) retried(v verdict) {
@@ -142,6 +146,7 @@ func (t *Transport) Stats() Stats {
 		},
 		Lookups: c.lookups.Load(), LookupFailures: c.lookupFailures.Load(),
 		ConnectFailures: c.connectFailures.Load(), Ejections: c.ejections.Load(),
+		Timeouts:       c.timeouts.byLimit(),
 		Hosts:          t.Hosts(),
 		UnexpectedData: s.Closes[pool.ReasonUnexpectedData],
 		Quarantined:    t.core.quarantine.all(),

@@ -180,6 +180,7 @@ func TestTheDocumentationExplainsEveryReason(t *testing.T) {
 	text := readFile(t, docs)
 	for name, reasons := range map[string][]string{
 		"miss reasons":  texts(peerpool.MissReasons()),
+		"time limits":   texts(peerpool.TimeLimits()),
 		"close reasons": texts(peerpool.CloseReasons()),
 		"retry reasons": texts(peerpool.RetryReasons()),
 	} {

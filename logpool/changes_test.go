@@ -31,6 +31,15 @@ func TestAddressesThatFailAreInTheLog(t *testing.T) {
 	}
 }
 
+func TestARequestThatATimeLimitEndsIsLoggedWithTheLimit(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger).Observer()
+	o.RequestDone(t.Context(), peerpool.RequestDone{Err: errNever, ErrorType: "timeout", TimeLimit: peerpool.TimeLimitDial})
+	if r := log.records(t)[0]; r["time_limit"] != "dial" {
+		t.Errorf("%v does not say which limit", r)
+	}
+}
+
 func TestWhatTheTransportHasLearnedAndReplacedIsInTheLogOnceInAWhile(t *testing.T) {
 	log, logger := open(slog.LevelInfo)
 	o := logpool.New(logger).Observer()

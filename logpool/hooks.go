@@ -91,6 +91,9 @@ func (l *Log) ended(ctx context.Context, e peerpool.RequestDone) {
 		if e.ErrorType != "" {
 			attrs = append(attrs, slog.String("error_type", string(e.ErrorType)))
 		}
+		if e.TimeLimit != "" {
+			attrs = append(attrs, slog.String("time_limit", string(e.TimeLimit)))
+		}
 		return withError(attrs, e.Err)
 	}
 	if e.OverBudget {

@@ -17,6 +17,7 @@ const (
 	keyClose          = attribute.Key("peerpool.close.reason")
 	keyRetry          = attribute.Key("peerpool.retry.reason")
 	keyRetryOutcome   = attribute.Key("peerpool.retry.outcome") // saved or failed
+	keyTimeLimit      = attribute.Key("peerpool.time_limit")    // that has ended the request
 	keyReused         = attribute.Key("peerpool.connection.reused")
 	keyRequestOutcome = attribute.Key("peerpool.request.outcome") // error or truncated
 	keyIdentity       = attribute.Key("peerpool.identity")        // the text of Identity.String, which holds no secret

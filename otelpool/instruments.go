@@ -25,6 +25,7 @@ type instruments struct {
 	closes   metric.Int64ObservableCounter
 	retries  metric.Int64ObservableCounter
 	retried  metric.Int64ObservableCounter
+	timeouts metric.Int64ObservableCounter
 	stray    metric.Int64ObservableCounter
 
 	lifetimes metric.Float64Histogram
@@ -53,6 +54,7 @@ func newInstruments(meter metric.Meter, collect func(metric.Observer, *instrumen
 	i.retries = counter(meter, "peerpool.retries", "{retry}", "Requests sent again, by reason.")
 	i.retried = counter(meter, "peerpool.retried_requests", "{request}",
 		"Requests that were sent more than once, by whether they got a response in the end.")
+	i.timeouts = counter(meter, "peerpool.request.timeouts", "{request}", "Requests that a time limit has ended, by limit.")
 	i.stray = counter(meter, "peerpool.connection.unexpected_data", "{connection}",
 		"Connections closed because the server sent bytes that answer no request.")
 	i.dials = histogram(meter, "peerpool.dial.duration", "Time to set a connection up, look-up and TLS included.")
@@ -69,7 +71,7 @@ func newInstruments(meter metric.Meter, collect func(metric.Observer, *instrumen
 	_, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		collect(o, &i)
 		return nil
-	}, i.open, i.requests, i.acquires, i.closes, i.retries, i.retried, i.stray)
+	}, i.open, i.requests, i.acquires, i.closes, i.retries, i.retried, i.timeouts, i.stray)
 	handle(err)
 	return i
 }
@@ -110,7 +112,7 @@ func (m *metrics) collect(o metric.Observer, i *instruments) {
 		for _, c := range []struct {
 			inst   metric.Int64Observable
 			counts *counts
-		}{{i.requests, &s.requests}, {i.acquires, &s.acquires}, {i.closes, &s.closes}, {i.retries, &s.retries}, {i.retried, &s.retried}} {
+		}{{i.requests, &s.requests}, {i.acquires, &s.acquires}, {i.closes, &s.closes}, {i.retries, &s.retries}, {i.retried, &s.retried}, {i.timeouts, &s.timeouts}} {
 			c.counts.each(func(n int64, attrs []attribute.KeyValue) {
 				o.ObserveInt64(c.inst, n, metric.WithAttributeSet(s.with(attrs...)))
 			})

@@ -64,6 +64,9 @@ func (m *metrics) started(_ context.Context, s peerpool.RequestStart) {
 func (m *metrics) ended(_ context.Context, e peerpool.RequestDone) {
 	s := m.servers.Of(e.Scheme, e.Host)
 	s.requests.add(e.Method, -1)
+	if e.TimeLimit != "" {
+		s.timeouts.add(string(e.TimeLimit), 1)
+	}
 	switch {
 	case e.Attempts <= 1:
 	case e.Err == nil:

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -162,6 +164,16 @@ func TestRetriesAreCountedByReasonAndOutcome(t *testing.T) {
 	l.wantPoints("peerpool.retried_requests", map[string]int64{"peerpool.retry.outcome=saved": 1})
 }
 
+func TestARequestThatATimeLimitEndsIsCountedByTheLimit(t *testing.T) {
+	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { _ = c.WaitClosed() })
+	l := watch(t, &peerpool.Transport{ResponseHeaderTimeout: time.Millisecond})
+	if resp, err := l.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodGet, wire.URL(), nil)); err == nil {
+		resp.Body.Close()
+		t.Fatal("the server answers")
+	}
+	l.wantPoints("peerpool.request.timeouts", map[string]int64{"peerpool.time_limit=response_header": 1})
+}
+
 func TestTransportsWithOneObserverAddUp(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	l := watch(t, &peerpool.Transport{}, otelpool.WithName("both"))
@@ -182,6 +194,7 @@ func TestOurCountersAreThereFromTheStart(t *testing.T) {
 		"peerpool.connection.closes": len(peerpool.CloseReasons()),
 		"peerpool.retries":           len(peerpool.RetryReasons()),
 		"peerpool.retried_requests":  2,
+		"peerpool.request.timeouts":  len(peerpool.TimeLimits()),
 
 		"peerpool.connection.unexpected_data": 1,
 		"peerpool.quarantined_peers":          1,

@@ -27,6 +27,7 @@ type series struct {
 	closes   counts
 	retries  counts
 	retried  counts // by outcome
+	timeouts counts // by time limit
 }
 
 // connections counts the connections of one protocol.
@@ -126,6 +127,7 @@ var (
 	methodLabels  = labelsOf(semconv.HTTPRequestMethodKey, methods, "_OTHER")
 	closeLabels   = labelsOf(keyClose, peerpool.CloseReasons(), hosts.Other).fromZero(1)
 	retryLabels   = labelsOf(keyRetry, peerpool.RetryReasons(), hosts.Other).fromZero(1)
+	limitLabels   = labelsOf(keyTimeLimit, peerpool.TimeLimits(), hosts.Other).fromZero(1)
 	outcomeLabels = labelsOf(keyRetryOutcome, []string{retrySaved}, retryFailed).fromZero(0)
 	acquireLabels = newAcquireLabels().fromZero(0)
 )
@@ -149,6 +151,7 @@ func newSeries(common []attribute.KeyValue, server hosts.Name) *series {
 		closes:   newCounts(closeLabels),
 		retries:  newCounts(retryLabels),
 		retried:  newCounts(outcomeLabels),
+		timeouts: newCounts(limitLabels),
 	}
 	if server.Addr != "" {
 		s.attrs = append(s.attrs, semconv.ServerAddress(server.Addr))

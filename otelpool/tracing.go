@@ -197,6 +197,9 @@ func (t *tracing) ended(ctx context.Context, r peerpool.RequestDone) {
 	attrs := []attribute.KeyValue{
 		keyRequestOutcome.String(string(outcome)), keyClose.String(string(r.Close)), keyReused.Bool(r.Reused),
 	}
+	if r.TimeLimit != "" {
+		attrs = append(attrs, keyTimeLimit.String(string(r.TimeLimit)))
+	}
 	span.AddEvent(eventFailure, trace.WithAttributes(appendErrorType(attrs, r.ErrorType)...))
 }
 

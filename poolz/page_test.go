@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
+	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
 func TestTheDocumentSaysWhatStatsSays(t *testing.T) {
@@ -180,5 +182,22 @@ func TestTheTextOfAnErrorIsNotShown(t *testing.T) {
 	wantIn(t, body, "no_connection")
 	if strings.Contains(body, "s3cret") {
 		t.Error("the page shows what should not be seen")
+	}
+}
+
+func TestThePageSaysWhichTimeLimitsHaveEndedRequests(t *testing.T) {
+	s := show(t, false)
+	if page := s.look(""); strings.Contains(page, "Time-outs") {
+		t.Error("there are time-outs before any request")
+	}
+	s.ResponseHeaderTimeout = time.Millisecond
+	silent := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { _ = c.WaitClosed() })
+	if resp, err := (&http.Client{Transport: s}).Get(silent.URL()); err == nil {
+		resp.Body.Close()
+		t.Fatal("the server answers")
+	}
+	wantIn(t, s.look(""), "Time-outs", "response_header", meanings["response_header limit"])
+	if n := s.document("").Timeouts["response_header"]; n != 1 {
+		t.Errorf("%d time-outs in the document, want 1", n)
 	}
 }

@@ -63,6 +63,14 @@ var meanings = map[string]string{
 	"saved retry":           "requests that got a response in the end",
 	"failed retry":          "requests that got no response in the end",
 
+	"request limit":         "the deadline of the request's context has passed, or the client's Timeout",
+	"dial limit":            "opening a connection took longer than DialTimeout",
+	"connect limit":         "a connect took longer than ConnectTimeout or the Dialer's Timeout",
+	"tls_handshake limit":   "a TLS handshake took longer than TLSHandshakeTimeout",
+	"response_header limit": "the head of the response took longer than ResponseHeaderTimeout",
+	"body_read limit":       "the response's body paused for longer than BodyReadTimeout",
+	"body_write limit":      "the server took nothing of the request's body for longer than BodyWriteTimeout",
+
 	"behind_response": "unexpected data right behind a response",
 	"while_idle":      "unexpected data on an idle connection",
 	"before_request":  "unexpected data on a new connection, before its first request",
@@ -101,6 +109,15 @@ func shares[R ~string](counts map[R]uint64) []share {
 	})
 	for i := range all {
 		all[i].Percent = 100 * float64(all[i].Count) / float64(all[0].Count)
+	}
+	return all
+}
+
+// limitShares returns the requests that a time limit has ended, by limit.
+func limitShares(timeouts map[peerpool.TimeLimit]uint64) []share {
+	all := shares(timeouts)
+	for i := range all {
+		all[i].Meaning = meanings[all[i].Name+" limit"]
 	}
 	return all
 }

@@ -17,6 +17,9 @@ func TestThePageExplainsEveryReason(t *testing.T) {
 	for _, reason := range peerpool.RetryReasons() {
 		wanted = append(wanted, string(reason)+" retry")
 	}
+	for _, limit := range peerpool.TimeLimits() {
+		wanted = append(wanted, string(limit)+" limit")
+	}
 	for _, reason := range wanted {
 		if meanings[reason] == "" {
 			t.Errorf("%q is not explained: add it to meanings (poolz/reasons.go)", reason)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -118,4 +119,18 @@ func TestReplacementsAreCounted(t *testing.T) {
 		return number(gather(t, registry)["peerpool_replacements_total"]) > 0
 	})
 	want(t, registry, map[string]uint64{`peerpool_replacements_total`: tr.Stats().Replacements})
+}
+
+func TestARequestThatATimeLimitEndsIsCountedByTheLimit(t *testing.T) {
+	silent := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { _ = c.WaitClosed() })
+	tr := &peerpool.Transport{ResponseHeaderTimeout: time.Millisecond}
+	registry := register(t, tr)
+	if fetch(tr, t.Context(), silent.URL()) == nil {
+		t.Fatal("the server answers")
+	}
+	want(t, registry, map[string]uint64{
+		`peerpool_request_timeouts_total{limit="response_header"}`: 1,
+		`peerpool_request_timeouts_total{limit="body_read"}`:       0,
+		`peerpool_request_timeouts_total{limit="request"}`:         0,
+	})
 }

@@ -12,7 +12,7 @@ type statsDescs struct {
 	opened, hijacked, closed, unexpected *prometheus.Desc
 	misses, dials, addresses             *prometheus.Desc
 	retries, retried, overBudget         *prometheus.Desc
-	replacements, learned                *prometheus.Desc
+	replacements, learned, timeouts      *prometheus.Desc
 }
 
 func newStatsDescs(pool prometheus.Labels) statsDescs {
@@ -33,6 +33,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		addresses:    desc("addresses", "Addresses of hosts that have several, by state: listed, leaving, or left out: avoided, ejected or trial.", "state"),
 		replacements: desc("replacements_total", "Dials begun to replace a connection before it reaches a limit."),
 		learned:      desc("learned_limits", "Peers of which a limit has been learned, by limit: idle_time or requests.", "limit"),
+		timeouts:     desc("request_timeouts_total", "Requests that a time limit has ended, by limit.", "limit"),
 		overBudget:   desc("retries_over_budget_total", "Requests that failed instead of being sent again, because of the retry budget."),
 		retries:      desc("retries_total", "Requests sent again, by reason.", "reason"),
 		retried:      desc("retried_requests_total", "Requests sent more than once, by whether they got a response: saved or failed.", "outcome"),
@@ -43,7 +44,7 @@ func (d *statsDescs) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		d.connections, d.dialing, d.waiting, d.quarantined, d.opened, d.hijacked, d.closed, d.unexpected,
 		d.misses, d.dials, d.addresses, d.retries, d.retried, d.overBudget,
-		d.replacements, d.learned,
+		d.replacements, d.learned, d.timeouts,
 	} {
 		ch <- desc
 	}
@@ -87,6 +88,9 @@ func (d *statsDescs) collect(ch chan<- prometheus.Metric, s peerpool.Stats, host
 	counter(d.retried, s.Retries.Failed, "failed")
 	counter(d.overBudget, s.Retries.OverBudget)
 	counter(d.replacements, s.Replacements)
+	for limit, n := range s.Timeouts {
+		counter(d.timeouts, n, string(limit))
+	}
 	idle, requests := learnedOf(s.Learned)
 	gauge(d.learned, idle, "idle_time")
 	gauge(d.learned, requests, "requests")

@@ -16,7 +16,7 @@ var (
 	// errEnded ends the stream of an exchange that is over.
 	errEnded = errors.New("peerpool: the exchange has ended")
 
-	errHeaderTimeout error = timeoutError("http2: timeout awaiting response headers")
+	ErrHeaderTimeout error = timeoutError("http2: timeout awaiting response headers")
 )
 
 // timeoutError is a net.Error whose Timeout returns true.

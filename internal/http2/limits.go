@@ -38,7 +38,7 @@ func (x *Exchange) awaitHead() {
 func (x *Exchange) timedOut() {
 	x.c.mu.Lock()
 	if !x.headed {
-		x.abortLocked(errHeaderTimeout, xhttp2.ErrCodeCancel)
+		x.abortLocked(ErrHeaderTimeout, xhttp2.ErrCodeCancel)
 	}
 	x.c.unlockAndFlush()
 }
