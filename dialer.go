@@ -208,7 +208,7 @@ func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
 		err = errors.New("net/http: Transport.DialTLS or DialTLSContext returned (nil, nil)")
 	}
 	if tc, ok := nc.(tlsConn); ok && err == nil {
-		return nc, r.finishHandshake(ctx, tc)
+		return nc, r.finishHandshake(ctx, tc, nil)
 	}
 	return nc, err
 }

@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"context"
+	"crypto/tls"
 	"sync/atomic"
 
 	"github.com/peerpool/peerpool/pool"
@@ -27,6 +28,9 @@ func (c *handshakeContext) Value(key any) any {
 	}
 	return c.Context.Value(key)
 }
+
+// mayLookUp reports whether a handshake may look something up in its context. If cfg is nil, the configuration is not known.
+func mayLookUp(cfg *tls.Config) bool { return cfg == nil || cfg.GetClientCertificate != nil }
 
 // watchLookups returns the context for a handshake, and a function to call when the handshake has ended. That function
 // reports whether something has been looked up.

@@ -114,7 +114,13 @@ func (p *plan) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, erro
 	if network := p.t.network; network != nil {
 		return network(ctx, addr)
 	}
-	return p.tcpDialer().DialContext(ctx, "tcp", addr.String())
+	d := p.tcpDialer()
+	limit, limited := limitConnect(ctx, d)
+	if !limited {
+		return d.DialContext(ctx, "tcp", addr.String())
+	}
+	nc, err := d.DialContext(limit, "tcp", addr.String())
+	return nc, limit.explain(err)
 }
 
 // racing holds the settings of a race of the addresses of a host.

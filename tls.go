@@ -178,15 +178,16 @@ type tlsConn interface {
 // handshake makes a TLS connection over nc. If the handshake fails, it closes nc.
 func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (net.Conn, error) {
 	tc := tls.Client(http1.UnderTLS(nc), cfg)
-	if err := r.finishHandshake(ctx, tc); err != nil {
+	if err := r.finishHandshake(ctx, tc, cfg); err != nil {
 		return nil, err
 	}
+	http1.FreeHandshakeBuffers(tc)
 	return tc, nil
 }
 
 // finishHandshake completes the handshake of a connection that we, or a custom dialer, have made. If the handshake fails, it
-// closes the connection.
-func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
+// closes the connection. cfg is nil if a custom dialer has made the connection.
+func (r *route) finishHandshake(ctx context.Context, tc tlsConn, cfg *tls.Config) error {
 	if d := r.tlsHandshakeTimeout(); d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, d, errHandshakeTimeout{})
@@ -196,11 +197,7 @@ func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
 	}
-	watched, ended := watchLookups(ctx)
-	err := tc.HandshakeContext(watched)
-	if ended() {
-		r.learned.looked()
-	}
+	err := r.runHandshake(ctx, tc, cfg)
 	if err != nil && context.Cause(ctx) == (errHandshakeTimeout{}) {
 		err = errHandshakeTimeout{}
 	}
@@ -216,6 +213,19 @@ func (r *route) finishHandshake(ctx context.Context, tc tlsConn) error {
 	}
 	if err != nil {
 		abandonTLS(tc)
+	}
+	return err
+}
+
+// runHandshake runs a handshake, and notes whether it has looked something up in its context.
+func (r *route) runHandshake(ctx context.Context, tc tlsConn, cfg *tls.Config) error {
+	if !mayLookUp(cfg) {
+		return tc.HandshakeContext(ctx)
+	}
+	watched, ended := watchLookups(ctx)
+	err := tc.HandshakeContext(watched)
+	if ended() {
+		r.learned.looked()
 	}
 	return err
 }

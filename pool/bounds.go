@@ -66,6 +66,7 @@ func (b bounds) share(latest *atomic.Pointer[bounds]) *bounds {
 	if shared := latest.Load(); shared != nil && *shared == b {
 		return shared
 	}
-	latest.Store(&b)
-	return &b
+	fresh := b // so that b itself is not on the heap
+	latest.Store(&fresh)
+	return &fresh
 }
