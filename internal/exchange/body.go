@@ -114,22 +114,27 @@ func (b *Body) Close() error {
 	}
 	b.mu.Lock()
 	b.stopped = true
-	quiet := b.quietLocked()
-	b.mu.Unlock()
-	if !quiet {
+	if !b.quietLocked() {
+		b.mu.Unlock()
 		b.waitLong(b.quietLocked)
+		b.mu.Lock()
 	}
-	return b.close()
-}
-
-func (b *Body) close() (err error) {
-	b.mu.Lock()
-	first := !b.closing
-	b.closing, b.touched = true, true
+	first := b.claimLocked()
 	b.mu.Unlock()
 	if !first {
 		return nil
 	}
+	return b.closeClaimed()
+}
+
+// claimLocked returns true to the one caller that is to close the body. The caller holds mu.
+func (b *Body) claimLocked() (first bool) {
+	first = !b.closing
+	b.closing, b.touched = true, true
+	return first
+}
+
+func (b *Body) closeClaimed() (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = Panicked(v)
@@ -158,10 +163,10 @@ func (b *Body) Finish() {
 	}
 	b.waitLong(b.quietLocked)
 	b.mu.Lock()
-	closing := b.closing
+	first := b.claimLocked()
 	b.mu.Unlock()
-	if !closing {
-		go b.close()
+	if first {
+		go b.closeClaimed()
 	}
 	b.waitLong(b.doneLocked)
 }
