@@ -1,8 +1,10 @@
 package peerpool
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,14 @@ type addressBook struct {
 	mu    sync.Mutex // guards all of the book, and some fields of its host; nothing is called while it is held
 	state map[netip.AddrPort]*addressState
 	order rotation
+
+	trials uint64 // number of trials so far
+}
+
+// trial is the right to try an address that is left out. One dial or one request has it. The zero trial tries nothing.
+type trial struct {
+	at     *route
+	number uint64
 }
 
 // addressState holds what is known about an address that is listed now, or was listed not long ago.
@@ -29,7 +39,7 @@ type addressState struct {
 
 	// The book's mu guards the fields below.
 	state        AddressState  // AddressAvoided, AddressEjected, or "" if the address is not left out
-	trying       bool          // a dial or a request tests now whether the address works again
+	trial        uint64        // number of the trial under way, which tests whether the address works again; 0 if there is none
 	connects     int           // number of connects that have failed in a row
 	requests     int           // number of requests that have failed in a row
 	serverErrors int           // number of responses in a row with a status from 500 to 599
@@ -40,7 +50,11 @@ type addressState struct {
 	outs int           // how many times in a row it has been left out
 	back time.Duration // when it was last taken back; since epoch
 	span time.Duration // how long it was left out the last time
-	gone uint64        // how many times it has been taken off the list
+	seen time.Duration // when it was last listed anew, or looked up in the book; since epoch
+
+	gone   uint64        // how many times it has been taken off the list
+	left   time.Duration // when it was taken off the list; since epoch
+	missed int           // from how many answers in a row it has been missing
 }
 
 func (b *addressBook) of(addr netip.AddrPort) *addressState {
@@ -49,12 +63,28 @@ func (b *addressBook) of(addr netip.AddrPort) *addressState {
 		s = new(addressState)
 		b.state[addr] = s
 	}
+	s.seen = time.Since(epoch)
 	return s
+}
+
+// prune forgets the addresses that are not among those listed and have not been for that long. A host whose connections are
+// all gone is forgotten with its timers, so that nothing else removes them. The caller holds mu.
+func (b *addressBook) prune(listed []netip.AddrPort, after time.Duration) {
+	maps.DeleteFunc(b.state, func(addr netip.AddrPort, s *addressState) bool {
+		return time.Since(epoch)-s.seen > after && !slices.Contains(listed, addr)
+	})
+}
+
+// begin begins a trial of an address. The caller holds mu.
+func (b *addressBook) begin(m *route) trial {
+	b.trials++
+	m.state.trial = b.trials
+	return trial{m, b.trials}
 }
 
 // isDue reports whether the time for which the address is left out is over, and nothing tries the address yet.
 func (s *addressState) isDue(now time.Duration) bool {
-	return s.state != "" && !s.trying && now >= s.until
+	return s.state != "" && s.trial == 0 && now >= s.until
 }
 
 // count counts a failure, and returns how many of the kind there have been in a row.
@@ -109,7 +139,7 @@ func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 	switch {
 	case options.Failures < 0:
 		return false
-	case s.trying: // and the trial has failed
+	case s.trial != 0: // and the trial has failed
 	case s.state == state, !options.enough(reason, failures):
 		return false
 	case s.state == "" && 2*(h.leftOut()+1) > len(h.members.Load().all):
@@ -122,7 +152,7 @@ func (h *host) leaveOut(m *route, reason EjectReason, failures int) bool {
 	}
 	s.span = options.span(s.outs)
 	s.outs++
-	s.state, s.until, s.trying = state, now+s.span, false
+	s.state, s.until, s.trial = state, now+s.span, 0
 	h.wakeAt(m)
 	return true
 }
@@ -160,7 +190,7 @@ func (h *host) leftOut() (n int) {
 
 // takeBack ends the time for which the address is left out. The caller holds mu.
 func (s *addressState) takeBack() {
-	s.state, s.trying, s.back = "", false, time.Since(epoch)
+	s.state, s.trial, s.back = "", 0, time.Since(epoch)
 	s.connects, s.requests, s.serverErrors = 0, 0, 0
 	s.failing.Store(false)
 }
@@ -223,11 +253,11 @@ func (h *host) answered(m *route, trial bool) {
 	}
 }
 
-// trial returns an address that the attempt is to try, or nil. A request that can be sent again is preferred, because it is
+// trial returns the trial that the attempt is to make, or none. A request that can be sent again is preferred, because it is
 // not lost if the address fails. If no such request comes for a while, any request will do.
-func (h *host) trial(a *attempt) *route {
+func (h *host) trial(a *attempt) (t trial) {
 	if h.due.Load() == 0 || a.number > 1 || a.alone {
-		return nil
+		return t
 	}
 	again := replayOf(a.req, false)
 	now := time.Since(epoch)
@@ -236,35 +266,41 @@ func (h *host) trial(a *attempt) *route {
 	for _, m := range h.members.Load().all {
 		s := m.state
 		if s.state == AddressEjected && s.isDue(now) && (again.idempotent && again.body || now-s.until >= s.span) {
-			s.trying = true
+			t = h.book.begin(m)
 			s.failing.Store(true)
 			h.countDue()
-			return m
+			return t
 		}
 	}
-	return nil
+	return t
 }
 
 // aim finds out whether the attempt is to try an address that is left out. Such an attempt needs a new connection.
 func (a *attempt) aim(terms *pool.Terms) {
 	a.trial = a.route.host.trial(a)
-	terms.Fresh = terms.Fresh || a.trial != nil
+	terms.Fresh = terms.Fresh || a.trial.at != nil
 }
 
 // landed ends the attempt's trial if the attempt has got a connection to another address, or none.
 func (a *attempt) landed() {
-	if a.trial != nil && (!a.lease.Valid() || a.lease.Key() != a.trial.id) {
+	if a.trial.at != nil && (!a.lease.Valid() || a.lease.Key() != a.trial.at.id) {
 		a.route.host.endTrial(a.trial)
-		a.trial = nil
+		a.trial = trial{}
 	}
 }
 
-// endTrial ends a trial that has had no result, so that another request can try the address.
-func (h *host) endTrial(m *route) {
+// endTrial ends a trial that has had no result, so that another request can try the address. It does nothing if the trial is
+// over, even if there is another trial now.
+func (h *host) endTrial(t trial) {
+	if t.at == nil {
+		return
+	}
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
-	m.state.trying = false
-	h.countDue()
+	if t.at.state.trial == t.number {
+		t.at.state.trial = 0
+		h.countDue()
+	}
 }
 
 // judge tells the host how an exchange with one of its addresses has ended.
@@ -272,12 +308,10 @@ func (a *attempt) judge(end exchange.End, o *exchange.Outcome) {
 	h := a.route.host
 	m := h.member(a.lease.Key())
 	if m == nil { // the address is no longer listed
-		if a.trial != nil {
-			h.endTrial(a.trial) // it may be listed again
-		}
+		h.endTrial(a.trial) // it may be listed again
 		return
 	}
-	trial := a.trial == m
+	trial := a.trial.at == m
 	reason := a.fault(end, o)
 	switch {
 	case reason == EjectStatus && h.head.t.Outliers.ServerErrors <= 0:
@@ -287,7 +321,7 @@ func (a *attempt) judge(end exchange.End, o *exchange.Outcome) {
 	case o.Status != 0:
 		h.answered(m, trial)
 	case trial:
-		h.endTrial(m)
+		h.endTrial(a.trial)
 	}
 }
 

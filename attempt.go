@@ -37,7 +37,7 @@ type attempt struct {
 	begun      time.Duration // when the exchange began, since epoch; set only if there is a RetryBudget or a learned idle time
 	overBudget bool          // the RetryBudget has kept the request from being sent again
 
-	trial *route // address of the host that the attempt is to try, or nil
+	trial trial  // of the address of the host that the attempt is to try
 	avoid *route // address at which the previous attempt failed, or nil
 
 	route  *route // nil if there is none

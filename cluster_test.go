@@ -65,7 +65,9 @@ func newCluster(t *testing.T, n int, tr *Transport) *cluster {
 	for range n {
 		s := &simulated{listener: httptestutil.NewListener(0)}
 		s.does(serves)
-		s.server = &http.Server{Handler: s}
+		s.server = &http.Server{Handler: s, Protocols: new(http.Protocols)}
+		s.server.Protocols.SetHTTP1(true)
+		s.server.Protocols.SetUnencryptedHTTP2(true)
 		go s.server.Serve(s.listener)
 		t.Cleanup(func() { s.server.Close() })
 		c.servers[addr] = s

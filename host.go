@@ -31,6 +31,7 @@ type host struct {
 	// The book's mu guards the fields below.
 	book    *addressBook
 	version uint64                    // version of the answer that lists the members
+	number  uint64                    // number of the latest answer: see listing
 	dialed  map[netip.AddrPort]*route // the routes to the members
 	leaving map[netip.AddrPort]*route // the routes to addresses that are no longer listed, for a while
 }
@@ -42,7 +43,8 @@ type memberList struct {
 }
 
 // An address that is no longer listed keeps its idle connections for goneFor times DNSRefresh, because some DNS servers show
-// only some of their addresses at a time.
+// only some of their addresses at a time. If there has been another answer meanwhile, the address must also be missing from
+// more than goneFor answers in a row, however late these come, but the connections are kept for twice that time at most.
 const goneFor = 3
 
 func newHost(head *route, listed []netip.AddrPort) *host {
@@ -61,6 +63,7 @@ func (h *host) begin(listed []netip.AddrPort) (back []AddressChange) {
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
 	h.version = head.version
+	h.book.prune(listed, goneFor*h.grace())
 	h.book.order.learn(listed)
 	h.setMembers(listed)
 	back = h.keepHalf()
@@ -90,6 +93,7 @@ func (h *host) setMembers(addrs []netip.AddrPort) {
 				m = h.routeTo(addr)
 			}
 			delete(h.leaving, addr)
+			s.missed = 0
 			if m.state == nil { // a state is set only once, because a dial may be reading it
 				m.state = s
 			}
@@ -145,8 +149,10 @@ func (h *host) replace(old *route) {
 // update makes the addresses those that the resolver lists now.
 func (h *host) update(found listing) {
 	h.book.mu.Lock()
+	gone := h.miss(found)
 	if found.version <= h.version || len(found.addrs) == 0 {
 		h.book.mu.Unlock()
+		h.drain(gone)
 		return
 	}
 	h.version = found.version
@@ -164,33 +170,81 @@ func (h *host) update(found listing) {
 	h.book.mu.Unlock()
 	h.head.t.spreadsOver(len(found.addrs))
 	h.apply()
+	h.drain(gone)
 	for _, e := range back {
 		h.tell(e)
 	}
+}
+
+// grace is how long an address that is no longer listed keeps its idle connections: see goneFor.
+func (h *host) grace() time.Duration { return goneFor * h.head.t.dnsRefresh() }
+
+// miss notes an answer, and forgets the addresses that have been missing from too many. It returns the routes to these. The
+// caller holds mu.
+func (h *host) miss(found listing) (gone []*route) {
+	if found.number != 0 && found.number <= h.number || found.number == 0 && found.version <= h.version || len(found.addrs) == 0 {
+		return nil
+	}
+	h.number = found.number
+	for _, m := range h.leaving {
+		s := h.book.of(m.addr)
+		if slices.Contains(found.addrs, m.addr) {
+			continue
+		}
+		if s.missed++; s.missed > goneFor && time.Since(epoch)-s.left >= h.grace() {
+			h.forget(m)
+			gone = append(gone, m)
+		}
+	}
+	return gone
 }
 
 // leave closes the connections to an address after a while, if it is then still not listed. The caller holds mu.
 func (h *host) leave(m *route) {
 	s := h.book.of(m.addr)
 	s.gone++
-	gone := s.gone
+	s.missed, s.left = 1, time.Since(epoch)
 	if h.leaving == nil {
 		h.leaving = make(map[netip.AddrPort]*route)
 	}
 	h.leaving[m.addr] = m
-	time.AfterFunc(goneFor*h.head.t.dnsRefresh(), func() {
+	h.leaveLater(m, s, s.gone)
+}
+
+// leaveLater closes the connections to an address that is still not listed after a while.
+func (h *host) leaveLater(m *route, s *addressState, gone uint64) {
+	time.AfterFunc(h.grace(), func() {
+		if _, watches := h.head.t.resolver().(WatchResolver); !watches {
+			h.update(h.head.lastAnswer()) // no request may have needed the latest answer yet
+		}
 		h.book.mu.Lock()
-		left := h.book.state[m.addr] == s && s.gone == gone && !h.lists(m.addr)
+		left := s.gone == gone && h.leaving[m.addr] == m
+		if left && s.missed > 1 && s.missed <= goneFor && time.Since(epoch)-s.left < 2*h.grace() {
+			left = false // the next answer may list it
+			h.leaveLater(m, s, gone)
+		}
 		if left {
-			delete(h.book.state, m.addr)
-			delete(h.leaving, m.addr)
+			h.forget(m)
 		}
 		h.book.mu.Unlock()
 		if left {
 			h.apply() // because the pool may not have the latest list yet
-			h.pool.DrainUnlisted(m.id, reasonUnlisted)
+			h.drain([]*route{m})
 		}
 	})
+}
+
+// forget forgets an address that is no longer listed. The caller holds mu.
+func (h *host) forget(m *route) {
+	delete(h.book.state, m.addr)
+	delete(h.leaving, m.addr)
+}
+
+// drain closes the connections to addresses that are no longer listed.
+func (h *host) drain(gone []*route) {
+	for _, m := range gone {
+		h.pool.DrainUnlisted(m.id, reasonUnlisted)
+	}
 }
 
 // lists reports whether an address is listed. The caller holds mu.

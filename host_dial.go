@@ -28,7 +28,7 @@ type groundwork struct {
 
 	replaces bool // the dial replaces a connection that nears a limit, so that no request waits for it
 
-	trial *route // address of the host that the dial is to try, or nil
+	trial trial  // of the address of the host that the dial is to try
 	avoid *route // address at which the request has failed before, or nil
 }
 
@@ -47,7 +47,7 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 	h.askAgain(ctx)
 	within, cancel := h.head.withinOwnDial(ctx, begun)
 	defer cancel()
-	m, nc, err := h.connect(within, h.member(first), d.work)
+	m, nc, tried, err := h.connect(within, h.member(first), d.work)
 	work := d.work
 	if work.start.IsZero() {
 		work.start = begun
@@ -66,8 +66,8 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 		h.connected(m)
 	case ctx.Err() == nil:
 		h.failed(m, EjectConnect, causeOf(err))
-	default:
-		h.endTrial(m)
+	case tried.at == m:
+		h.endTrial(tried)
 	}
 	return m.id, c, err
 }
@@ -103,15 +103,15 @@ func (r *route) lookupAgain(ctx context.Context) (listing, error) {
 // order also returns it as tried. Then come the addresses that work, in the resolver's order, but with first before the
 // others. The addresses that are left out come last, because they are better than none. If the request has failed at an
 // address before, the addresses where no request has failed come first among those that work.
-func (h *host) order(first *route, work groundwork) (members []*route, tried *route) {
+func (h *host) order(first *route, work groundwork) (members []*route, tried trial) {
 	h.book.mu.Lock()
 	defer h.book.mu.Unlock()
 	members = h.book.order.next(h.members.Load().all)
-	tried = toTry(members, work)
+	tried = h.toTry(members, work)
 	rank := func(m *route) int {
 		s := m.state
 		switch {
-		case m == tried:
+		case m == tried.at:
 			return 0
 		case s.state == AddressEjected:
 			return 6
@@ -130,23 +130,23 @@ func (h *host) order(first *route, work groundwork) (members []*route, tried *ro
 	return members, tried
 }
 
-// toTry returns the address that a dial is to try, or nil. The caller holds the mu of the book.
-func toTry(members []*route, work groundwork) *route {
-	if work.trial != nil && slices.Contains(members, work.trial) {
+// toTry returns the trial that a dial is to make, or none. The caller holds the mu of the book.
+func (h *host) toTry(members []*route, work groundwork) trial {
+	if work.trial.at != nil && slices.Contains(members, work.trial.at) {
 		return work.trial
 	}
 	now := time.Since(epoch)
 	for _, m := range members {
 		if m.state.state == AddressAvoided && m.state.isDue(now) {
-			m.state.trying = true
-			return m
+			return h.book.begin(m)
 		}
 	}
-	return nil
+	return trial{}
 }
 
-// connect connects to one of the addresses.
-func (h *host) connect(ctx context.Context, first *route, work groundwork) (*route, net.Conn, error) {
+// connect connects to one of the addresses. It also returns the trial that it has made, which is not over if that address is
+// the one to which it has connected.
+func (h *host) connect(ctx context.Context, first *route, work groundwork) (*route, net.Conn, trial, error) {
 	members, tried := h.order(first, work)
 	r := &raced{members: make(map[netip.AddrPort]*route, len(members)), pending: make(map[netip.AddrPort]time.Time)}
 	addrs := make([]netip.AddrPort, len(members))
@@ -173,13 +173,13 @@ func (h *host) connect(ctx context.Context, first *route, work groundwork) (*rou
 			h.connectFailed(ctx, r.members[silent], EjectSilent, err, begun)
 		}
 	}
-	if tried != nil && tried != work.trial && (err != nil || tried.addr != addr) {
+	if tried.at != nil && tried != work.trial && (err != nil || tried.at.addr != addr) {
 		h.endTrial(tried) // in case nothing has reported its failure
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, tried, err
 	}
-	return r.members[addr], nc, nil
+	return r.members[addr], nc, tried, nil
 }
 
 // raced notes the state of the connects of one race.

@@ -108,6 +108,48 @@ func TestNeverMoreThanHalfOfTheAddressesAreLeftOut(t *testing.T) {
 	wantOrder(t, h, "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.1", "192.0.2.2")
 }
 
+func TestATrialThatIsOverDoesNotEndTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := booked(t, "192.0.2.1", "192.0.2.2", "192.0.2.3")
+		m := h.at("192.0.2.2")
+		h.failed(m, EjectSilent, errSilent)
+		time.Sleep(m.state.until - time.Since(epoch))
+		_, first := h.order(nil, groundwork{})
+		h.failed(m, EjectSilent, errSilent)
+		time.Sleep(m.state.until - time.Since(epoch))
+		_, second := h.order(nil, groundwork{})
+		if first.at != m || second.at != m {
+			t.Fatal("two dials did not try the address")
+		}
+		h.endTrial(first) // by a dial that has raced other addresses for long
+		wantOrder(t, h, "192.0.2.1", "192.0.2.3", "192.0.2.2")
+		h.endTrial(second)
+		wantOrder(t, h, "192.0.2.2", "192.0.2.1", "192.0.2.3")
+	})
+}
+
+func TestAHostThatIsForgottenAgainAndAgainRemembersNoOldAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 100, &Transport{IdleConnTimeout: time.Second})
+		r := c.tr.Resolver.(*httptestutil.Resolver)
+		for i := range 50 {
+			r.Set(t, "a.test", fmt.Sprint("192.0.2.", 2*i+1), fmt.Sprint("192.0.2.", 2*i+2))
+			c.mustGet(1)
+			c.mustGet(1)
+			h := c.tr.core.routes.hosts()[0]
+			h.book.mu.Lock()
+			if n := len(h.book.state); n > 4 {
+				t.Fatalf("%d addresses are remembered, want those that are listed, and those that were before", n)
+			}
+			h.book.mu.Unlock()
+			time.Sleep(10 * time.Minute)
+			if n := len(c.tr.core.routes.hosts()); n != 0 {
+				t.Fatalf("%d hosts are known", n)
+			}
+		}
+	})
+}
+
 func TestLimitsOfAHostHoldForAllItsAddressesTogether(t *testing.T) {
 	one, two, port := twins(t)
 	r := &httptestutil.Resolver{}

@@ -164,7 +164,7 @@ func (r *route) addressStats() AddressStats {
 		return a
 	}
 	a.State, a.Reason = s.state, s.reason
-	if s.trying {
+	if s.trial != 0 {
 		a.State = AddressTrial
 	}
 	a.Since, a.Until = epoch.Add(s.since), epoch.Add(s.until)

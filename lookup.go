@@ -40,6 +40,7 @@ func (p *plan) resolve(ctx context.Context, id Identity) (listing, groundwork, e
 type listing struct {
 	addrs     []netip.AddrPort
 	version   uint64 // 0 for an IP address, which never changes
+	number    uint64 // higher in a later answer, even if that has the same version; 0 if a WatchResolver reports changes
 	lookAgain int64  // see route.lookAgain
 	waited    bool   // the request waited for the resolver
 	watched   bool   // a WatchResolver reports changes
@@ -66,12 +67,28 @@ func (p *plan) lookup(ctx context.Context, addr string) (listing, error) {
 	if err != nil {
 		return listing{}, err
 	}
-	addrs := make([]netip.AddrPort, 0, len(answer.Addrs))
+	found := listed(answer, uint16(port))
+	found.lookAgain = int64(time.Since(epoch) + min(ttl, lookInterval))
+	return found, nil
+}
+
+// listed returns what an answer says about a host and a port.
+func listed(answer resolve.Answer, port uint16) listing {
+	found := listing{version: answer.Version, number: answer.Number, waited: answer.Waited}
 	for _, ip := range resolve.Order(answer.Addrs) {
-		addrs = append(addrs, netip.AddrPortFrom(ip, uint16(port)))
+		found.addrs = append(found.addrs, netip.AddrPortFrom(ip, port))
 	}
-	lookAgain := int64(time.Since(epoch) + min(ttl, lookInterval))
-	return listing{addrs: addrs, version: answer.Version, lookAgain: lookAgain, waited: answer.Waited}, nil
+	return found
+}
+
+// lastAnswer returns the latest answer about the host, however old. It asks no resolver.
+func (p *plan) lastAnswer() listing {
+	host, service, _ := net.SplitHostPort(p.authority)
+	port, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", service)
+	if err != nil {
+		return listing{}
+	}
+	return listed(p.t.core.names.Known(family(p.t.local(p.peer).Addr()), ascii.ToLower(host)), uint16(port))
 }
 
 func (t *Transport) dnsRefresh() time.Duration {

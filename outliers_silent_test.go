@@ -61,7 +61,7 @@ func TestTheIdleConnectionsOfASilentAddressServeNoMore(t *testing.T) {
 		}
 		c.at(1).dark.Store(true)
 		h := c.tr.core.routes.hosts()[0]
-		_, nc, err := h.connect(t.Context(), nil, groundwork{})
+		_, nc, _, err := h.connect(t.Context(), nil, groundwork{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -261,6 +261,7 @@ func (p plan) several(found listing, id Identity, old *route) *route {
 		r.host.update(found)
 	} else {
 		r.host = newHost(r, found.addrs)
+		r.host.number = found.number
 		if old != nil && old.addr.IsValid() && !slices.Contains(found.addrs, old.addr) {
 			r.host.replace(old)
 		}

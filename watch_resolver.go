@@ -24,7 +24,9 @@ type WatchResolver interface {
 	// changed. An address with the port 0 has the port of the URL. Update may keep the slice. An update without
 	// addresses changes nothing. Watch returns when ctx is done, or with an error when it cannot go on. The last
 	// addresses then stay in use, and the Transport calls Watch again after a pause of one second, doubled each time
-	// up to a minute.
+	// up to a minute. If there are no addresses yet, the waiting requests fail with the error. The next request then calls
+	// Watch again: at once after the first failure, and later not before a pause of one second, doubled each time up to
+	// five seconds. A request during the pause fails with the last error.
 	//
 	// The Transport calls Watch on a goroutine of its own, once for each host at a time. Ctx is done after Shutdown, and
 	// when no request has needed the host for a minute. The next request then calls Watch again, and waits for its first
@@ -32,8 +34,16 @@ type WatchResolver interface {
 	Watch(ctx context.Context, host string, update func([]netip.AddrPort)) error
 }
 
-// watchQuiet is how long a host is watched while no request needs it.
-const watchQuiet = time.Minute
+const (
+	// watchQuiet is how long a host is watched while no request needs it.
+	watchQuiet = time.Minute
+
+	// If Watch fails, it is called again after firstWatchPause. Each further failure doubles the pause, up to
+	// longestWatchPause, or to longestBlindPause while there are no addresses and each request of the host fails.
+	firstWatchPause   = time.Second
+	longestWatchPause = time.Minute
+	longestBlindPause = 5 * time.Second
+)
 
 // watches holds the hosts that a WatchResolver watches.
 type watches struct {
@@ -45,30 +55,37 @@ type watches struct {
 
 // hostWatch is the watch of one host: one call of Watch, or several that follow one another.
 type hostWatch struct {
-	host    string
-	cancel  context.CancelFunc
-	known   chan struct{} // closed when there are addresses, or the first call has failed
+	host   string
+	ctx    context.Context // ends with the watch
+	cancel context.CancelFunc
+
+	known   chan struct{} // closed when there are addresses, or the call has failed; made anew when Watch is called again
 	addrs   []netip.AddrPort
 	version uint64
-	err     error // error of the first call, if there are no addresses
 	needed  time.Time
+
+	// If Watch has failed while there are no addresses, it is not under way. The first request after retry calls it again.
+	ended bool
+	err   error
+	retry time.Time
+	pause time.Duration // the next pause after a failure
 }
 
 // watched returns the addresses of a host that a WatchResolver has reported. From now on, the host is watched.
 func (p *plan) watched(ctx context.Context, r WatchResolver, host string, port uint16) (listing, error) {
-	w, err := p.t.watch(r, host)
+	w, known, err := p.t.watch(r, host)
 	if err != nil {
 		return listing{}, err
 	}
 	waited := false
 	select {
-	case <-w.known:
+	case <-known:
 	default:
 		waited = true
 		ctx, cancel := context.WithTimeout(ctx, resolve.LookupTimeout)
 		defer cancel()
 		select {
-		case <-w.known:
+		case <-known:
 		case <-ctx.Done():
 			return listing{}, context.Cause(ctx)
 		}
@@ -107,33 +124,42 @@ func (p *plan) usable(addrs []netip.AddrPort, port uint16) (usable []netip.AddrP
 	return usable
 }
 
-// watch returns the watch of a host. It starts one if there is none.
-func (t *Transport) watch(r WatchResolver, host string) (*hostWatch, error) {
+// watch returns the watch of a host, and what to wait for until there are addresses. It starts a watch if there is none.
+func (t *Transport) watch(r WatchResolver, host string) (*hostWatch, <-chan struct{}, error) {
 	ws := &t.core.watches
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.shut {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	host = ascii.ToLower(host)
 	w := ws.byHost[host]
 	if w == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		w = &hostWatch{host: host, cancel: cancel, known: make(chan struct{})}
+		w = &hostWatch{host: host, ctx: ctx, cancel: cancel, known: make(chan struct{})}
 		if ws.byHost == nil {
 			ws.byHost = make(map[string]*hostWatch)
 		}
 		ws.byHost[host] = w
-		go t.keepWatching(ctx, r, w)
+		go t.keepWatching(r, w)
 		time.AfterFunc(watchQuiet, func() { ws.endQuiet(w) })
 	}
 	w.needed = time.Now()
-	return w, nil
+	if w.ended && !w.needed.Before(w.retry) {
+		w.ended = false
+		if w.addrs == nil {
+			w.err, w.known = nil, make(chan struct{})
+		}
+		go t.keepWatching(r, w)
+	}
+	return w, w.known, nil
 }
 
-// keepWatching calls Watch until ctx is done. It runs on a goroutine of the watch.
-func (t *Transport) keepWatching(ctx context.Context, r WatchResolver, w *hostWatch) {
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+// keepWatching calls Watch until the watch ends, or until Watch fails while there are no addresses. It runs on a goroutine of
+// the watch.
+func (t *Transport) keepWatching(r WatchResolver, w *hostWatch) {
+	ctx := w.ctx
+	for pause := firstWatchPause; ; pause = min(2*pause, longestWatchPause) {
 		start := time.Now()
 		var told atomic.Bool
 		err := callWatch(ctx, r, w.host, func(addrs []netip.AddrPort) {
@@ -144,16 +170,19 @@ func (t *Transport) keepWatching(ctx context.Context, r WatchResolver, w *hostWa
 			return
 		}
 		if told.Load() {
-			pause = time.Second
+			pause = firstWatchPause
 		}
 		t.core.counters.lookups.Add(1)
 		t.core.counters.lookupFailures.Add(1)
 		if err == nil {
 			err = fmt.Errorf("peerpool: Watch of %s has returned", w.host)
 		}
-		t.core.watches.fail(w, err)
+		blind := t.core.watches.fail(w, err)
 		if o := t.Observer; o != nil && o.ResolveDone != nil {
 			o.ResolveDone(ctx, ResolveDone{Host: w.host, Start: start, Duration: time.Since(start), Err: err, ErrorType: lookupErrorType(err)})
+		}
+		if blind {
+			return
 		}
 		select {
 		case <-time.After(pause):
@@ -217,17 +246,19 @@ func (w *hostWatch) open() {
 	}
 }
 
-// fail notes that Watch has returned. If there are no addresses, the waiting requests get the error, and the next request
-// starts a new watch.
-func (ws *watches) fail(w *hostWatch, err error) {
+// fail notes that Watch has returned. If there are no addresses, the waiting requests get the error, and fail returns true: a
+// later request calls Watch again.
+func (ws *watches) fail(w *hostWatch, err error) (blind bool) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if w.addrs != nil {
-		return
+		return false
 	}
-	w.err = err
+	w.ended, w.err = true, err
+	w.retry = time.Now().Add(w.pause)
+	w.pause = min(max(2*w.pause, firstWatchPause), longestBlindPause)
 	w.open()
-	ws.end(w)
+	return true
 }
 
 // endQuiet ends a watch that no request has needed for a while.

@@ -122,6 +122,46 @@ func TestAWatchThatFailsBeforeItsFirstUpdateFailsTheRequestAndIsCalledAgain(t *t
 	})
 }
 
+// downRegistry is a WatchResolver whose Watch fails at once while it is down.
+type downRegistry struct {
+	*registry
+	down atomic.Bool
+}
+
+func (r *downRegistry) Watch(ctx context.Context, host string, update func([]netip.AddrPort)) error {
+	if r.down.Load() {
+		r.calls.Add(1)
+		return errors.New("the registry is down")
+	}
+	return r.registry.Watch(ctx, host, update)
+}
+
+func TestARegistryThatIsDownIsAskedLessAndLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, up := watchedCluster(t, 1, &Transport{})
+		r := &downRegistry{registry: up}
+		r.down.Store(true)
+		c.tr.Resolver = r
+		for range 200 { // in 20 seconds
+			if c.get() == nil {
+				t.Fatal("a request was served without an address")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		// At once, again at once, and then after 1, 2, 4, 5, and 5 seconds.
+		if n := r.calls.Load(); n != 7 {
+			t.Errorf("Watch was called %d times in 20 seconds, want 7", n)
+		}
+		r.down.Store(false)
+		r.changes <- []string{"192.0.2.1:80"}
+		time.Sleep(longestBlindPause)
+		c.mustGet(5)
+		if n := r.calls.Load(); n != 8 {
+			t.Errorf("Watch was called %d times, want one more when the registry is up", n-7)
+		}
+	})
+}
+
 func TestAWatchThatFailsLaterChangesNothingAndIsCalledAgainAfterAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r := watchedCluster(t, 2, &Transport{})

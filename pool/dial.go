@@ -265,7 +265,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	} else if reason := p.admit(e, d, found, now); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
 	} else {
-		p.keepFirst(d.replaces)
+		p.keepFirst(d.replaces, now)
 	}
 	if err != nil && d.want != nil {
 		p.deliver(d.want, delivery[K, C]{err: err})

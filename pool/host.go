@@ -122,6 +122,11 @@ func (p *Pool[K, C]) later(one, other *entry[K, C]) bool {
 	if one.idleSince != other.idleSince {
 		return one.idleSince > other.idleSince
 	}
+	return p.ahead(one, other)
+}
+
+// ahead reports whether one comes before other in the list of all idle connections.
+func (p *Pool[K, C]) ahead(one, other *entry[K, C]) bool {
 	e := p.idle.first
 	for e != one && e != other {
 		e = e.in[inPool].next

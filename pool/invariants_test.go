@@ -109,7 +109,7 @@ func checkRanking[K comparable, C Conn](h *host[K, C], broken func(string, ...an
 			continue
 		}
 		ranks++
-		if r := h.set.ranking[rank-1]; r.seat != g.seat(h) || r.first != g.idle.first || r.since != g.idle.first.idleSince || r.unused != (g.unused != nil) {
+		if r := h.set.ranking[rank-1]; r.seat != g.seat(h) || r.first != g.idle.first || r.since < g.idle.first.idleSince || r.unused != (g.unused != nil) {
 			broken("rule 10: the ranking of %v is not up to date", g.key)
 		}
 	}

@@ -107,7 +107,11 @@ func (p *Pool[K, C]) beginReplacement(d *dial[K, C], g *group[K, C]) {
 	p.replacing[g]++
 	d.inPlaceOf = g
 	p.tally.replacements++
-	p.begin(d, context.Background(), nil)
+	var to *group[K, C]
+	if d.host.set != nil && d.host.set.balance != BalanceNone {
+		to = g // so that each key keeps its connections
+	}
+	p.begin(d, context.Background(), to)
 }
 
 // replacement returns the dial that is to open the successor of a connection, or nil if there is none.
@@ -169,8 +173,9 @@ func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
 	}
 }
 
-// keepFirst makes requests use up an idle connection before its successor, which has just become idle.
-func (p *Pool[K, C]) keepFirst(e *entry[K, C]) {
+// keepFirst makes requests use up an idle connection before its successor, which has just become idle, perhaps for another
+// key of the host.
+func (p *Pool[K, C]) keepFirst(e *entry[K, C], now time.Duration) {
 	if e == nil || e.state != idle {
 		return
 	}
@@ -178,7 +183,9 @@ func (p *Pool[K, C]) keepFirst(e *entry[K, C]) {
 	e.group.stack(e)
 	p.idle.remove(e)
 	p.idle.pushFront(e)
-	e.group.rest(0)
+	for _, s := range e.group.joined() {
+		s.placeFirst(now)
+	}
 }
 
 // replaceIdle replaces the idle connections that are in use and near the end of their life.

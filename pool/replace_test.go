@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,5 +219,73 @@ func TestNothingIsReplacedAfterCloseIdle(t *testing.T) {
 		p.CloseIdle() // while a replacement is dialed
 		time.Sleep(2 * time.Second)
 		wantConns(t, p, 0)
+	})
+}
+
+// branch is a HostDialer whose connections belong to the key that it says, or to the one that the pool would like.
+type branch struct {
+	*shop
+	key atomic.Value // a string
+}
+
+func (b *branch) DialHost(ctx context.Context, first string) (string, *successive, error) {
+	c, err := b.Dial(ctx)
+	if key, ok := b.key.Load().(string); ok {
+		first = key
+	}
+	return first, c, err
+}
+
+// useHost leases a connection of the host for a second, and returns its key and number.
+func useHost(t *testing.T, h *Host[string, *successive], b *branch, terms Terms) string {
+	t.Helper()
+	lease, err := h.Acquire(t.Context(), b, terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	lease.Release()
+	synctest.Wait()
+	return fmt.Sprint(lease.Key(), lease.Conn().number)
+}
+
+func TestAConnectionIsUsedUpBeforeItsSuccessorOfAnotherKey(t *testing.T) {
+	replacing(t, func(t *testing.T, p *Pool[string, *successive], s *shop) {
+		b := &branch{shop: s}
+		b.key.Store("a")
+		h := p.NewHost([]string{"a", "b"}, nil)
+		h.SetReplacement(b)
+		terms := Terms{MaxReuse: 39} // 40 leases, of which the last four are left when the replacement begins
+		for range 36 {
+			useHost(t, h, b, terms)
+		}
+		b.key.Store("b")
+		time.Sleep(2 * time.Second) // the replacement lands
+		for i := range 4 {
+			if got := useHost(t, h, b, terms); got != "a1" {
+				t.Errorf("lease %d is of %s, want a1, which is to be used up", 37+i, got)
+			}
+		}
+		if got := useHost(t, h, b, terms); got != "b2" {
+			t.Errorf("the next lease is of %s, want b2", got)
+		}
+	})
+}
+
+func TestWithABalanceASuccessorIsDialedForTheSameKey(t *testing.T) {
+	replacing(t, func(t *testing.T, p *Pool[string, *successive], s *shop) {
+		b := &branch{shop: s}
+		h := p.NewHost([]string{"a", "b"}, nil)
+		h.SetBalance(BalanceRoundRobin, b, 0)
+		h.SetReplacement(b)
+		terms := Terms{MaxLifetime: 80 * time.Second}
+		for range 30 {
+			useHost(t, h, b, terms)
+			time.Sleep(9 * time.Second)
+		}
+		keys := p.Stats().Keys
+		if a, b := keys["a"], keys["b"]; a.Idle != 1 || b.Idle != 1 || p.Stats().Opened > 10 {
+			t.Errorf("%d and %d idle connections of %d opened, want one of each key, and a successor for each", a.Idle, b.Idle, p.Stats().Opened)
+		}
 	})
 }

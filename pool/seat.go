@@ -26,7 +26,7 @@ type ranked[K comparable, C Conn] struct {
 	first *entry[K, C] // the group's first idle connection
 
 	unused bool          // no request has used that connection
-	since  time.Duration // when it became idle
+	since  time.Duration // when it became idle, or when keepFirst put it first
 }
 
 // seat returns the group's place in a host, or nil.
@@ -105,6 +105,16 @@ func (s *seat[K, C]) place() {
 	set.down(set.up(s.rank-1, s.host.pool), s.host.pool)
 }
 
+// placeFirst puts the group first in the ranking of the host, because its first idle connection is to be used next although
+// others have become idle after it.
+func (s *seat[K, C]) placeFirst(now time.Duration) {
+	s.place()
+	if s.rank > 0 {
+		s.host.set.ranking[s.rank-1].since = now
+		s.host.set.up(s.rank-1, s.host.pool)
+	}
+}
+
 // unplace takes the group out of the ranking.
 func (s *seat[K, C]) unplace() {
 	if s.rank == 0 {
@@ -139,7 +149,7 @@ func (set *members[K, C]) later(i, j int, p *Pool[K, C]) bool {
 	if a.since != b.since {
 		return a.since > b.since
 	}
-	return p.later(a.first, b.first)
+	return p.ahead(a.first, b.first)
 }
 
 func (set *members[K, C]) up(i int, p *Pool[K, C]) int {

@@ -25,6 +25,9 @@ type Answer struct {
 	// equal. Version is never zero, and never returns to an earlier value.
 	Version uint64
 
+	// Number is higher in an answer that the resolver gave later, even if it is equal to the one before.
+	Number uint64
+
 	// Waited reports whether the caller has waited for the resolver.
 	Waited bool
 }

@@ -31,6 +31,7 @@ type Cache struct {
 	used    list.List                  // most recently used first
 	flights map[question]*flight
 	version uint64 // of the newest answer
+	answers uint64 // number of answers so far
 }
 
 type question struct{ network, host string }
@@ -83,6 +84,16 @@ func (c *Cache) Refresh(ctx context.Context, r Resolver, network, host string) {
 	f.wait(ctx)
 }
 
+// Known returns the answer that the Cache has, however old, or an Answer without addresses. It asks no resolver.
+func (c *Cache) Known(network, host string) Answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if element := c.known[question{network, host}]; element != nil {
+		return element.Value.(*entry).answer
+	}
+	return Answer{}
+}
+
 // recall returns the entry that is known, unless it is too old to be used at all. The caller holds c.mu.
 func (c *Cache) recall(q question, now time.Time, ttl time.Duration) *entry {
 	element := c.known[q]
@@ -116,6 +127,8 @@ func (c *Cache) learn(q question, a Answer, now time.Time) Answer {
 		c.version++
 		e.answer = Answer{Addrs: a.Addrs, Version: c.version}
 	}
+	c.answers++
+	e.answer.Number = c.answers
 	e.learned, e.pause, e.retry = now, 0, time.Time{}
 	return e.answer
 }

@@ -239,3 +239,17 @@ func TestEachNetworkIsAQuestionOfItsOwn(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEqualAnswerHasTheSameVersionAndAHigherNumber(t *testing.T) {
+	var c Cache
+	if known := c.Known("ip", host); known.Number != 0 || known.Addrs != nil {
+		t.Errorf("%+v is known before the first look-up", known)
+	}
+	r := saying("192.0.2.1")
+	first := mustLookup(t, &c, r)
+	c.Refresh(t.Context(), r, "ip", host)
+	second := c.Known("ip", host)
+	if second.Version != first.Version || second.Number <= first.Number || !slices.Equal(second.Addrs, first.Addrs) {
+		t.Errorf("%+v came after %+v", second, first)
+	}
+}
