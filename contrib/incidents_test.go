@@ -264,7 +264,7 @@ var others = []incident{
 			return s.get(s.serve(httptestutil.WireOptions{}, answer).URL())
 		},
 		callers: 12,
-		pause:   400 * time.Millisecond, // a machine that is short of processor time keeps them waiting otherwise
+		pause:   400 * time.Millisecond, // or they would wait most of the time
 	},
 	{
 		name: "callers give up early",
