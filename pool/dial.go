@@ -17,6 +17,7 @@ type dial[K comparable, C Conn] struct {
 	cancel context.CancelCauseFunc
 	terms  *Terms // limits of the connection: the Terms of the want that asked for the dial
 	order  uint64 // the value of Pool.joined when the dial began
+	begun  time.Duration
 
 	forWant bool // it was begun for a want
 
@@ -27,6 +28,7 @@ type dial[K comparable, C Conn] struct {
 
 	replaces  *entry[K, C] // the connection that the new one will succeed, or nil
 	reason    Reason       // why that connection is replaced
+	early     bool         // other connections wait for their replacement, so the old one is not used up
 	inPlaceOf *group[K, C] // the group of the connection that is replaced, or nil
 
 	first  K           // the key that the host would like the dial to lead to, or the zero K
@@ -134,6 +136,7 @@ func (p *Pool[K, C]) startDial(w *want[K, C]) {
 // group.
 func (p *Pool[K, C]) begin(d *dial[K, C], ctx context.Context, to *group[K, C]) {
 	h := d.host
+	d.begun = p.now()
 	d.ctx, d.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	d.inPool.owner = d
 	if to != nil {
@@ -257,7 +260,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 		d.want.part()
 	}
 	if d.inPlaceOf != nil {
-		p.replaced(d, err)
+		p.replaced(d, err, now)
 	}
 	if err != nil {
 		h.dialFailures++
@@ -286,6 +289,7 @@ func (p *Pool[K, C]) admit(
 	e *entry[K, C], d *dial[K, C], found Reason, now time.Duration,
 ) Reason {
 	e.born = now
+	e.group.opened(now - d.begun)
 	e.bind(d.terms)
 	e.become(active)
 	p.enroll(e)

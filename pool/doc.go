@@ -124,15 +124,20 @@
 //
 //  13. The pool replaces a connection that is a Replacer, and that is in use, before it reaches a limit on its age or
 //     its reuse. When an eighth of its life or of its uses is left, or 10 seconds or 4 leases if that is less, the
-//     pool dials a successor, although no want waits for one. If the connection may have fewer than 8 leases in all,
-//     the pool does not replace it for its reuse. When the successor is open, the pool retires the old connection if
-//     it is near the end of its life, or if it is shared. Otherwise requests use up the old connection first. If
-//     there is no room for both connections, the pool dials when it closes the old one: for its age, when nobody
-//     uses it or waits for it; for its reuse, at the end of its last lease. The pool replaces one connection of a
-//     key at a time, and one more for each 32 connections of the key. An idle connection counts as in use until half
-//     its life has passed since its last lease, or 30 seconds if that is less. A successor that nobody has used is
-//     not replaced, so a pool that is not in use ends. After CloseIdle, KeepNone or Shutdown, the pool replaces
-//     nothing. If the dial fails, the connection stays until it reaches its limit.
+//     pool dials a successor, although no want waits for one. If dials of the key have lately taken so long that the
+//     connections of the key could not all be replaced in that time, the pool begins earlier: when one and a half
+//     times the time that they all need is left, but not before a quarter of the life or of the uses is over. It
+//     assumes that leases follow one another as before. If the connection may have fewer than 8 leases in all, the
+//     pool does not replace it for its reuse. When the successor is open, the pool retires the old connection if it
+//     is near the end of its life, if it is shared, or if the pool began early. Otherwise requests use up the old
+//     connection first. If there is no room for both connections, the pool dials when it closes the old one: for its
+//     age, when nobody uses it or waits for it; for its reuse, at the end of its last lease. The pool replaces one
+//     connection of a key at a time, and one more for each 32 connections of the key, or as many as it takes if each
+//     connection lasts for less time than it takes to replace them all. An old connection counts until it is closed,
+//     for twice the time of a dial at most. An idle connection counts as in use until half its life has passed since
+//     its last lease, or 30 seconds if that is less. A successor that nobody has used is not replaced, so a pool that
+//     is not in use ends. After CloseIdle, KeepNone or Shutdown, the pool replaces nothing. If the dial fails, the
+//     connection stays until it reaches its limit.
 //
 //  14. An idle connection is unused if it had no lease yet. Many servers wait for the first request on a connection
 //     with a thread that serves nobody else meanwhile, so unused connections are leased first. If an unused

@@ -25,6 +25,9 @@ type group[K comparable, C Conn] struct {
 	// avoided is the MaxIdleTime of the latest Acquire that refused a connection because it had been idle for too long.
 	avoided time.Duration
 
+	opens      time.Duration     // how long dials of the key take
+	succession *succession[K, C] // nil until a connection is replaced
+
 	hits atomic.Uint64 // counted after a probe has succeeded, without the lock
 }
 

@@ -131,7 +131,6 @@ type Pool[K comparable, C Conn] struct {
 	hijacked   uint64
 	floors     map[*host[K, C]]*floor[K, C] // by their hosts
 	floorDials int                          // dials under way for floors
-	replacing  map[*group[K, C]]int         // replacements under way
 	vacant     *wants[K, C]                 // wants that no host needs now, or nil
 	todo       after[K, C]                  // what the holder of mu has decided; empty while nobody holds mu
 }

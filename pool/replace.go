@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -16,8 +17,7 @@ type Replacer[C Conn] interface {
 
 const (
 	// The pool replaces a connection when one part in nearingParts of its life or of its uses is left, or when
-	// maxNearing or maxUsesAhead is left if that is less. A use takes at least a round trip, and a dial rarely takes
-	// more than four.
+	// maxNearing or maxUsesAhead is left if that is less. It begins earlier if dials take long: see lead.
 	nearingParts = 8
 	maxNearing   = 10 * time.Second
 	maxUsesAhead = 4
@@ -31,6 +31,46 @@ const (
 	connsEach = 32
 )
 
+// succession holds the connections of a group that are being replaced. Pool.mu guards it.
+type succession[K comparable, C Conn] struct {
+	dials int             // replacements under way
+	last  []leaving[K, C] // connections that have a successor
+}
+
+// leaving is a connection that has a successor. Until it is closed, or that time has come, its replacement counts as under
+// way.
+type leaving[K comparable, C Conn] struct {
+	*entry[K, C]
+	until time.Duration
+}
+
+// opened notes how long a dial of the group took. A quick dial does not make the pool forget a slow one at once.
+func (g *group[K, C]) opened(took time.Duration) { g.opens = max(took, g.opens/8*7) }
+
+// atATime returns how many connections of the group are replaced at a time if each lasts for that long. There are more than
+// usual only if the pool could not replace all of them in that time otherwise.
+func (g *group[K, C]) atATime(life time.Duration) int {
+	n := g.all.len()
+	return 1 + max(n/connsEach, min(int(time.Duration(n)*g.opens/max(1, life)), n/2))
+}
+
+// lead returns how long before their ends the connections of the group are to be replaced if each lasts for that long, so
+// that there is time for all of them although the pool replaces few at a time.
+func (g *group[K, C]) lead(life time.Duration) time.Duration {
+	turns := (g.all.len()-1)/g.atATime(life) + 1
+	return min(g.opens/2*3*time.Duration(turns), life/4*3)
+}
+
+// replacing returns how many connections of the group are being replaced.
+func (g *group[K, C]) replacing(now time.Duration) int {
+	s := g.succession
+	if s == nil {
+		return 0
+	}
+	s.last = slices.DeleteFunc(s.last, func(e leaving[K, C]) bool { return e.state == closed || now >= e.until })
+	return s.dials + len(s.last)
+}
+
 // SetReplacement makes the pool replace the connections of the host with connections that dialer opens: see Replacer.
 // Call it before the host is used. Without it, the pool replaces no connection of a host.
 func (h *Host[K, C]) SetReplacement(dialer HostDialer[K, C]) { h.set.replacement = dialer }
@@ -42,19 +82,44 @@ func (e *entry[K, C]) nearingTo(expires time.Duration) time.Duration {
 	if expires == forever {
 		return forever
 	}
-	return expires - min((expires-e.born)/nearingParts, maxNearing)
+	life := expires - e.born
+	return expires - max(min(life/nearingParts, maxNearing), e.group.lead(life))
 }
 
 // ending returns the reason for which the connection is about to be closed, or "" if it is not near a limit.
 func (e *entry[K, C]) ending(now time.Duration) Reason {
-	if most := e.bounds.maxUses; most != math.MaxUint64 && most >= nearingParts &&
-		e.left() <= min(most/nearingParts, maxUsesAhead) {
+	if most := e.bounds.maxUses; most != math.MaxUint64 && most >= nearingParts && e.left() <= e.usesAhead(most, now) {
 		return ReasonMaxReuse
 	}
 	if now >= e.nearing() {
 		return ReasonMaxLifetime
 	}
 	return ""
+}
+
+// life returns how long the connection will have lasted when it reaches its limit.
+func (e *entry[K, C]) life(now time.Duration) time.Duration {
+	life := e.expires() - e.born
+	if most := e.bounds.maxUses; most <= math.MaxInt32 {
+		life = min(life, time.Duration(most)*e.each(now))
+	}
+	return life
+}
+
+// usesAhead returns how many leases before its last one the connection is to be replaced.
+func (e *entry[K, C]) usesAhead(most uint64, now time.Duration) uint64 {
+	each := e.each(now)
+	ahead := uint64(e.group.lead(time.Duration(min(most, math.MaxInt32))*each)/each) + 1
+	return max(usualAhead(most), min(ahead, most/4*3))
+}
+
+// usualAhead returns what usesAhead returns if there is no hurry.
+func usualAhead(most uint64) uint64 { return min(most/nearingParts, maxUsesAhead) }
+
+// each returns how much time has passed for each lease of the connection. The leases that are left may follow one another
+// as those before them did.
+func (e *entry[K, C]) each(now time.Duration) time.Duration {
+	return max(1, (now-e.born)/time.Duration(max(1, e.uses())))
 }
 
 // capped reports whether the connection has a limit on its uses or its age.
@@ -84,11 +149,12 @@ func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 	}
 	g := e.group
 	d := p.replacement(e)
-	if d == nil || p.dialsFull(d.host) || p.replacing[g] > g.all.len()/connsEach {
+	if d == nil || p.dialsFull(d.host) || g.replacing(now) >= g.atATime(e.life(now)) {
 		return ""
 	}
 	if p.hasRoom(e) {
 		e.replaceable, d.replaces, d.reason = false, e, reason
+		d.early = e.left() > usualAhead(e.bounds.maxUses) && time.Duration(e.left())*e.each(now) > 2*g.opens
 		p.beginReplacement(d, g)
 		return ""
 	}
@@ -101,10 +167,10 @@ func (p *Pool[K, C]) replace(e *entry[K, C], now time.Duration) Reason {
 }
 
 func (p *Pool[K, C]) beginReplacement(d *dial[K, C], g *group[K, C]) {
-	if p.replacing == nil {
-		p.replacing = make(map[*group[K, C]]int)
+	if g.succession == nil {
+		g.succession = new(succession[K, C])
 	}
-	p.replacing[g]++
+	g.succession.dials++
 	d.inPlaceOf = g
 	p.tally.replacements++
 	var to *group[K, C]
@@ -161,14 +227,17 @@ func (p *Pool[K, C]) hasRoom(e *entry[K, C]) bool {
 	return true
 }
 
-// replaced is called when a replacement has ended, before its connection is admitted. It retires the old connection,
-// unless the old connection is to be used up first.
-func (p *Pool[K, C]) replaced(d *dial[K, C], err error) {
+// replaced is called when a replacement has ended, before its connection is admitted. It retires the old connection, unless
+// it may serve few more requests and is to be used up first.
+func (p *Pool[K, C]) replaced(d *dial[K, C], err error, now time.Duration) {
 	g := d.inPlaceOf
-	if p.replacing[g]--; p.replacing[g] == 0 {
-		delete(p.replacing, g)
+	g.succession.dials--
+	e := d.replaces
+	if e == nil || err != nil || e.state == closed {
+		return
 	}
-	if e := d.replaces; e != nil && err == nil && (d.reason == ReasonMaxLifetime || e.shared) {
+	g.succession.last = append(g.succession.last, leaving[K, C]{e, now + 2*g.opens})
+	if d.reason == ReasonMaxLifetime || e.shared || d.early {
 		p.retireLocked(e, d.reason)
 	}
 }
