@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"unique"
 
 	"github.com/peerpool/peerpool/pool"
@@ -31,7 +33,7 @@ func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return withoutPassword(err)
 	}
 	t.use()
 	if err := checkRequest(req); err != nil {
@@ -70,6 +72,16 @@ func (r *route) readyTerms(peer *Peer) pool.Terms {
 	terms := r.t.terms(peer)
 	terms.Expect, terms.Unpooled = r.expect(), terms.Unpooled || r.looks()
 	return terms
+}
+
+var errMalformedURL = errors.New("peerpool: the URL for Warm is malformed; it is not shown because it may hold a password")
+
+// withoutPassword returns the error of http.NewRequest, or errMalformedURL if that error quotes a URL with user information.
+func withoutPassword(err error) error {
+	if parsing, ok := errors.AsType[*url.Error](err); ok && strings.Contains(parsing.URL, "@") {
+		return errMalformedURL
+	}
+	return err
 }
 
 var errNotKept = errors.New("peerpool: connections to this peer serve one request each, and so cannot be opened before it")

@@ -140,6 +140,7 @@ func TestWarmSaysWhyNot(t *testing.T) {
 		}},
 		{"no such scheme", &Transport{}, nil, "ftp://127.0.0.1/", text(`unsupported protocol scheme "ftp"`)},
 		{"no URL", &Transport{}, nil, "http://a b/", text(`parse "http://a b/": invalid character " " in host name`)},
+		{"no URL, with a password", &Transport{}, nil, "http://user:secret@a b/", func(err error) bool { return err == errMalformedURL }},
 		{"a limit of connections", &Transport{MaxConnsPerHost: 2}, nil, plain.URL(), text("peerpool: Warm needs 3 connections, MaxConnsPerHost allows 2")},
 		{"a limit of idle ones", &Transport{MaxIdleConnsPerHost: 2}, nil, plain.URL(), text("peerpool: Warm needs 3 connections, MaxIdleConnsPerHost allows 2")},
 		{"a limit of the pool", &Transport{MaxIdleConns: 2}, nil, plain.URL(), text("peerpool: Warm needs 3 connections, MaxIdleConns allows 2")},
