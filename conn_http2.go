@@ -119,7 +119,9 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 
 // check finds out whether the connection still works, before anything is written to it.
 func (c *http2Conn) check(a *attempt) error {
-	c.Hear()
+	if err := c.Hear(); err != nil {
+		return err
+	}
 	if c.TurnedOver() { // since the connection was leased
 		return errTurnedOver
 	}

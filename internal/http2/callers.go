@@ -2,6 +2,7 @@ package http2
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,8 +37,9 @@ type solo struct {
 	shared bool   // two streams have been open at the same time since then
 	aside  bool   // the reading goroutine should step aside
 
-	reader *Exchange // the exchange whose caller reads; nil if there is none
-	cut    bool      // a read deadline in the past has been set to interrupt the reader
+	on     atomic.Bool // the reading goroutine has stepped aside; changed with the lock held, and read without
+	reader *Exchange   // the exchange whose caller reads; nil if there is none
+	cut    bool        // a read deadline in the past has been set to interrupt the reader
 }
 
 // SetLooker lets callers read by themselves, if the connection also has an Alarm. Call it before the first exchange. The
@@ -81,6 +83,7 @@ func (c *Conn) stepAsideLocked() bool {
 	}
 	c.nc.SetReadDeadline(time.Time{})
 	c.reading = vacant
+	c.solo.on.Store(true)
 	return true
 }
 
@@ -108,20 +111,25 @@ func (x *Exchange) waitLocked() {
 }
 
 // Hear handles what has arrived on a connection from which nobody reads. Call it before an exchange, so that the exchange does
-// not begin on a connection that its server has ended. Hear does not wait for the server.
-func (c *Conn) Hear() {
+// not begin on a connection that its server has ended. The request's body has not been touched by then, so another connection can
+// serve the request. Hear does not wait for the server. It returns an error if the connection has failed.
+func (c *Conn) Hear() error {
+	if !c.solo.on.Load() {
+		return nil
+	}
 	c.mu.Lock()
 	if c.reading != vacant {
-		c.mu.Unlock()
-		return
+		defer c.mu.Unlock()
+		return c.failed
 	}
 	c.reading = lent
 	c.mu.Unlock()
 	err := c.readArrived()
 	c.deliver()
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.returnLocked(nil, err)
-	c.mu.Unlock()
+	return c.failed
 }
 
 // readArrived handles what has arrived, and does not wait. It returns the error with which readArriving has ended: errRest if
@@ -172,6 +180,7 @@ func (c *Conn) returnLocked(x *Exchange, err error) {
 	case nil, errRest, errTakeOver:
 	default:
 		c.reading = reading // and nobody reads again
+		c.solo.on.Store(false)
 		c.mu.Unlock()
 		c.failReading(err)
 		c.in.end()
@@ -183,13 +192,11 @@ func (c *Conn) returnLocked(x *Exchange, err error) {
 	if x != nil && c.streams[x.id] == x && (x.sent || x.upload == nil) {
 		others--
 	}
-	if err == errTakeOver || others > 0 || c.alarm == nil || !c.freeLocked() {
-		c.reading = reading
-		go c.read()
-		return
-	}
 	c.reading = vacant
-	if x != nil {
+	switch {
+	case err == errTakeOver || others > 0 || c.alarm == nil || !c.freeLocked():
+		c.startReadingLocked()
+	case x != nil:
 		x.cond.Broadcast() // if another goroutine waits for the same exchange, it reads now
 	}
 }

@@ -162,6 +162,7 @@ func (c *Conn) restIfQuiet() {
 	}
 	if c.reading == vacant {
 		c.reading = reading
+		c.solo.on.Store(false)
 		c.mu.Unlock()
 		go c.settle()
 		return

@@ -60,6 +60,7 @@ func (c *Conn) startReadingLocked() {
 		go c.read()
 	case vacant:
 		c.reading = reading
+		c.solo.on.Store(false)
 		go c.read()
 	case settling:
 		c.reading = roused
