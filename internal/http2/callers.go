@@ -9,13 +9,13 @@ import (
 // A caller that is alone on its connection reads by itself. A small request then needs no switch to the reading goroutine and
 // back, which takes more time than the rest of our work for it.
 //
-// If the streams of a connection have been open one after the other for a while, the reading goroutine steps aside. The
+// If some streams of a connection have been open one after the other, the reading goroutine steps aside. The
 // connection is then vacant: nobody reads from it. An exchange that waits for its response on a vacant connection reads until
 // something has come. If others depend on the connection by then, the reading goroutine starts again. It also starts again if
 // nobody waits while a stream is open.
 
 const (
-	// soloStreams is how many streams must have been open, one after the other, between two calls of look so that the reading
+	// soloStreams is how many streams must have been open, one after the other, since look last ran, so that the reading
 	// goroutine steps aside.
 	soloStreams = 8
 	// hearBatches limits how often Hear reads, so that a server which keeps sending does not hold up a caller.
@@ -56,30 +56,34 @@ func (s *solo) openedLocked(streams int) {
 	s.shared = s.shared || streams > 1
 }
 
-// lookLocked asks the reading goroutine to step aside if the callers come one after the other.
-func (s *solo) lookLocked(c *Conn) {
-	s.aside = s.looker != nil && c.alarm != nil && c.reading == reading && s.opened >= soloStreams && !s.shared
-	s.opened, s.shared = 0, false
-	if s.aside {
-		c.nc.SetReadDeadline(longAgo)
+// closedLocked asks the reading goroutine to step aside if the streams are open one after the other. It is called when no stream
+// is open any more.
+func (s *solo) closedLocked(c *Conn) {
+	if s.looker == nil || c.alarm == nil || c.reading != reading || s.opened < soloStreams || s.shared {
+		return
 	}
+	s.aside = true
+	c.nc.SetReadDeadline(longAgo)
 }
 
-// stepAsideLocked leaves the reading to the callers, if look has asked for it and nobody else depends on the connection. Only
-// the reading goroutine calls it, between two frames. If it returns true, the goroutine ends and leaves its buffers.
+// lookLocked is called by look: what was before does not count any more.
+func (s *solo) lookLocked() { s.opened, s.shared = 0, false }
+
+// stepAsideLocked leaves the reading to the callers, if closedLocked has asked for it and nobody else depends on the connection.
+// Only the reading goroutine calls it, between two frames. If it returns true, the goroutine ends and leaves its buffers.
 func (c *Conn) stepAsideLocked() bool {
 	if !c.solo.aside {
 		return false
 	}
 	c.solo.aside = false
-	if c.alarm == nil || !c.peer.seen || c.reading != reading || !c.freeLocked() {
+	if c.alarm == nil || !c.peer.seen || c.reading != reading || c.solo.shared || !c.freeLocked() {
 		return false
 	}
 	for _, x := range c.streams {
-		if len(c.streams) > 1 || !x.waiting {
+		if len(c.streams) > 1 || x.upload != nil && !x.sent {
 			return false
 		}
-		x.cond.Broadcast()
+		x.cond.Broadcast() // if it waits, it reads now
 	}
 	c.nc.SetReadDeadline(time.Time{})
 	c.reading = vacant
@@ -97,9 +101,7 @@ func (c *Conn) freeLocked() bool {
 func (x *Exchange) waitLocked() {
 	c := x.c
 	if c.reading != vacant {
-		x.waiting = true
 		x.cond.Wait()
-		x.waiting = false
 		return
 	}
 	c.reading, c.solo.reader = lent, x

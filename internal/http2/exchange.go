@@ -84,7 +84,6 @@ type Exchange struct {
 	unwanted  bool           // the server does not want the rest of the request's body
 	stirred   bool           // see input.stir
 	reading   bool           // a Read is copying from the first chunk
-	waiting   bool           // a goroutine waits for the response while another one reads
 	closed    bool           // the response's body is closed
 	short     bool           // the response ended before its Content-Length
 	discarded bool           // exchange.Discard was called

@@ -121,7 +121,7 @@ func (c *Conn) look() {
 		c.mu.Unlock()
 		return
 	}
-	c.solo.lookLocked(c)
+	c.solo.lookLocked()
 	if len(c.streams) == 0 {
 		c.restIfQuiet()
 		return

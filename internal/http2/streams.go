@@ -140,6 +140,9 @@ func (c *Conn) removeLocked(x *Exchange) {
 	c.grown -= x.grown
 	x.grown = 0
 	c.grantLocked()
+	if len(c.streams) == 0 {
+		c.solo.closedLocked(c)
+	}
 }
 
 // sentLocked notes that the whole request has been sent.
