@@ -59,7 +59,7 @@ func (s *solo) openedLocked(streams int) {
 // closedLocked asks the reading goroutine to step aside if the streams are open one after the other. It is called when no stream
 // is open any more.
 func (s *solo) closedLocked(c *Conn) {
-	if s.looker == nil || c.alarm == nil || c.reading != reading || s.opened < soloStreams || s.shared {
+	if s.looker == nil || c.reading != reading || s.opened < soloStreams || s.shared || c.alarm == nil || !c.freeLocked() {
 		return
 	}
 	s.aside = true

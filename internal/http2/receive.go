@@ -96,7 +96,7 @@ func (in *input) end() {
 	in.block = block{}
 }
 
-// Read reads from the connection. It returns errRest if the read deadline passes between two frames.
+// Read reads from the connection. It returns errRest if the read deadline passes between two frames, or while a caller reads.
 func (in *input) Read(p []byte) (int, error) {
 	c := in.c
 	for {
@@ -120,13 +120,16 @@ func (in *input) Read(p []byte) (int, error) {
 		if failed == nil {
 			failed = c.failed
 		}
-		lent := c.reading == lent
+		byCaller := c.reading == lent
+		if c.solo.cut {
+			failed = nil // the deadline has ended the wait of one caller, and others may still get a response
+		}
 		c.mu.Unlock()
 		if failed != nil {
 			in.err = failed
 			return 0, failed
 		}
-		if lent || in.between && in.br.Buffered() == 0 {
+		if byCaller || in.between && in.br.Buffered() == 0 {
 			return 0, errRest
 		}
 		c.readOn()
