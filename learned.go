@@ -68,6 +68,7 @@ type hostLessons struct {
 	expect     int         // learned.expect of one of the addresses
 	looks      bool        // set if it is set for any address
 	http1Until int64       // the latest one of any address
+	bounding   []*route    // the addresses with limits that a request may have to keep to
 }
 
 func (l *hostLessons) wantsHTTP1() bool { return isBefore(l.http1Until) }
@@ -85,6 +86,9 @@ func (h *host) lessons() *hostLessons {
 		}
 		l.looks = l.looks || m.learned.looks.Load()
 		l.http1Until = max(l.http1Until, m.learned.http1Until.Load())
+		if m.learned.limits.bounding() {
+			l.bounding = append(l.bounding, m)
+		}
 	}
 	h.shown.Store(l)
 	return l

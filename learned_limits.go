@@ -107,7 +107,7 @@ func (r *route) learn(note func(t *teacher, now time.Duration)) {
 func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
 	l.due.Store(int64(min(s.idle.Review(now), s.requests.Review(now))))
 	use := s.idle.Use(time.Duration(l.roundTrip.Load()))
-	shown := LearnedLimits{Requests: s.requests.Limit()}
+	shown, before := LearnedLimits{Requests: s.requests.Limit()}, l.bounding()
 	if shown.IdleClose = s.idle.Limit(); shown.IdleClose != 0 {
 		shown.IdleTime = use
 		shown.IdleSince = epoch.Add(s.idle.Since())
@@ -119,6 +119,9 @@ func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
 	l.idleClose.Store(int64(shown.IdleClose))
 	l.requests.Store(int64(shown.Requests))
 	l.suspect.Store(int64(s.requests.Suspect()))
+	if l.bounding() != before {
+		lessons.Add(1)
+	}
 	return shown
 }
 
@@ -134,7 +137,7 @@ func (r *route) bound(terms *pool.Terms, req *http.Request) {
 		r.boundByOwn(terms, req)
 		return
 	}
-	for _, m := range r.host.members.Load().all {
+	for _, m := range r.host.lessons().bounding {
 		m.boundByOwn(terms, req)
 	}
 }

@@ -37,11 +37,11 @@ func hostComparisons(short bool) (all []comparison) {
 			spec: hostsSpec{b.balance}, window: window,
 		}
 		if b.balance != peerpool.BalanceNone { // which follows the resolver, whose order stays here
-			c.targets = []target{{"spread3", "", 10}}
+			c.targets = []target{{"spread3", "", 10}, {"spread100", "", 10}}
 		}
 		all = append(all, c)
 	}
-	return all
+	return append(all, memberComparisons(short)...)
 }
 
 // addressList is a Resolver that answers with the first addresses of 127.3.0.0/16.
@@ -63,6 +63,9 @@ type hostsWorker struct {
 }
 
 func newHostsWorker(j job) (worker, error) {
+	if spec, err := specOf[membersSpec](j); err != nil || spec.Members {
+		return membersWorker{j.Candidate, spec}, err
+	}
 	spec, err := specOf[hostsSpec](j)
 	if err != nil {
 		return nil, err

@@ -234,18 +234,45 @@ func (h *host[K, C]) first() (first *group[K, C]) {
 }
 
 // dialFor dials for a seat that lacks a connection, if the connection would have room when it becomes idle. No want
-// waits for this dial. dialFor does nothing if a dial to its key is already under way.
-func (p *Pool[K, C]) dialFor(s *seat[K, C], terms *Terms) {
+// waits for this dial. If the limits leave no room for it, an idle connection of a key that has at least two more is
+// closed, so that a new key gets its share although the others have all connections. Next is the connection that serves
+// the request. dialFor does nothing if a dial to the key of the seat is already under way.
+func (p *Pool[K, C]) dialFor(s *seat[K, C], terms *Terms, next *entry[K, C]) {
 	h := s.host
 	switch {
 	case s.toward > 0, p.dialsFull(h), p.closed, p.keepNone:
 		return
-	case p.config.MaxIdlePerKey != 0 && h.idle() >= p.config.MaxIdlePerKey, p.config.MaxIdle != 0 && p.idle.len() >= p.config.MaxIdle:
+	case p.config.MaxIdle != 0 && p.idle.len() >= p.config.MaxIdle:
 		return
-	case h.busy()+h.idle() >= h.set.maxConns:
+	case !p.roomFor(h) && !p.makeEven(s, next):
 		return
 	}
 	mine := *terms
 	d := &dial[K, C]{host: h, caller: caller[K, C]{hostDialer: h.set.dialer}, terms: &mine, order: p.joined}
 	p.begin(d, context.Background(), s.group)
+}
+
+// roomFor reports whether the limits allow one more connection of the host, and one more that idles.
+func (p *Pool[K, C]) roomFor(h *host[K, C]) bool {
+	return (p.config.MaxIdlePerKey == 0 || h.idle() < p.config.MaxIdlePerKey) && h.busy()+h.idle() < h.set.maxConns
+}
+
+// makeEven closes an idle connection of the key with the most connections, if that makes room for one of the seat and that
+// key keeps more than the seat will have. It does not close next. It reports whether there is room now.
+func (p *Pool[K, C]) makeEven(s *seat[K, C], next *entry[K, C]) bool {
+	var spare *entry[K, C]
+	for _, other := range s.host.set.table {
+		e := other.group.idle.last
+		if e == next && e != nil {
+			e = e.in[inGroup].prev
+		}
+		if e != nil && (spare == nil || other.group.all.len() > spare.group.all.len()) {
+			spare = e
+		}
+	}
+	if spare == nil || spare.group.all.len() < s.group.all.len()+2 {
+		return false
+	}
+	p.close(spare, ReasonMakeRoom)
+	return p.roomFor(s.host)
 }

@@ -340,7 +340,7 @@ func (p *Pool[K, C]) balancedCandidate(h *host[K, C], r *request[K, C]) claim[K,
 			continue
 		}
 		if lacking != nil {
-			p.dialFor(lacking, r.terms)
+			p.dialFor(lacking, r.terms, e)
 		}
 		h.took(e.group)
 		if e.state == idle {

@@ -172,6 +172,38 @@ func TestAKeyWithoutAConnectionMakesUpForLittle(t *testing.T) {
 	}
 }
 
+func TestANewKeyGetsItsShareAlthoughTheOthersHaveAllConnections(t *testing.T) {
+	for name, test := range map[string]struct {
+		config   config
+		maxConns int
+	}{"MaxConns": {config{}, 4}, "MaxIdlePerKey": {config{MaxIdlePerKey: 4}, 0}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, test.config, func(t *testing.T, w *world) {
+				h := balancedWorld(w, BalanceRoundRobin, test.maxConns)
+				h.SetKeys([]string{"a"})
+				calls := make([]*call, 4)
+				for i := range calls {
+					calls[i] = w.acquire("x", Terms{MaxConns: test.maxConns})
+				}
+				for range calls {
+					w.dialed()
+				}
+				for _, c := range calls {
+					w.release(c.leased())
+				}
+				h.SetKeys([]string{"a", "b"})
+				if served := w.take(30); served["b"] < 13 || served["b"] > 17 {
+					t.Errorf("the keys have served %v, want 15 each, give or take 2", served)
+				}
+				keys := w.pool.Stats().Keys
+				if a, b := keys["a"].Idle, keys["b"].Idle; a != 3 || b != 1 {
+					t.Errorf("%d and %d idle connections, want 3 and 1", a, b)
+				}
+			})
+		})
+	}
+}
+
 func TestAKeyThatWasNotDialedDoesNotMakeUpForThat(t *testing.T) {
 	for _, balance := range []Balance{BalanceRoundRobin, BalanceLeastLeases} {
 		inBubble(t, config{}, func(t *testing.T, w *world) {
