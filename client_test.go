@@ -63,7 +63,7 @@ func clientErrors(t *testing.T, client *http.Client) []error {
 	return []error{atHead, inBody, byContext}
 }
 
-// TestAClientOfNewClientTimesOutLikeAnyOther, with net/http's Transport as the reference.
+// net/http's Transport is the reference.
 func TestAClientOfNewClientTimesOutLikeAnyOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := httptestutil.NewListener(0)

@@ -12,7 +12,8 @@ import (
 // FromHTTP returns a Transport with the configuration of t: all fields that both types have. It shares or copies what
 // these fields point to, as [Transport.Clone] does. Connections of t, and protocols registered with t, stay with t.
 // If t speaks HTTP/2 by default, FromHTTP sets ForceAttemptHTTP2, so that the Transport speaks it too. If t does not
-// speak HTTP/2 because it has a DialContext, FromHTTP sets Protocols accordingly.
+// speak HTTP/2 because it has a DialContext, FromHTTP sets Protocols accordingly. FromHTTP panics if t is nil, as t.Clone
+// does.
 //
 // If DialContext or Dial is the method of a [net.Dialer], as in [http.DefaultTransport], FromHTTP sets
 // [Transport.Dialer] to that net.Dialer instead. The Transport then opens the same sockets, and identities hold

@@ -103,7 +103,7 @@ var oldCancels = map[string]func(cancelable, *http.Request) func(){
 	},
 }
 
-// TestTheOldWaysToCancelReadAsWithNetHTTP cancels at one point after the other.
+// The test cancels at one point after the other.
 func TestTheOldWaysToCancelReadAsWithNetHTTP(t *testing.T) {
 	for how, arm := range oldCancels {
 		for _, point := range []string{"dial", "head", "body"} {
@@ -254,7 +254,7 @@ func TestShutdownLetsRequestsEndAndTakesNoNew(t *testing.T) {
 	wantNoRoutes(t, tr)
 }
 
-// TestTheOldWaysToCancelEndARequestThatIsResolving: the resolver does not, as it never returns.
+// The resolver never returns.
 func TestTheOldWaysToCancelEndARequestThatIsResolving(t *testing.T) {
 	for how, arm := range oldCancels {
 		t.Run(how, func(t *testing.T) {

@@ -247,7 +247,7 @@ func TestACloneHasNoConnectionsOfTheOriginal(t *testing.T) {
 	}
 }
 
-// TestNewClientConnOpensAConnectionOutsideThePool, with the configuration of the Transport.
+// The connection has the configuration of the Transport.
 func TestNewClientConnOpensAConnectionOutsideThePool(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
 	tr := peerTransport(t, &Transport{TLSClientConfig: o.ClientTLS(), MaxConnsPerHost: 1})

@@ -185,7 +185,7 @@ func TestARequestNeedNotWaitForAProxyThatStalls(t *testing.T) {
 			if err := peerReceive(t, got, "the request returns"); !errors.Is(err, cause) {
 				t.Errorf("got %v, want the cause of the context", err)
 			}
-			// The dial goes on for whoever comes next; only the end of the Transport ends it before its time.
+			// The dial goes on for later requests. Only the end of the Transport ends it early.
 			if s := tr.Stats(); s.Dialing != 1 || s.Waiting != 0 {
 				t.Errorf("%d dials are under way, and %d requests wait", s.Dialing, s.Waiting)
 			}
@@ -323,7 +323,7 @@ func TestAPeerWithoutAProxyIsReachedDirectly(t *testing.T) {
 	}
 }
 
-// TestAProxyConnectsToTheAddrOfAPeer for http and https URLs alike, whoever has named the proxy.
+// This holds for http and https URLs, and for proxies of the Transport and of a peer.
 func TestAProxyConnectsToTheAddrOfAPeer(t *testing.T) {
 	plain, secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{}), secureOrigin(t)
 	for kind, start := range map[string]func(testing.TB, httptestutil.ProxyOptions) *httptestutil.Proxy{

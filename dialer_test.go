@@ -218,7 +218,7 @@ func TestEveryPathUsesTheNameAndTheCertificateOfThePeer(t *testing.T) {
 	})
 }
 
-// TestAForeignDialersTLSIsNotOursToChange: options that nobody would heed are refused.
+// NewPeer refuses options of TLS that a foreign dialer would not follow.
 func TestAForeignDialersTLSIsNotOursToChange(t *testing.T) {
 	eachPath(t, func(p dialPath) bool { return p.foreign }, func(t *testing.T, p dialPath) {
 		o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
@@ -272,7 +272,7 @@ func TestAPathThatLeadsNowhereFailsAtItsHop(t *testing.T) {
 	}
 }
 
-// TestADialThatNobodyWaitsForIsWatchedOnceItIdles: it has had no exchange after which one would have looked.
+// No exchange has ended on such a connection, so the watch cannot begin with the end of an exchange.
 func TestADialThatNobodyWaitsForIsWatchedOnceItIdles(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skipf("idle connections are not watched on %s", runtime.GOOS)

@@ -14,7 +14,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// TestAHandshakeThatTakesTooLongReadsAsWithNetHTTP has a server that never says a word.
+// The server never sends a byte.
 func TestAHandshakeThatTakesTooLongReadsAsWithNetHTTP(t *testing.T) {
 	proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{}) // closed last: it waits for its target
 	silent := httptestutil.NewWire(t, httptestutil.ReadNothing)

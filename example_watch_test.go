@@ -64,7 +64,7 @@ func ExampleTransport_httptrace() {
 	// reused: true
 }
 
-// The span of a request, whoever has made it, learns how the request came to its connection.
+// The span of a request shows how the request got its connection. Any instrumentation may have made the span.
 func ExampleTransport_openTelemetry() {
 	server := hello()
 	defer server.Close()
@@ -156,7 +156,7 @@ func ExampleTransport_Stats() {
 	// closes: map[close_idle:1]
 }
 
-// The pool on a page, and as JSON. Serve it where only operators get: it tells whom a program talks to.
+// The pool on a page, and as JSON. The page names the peers of the program, so serve it only to operators.
 func ExampleTransport_page() {
 	server := hello()
 	defer server.Close()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestEverySettingOfAnExchangeReachesIt changes one after the other: by the next exchange, it counts.
+// The test changes one setting after the other. Each counts from the next exchange on.
 func TestEverySettingOfAnExchangeReachesIt(t *testing.T) {
 	for _, field := range exportedFields(reflect.TypeFor[Transport]()) {
 		if transportFields[field.Name] != ofExchange {
@@ -24,7 +24,7 @@ func TestEverySettingOfAnExchangeReachesIt(t *testing.T) {
 	}
 }
 
-// TestEveryOptionOfAnExchangeIsSetBySomething looks at the options of a Transport in which nothing is zero.
+// The test looks at the options of a Transport in which no field is zero.
 func TestEveryOptionOfAnExchangeIsSetBySomething(t *testing.T) {
 	var tr Transport
 	for _, field := range exportedFields(reflect.TypeFor[Transport]()) {
@@ -58,7 +58,7 @@ func setOther(t *testing.T, v reflect.Value) {
 	}
 }
 
-// TestEverySettingOfAnExchangeReachesHTTP2, but for the sizes of buffers: HTTP2Config has its own.
+// The sizes of buffers are an exception: HTTP2Config has its own.
 func TestEverySettingOfAnExchangeReachesHTTP2(t *testing.T) {
 	for _, field := range exportedFields(reflect.TypeFor[Transport]()) {
 		if transportFields[field.Name] != ofExchange || field.Name == "ReadBufferSize" || field.Name == "WriteBufferSize" {

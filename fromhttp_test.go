@@ -15,7 +15,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// TestTheDialContextOfTheDefaultTransportIsNoDialerOfTheUsers fails when a Go release makes another function of it.
+// This fails if a Go release makes DialContext of the default transport another function.
 func TestTheDialContextOfTheDefaultTransportIsNoDialerOfTheUsers(t *testing.T) {
 	theirs := http.DefaultTransport.(*http.Transport)
 	if theirs.DialContext == nil {

@@ -92,7 +92,7 @@ func dialTLSOf(o *httptestutil.Origin) func(context.Context, string, string) (ne
 	}
 }
 
-// TestEveryFieldOfAFrontCountsUntilTheFirstRequest sets one after the other.
+// The test sets one field after the other.
 func TestEveryFieldOfAFrontCountsUntilTheFirstRequest(t *testing.T) {
 	for _, field := range exportedFields(reflect.TypeFor[http.Transport]()) {
 		t.Run(field.Name, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestAChangeOfAFrontThatComesTooLateIsAnError(t *testing.T) {
 	peerGet(t, tr.Clone().HTTPTransport(), o.URL(), nil)
 }
 
-// TestACloneOfAFrontDoesNotGoPastTheTransportInSilence is about what programs do with a Clone.
+// The cases are what programs do with a Clone.
 func TestACloneOfAFrontDoesNotGoPastTheTransportInSilence(t *testing.T) {
 	plain, secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{}), h2Origin(t)
 	dial := new(net.Dialer).DialContext
@@ -347,7 +347,7 @@ func TestAPeerOfTheContextCountsBehindAFront(t *testing.T) {
 	}
 }
 
-// TestWhatAProgramAddsToAFrontInPlaceCounts, as its Protocols and TLSNextProto are not those of the Transport.
+// The Protocols and TLSNextProto of the front are not those of the Transport.
 func TestWhatAProgramAddsToAFrontInPlaceCounts(t *testing.T) {
 	next := func(string, *tls.Conn) http.RoundTripper { return nothingServed{} }
 	for name, behind := range map[string]*Transport{

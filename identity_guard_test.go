@@ -146,7 +146,7 @@ func TestEveryLimitOfAPeerReachesThePool(t *testing.T) {
 	}
 }
 
-// TestNoOptionOfAPeerIsSharedWithItsCaller: what a field points to is copied.
+// NewPeer copies what the fields of the options point to.
 func TestNoOptionOfAPeerIsSharedWithItsCaller(t *testing.T) {
 	cert := httptestutil.NewCA(t).Client("a")
 	proxy, idle, protocols := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, time.Minute, new(http.Protocols)

@@ -133,7 +133,7 @@ func TestAServerDoesNotResumeTheSessionOfItsProxy(t *testing.T) {
 	}
 }
 
-// TestARotatedClientCertificateIsPresentedOnTheNextConnection: a resumed session would present the old one.
+// A resumed session would present the old certificate.
 func TestARotatedClientCertificateIsPresentedOnTheNextConnection(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		t.Run(tls.VersionName(version), func(t *testing.T) {

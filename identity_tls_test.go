@@ -148,7 +148,7 @@ func askConfigs(t *testing.T, tr *Transport, target string, configs ...*tls.Conf
 	return asks
 }
 
-// askAsClients asks as each of the clients, nil being one without a certificate, and checks whom the origin saw.
+// askAsClients sends a request as each of the clients, and checks which client the origin saw. Nil is a client without a certificate.
 func askAsClients(t *testing.T, o *httptestutil.Origin, certs ...*tls.Certificate) []peerAsk {
 	t.Helper()
 	tr := peerTransport(t, &Transport{TLSClientConfig: o.ClientTLS()})

@@ -38,12 +38,12 @@ func inABubble(t *testing.T, tr *Transport) {
 	}
 }
 
-// TestInABubbleARequestIsListenedToFromTheStart: a moment could last for ever there.
+// In a bubble, the first moment of a request could last for ever.
 func TestInABubbleARequestIsListenedToFromTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { inABubble(t, &Transport{}) })
 }
 
-// TestABubbleThatHasSleptUntilTodayIsStillOne: those who need certificates to be valid do.
+// A test whose certificates must be valid sleeps until today.
 func TestABubbleThatHasSleptUntilTodayIsStillOne(t *testing.T) {
 	today := time.Now()
 	synctest.Test(t, func(t *testing.T) {

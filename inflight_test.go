@@ -147,7 +147,7 @@ func TestARequestThatIsCanceledInItsFirstMomentEndsWithTheSweep(t *testing.T) {
 	}
 }
 
-// TestTheSweepComesByItself, and no more of them when there is nobody left to listen to.
+// When no request is left to listen to, no further sweep comes.
 func TestTheSweepComesByItself(t *testing.T) {
 	o := halting(t)
 	tr := peerTransport(t, &Transport{})
@@ -249,7 +249,7 @@ func TestWaitingForAConnectionNeedsNoSweep(t *testing.T) {
 	peerReceive(t, held, "the first has ended")
 }
 
-// TestARequestThatHasWaitedForItsConnectionListensFromTheStart: the sweep has found no exchange.
+// The sweep came before the request had an exchange.
 func TestARequestThatHasWaitedForItsConnectionListensFromTheStart(t *testing.T) {
 	o := halting(t)
 	tr, sweep := sweptByHand(t)
@@ -339,7 +339,7 @@ func TestListeningEndsWithTheRequest(t *testing.T) {
 	wantNoneListed(t, tr)
 }
 
-// TestCancelingARequestThatIsOverHarmsNoOther, whose attempt and connection may be the same.
+// Another request may have the same attempt and the same connection by then.
 func TestCancelingARequestThatIsOverHarmsNoOther(t *testing.T) {
 	o := halting(t)
 	tr, sweep := sweptByHand(t)
@@ -366,7 +366,7 @@ func TestCancelingARequestThatIsOverHarmsNoOther(t *testing.T) {
 	resp.Body.Close()
 }
 
-// TestOnlyThoseWhoAreCanceledAreCanceled, in whatever way and moment, of very many who share a few connections.
+// Very many requests share a few connections, and are canceled in every way and at every moment.
 func TestOnlyThoseWhoAreCanceledAreCanceled(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := peerTransport(t, &Transport{})

@@ -209,7 +209,7 @@ func TestAPeersCapOnConnectionsReplacesTheTransports(t *testing.T) {
 	}
 }
 
-// TestAPeersTimeLimitsReplaceTheTransports runs on a clock of its own.
+// The test runs in simulated time.
 func TestAPeersTimeLimitsReplaceTheTransports(t *testing.T) {
 	minute := time.Minute
 	for _, c := range []struct {

@@ -198,7 +198,7 @@ func TestARetryDialsUnlessTheConnectionsTellByThemselvesThatTheyAreGone(t *testi
 		{retryStale, 2, true, false},
 		{retryUnsent, 2, true, false},
 		{retryStale, maxAttempts, true, true}, // the last one takes no risk
-		{retryLost, 2, true, true},            // whoever is silent once may be so on other connections
+		{retryLost, 2, true, true},            // a server that is silent once may be silent on other connections too
 		{retryMisdirected, 2, true, true},
 		{retryRefused, 2, true, false},
 		{retryRefused, maxAttempts, true, true},

@@ -70,7 +70,7 @@ func TestRoutesThatLeadNowhereAreForgotten(t *testing.T) {
 	wantNoRoutes(t, tr)
 }
 
-// TestTheRouteOfACanceledRequestIsForgotten cancels each request at the last moment before it asks for a connection.
+// The test cancels each request at the last moment before it asks for a connection.
 func TestTheRouteOfACanceledRequestIsForgotten(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := peerTransport(t, &Transport{})
@@ -195,7 +195,7 @@ func TestTheFirstRequestPassesOverAnAddressThatRefuses(t *testing.T) {
 	}
 }
 
-// TestWhenEveryAddressFailsTheErrorIsThatOfTheFirst, as with a net.Dialer. The report tells of all.
+// A net.Dialer does the same. The report lists all errors.
 func TestWhenEveryAddressFailsTheErrorIsThatOfTheFirst(t *testing.T) {
 	peerNeedsSecondLoopback(t)
 	port := peerPort(t, peerClosedAddr(t))
@@ -271,7 +271,7 @@ func rememberedRoutes(tr *Transport) int {
 	return len(rs.byKey)
 }
 
-// TestOneIdentityServesAnyNumberOfHostsWithFewRoutes: its connections never end, so that no route would either.
+// The connections of the identity never end, so they would keep a route for each host.
 func TestOneIdentityServesAnyNumberOfHostsWithFewRoutes(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	p := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{Dial: o.Dial})

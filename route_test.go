@@ -148,7 +148,7 @@ func dialedAddrs(t *testing.T, target string, newTransport func(dial func(contex
 	return dialed, traced
 }
 
-// TestACustomDialerAndATraceAreToldTheHostAndPortOfTheURL compares with net/http.
+// The test compares with net/http.
 func TestACustomDialerAndATraceAreToldTheHostAndPortOfTheURL(t *testing.T) {
 	for _, target := range []string{
 		"http://example.test", "https://example.test", "http://example.test:8080/path", "http://example.test:",
@@ -234,7 +234,7 @@ func TestAURLWithoutAHostNameGoesToLocalhost(t *testing.T) {
 	}
 }
 
-// TestARaceDoesNotBeginBeforeThereIsRoom: one connection is one dial, and no socket waits for its request.
+// A race of several addresses counts as one dial and one connection.
 func TestARaceDoesNotBeginBeforeThereIsRoom(t *testing.T) {
 	peerNeedsSecondLoopback(t)
 	answer := make(chan struct{})

@@ -283,7 +283,7 @@ func post(rt http.RoundTripper, url string) error {
 	return nil
 }
 
-// TestTermsOfSharedAddressesDoNotReachOtherAddresses: two hosts share two addresses, and one of them has a higher limit.
+// Two hosts share two addresses, and one of the hosts has a higher limit.
 // That limit then counts for the shared addresses, and for no other address of the other host.
 func TestTermsOfSharedAddressesDoNotReachOtherAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

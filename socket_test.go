@@ -79,7 +79,7 @@ func TestADialerKeepsIdentitiesByAddress(t *testing.T) {
 	}
 }
 
-// TestADialersTimeoutBoundsTheConnection, on a socket that connects to nothing as its option is never set.
+// The function that sets the option of the socket never returns, so the socket never connects.
 func TestADialersTimeoutBoundsTheConnection(t *testing.T) {
 	several := new(httptestutil.Resolver)
 	several.Set(t, "several.test", "127.0.0.1", "127.0.0.2")

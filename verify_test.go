@@ -126,7 +126,7 @@ func wantVerdict(t *testing.T, tr *Transport, target string, peer *Peer, how str
 	}
 }
 
-// TestACertificateThatExpiresIsNotAcceptedOnAResumedSession turns the client's clock.
+// The test turns the client's clock.
 func TestACertificateThatExpiresIsNotAcceptedOnAResumedSession(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for how, opts := range verifications {
@@ -208,7 +208,7 @@ func TestTheUsersVerifyConnectionDoesNotSeeAServerThatIsRefused(t *testing.T) {
 	peerFail(t, tr, o.URL(), peerNew(t, PeerOptions{ServerName: "other.test", AlternativeName: "another.test"}))
 }
 
-// TestVerifyPeerCertificateIsNotPassedByOnAResumedSession: crypto/tls does not call it there.
+// crypto/tls does not call VerifyPeerCertificate on a resumed session, so the Transport does.
 func TestVerifyPeerCertificateIsNotPassedByOnAResumedSession(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for how, opts := range verifications {
@@ -265,7 +265,7 @@ func TestBothOfTheUsersVerificationsRunOnEveryConnection(t *testing.T) {
 	}
 }
 
-// TestSkipVerifyVerifiesNothingWhateverIsSaidOfNames: an exception for the name is not a demand for the rest.
+// An option that excepts the name from the verification does not ask for the rest of it.
 func TestSkipVerifyVerifiesNothingWhateverIsSaidOfNames(t *testing.T) {
 	for name, opts := range map[string]PeerOptions{
 		"SkipVerify":                        {SkipVerify: true},

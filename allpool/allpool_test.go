@@ -111,7 +111,7 @@ func TestWhatCannotBeRegisteredIsNotAttached(t *testing.T) {
 	}
 }
 
-// TestAttachingIsTheSameEverywhere: New, and an Observer of what it returns; no package sets the Observer of a Transport.
+// Each package has New, whose result has an Observer. No package sets the Observer of a Transport.
 func TestAttachingIsTheSameEverywhere(t *testing.T) {
 	tr := peerpool.New()
 	for name, made := range map[string]interface{ Observer() *peerpool.Observer }{

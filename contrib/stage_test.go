@@ -104,7 +104,7 @@ func (s *stage) call(ctx context.Context, method, url string) {
 }
 
 // run has each of the callers call again and again, with a pause in between, until ctx is done. The pauses differ, so that
-// callers do not keep in step with one another, nor with those who look at them.
+// callers do not keep in step with one another or with the test that looks at them.
 func (s *stage) run(ctx context.Context, callers int, pause time.Duration, call func(ctx context.Context)) {
 	var wg sync.WaitGroup
 	for range callers {

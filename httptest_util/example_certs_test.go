@@ -98,7 +98,7 @@ func ExampleCA_Intermediate() {
 	// Output: 2 certificates, issued by issuing authority
 }
 
-// A certificate that vouches for itself is trusted by nobody.
+// No client trusts a certificate that has signed itself.
 func ExampleSelfSigned() {
 	runExample(func(t testing.TB) {
 		self := httptestutil.SelfSigned(t, httptestutil.CertOptions{})

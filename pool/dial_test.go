@@ -253,7 +253,7 @@ func TestANilDialerIsAnErrorOnlyWhereItIsNeeded(t *testing.T) {
 	})
 }
 
-// TestADialThatNobodyWaitsForIsProbedBeforeItsConnectionIdles: the first probe is what has a connection watched.
+// The first probe of a connection begins the watch.
 func TestADialThatNobodyWaitsForIsProbedBeforeItsConnectionIdles(t *testing.T) {
 	for _, found := range []Reason{"", ReasonPeerClosed} {
 		inBubble(t, config{}, func(t *testing.T, w *world) {
@@ -275,7 +275,7 @@ func TestADialThatNobodyWaitsForIsProbedBeforeItsConnectionIdles(t *testing.T) {
 	}
 }
 
-// TestADialThatSomebodyWaitsForIsNotProbed: a server that answers and closes at once may still be read from.
+// A server may answer and close at once. What it has sent can still be read.
 func TestADialThatSomebodyWaitsForIsNotProbed(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		c := w.acquire("a", Terms{})

@@ -170,7 +170,7 @@ func (m *machine) finish() {
 	m.world.end()
 }
 
-// drawName draws whom to ask: a key, or a host.
+// drawName draws a key or a host to ask for.
 func (m *machine) drawName(rt *rapid.T) string {
 	return rapid.SampledFrom(m.names).Draw(rt, "name")
 }
@@ -193,7 +193,7 @@ func (m *machine) drawTerms(rt *rapid.T) Terms {
 	}
 }
 
-// draw picks one of the choices, or skips the operation where there is none.
+// draw picks one of the choices. If there is none, it skips the operation.
 func draw[T any](rt *rapid.T, choices []T, label string) T {
 	if len(choices) == 0 {
 		rt.Skip("no " + label)

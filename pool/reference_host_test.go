@@ -2,7 +2,7 @@ package pool
 
 import "slices"
 
-// refAsk is whom a request asks: a key, or a host of several.
+// refAsk is what a request asks for: a key, or a host with several keys.
 type refAsk struct {
 	keys  []string // whose connections it may use
 	old   []string // that are listed no more, and have connections
@@ -16,7 +16,7 @@ func (a *refAsk) overlaps(other *refAsk) bool {
 	return slices.ContainsFunc(a.all(), func(key string) bool { return slices.Contains(other.all(), key) })
 }
 
-// ask returns whom a request for the name asks.
+// ask returns what a request for the name asks for.
 func (m *reference) ask(name string) *refAsk {
 	if m.asks[name] == nil {
 		m.asks[name] = &refAsk{keys: []string{name}}

@@ -86,7 +86,7 @@ func TestAConnectionThatCannotRestIsClosed(t *testing.T) {
 	})
 }
 
-// TestAConnectionThatGoesToAWaitingAcquireIsProbed, for no checkout looks at it.
+// Such a connection passes no checkout, which would probe it.
 func TestAConnectionThatGoesToAWaitingAcquireIsProbed(t *testing.T) {
 	for _, sick := range []Reason{"", ReasonUnexpectedData} {
 		for name, joins := range map[string]func(conn *restingConn, join func()){

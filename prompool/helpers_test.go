@@ -105,7 +105,7 @@ func fetch(rt http.RoundTripper, ctx context.Context, url string) error {
 	return err
 }
 
-// eventually waits until cond holds. It looks again and again, since what it waits for tells nobody.
+// eventually waits until cond holds. It looks again and again, because what it waits for sends no signal.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	giveUp := time.NewTimer(httptestutil.Bound)

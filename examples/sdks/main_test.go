@@ -153,7 +153,7 @@ func TestADockerDaemonAtAUnixSocket(t *testing.T) {
 	}
 }
 
-// TestOptionsOfAnEndpointAreNotDroppedInSilence: go-git sends its requests through a Clone then.
+// With such options, go-git sends its requests through a Clone.
 func TestOptionsOfAnEndpointAreNotDroppedInSilence(t *testing.T) {
 	tr, s := newTransport(t)
 	gitclient.InstallProtocol("https", githttp.NewClient(&http.Client{Transport: tr.HTTPTransport()}))
@@ -164,7 +164,7 @@ func TestOptionsOfAnEndpointAreNotDroppedInSilence(t *testing.T) {
 	}
 }
 
-// TestAWrongCertificateIsNotTriedAgain: go-retryablehttp knows it by its type.
+// go-retryablehttp recognizes the error by its type.
 func TestAWrongCertificateIsNotTriedAgain(t *testing.T) {
 	_, s := newTransport(t)
 	tr := peerpool.New() // does not trust it
@@ -181,7 +181,7 @@ func TestAWrongCertificateIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-// TestAWatchThatFindsItsConnectionEndedIsTriedAgain: client-go knows io.EOF by "==".
+// client-go compares the error with io.EOF by "==".
 func TestAWatchThatFindsItsConnectionEndedIsTriedAgain(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

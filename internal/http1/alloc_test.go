@@ -71,7 +71,7 @@ func TestAnExchangeTakesLittleMemory(t *testing.T) {
 	wantBytes(t, exchangeBytes, func() { roundTrip(t, c, req, buf) })
 }
 
-// TestASmallBodyIsWrittenFromABufferThatIsUsedAgain, also if it does not fit behind the head in the usual one.
+// This holds also if the body does not fit behind the head in the usual buffer.
 func TestASmallBodyIsWrittenFromABufferThatIsUsedAgain(t *testing.T) {
 	countable(t)
 	for _, size := range []int{64, maxAsked, DefaultBufferSize, maxInline} {
@@ -122,7 +122,7 @@ func twoFields(first, second string) string {
 // heedAllocs is what context.AfterFunc allocates, and the function that it is given.
 const heedAllocs = 3
 
-// TestAContextThatIsHeededCostsLittle, and no goroutine.
+// It costs no goroutine.
 func TestAContextThatIsHeededCostsLittle(t *testing.T) {
 	countable(t)
 	req, cancel := cancelable(get(t))
@@ -153,7 +153,7 @@ func TestAnIdleConnectionHoldsNoBuffer(t *testing.T) {
 // tlsProbeAllocs is what crypto/tls allocates to say that a deadline has passed.
 const tlsProbeAllocs = 2
 
-// TestAProbeAllocatesNothing of its own.
+// What the connection below allocates does not count.
 func TestAProbeAllocatesNothing(t *testing.T) {
 	countable(t)
 	if !canPeek {
@@ -172,7 +172,7 @@ func TestAProbeAllocatesNothing(t *testing.T) {
 	})
 }
 
-// TestTheBenchmarksMeasureTheSame: both sides of the comparison speak to the same server.
+// Both sides of the comparison speak to the same server.
 func TestTheBenchmarksMeasureTheSame(t *testing.T) {
 	nc := newCanned()
 	resp, err := http.ReadResponse(bufio.NewReader(onceAsked{nc}), get(t))

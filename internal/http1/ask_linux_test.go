@@ -77,7 +77,7 @@ func TestEveryKindOfRequestCanBeAsked(t *testing.T) {
 	}
 }
 
-// TestAnAnswerMayComeInAnyPieces: an ask receives the first, whatever record it ends in.
+// An ask receives the first piece, which may end within any record.
 func TestAnAnswerMayComeInAnyPieces(t *testing.T) {
 	big := strings.Repeat("0123456789", 5000)
 	answer := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", ok, len(big), big)
@@ -108,7 +108,7 @@ func TestAnAnswerMayComeInAnyPieces(t *testing.T) {
 	}
 }
 
-// TestASmallAnswerOverTLSLeavesNothingToLookFor, so that the end of the exchange costs no look into crypto/tls.
+// The end of such an exchange costs no look into crypto/tls.
 func TestASmallAnswerOverTLSLeavesNothingToLookFor(t *testing.T) {
 	asked(t, httptestutil.Replies(hello), func(t *testing.T, c *Conn) {
 		carry(t, c)
@@ -118,7 +118,7 @@ func TestASmallAnswerOverTLSLeavesNothingToLookFor(t *testing.T) {
 	})
 }
 
-// TestAPeerThatEndsTheConnectionEndsAnAsk with what the system says of it.
+// The error is that of the system.
 func TestAPeerThatEndsTheConnectionEndsAnAsk(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(*httptestutil.WireConn)
@@ -172,7 +172,7 @@ func TestAnAskOnADeadConnectionFailsToWrite(t *testing.T) {
 	})
 }
 
-// TestRousingAnAskLosesNothing: it looks, finds nothing, and waits on; and so do all later exchanges.
+// A roused ask looks, finds nothing, and waits on. All later exchanges do the same.
 func TestRousingAnAskLosesNothing(t *testing.T) {
 	requested, answer := make(chan struct{}), make(chan struct{})
 	script := func(w *httptestutil.WireConn) {
@@ -197,7 +197,7 @@ func TestRousingAnAskLosesNothing(t *testing.T) {
 	})
 }
 
-// TestAnAskAfterACloseIsNone: what the system has reported before is not reported again.
+// The system does not report a close a second time, so the connection does not wait for a report.
 func TestAnAskAfterACloseIsNone(t *testing.T) {
 	end := make(chan struct{})
 	script := func(w *httptestutil.WireConn) {
@@ -213,7 +213,7 @@ func TestAnAskAfterACloseIsNone(t *testing.T) {
 	})
 }
 
-// TestRousingFindsACloseThatAnAskHasMissed: the system reported it before the wait began, and does so once.
+// The system reports a close once. Here it has done so before the wait began.
 func TestRousingFindsACloseThatAnAskHasMissed(t *testing.T) {
 	end, requested := make(chan struct{}), make(chan struct{})
 	script := func(w *httptestutil.WireConn) {
@@ -252,7 +252,7 @@ func failed(t *testing.T, e *Exchange, want error) *Exchange {
 	return e
 }
 
-// TestAnAskCanBeInterrupted in each of the ways in which an exchange can.
+// The cases are all ways to interrupt an exchange.
 func TestAnAskCanBeInterrupted(t *testing.T) {
 	requested := make(chan struct{}, 1)
 	script := func(w *httptestutil.WireConn) {
@@ -294,7 +294,7 @@ func (c beforeWrite) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestWhatDoesNotFitIsWrittenAsEver: the socket is full until the peer reads.
+// The socket is full until the peer reads.
 func TestWhatDoesNotFitIsWrittenAsEver(t *testing.T) {
 	httptestutil.CheckLeaks(t, ours)
 	filled := make(chan int, 1)
@@ -332,7 +332,7 @@ func fill(t *testing.T, c *Conn) (total int) {
 	return total
 }
 
-// TestATraceHearsOfTheRequestBeforeTheAnswer, which an ask could not tell it.
+// An ask sends the request and waits in one step, so it cannot call the trace between the two.
 func TestATraceHearsOfTheRequestBeforeTheAnswer(t *testing.T) {
 	wrote := make(chan struct{})
 	script := func(w *httptestutil.WireConn) {

@@ -104,7 +104,7 @@ func TestADeadlineIsATimeoutOfTheCaller(t *testing.T) {
 	})
 }
 
-// TestARequestThatIsCanceledBeforeItIsWrittenFails, though it may have been begun.
+// The exchange may have begun by then.
 func TestARequestThatIsCanceledBeforeItIsWrittenFails(t *testing.T) {
 	with(t, 100, readsNothing, func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(get(t))
@@ -146,7 +146,7 @@ func TestABodyThatIsClosedAfterItsRequestWasCanceledIsNotDrained(t *testing.T) {
 	})
 }
 
-// TestCancelingBehindTheEndHurtsNobody: the context of a request often ends when its caller is done.
+// The context of a request often ends when its caller is done.
 func TestCancelingBehindTheEndHurtsNobody(t *testing.T) {
 	for name, answer := range map[string]string{
 		"a body": hello, "no body": ok + "Content-Length: 0\r\n\r\n", "chunks": chunkedHead + "5\r\nhello\r\n0\r\n\r\n",
@@ -173,7 +173,7 @@ func TestCancelingBehindTheEndHurtsNobody(t *testing.T) {
 	}
 }
 
-// TestCancelingSpoilsAConnectionWhoseBodyHasArrived, since it is closed by then.
+// The cancellation has closed the connection by then.
 func TestCancelingSpoilsAConnectionWhoseBodyHasArrived(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(get(t))
@@ -249,7 +249,7 @@ func (m *mute) Write(p []byte) (int, error) {
 	return m.Conn.Write(p)
 }
 
-// TestAnErrorOfWritingIsToldWhenNoAnswerComes: an answer that is under way says more.
+// An answer that is under way says more than the error of the write.
 func TestAnErrorOfWritingIsToldWhenNoAnswerComes(t *testing.T) {
 	for n, wrote := range []bool{false, true} {
 		with(t, 0, func(p *peer) { p.untilClosed() }, func(t *testing.T, c *Conn) {

@@ -48,7 +48,7 @@ func TestTheFirstCauseOfAnAbortStays(t *testing.T) {
 	})
 }
 
-// TestBuffersMayBeOfAnySize: they grow with what has to fit.
+// Buffers grow with what has to fit.
 func TestBuffersMayBeOfAnySize(t *testing.T) {
 	answer := strings.Replace(chunkedHead, "\r\n\r\n", "\r\nX-Long: "+strings.Repeat("x", 10000)+"\r\n\r\n", 1) +
 		chunksOf(strings.Repeat("hello", 2000), 100)
@@ -68,7 +68,7 @@ func arrivesLate(first, last string) *lastGasp {
 	return &lastGasp{pieces: pieces{data: []byte(first), piece: 1 << 10}, closed: make(chan struct{}), last: []byte(last)}
 }
 
-// TestWhatArrivesAsTheConnectionIsClosedIsTooLate: whoever closes it has told somebody why.
+// The code that closes the connection has already reported why.
 func TestWhatArrivesAsTheConnectionIsClosedIsTooLate(t *testing.T) {
 	t.Run("a head behind its timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestWhatArrivesAsTheConnectionIsClosedIsTooLate(t *testing.T) {
 	})
 }
 
-// TestAServerThatHangsUpOnARequestIsToldByTheErrorOfWriting, which says more than io.EOF.
+// The error of the write says more than io.EOF.
 func TestAServerThatHangsUpOnARequestIsToldByTheErrorOfWriting(t *testing.T) {
 	with(t, 0, func(p *peer) { p.Close() }, func(t *testing.T, c *Conn) {
 		e := exchangeOn(NewConn(&mute{c.NetConn(), 0}), get(t))
@@ -150,7 +150,7 @@ func TestAFileThatIsBeingSentCanBeCanceled(t *testing.T) {
 	}
 }
 
-// TestTheBodyOfConnectIsTheTunnels: it has no framing, and so no end but that of the connection.
+// The body has no framing, so it ends with the connection.
 func TestTheBodyOfConnectIsTheTunnels(t *testing.T) {
 	with(t, 0, func(p *peer) {
 		p.head()

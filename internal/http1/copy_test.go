@@ -187,7 +187,7 @@ func TestADiscardedBodyThatEndsTooSoonIsNotComplete(t *testing.T) {
 	}
 }
 
-// TestAResetIsNotTheEndOfACopiedBody, though a body without a length ends with the connection.
+// A body without a length ends with the connection, but not with a reset.
 func TestAResetIsNotTheEndOfACopiedBody(t *testing.T) {
 	for _, how := range []string{"of known length", "until the close"} {
 		for to, open := range everyTarget() {
@@ -235,7 +235,7 @@ func TestDiscardingStopsAtTheEndOfTheBody(t *testing.T) {
 	})
 }
 
-// TestABodyThatEndsTooSoonIsNotCopiedAsComplete, and all that came is copied.
+// Everything that came is copied.
 func TestABodyThatEndsTooSoonIsNotCopiedAsComplete(t *testing.T) {
 	for _, how := range []string{"of known length", "chunked"} {
 		for to, open := range targets {

@@ -17,7 +17,7 @@ func inPieces(t *testing.T, text string, piece int) (*http.Response, error) {
 	return resp, err
 }
 
-// TestAHeadReadsTheSameHoweverItArrives, with as many fields as are kept together, and with more.
+// The heads have as many fields as are kept together, and more.
 func TestAHeadReadsTheSameHoweverItArrives(t *testing.T) {
 	for _, n := range []int{0, 1, fewFields + 1, batch - 1, batch, batch + 1, 3*batch + 1} {
 		text, want := fields(n, "v")
@@ -36,7 +36,7 @@ func TestAHeadReadsTheSameHoweverItArrives(t *testing.T) {
 
 const brokenText = "net/http: HTTP/1.x transport connection broken: "
 
-// TestAMalformedHeadIsTheSameErrorHoweverItArrives, and also behind fields that are kept already.
+// The malformed line may stand behind fields that are kept already.
 func TestAMalformedHeadIsTheSameErrorHoweverItArrives(t *testing.T) {
 	for line, want := range map[string]string{
 		"content-length 5": `malformed MIME header: missing colon: "content-length 5"`,
@@ -59,7 +59,7 @@ func TestAMalformedHeadIsTheSameErrorHoweverItArrives(t *testing.T) {
 	}
 }
 
-// TestABlankBeforeTheFirstFieldIsItsOwnError, as with net/http.
+// net/http has the same error.
 func TestABlankBeforeTheFirstFieldIsItsOwnError(t *testing.T) {
 	for _, blank := range []string{" ", "\t"} {
 		_, err := inPieces(t, ok+blank+"X-A: 1\r\n\r\n", 1<<10)
@@ -70,7 +70,7 @@ func TestABlankBeforeTheFirstFieldIsItsOwnError(t *testing.T) {
 	}
 }
 
-// TestTheLinesOfABodyAreNoFields, not even where they arrive together with a head of many fields.
+// The body may arrive together with a head of many fields.
 func TestTheLinesOfABodyAreNoFields(t *testing.T) {
 	text, want := fields(batch+1, "v")
 	body := strings.Repeat("\n", maxFields)
@@ -84,7 +84,7 @@ func TestTheLinesOfABodyAreNoFields(t *testing.T) {
 	wantHeader(t, "the header", h.header, want)
 }
 
-// TestACommonFieldNameReadsTheSameHoweverItIsSpelled, and is no other for what follows it.
+// What follows the name does not change it.
 func TestACommonFieldNameReadsTheSameHoweverItIsSpelled(t *testing.T) {
 	for _, names := range common {
 		for _, c := range names {

@@ -205,7 +205,7 @@ func FuzzChunked(f *testing.F) {
 	})
 }
 
-// TestAHugeKeepAliveIsThatOfTheBound, on systems of any word size.
+// This holds on systems of any word size.
 func TestAHugeKeepAliveIsThatOfTheBound(t *testing.T) {
 	for _, n := range []string{"16777216", "2147483648", "4294967301", "99999999999999999999"} {
 		ka := keepAlive(http.Header{"Keep-Alive": {"timeout=" + n + ", max=" + n}})

@@ -14,7 +14,7 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// later returns an exchange that its owner heeds later, which nobody does here unless the test says so.
+// later returns an exchange whose owner heeds its context later. Here that happens only when the test does it.
 func heededLater(c *Conn, req *http.Request) *Exchange {
 	e := exchangeOn(c, req)
 	e.HeedLater = true
@@ -50,7 +50,7 @@ var ways = map[string]func(io.ReadCloser) (string, error){
 	},
 }
 
-// TestAnExchangeThatIsHeededLaterNoticesWhenItsBodyIsRead, after what has arrived by then.
+// The caller first gets what has arrived by then.
 func TestAnExchangeThatIsHeededLaterNoticesWhenItsBodyIsRead(t *testing.T) {
 	for how, read := range ways {
 		for name, answer := range map[string]string{
@@ -94,7 +94,7 @@ func TestAnExchangeThatIsHeededLaterNoticesBeforeItWaitsToDrain(t *testing.T) {
 	})
 }
 
-// TestAnExchangeThatIsHeededLaterKeepsAConnectionWhoseBodyHasArrived: nothing is waited for.
+// The exchange does not wait for anything.
 func TestAnExchangeThatIsHeededLaterKeepsAConnectionWhoseBodyHasArrived(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(get(t))
@@ -106,7 +106,7 @@ func TestAnExchangeThatIsHeededLaterKeepsAConnectionWhoseBodyHasArrived(t *testi
 	})
 }
 
-// TestAContextThatEndsBeforeTheResponseIsHandedOverEndsTheExchange, which the server cancels here, just before.
+// The server cancels the context just before the response is handed over.
 func TestAContextThatEndsBeforeTheResponseIsHandedOverEndsTheExchange(t *testing.T) {
 	for _, switching := range []bool{false, true} {
 		var cancel context.CancelCauseFunc
@@ -241,7 +241,7 @@ func TestCancelingAnExchangeThatHasEndedDoesNotHitTheNext(t *testing.T) {
 	})
 }
 
-// TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled, before it is the caller's or after.
+// The cancellation may come before or after RoundTrip has returned the response.
 func TestAResponseThatNobodyReadsGivesUpItsConnectionWhenItIsCanceled(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		with(t, 0, answers(length10), func(t *testing.T, c *Conn) {

@@ -35,7 +35,7 @@ func ofLength(n int) string {
 	return fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", ok, n, strings.Repeat("x", n))
 }
 
-// TestAnAnswerOfMiddlingLengthIsReadAtOnce if the one before on the connection was one, too. Any other answer may follow.
+// This holds if the answer before on the connection was of middling length too. Any other answer may follow.
 func TestAnAnswerOfMiddlingLengthIsReadAtOnce(t *testing.T) {
 	const small, large = DefaultBufferSize, largeInput
 	chunked := ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n0\r\n\r\n"
@@ -68,7 +68,7 @@ func TestAnAnswerOfMiddlingLengthIsReadAtOnce(t *testing.T) {
 	}
 }
 
-// TestWhatStandsBehindAnAnswerThatIsReadAtOnceIsSeen: it may have been planted.
+// The bytes behind the answer may have been planted.
 func TestWhatStandsBehindAnAnswerThatIsReadAtOnceIsSeen(t *testing.T) {
 	nc := &scripted{canned: newCanned(), responses: []string{ofLength(8000), ofLength(8000) + hello}}
 	c := NewConn(nc)

@@ -8,7 +8,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// TestTheFirstProbeAfterAResetFindsIt: the kernel tells of it only once.
+// The kernel reports a reset only once.
 func TestTheFirstProbeAfterAResetFindsIt(t *testing.T) {
 	w := httptestutil.NewWire(t, httptestutil.ReplyThenReset(hello))
 	c := dial(t, w)

@@ -213,7 +213,7 @@ func TestAServerThatSpeaksFirstIsUnexpected(t *testing.T) {
 	eventually(t, dial(t, w), Unexpected)
 }
 
-// TestSessionTicketsBeforeTheFirstExchangeAreNoHarm: some servers send them with their last flight.
+// Some servers send session tickets with their last flight.
 func TestSessionTicketsBeforeTheFirstExchangeAreNoHarm(t *testing.T) {
 	if !canPeek {
 		t.Skip("what an idle connection holds can't be seen here")
@@ -309,7 +309,7 @@ func TestAnIdleConnectionWithoutASocketTellsOfItsEnd(t *testing.T) {
 	}
 }
 
-// TestAnExchangeTakesOverThePendingRead: its first byte comes through it, and nobody is told.
+// The first byte of the answer comes through the pending read, and is not reported as the end of the idle time.
 func TestAnExchangeTakesOverThePendingRead(t *testing.T) {
 	idling(t, func(p *peer) {
 		for range 3 {

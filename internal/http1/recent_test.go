@@ -27,7 +27,7 @@ func parsedWith(memory *[batch]fieldLine, text string) (p fieldsParsed) {
 
 const fourFields = "Date: Mon, 02 Jan 2006 15:04:05 GMT\r\nserver: \texample \r\nX-A: \r\nContent-Length: 5\r\n\r\n"
 
-// TestALineThatAlmostEqualsTheOneBeforeIsReadAnew: any byte of a head may differ from the head before, be missing or be new.
+// Any byte of a head may differ from the head before, be missing, or be new.
 func TestALineThatAlmostEqualsTheOneBeforeIsReadAnew(t *testing.T) {
 	changed := []string{fourFields}
 	for i := range fourFields {
@@ -51,7 +51,7 @@ func TestALineThatAlmostEqualsTheOneBeforeIsReadAnew(t *testing.T) {
 	}
 }
 
-// TestHeadsOfAnyLengthFollowEachOther, also if one has more fields than are kept together.
+// This holds also if a head has more fields than are kept together.
 func TestHeadsOfAnyLengthFollowEachOther(t *testing.T) {
 	memory := new([batch]fieldLine)
 	for _, n := range []int{1, 3, batch, 2, batch + 1, 3*batch + 1, batch - 1, 0, 5} {
@@ -64,7 +64,7 @@ func TestHeadsOfAnyLengthFollowEachOther(t *testing.T) {
 	}
 }
 
-// TestACallerMayChangeAHeader: the next response has the same lines, and gets what the server has sent.
+// The next response has the same lines. Its header is what the server has sent.
 func TestACallerMayChangeAHeader(t *testing.T) {
 	c := NewConn(newCanned())
 	for range 3 {
@@ -79,7 +79,7 @@ func TestACallerMayChangeAHeader(t *testing.T) {
 	}
 }
 
-// TestWhatIsRememberedOfAHeadIsLittle: neither long lines, nor lines whose strings are a part of a long text.
+// Long lines are not remembered. Lines whose strings are parts of a long text are not either.
 func TestWhatIsRememberedOfAHeadIsLittle(t *testing.T) {
 	long := "X-Long: " + strings.Repeat("x", maxRecent) + "\r\n"
 	huge := "X-Huge: " + strings.Repeat("x", maxRecentText) + "\r\n"

@@ -103,7 +103,7 @@ func TestAPathWithoutASlashIsNotPartOfTheHost(t *testing.T) {
 	}
 }
 
-// TestAnAsteriskWithAQueryIsAPath: the asterisk-form has no query, and no server reads one.
+// The asterisk-form has no query (RFC 9112 section 3.2.4).
 func TestAnAsteriskWithAQueryIsAPath(t *testing.T) {
 	for query, want := range map[string]string{"?": "/*?", "?a=b": "/*?a=b", "": "*"} {
 		req := get(t)

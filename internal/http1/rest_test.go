@@ -15,7 +15,7 @@ func wantRest(t *testing.T, c *Conn, want Condition) {
 	}
 }
 
-// TestRestFindsBytesThatCameWithAnyAnswer, not only with the first: every exchange reads anew.
+// The bytes may come with any answer, not only with the first.
 func TestRestFindsBytesThatCameWithAnyAnswer(t *testing.T) {
 	for _, clean := range []int{0, 1, 2} {
 		script := func(w *httptestutil.WireConn) {
@@ -49,7 +49,7 @@ func TestRestFindsBytesThatCameWithAnyAnswer(t *testing.T) {
 	}
 }
 
-// TestWhatComesDuringARestIsLeftToTheProbe before the next use.
+// The probe before the next use finds such bytes.
 func TestWhatComesDuringARestIsLeftToTheProbe(t *testing.T) {
 	idle := make(chan struct{}, len(kinds))
 	probed(t, httptestutil.ReplyThenExtra(hello, idle, evil), func(t *testing.T, c *Conn) {

@@ -96,7 +96,7 @@ func TestATraceHearsOfAFailureToWrite(t *testing.T) {
 	})
 }
 
-// TestWhoeverWatchesInterimResponsesLimitsThem: by an error of its own, and only so.
+// If a trace watches interim responses, only an error that the trace returns limits them.
 func TestWhoeverWatchesInterimResponsesLimitsThem(t *testing.T) {
 	const many = 10 * maxInterim
 	enough := errors.New("enough")

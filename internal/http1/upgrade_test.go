@@ -97,7 +97,7 @@ func TestACloseInterruptsAReadOfAnUpgradedConnection(t *testing.T) {
 	})
 }
 
-// TestAnUpgradedConnectionOutlivesItsRequest: the context was that of the exchange.
+// The request's context bounds only the exchange.
 func TestAnUpgradedConnectionOutlivesItsRequest(t *testing.T) {
 	with(t, 0, func(p *peer) {
 		p.request()
@@ -117,7 +117,7 @@ func TestAnUpgradedConnectionOutlivesItsRequest(t *testing.T) {
 	})
 }
 
-// TestOneSideOfAnUpgradedConnectionCanBeClosed, if the connection knows how.
+// This holds if the connection has CloseWrite.
 func TestOneSideOfAnUpgradedConnectionCanBeClosed(t *testing.T) {
 	with(t, 0, func(p *peer) {
 		p.request()

@@ -141,7 +141,7 @@ func TestContinueTwiceIsContinueOnce(t *testing.T) {
 	})
 }
 
-// TestAFinalAnswerThatKeepsTheConnectionStillGetsTheBody: else the server would take the next request for it.
+// Without the body, the server would take the next request for the body.
 func TestAFinalAnswerThatKeepsTheConnectionStillGetsTheBody(t *testing.T) {
 	with(t, 0, func(p *peer) {
 		req := p.head()
@@ -175,7 +175,7 @@ func TestAFinalAnswerThatClosesTheConnectionGetsNoBody(t *testing.T) {
 	})
 }
 
-// TestWhoeverWaitsForContinueStopsWithTheExchange: a body that its owner has back is as it was, for the next attempt.
+// When its owner has the body back, the body is untouched, so the next attempt can send it.
 func TestWhoeverWaitsForContinueStopsWithTheExchange(t *testing.T) {
 	reason := errors.New("changed my mind")
 	for name, stop := range map[string]func(*peer, context.CancelCauseFunc){

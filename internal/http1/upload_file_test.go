@@ -40,7 +40,7 @@ func (c *copiesOfFiles) Write(b []byte) (int, error) {
 
 const fileSize = 1 << 20
 
-// TestTheKernelCopiesAFile: none of it passes through a buffer of this process, if the connection is plain TCP.
+// If the connection is plain TCP, no byte of the file passes through a buffer of this process.
 func TestTheKernelCopiesAFile(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -67,7 +67,7 @@ func TestTheKernelCopiesAFile(t *testing.T) {
 	}
 }
 
-// TestAPartOfAFileIsAsLongAsDeclared: the file goes on behind its part.
+// The file goes on behind the part that is sent.
 func TestAPartOfAFileIsAsLongAsDeclared(t *testing.T) {
 	for _, c := range []struct {
 		part int64

@@ -52,7 +52,7 @@ func TestASmallBodyInMemoryTravelsWithTheHead(t *testing.T) {
 	}
 }
 
-// TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting: writing it may block, since the server need not read it.
+// The server need not read the body, so writing it may block.
 func TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting(t *testing.T) {
 	with(t, 4096, answersEarly(tooMuch, readsNothing), func(t *testing.T, c *Conn) {
 		e := exchangeOn(c, request(t, http.MethodPost, "http://example.test/", strings.NewReader(big)))
@@ -61,7 +61,7 @@ func TestALargeBodyInMemoryDoesNotKeepAnAnswerWaiting(t *testing.T) {
 	})
 }
 
-// TestABodyThatBlocksStopsWithTheExchange: only closing it ends its Read.
+// Only Close ends the Read of this body.
 func TestABodyThatBlocksStopsWithTheExchange(t *testing.T) {
 	for name, c := range map[string]struct {
 		serve func(*peer)
@@ -99,7 +99,7 @@ func TestABodyThatBlocksStopsWithTheExchange(t *testing.T) {
 	}
 }
 
-// TestABodyInMemoryThatIsNotAsLongAsDeclaredIsNotBegun: nothing has been written when it turns out.
+// The exchange finds out before it has written anything.
 func TestABodyInMemoryThatIsNotAsLongAsDeclaredIsNotBegun(t *testing.T) {
 	for _, declared := range []int64{1, 4, 6, maxInline} {
 		nc := &pieces{data: []byte(hello), piece: len(hello)}
@@ -182,7 +182,7 @@ func wantBodyError(t *testing.T, e *Exchange, says string) {
 	wantEnd(t, e, exchange.EndError)
 }
 
-// TestAGetWhoseBodyTurnsOutEmptyHasNone: such a body is read before the head is written.
+// The exchange reads such a body before it writes the head.
 func TestAGetWhoseBodyTurnsOutEmptyHasNone(t *testing.T) {
 	with(t, 0, func(p *peer) {
 		if req, _ := p.request(); len(req.TransferEncoding) > 0 || req.ContentLength != 0 {

@@ -72,7 +72,7 @@ func TestAHeaderOutlivesTheExchangesThatFollow(t *testing.T) {
 	}
 }
 
-// TestAddingToAFieldLeavesItsNeighborAlone: their values lie side by side.
+// The values of two fields lie side by side in memory.
 func TestAddingToAFieldLeavesItsNeighborAlone(t *testing.T) {
 	text, want := fields(3, "v")
 	with(t, 0, answers("HTTP/1.1 204 No Content\r\n"+text+"\r\n"), func(t *testing.T, c *Conn) {
@@ -86,7 +86,7 @@ func TestAddingToAFieldLeavesItsNeighborAlone(t *testing.T) {
 	})
 }
 
-// TestFieldsWhoseNamesAreAsLongAreToldApart: a look-up is spared only where no name is that long, modulo 64.
+// The reader skips a look-up only if no name has that length modulo 64.
 func TestFieldsWhoseNamesAreAsLongAreToldApart(t *testing.T) {
 	const length = len("Content-Length")
 	other, far := strings.Repeat("X", length), strings.Repeat("y", length+64)

@@ -28,7 +28,7 @@ func (b *bench) two() (first, second *run) {
 	return first, second
 }
 
-// TestWhatCostsTheConnection sends what a server must not send on any stream. The connection ends.
+// The server sends what it must not send on any stream. The connection ends.
 func TestWhatCostsTheConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		send func(s *server)
@@ -86,7 +86,7 @@ func TestWhatCostsTheConnection(t *testing.T) {
 	}
 }
 
-// TestWhatCostsItsStream sends what is wrong with one response. Only that stream ends.
+// The server sends what is wrong within one response. Only that stream ends.
 func TestWhatCostsItsStream(t *testing.T) {
 	for name, c := range map[string]struct {
 		method string

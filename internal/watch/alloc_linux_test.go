@@ -24,7 +24,7 @@ func readySocket(t testing.TB, conn *net.TCPConn) Socket {
 	return &ready{raw}
 }
 
-// TestAWatchedSocketCostsLittle: the socket's owner keeps the registration, and the set a slot.
+// The owner of the socket keeps the registration, and the set keeps a slot.
 func TestAWatchedSocketCostsLittle(t *testing.T) {
 	if size := unsafe.Sizeof(Registration{}) + unsafe.Sizeof(slot{}); size > 40 && unsafe.Sizeof(uintptr(0)) == 8 {
 		t.Errorf("%d bytes", size)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// telling is a connection whose peer's close is told to somebody else.
+// telling is a connection that reports the close of its peer to another part of the test.
 type telling struct {
 	syscall.Conn
 	notified
