@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -134,9 +135,17 @@ func (p *plan) racing() racing {
 	return racing{connect: p.connect, timeout: p.connectTimeout(), delay: p.t.netDialer().FallbackDelay}
 }
 
-// run connects to one of addrs.
+// errRaceTimeout is the cause of the end of a race that has reached its own time limit.
+var errRaceTimeout = errors.New("peerpool: timeout connecting to the addresses of a host")
+
+// run connects to one of addrs. A race and its first socket have the same time limit. Whichever of them notices first, the
+// error is the one that package net has for a connect that takes too long.
 func (r racing) run(ctx context.Context, addrs []netip.AddrPort) (net.Conn, netip.AddrPort, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errRaceTimeout)
 	defer cancel()
-	return resolve.Race(ctx, r.delay, addrs, r.connect)
+	nc, addr, err := resolve.Race(ctx, r.delay, addrs, r.connect)
+	if err == errRaceTimeout {
+		err = &net.OpError{Op: "dial", Net: "tcp", Addr: net.TCPAddrFromAddrPort(addrs[0]), Err: errConnectTimeout()}
+	}
+	return nc, addr, err
 }

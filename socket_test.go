@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -216,4 +219,44 @@ func TestNewClientConnUsesTheDialer(t *testing.T) {
 	defer cc.Close()
 	peerSend(t, cc, peerRequest(t, o.URL(), nil))
 	seen.want(t, "tcp4 "+o.Addr())
+}
+
+// TestARaceThatReachesItsTimeLimitFailsAsAConnectThatTakesTooLong: the Dialer's Timeout ends both the race and its sockets. No
+// caller can tell which of them was first.
+func TestARaceThatReachesItsTimeLimitFailsAsAConnectThatTakesTooLong(t *testing.T) {
+	for name, c := range map[string]struct{ proxy, url, want string }{
+		"two addresses":             {"", "http://a.test/", "dial tcp 192.0.2.1:80: i/o timeout"},
+		"a proxy":                   {"http://p.test:3128", "http://a.test/", "proxyconnect tcp: dial tcp 192.0.2.9:3128: i/o timeout"},
+		"a tunnel":                  {"http://192.0.2.9:3128", "https://a.test/", "proxyconnect tcp: dial tcp 192.0.2.9:3128: i/o timeout"},
+		"a proxy of two addresses":  {"http://a.test:3128", "http://b.test/", "proxyconnect tcp: dial tcp 192.0.2.1:3128: i/o timeout"},
+		"a tunnel of two addresses": {"socks5://a.test:1080", "http://b.test/", "proxyconnect tcp: dial tcp 192.0.2.1:1080: i/o timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				names := &httptestutil.Resolver{}
+				names.Set(t, "a.test", "192.0.2.1", "192.0.2.2")
+				names.Set(t, "p.test", "192.0.2.9")
+				tr := peerTransport(t, &Transport{Dialer: &net.Dialer{Timeout: time.Second}, Resolver: names})
+				tr.network = func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				if c.proxy != "" {
+					proxy, err := url.Parse(c.proxy)
+					if err != nil {
+						t.Fatal(err)
+					}
+					tr.Proxy = http.ProxyURL(proxy)
+				}
+				err := peerTry(tr, peerRequest(t, c.url, nil))
+				op, ok := err.(*net.OpError)
+				if !ok || err.Error() != c.want || !op.Timeout() {
+					t.Fatalf("got %v (%T), want %q", err, err, c.want)
+				}
+				if inner, ok := op.Err.(*net.OpError); c.proxy != "" && (!ok || inner.Op != "dial") {
+					t.Errorf("within it is %v (%T), want the error of the dial", op.Err, op.Err)
+				}
+			})
+		})
+	}
 }
