@@ -144,8 +144,10 @@ type returning struct {
 	spread          time.Duration // each caller comes back earlier or later by up to this much
 }
 
-// patience is how long a caller waits for an answer. A server that takes longer has stopped to serve.
-const patience = 15 * time.Second
+// patience is how long a caller waits for an answer. A server that takes longer has stopped to serve. Each thread of gunicorn
+// waits for the first request of a new connection without a limit, and the pool uses or closes such a connection within
+// 4 seconds.
+const patience = time.Minute
 
 // run returns how many POST requests were sent and lost from the second round on, and how many callers the server left
 // without any answer.
@@ -190,21 +192,12 @@ func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
 	for _, server := range idleServers {
 		t.Run(server.name, func(t *testing.T) {
 			load := returning{callers: cmp.Or(*callers, server.callers), rounds: 5, pause: server.limit, spread: server.limit / 50}
-			var sent, lost, unanswered int64
-			var st peerpool.Stats
-			// Each thread of gunicorn waits for the first request of a new connection without a time limit. It stops to answer
-			// when there are as many connections that no request has used yet as it has threads.
-			for try := range 3 {
-				tr := &peerpool.Transport{}
-				t.Cleanup(tr.CloseIdleConnections)
-				sent, lost, unanswered = load.run(t, tr, server.start(t))
-				if st = tr.Stats(); unanswered == 0 {
-					break
-				}
-				t.Logf("try %d: the server has stopped to answer %d callers", try+1, unanswered)
-			}
+			tr := &peerpool.Transport{}
+			t.Cleanup(tr.CloseIdleConnections)
+			sent, lost, unanswered := load.run(t, tr, server.start(t))
+			st := tr.Stats()
 			if unanswered > 0 {
-				t.Fatal("the server stops to answer each time")
+				t.Fatalf("the server has left %d callers without an answer; closes %v", unanswered, st.Closes)
 			}
 			t.Logf("%d of %d POSTs were lost, %.2f %%; %d hits; closes %v", lost, sent, 100*float64(lost)/float64(sent), st.Hits, st.Closes)
 			if lost == sent {
