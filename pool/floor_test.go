@@ -528,3 +528,15 @@ func TestAFloorPausesIfItsDialLeadsToAKeyThatIsNotListed(t *testing.T) {
 		w.wantDials(0)
 	})
 }
+
+func TestAFloorDialsAsSoonAsARequestTakesAConnection(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.keepIdle("a", 1, Terms{})
+		w.dialed()
+		lease := w.try("a", Terms{})
+		w.wantDials(1)
+		w.dialed()
+		w.release(lease)
+		w.pool.CloseIdle()
+	})
+}

@@ -234,7 +234,7 @@ func (m *machine) tryAcquire(rt *rapid.T) {
 	}
 	if ok {
 		lease.Conn().hold()
-		m.leased(rt, c, lease, c.uses-1, "")
+		m.leased(rt, c, lease, c.number-1, "")
 	}
 }
 

@@ -219,9 +219,12 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 		reason := c.entry.conn.Probe()
 		if reason == "" {
 			c.entry.group.hits.Add(1)
+			if r.roomy {
+				p.offerRoom(c.entry)
+			}
 			return c.begin(r.terms, hit, r.rested), nil, nil
 		}
-		r.found = stale
+		r.found, r.roomy = stale, false
 		p.mu.Lock()
 		c.void()
 		if at.host != nil {
@@ -252,6 +255,9 @@ func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w 
 		c = p.candidate(h, r)
 	}
 	if c.entry != nil && r.found == hit { // otherwise a connection was closed, and the host must be tended
+		if len(p.floors) > 0 {
+			p.tendFloors(c.entry.group)
+		}
 		return c, nil, nil
 	}
 	if c.entry == nil && r.caller != nil {
@@ -322,9 +328,19 @@ func (p *Pool[K, C]) takeIdle(e *entry[K, C], r *request[K, C]) claim[K, C] {
 	e.group.use(+1)
 	r.rested = r.start - e.idleSince
 	if e.shared {
+		r.roomy = p.waiting > 0
 		return e.take(r.terms)
 	}
 	return claim[K, C]{entry: e}
+}
+
+// offerRoom gives the room on a shared connection, which was idle until now and has been probed, to wants that refused the
+// connection because it had been idle for too long.
+func (p *Pool[K, C]) offerRoom(e *entry[K, C]) {
+	p.mu.Lock()
+	p.settle(e, nil, "", p.now())
+	p.tend(e.group)
+	p.unlock()
 }
 
 // balancedCandidate does what candidate does, for a host with a Balance.

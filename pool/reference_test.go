@@ -45,6 +45,7 @@ type refConn struct {
 	idleFor, peerIdle    time.Duration
 	idleSince, idleUntil time.Duration
 	rested               time.Duration // idle time before its latest lease
+	number               int           // of the lease that the latest hit has got
 	unpooled, private    bool
 	retired, sick        Reason
 
@@ -204,12 +205,17 @@ func (m *reference) checkout(ask *refAsk, terms Terms) (*refConn, Miss) {
 			continue
 		}
 		c.rested = 0
-		if c.state == idle {
+		woken := c.state == idle
+		if woken {
 			c.rested = m.now - c.idleSince
 			m.rouse(c)
 		}
 		m.take(c, terms)
 		m.hits++
+		c.number = c.uses
+		if woken && c.shares && len(m.wants) > 0 {
+			m.settle(c, "", nil)
+		}
 		m.tend()
 		return c, ""
 	}
@@ -254,7 +260,7 @@ func (m *reference) acquire(id int, ask *refAsk, terms Terms) *refWant {
 	}
 	c, miss := m.checkout(ask, terms)
 	if c != nil {
-		w.conn, w.uses = c, c.uses-1
+		w.conn, w.uses = c, c.number-1
 		return w
 	}
 	miss = m.mostTelling(ask, terms, miss)

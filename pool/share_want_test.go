@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"testing"
+	"time"
 )
 
 func TestRoomOnASharedConnectionGoesToTheOldestWants(t *testing.T) {
@@ -167,5 +168,17 @@ func TestLeavingAndGettingAPlaceAtOnceLosesNothing(t *testing.T) {
 		}
 		w.releaseAll(lease, leases[1])
 		w.wantGauges(1, 0, 0, 0)
+	})
+}
+
+func TestARequestThatRefusedAnIdleConnectionSharesItWhenAnotherUsesIt(t *testing.T) {
+	inSharedBubble(t, 2, func(t *testing.T, w *world) {
+		w.idle(1, "a", Terms{})
+		time.Sleep(5 * time.Second)
+		refuses := w.acquire("a", Terms{MaxIdleTime: time.Second})
+		w.wantDials(1)
+		lease := w.try("a", Terms{})
+		w.releaseAll(lease, refuses.leased())
+		w.dialFails(errDial)
 	})
 }

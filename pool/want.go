@@ -14,6 +14,7 @@ type request[K comparable, C Conn] struct {
 	start  time.Duration
 	found  finding       // what the request has found so far
 	rested time.Duration // how long the connection that it found had been idle
+	roomy  bool          // that connection is shared and was idle while others waited
 	caller *caller[K, C] // nil for a TryAcquire, which does not wait
 }
 
