@@ -42,6 +42,7 @@ type core struct {
 	budget   retryBudget
 	options  atomic.Pointer[optionSet] // the latest options; nil until they are needed
 	memory   memory
+	minIdle  int          // MinIdleConnsPerHost that is in force; used only by applyLimits
 	widest   atomic.Int64 // the most addresses of a host over which Balance spreads requests
 
 	quarantine quarantine
@@ -55,7 +56,7 @@ type core struct {
 func (t *Transport) use() *core {
 	t.once.Do(func() {
 		t.announce.Do(t.announceHTTP2)
-		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions)}
+		c := &core{sessions: tls.NewLRUClientSessionCache(maxSessions), minIdle: t.MinIdleConnsPerHost}
 		total, perKey := t.idleLimits()
 		c.http2 = sync.OnceValue(func() *http2.Engine { return http2.New(t.http2Config()) })
 		c.pool = pool.New(pool.Config[unique.Handle[Identity], conn]{
@@ -99,11 +100,16 @@ func (t *Transport) spreadsOver(addresses int) {
 	if t.Balance == BalanceNone || n <= t.core.widest.Load() {
 		return
 	}
-	t.changing.Lock()
-	defer t.changing.Unlock()
+	t.settings.Lock()
+	t.core.widest.Store(max(n, t.core.widest.Load()))
+	t.settings.Unlock()
+	t.setIdleLimits()
+}
+
+// setIdleLimits makes the pool know the limits on idle connections that are in force. It closes no connection.
+func (t *Transport) setIdleLimits() {
 	t.settings.Lock()
 	defer t.settings.Unlock()
-	t.core.widest.Store(max(n, t.core.widest.Load()))
 	t.core.pool.SetIdleLimits(t.idleLimits())
 }
 

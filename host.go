@@ -3,7 +3,6 @@ package peerpool
 import (
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -24,9 +23,8 @@ type host struct {
 	shown   atomic.Pointer[hostLessons] // see lessons
 	due     atomic.Int32                // number of addresses that wait for a request to try them
 
-	// updating is held while the pool is told which addresses it may use, so that the pool learns of the changes in their
-	// order. The pool may then close connections and call hooks. These must not wait for a request.
-	updating sync.Mutex
+	// telling runs tellPool. Nobody waits for it, because the pool may call hooks, and a hook may send a request.
+	telling coalescer
 
 	// The book's mu guards the fields below.
 	book    *addressBook
@@ -127,10 +125,12 @@ func (h *host) serving() (serving, undialed []unique.Handle[Identity]) {
 	return serving, undialed
 }
 
-// apply tells the pool which addresses get requests now.
-func (h *host) apply() {
-	h.updating.Lock()
-	defer h.updating.Unlock()
+// apply makes the pool learn which addresses get requests now. If another goroutine is telling the pool, that goroutine
+// goes on to tell it the latest.
+func (h *host) apply() { h.telling.run(h.tellPool, nil) }
+
+// tellPool tells the pool which addresses get requests now.
+func (h *host) tellPool() {
 	h.book.mu.Lock()
 	serving, undialed := h.serving()
 	h.book.mu.Unlock()
@@ -169,8 +169,7 @@ func (h *host) update(found listing) {
 	h.countDue()
 	h.book.mu.Unlock()
 	h.head.t.spreadsOver(len(found.addrs))
-	h.apply()
-	h.drain(gone)
+	h.telling.run(h.tellPool, func() { h.drain(gone) })
 	for _, e := range back {
 		h.tell(e)
 	}
@@ -228,8 +227,7 @@ func (h *host) leaveLater(m *route, s *addressState, gone uint64) {
 		}
 		h.book.mu.Unlock()
 		if left {
-			h.apply() // because the pool may not have the latest list yet
-			h.drain([]*route{m})
+			h.telling.run(h.tellPool, func() { h.drain([]*route{m}) }) // when the pool has the latest list
 		}
 	})
 }

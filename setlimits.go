@@ -54,17 +54,25 @@ func (t *Transport) Limits() Limits {
 // MaxConnReuse and MaxConnLifetime that it had. Lower limits take effect gently: no connection in use is cut. Idle
 // connections beyond a limit are closed, with the CloseReason "limit_lowered" or that of the limit. If there are more
 // connections in use than MaxConnsPerHost allows, they are closed as their requests end, until there are as many as it
-// allows. A time limit holds for the requests and dials that begin after the call. SetLimits is safe for concurrent use.
+// allows. A time limit holds for the requests and dials that begin after the call. SetLimits is safe for concurrent use. If
+// another call of SetLimits is under way, a call may return before that one has put the limits into force.
 func (t *Transport) SetLimits(l Limits) {
-	c := t.use()
-	t.changing.Lock()
-	defer t.changing.Unlock()
-	before := t.Limits()
+	t.use()
 	t.changed.Store(&l)
+	t.changing.run(t.applyLimits, nil)
+}
+
+// applyLimits brings the pool up to date after SetLimits.
+func (t *Transport) applyLimits() {
+	c, l := t.core, t.Limits()
+	t.settings.Lock()
 	total, perKey := t.idleLimits()
+	t.settings.Unlock()
 	routes := c.routes.all()
 	c.pool.SetLimits(total, perKey, t.termsOf(routes))
-	if l.MinIdleConnsPerHost != before.MinIdleConnsPerHost {
+	t.setIdleLimits()
+	if l.MinIdleConnsPerHost != c.minIdle {
+		c.minIdle = l.MinIdleConnsPerHost
 		for _, r := range routes {
 			if r.peer.MinIdleConns == 0 {
 				r.keepIdle(l.MinIdleConnsPerHost, r.key.peer)

@@ -260,7 +260,7 @@ type Transport struct {
 	network resolve.Connect // set only by tests; connects in place of the system to hosts with several addresses
 
 	changed  atomic.Pointer[Limits] // set by SetLimits; if nil, the fields count
-	changing sync.Mutex             // held by SetLimits; the pool may call hooks while it is held
+	changing coalescer              // runs applyLimits
 
 	once     sync.Once
 	core     *core     // made by once, and then never changed: see use
