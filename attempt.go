@@ -203,7 +203,7 @@ func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 	if !r.known() {
 		a.t.core.routes.drop(r) // the pool will not report the end of a route that it does not know
 	}
-	return acquireError(ctx, r.identity, err)
+	return acquireError(ctx, r.identity(), err)
 }
 
 // tries returns how many tries at the request there have been, including this one.
@@ -249,7 +249,7 @@ func (t *Transport) terms(p *Peer) pool.Terms {
 // wanted returns the identity of the connection that the attempt failed to get, as far as it is known.
 func (a *attempt) wanted(err error) Identity {
 	if a.route != nil {
-		return a.route.identity
+		return a.route.identity()
 	}
 	return identityIn(err)
 }

@@ -28,7 +28,7 @@ var (
 func (r *route) newAlternate(next func(string, *tls.Conn) http.RoundTripper, tc *tls.Conn) (conn, error) {
 	rt := next(r.authority, tc)
 	if failed, ok := rt.(interface{ RoundTripErr() error }); ok { // how golang.org/x/net/http2 returns an error
-		return nil, newDialError(r.identity, opTLS, failed.RoundTripErr())
+		return nil, newDialError(r.identity(), opTLS, failed.RoundTripErr())
 	}
 	protocol := tc.ConnectionState().NegotiatedProtocol
 	if protocol == protoHTTP2 {

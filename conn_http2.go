@@ -147,11 +147,11 @@ func (r *route) newHTTP2(ctx context.Context, nc net.Conn) (conn, error) {
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, newDialError(r.identity, opHTTP2, err)
+		return nil, newDialError(r.identity(), opHTTP2, err)
 	}
 	hc := &http2Conn{
 		Conn: c, facts: r.newFacts(nameHTTP2), route: r, learned: r.learned,
-		partitioned: r.identity.group != "", http1: r.protocols.HTTP1(),
+		partitioned: r.peer.Group != "", http1: r.protocols.HTTP1(),
 		watcher: &r.t.core.watcher, socket: http1.KernelSocket(nc),
 	}
 	if hc.socket != nil {

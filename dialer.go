@@ -42,7 +42,7 @@ func (r *route) again() pool.Dialer[conn] {
 // dial opens a connection hop by hop: socket, proxy, TLS, and then the protocol that was agreed on. If the first hop is
 // already done, first is its connection. work says how long that hop, and what came before it, took.
 func (r *route) dial(ctx context.Context, first net.Conn, work groundwork) (conn, error) {
-	d := timedDial{route: r, report: DialDone{Identity: r.identity, Host: r.key.host}}
+	d := timedDial{route: r, report: DialDone{Identity: r.identity(), Host: r.key.host}}
 	d.start(work)
 	nc, err := first, error(nil)
 	if nc == nil && r.dialsKnownAddress() { // this hop has a time limit of its own; another one around it would cost as much again
@@ -72,7 +72,7 @@ func (r *route) dialsKnownAddress() bool {
 
 // furtherHops reports whether a connection needs more than the first hop before it is ready.
 func (r *route) furtherHops() bool {
-	return r.via != nil || r.identity.scheme == "https" || r.identity.priorHTTP2
+	return r.via != nil || r.key.scheme == "https" || r.identity().priorHTTP2
 }
 
 // timedDial measures a dial for the observer.
@@ -105,7 +105,7 @@ func (d *timedDial) hops(ctx context.Context, nc net.Conn) (net.Conn, error) {
 	if err == nil && r.via != nil {
 		nc, err = d.hop(opProxy, &d.report.Proxy, func() (net.Conn, error) { return r.via.open(ctx, r, nc) })
 	}
-	if err == nil && r.identity.scheme == "https" {
+	if err == nil && r.key.scheme == "https" {
 		nc, err = d.hop(opTLS, &d.report.TLS, func() (net.Conn, error) { return r.lastHop(ctx, nc) })
 	}
 	return nc, err
@@ -120,7 +120,7 @@ func (d *timedDial) hop(op string, took *time.Duration, do func() (net.Conn, err
 	if err == nil {
 		return nc, nil
 	}
-	failed := newDialError(d.route.identity, op, err)
+	failed := newDialError(d.route.identity(), op, err)
 	if d.route.via != nil && op == opConnect {
 		failed.err, failed.told = proxyError(failed.err), proxyError(failed.told)
 	}
@@ -162,10 +162,10 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 		return r.custom(ctx)
 	case r.addr.IsValid(): // which is that of the identity
 		return r.connect(ctx, r.addr)
-	case r.identity.network == "unix" && r.via == nil:
-		return r.unixDialer().DialContext(ctx, "unix", r.identity.address)
+	case r.identity().network == "unix" && r.via == nil:
+		return r.unixDialer().DialContext(ctx, "unix", r.identity().address)
 	}
-	found, err := r.lookup(ctx, r.identity.address)
+	found, err := r.lookup(ctx, r.identity().address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
@@ -177,15 +177,15 @@ func (r *route) firstHop(ctx context.Context) (net.Conn, error) {
 func (r *route) custom(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := r.connectContext(ctx)
 	defer cancel()
-	t, network, addr := r.t, r.identity.network, r.identity.address
+	t, id := r.t, r.identity()
 	var nc net.Conn
 	var err error
 	hook := "DialContext"
 	if t.DialContext != nil {
-		nc, err = t.DialContext(ctx, network, addr)
+		nc, err = t.DialContext(ctx, id.network, id.address)
 	} else {
 		hook = "Dial"
-		nc, err = t.Dial(network, addr)
+		nc, err = t.Dial(id.network, id.address)
 	}
 	if nc == nil && err == nil {
 		err = errors.New("net/http: Transport." + hook + " hook returned (nil, nil)")
@@ -196,13 +196,13 @@ func (r *route) custom(ctx context.Context) (net.Conn, error) {
 // customTLS dials through DialTLSContext or DialTLS. If the connection is a *tls.Conn, or has the same methods, its
 // handshake may not be complete. customTLS then completes it.
 func (r *route) customTLS(ctx context.Context) (net.Conn, error) {
-	t, network, addr := r.t, r.identity.network, r.identity.address
+	t, id := r.t, r.identity()
 	var nc net.Conn
 	var err error
 	if t.DialTLSContext != nil {
-		nc, err = t.DialTLSContext(ctx, network, addr)
+		nc, err = t.DialTLSContext(ctx, id.network, id.address)
 	} else {
-		nc, err = t.DialTLS(network, addr)
+		nc, err = t.DialTLS(id.network, id.address)
 	}
 	if nc == nil && err == nil {
 		err = errors.New("net/http: Transport.DialTLS or DialTLSContext returned (nil, nil)")
@@ -232,7 +232,7 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 			}
 		}
 	}
-	if r.identity.priorHTTP2 || state != nil && state.NegotiatedProtocol == protoHTTP2 {
+	if r.identity().priorHTTP2 || state != nil && state.NegotiatedProtocol == protoHTTP2 {
 		r.learned.spoke(speaksHTTP2)
 		return r.newHTTP2(ctx, nc)
 	}
@@ -244,7 +244,7 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 // it has the method ConnectionState.
 func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
 	shown, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
-	if !ok || r.identity.scheme != "https" {
+	if !ok || r.key.scheme != "https" {
 		return nil
 	}
 	state := shown.ConnectionState()

@@ -53,7 +53,7 @@ func (t *Transport) options() *optionSet {
 func (r *route) exchangeOptions() *http1.Options {
 	set := r.t.options()
 	opts := &set.open
-	if r.identity.group != "" {
+	if r.peer.Group != "" {
 		opts = &set.ofOneGroup
 	}
 	if r.via != nil && r.via.tunnel == "" {

@@ -14,7 +14,7 @@ func TestEverySettingOfAnExchangeReachesIt(t *testing.T) {
 		}
 		var tr Transport
 		tr.use()
-		r := &route{plan: plan{t: &tr}}
+		r := &route{plan: plan{peer: &noOptions, t: &tr}}
 		before := *r.exchangeOptions()
 		setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
 		if reflect.DeepEqual(*r.exchangeOptions(), before) {
@@ -33,8 +33,7 @@ func TestEveryOptionOfAnExchangeIsSetBySomething(t *testing.T) {
 		}
 	}
 	tr.DisableKeepAlives = true
-	r := &route{plan: plan{t: &tr, via: &proxyHop{proxyChoice: proxyChoice{url: &url.URL{User: url.UserPassword("a", "b")}}}}}
-	r.identity.group = "a"
+	r := &route{plan: plan{t: &tr, peer: &PeerOptions{Group: "a"}, via: &proxyHop{proxyChoice: proxyChoice{url: &url.URL{User: url.UserPassword("a", "b")}}}}}
 	tr.use()
 	v := reflect.ValueOf(*r.exchangeOptions())
 	for i := range v.NumField() {

@@ -106,7 +106,7 @@ func (h *host) setMembers(addrs []netip.AddrPort) {
 func (h *host) routeTo(addr netip.AddrPort) *route {
 	p := h.head.plan
 	p.tls = p.tls.Clone() // each address has TLS sessions of its own
-	return p.to(addr, h.head.identity, h.head.version)
+	return p.to(addr, h.head.identity(), h.head.version)
 }
 
 // serving returns the addresses that get requests, and those of them that are dialed only if there is no other address. The

@@ -54,8 +54,8 @@ func (d hostDial) DialHost(ctx context.Context, first unique.Handle[Identity]) (
 	}
 	work.connect = time.Since(begun)
 	if err != nil {
-		failure := h.head.outOfTime(within, newDialError(h.head.identity, opConnect, err))
-		report := timedDial{route: h.head, report: DialDone{Identity: h.head.identity, Host: h.head.key.host}}
+		failure := h.head.outOfTime(within, newDialError(h.head.identity(), opConnect, err))
+		report := timedDial{route: h.head, report: DialDone{Identity: h.head.identity(), Host: h.head.key.host}}
 		report.start(work)
 		report.tell(ctx, nil, nil, failure)
 		return unique.Handle[Identity]{}, nil, failure

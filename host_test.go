@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unique"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
@@ -20,7 +21,7 @@ func booked(t *testing.T, addrs ...string) *host {
 	t.Helper()
 	tr := &Transport{}
 	tr.use()
-	head := &route{plan: plan{t: tr, peer: &noOptions}, learned: new(learned), version: 1, identity: Identity{network: "tcp", scheme: "http", address: "a.test:80"}}
+	head := &route{plan: plan{t: tr, peer: &noOptions}, learned: new(learned), version: 1, id: unique.Make(Identity{network: "tcp", scheme: "http", address: "a.test:80"})}
 	var listed []netip.AddrPort
 	for _, addr := range addrs {
 		listed = append(listed, netip.AddrPortFrom(netip.MustParseAddr(addr), 80))

@@ -126,7 +126,7 @@ func (rs *routes) hosts() (hosts []*host) {
 
 func (h *host) stats() HostStats {
 	inPool := h.pool.Stats()
-	s := HostStats{Identity: h.head.identity, Waiting: inPool.Waiting, Dialing: inPool.Dialing}
+	s := HostStats{Identity: h.head.identity(), Waiting: inPool.Waiting, Dialing: inPool.Dialing}
 	h.book.mu.Lock()
 	for _, m := range h.members.Load().all {
 		s.Addresses = append(s.Addresses, m.addressStats())
@@ -154,7 +154,7 @@ func (h *host) stats() HostStats {
 
 // addressStats returns what the book says about an address. The caller holds the book's mu.
 func (r *route) addressStats() AddressStats {
-	a := AddressStats{Identity: r.identity, Addr: r.addr, State: AddressListed}
+	a := AddressStats{Identity: r.identity(), Addr: r.addr, State: AddressListed}
 	s := r.state
 	if s == nil { // the address was the only one of its host
 		return a
@@ -177,7 +177,7 @@ func (r *route) addressStats() AddressStats {
 // event describes the present state of the address for the observer. The caller holds mu.
 func (s *addressState) event(h *host, m *route) AddressChange {
 	e := AddressChange{
-		Host: h.head.identity, Identity: m.identity, Addr: m.addr, State: s.state, Reason: s.reason, Err: s.err,
+		Host: h.head.identity(), Identity: m.identity(), Addr: m.addr, State: s.state, Reason: s.reason, Err: s.err,
 		Since: epoch.Add(s.since), Until: epoch.Add(s.until),
 	}
 	switch {
@@ -204,9 +204,9 @@ func (h *host) tell(e AddressChange) {
 func (h *host) connectFailed(ctx context.Context, m *route, reason EjectReason, err error, begun time.Time) {
 	h.head.t.core.counters.connectFailures.Add(1)
 	if o := h.head.t.Observer; o != nil && o.ConnectFailed != nil {
-		failure := newDialError(m.identity, opConnect, err)
+		failure := newDialError(m.identity(), opConnect, err)
 		o.ConnectFailed(ctx, ConnectFailed{
-			Identity: m.identity, Host: h.head.key.host, Addr: m.addr, Duration: time.Since(begun),
+			Identity: m.identity(), Host: h.head.key.host, Addr: m.addr, Duration: time.Since(begun),
 			Silent: reason == EjectSilent, Err: err, ErrorType: hopErrorType(failure),
 		})
 	}

@@ -99,7 +99,7 @@ func (r *route) learn(note func(t *teacher, now time.Duration)) {
 	}
 	s.mu.Unlock()
 	if o := r.t.Observer; tell && o != nil && o.LimitsChange != nil {
-		o.LimitsChange(LimitsChange{r.identity, shown})
+		o.LimitsChange(LimitsChange{r.identity(), shown})
 	}
 }
 

@@ -141,7 +141,7 @@ func (r *route) outOfTime(ctx context.Context, err error) error {
 	}
 	failed, ok := err.(*dialError)
 	if !ok {
-		return newDialError(r.identity, opConnect, ErrDialTimeout)
+		return newDialError(r.identity(), opConnect, ErrDialTimeout)
 	}
 	return newDialError(failed.identity, failed.hop, ErrDialTimeout)
 }

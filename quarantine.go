@@ -220,7 +220,7 @@ func (r *route) misbehaved(why string) {
 		r.t.tellQuarantined(f)
 	}
 	if began {
-		r.t.tellQuarantined(QuarantineChange{Identity: r.identity, Quarantine: now})
+		r.t.tellQuarantined(QuarantineChange{Identity: r.identity(), Quarantine: now})
 	}
 }
 

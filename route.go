@@ -101,10 +101,10 @@ type plan struct {
 // route says where the requests with one key go now. It is immutable, except for what it learns later.
 type route struct {
 	plan
-	identity Identity
-	id       unique.Handle[Identity]
-	learned  *learned                      // what the connections of the identity have shown
-	proxied  atomic.Pointer[http1.Options] // the latest options, if the route leads to a proxy: see exchangeOptions
+	id      unique.Handle[Identity]
+	next    *route                        // the next route of the same identity; guarded by routes.mu
+	learned *learned                      // what the connections of the identity have shown
+	proxied atomic.Pointer[http1.Options] // the latest options, if the route leads to a proxy: see exchangeOptions
 
 	addr      netip.AddrPort // the only address; not valid for a head, and if a dialer or a proxy resolves the name
 	state     *addressState  // state of addr if the host has several addresses; nil otherwise
@@ -183,8 +183,11 @@ func (p *plan) resolves(network string) bool {
 // head returns the route to a host. Its identity names the host.
 func (p plan) head(id Identity) *route {
 	key := unique.Make(id)
-	return &route{plan: p, identity: id, id: key, learned: p.t.core.memory.of(key)}
+	return &route{plan: p, id: key, learned: p.t.core.memory.of(key)}
 }
+
+// identity returns the Identity. The route does not keep a copy of it, because there are many routes.
+func (r *route) identity() Identity { return r.id.Value() }
 
 // to returns the route to one address of a host with the given identity. If addr is not valid, the route leads to the host
 // itself.

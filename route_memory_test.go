@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"unique"
+	"unsafe"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
@@ -264,7 +265,7 @@ func rememberedRoutes(tr *Transport) int {
 	rs.mu.RLock()
 	defer rs.mu.RUnlock()
 	for _, same := range rs.byIdentity {
-		if len(same) > maxRoutes {
+		if same.count() > maxRoutes {
 			return -1
 		}
 	}
@@ -294,5 +295,22 @@ func TestOneIdentityServesAnyNumberOfHostsWithFewRoutes(t *testing.T) {
 			tr.CloseIdleConnections()
 			wantNoRoutes(t, tr)
 		})
+	}
+}
+
+// TestWhatAPeerWithOneConnectionTakesIsLittle holds the sizes of what there is once for each peer or for each connection.
+func TestWhatAPeerWithOneConnectionTakesIsLittle(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("the sizes are those of 64 bits")
+	}
+	for name, size := range map[string]struct{ got, most uintptr }{
+		"a route":                {unsafe.Sizeof(route{}), 240},
+		"an Identity":            {unsafe.Sizeof(Identity{}), 256},
+		"what has been learned":  {unsafe.Sizeof(learned{}), 128},
+		"an HTTP/1.1 connection": {unsafe.Sizeof(http1Conn{}), 128},
+	} {
+		if size.got > size.most {
+			t.Errorf("%s has %d bytes, want at most %d", name, size.got, size.most)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"unique"
@@ -17,8 +16,8 @@ const maxRoutes = 64
 type routes struct {
 	mu         sync.RWMutex // guards the maps; nothing is called while it is held
 	byKey      map[routeKey]*route
-	byIdentity map[unique.Handle[Identity]][]*route
-	crowd      int // the largest size of byKey since it was made
+	byIdentity map[unique.Handle[Identity]]*route // the oldest route of each; route.next has the others
+	crowd      int                                // the largest size of byKey since it was made
 
 	latest atomic.Pointer[route] // the route of byKey that was last asked for, or nil
 }
@@ -47,16 +46,16 @@ func (rs *routes) put(r *route) *route {
 	}
 	if rs.byKey == nil {
 		rs.byKey = make(map[routeKey]*route)
-		rs.byIdentity = make(map[unique.Handle[Identity]][]*route)
+		rs.byIdentity = make(map[unique.Handle[Identity]]*route)
 	}
 	if old := rs.byKey[r.key]; old != nil {
 		rs.removeLocked(old)
 	}
-	if same := rs.byIdentity[r.id]; len(same) >= maxRoutes {
-		rs.removeLocked(same[0])
+	if oldest := rs.byIdentity[r.id]; oldest.count() >= maxRoutes {
+		rs.removeLocked(oldest)
 	}
 	rs.byKey[r.key] = r
-	rs.byIdentity[r.id] = append(rs.byIdentity[r.id], r)
+	rs.byIdentity[r.id] = rs.byIdentity[r.id].append(r)
 	rs.crowd = max(rs.crowd, len(rs.byKey))
 	return r
 }
@@ -73,21 +72,51 @@ func (rs *routes) drop(r *route) {
 func (rs *routes) removeLocked(r *route) {
 	delete(rs.byKey, r.key)
 	rs.latest.CompareAndSwap(r, nil)
-	left := slices.DeleteFunc(rs.byIdentity[r.id], func(o *route) bool { return o == r })
-	if len(left) == 0 {
+	if left := rs.byIdentity[r.id].without(r); left == nil {
 		delete(rs.byIdentity, r.id)
 	} else {
 		rs.byIdentity[r.id] = left
 	}
 }
 
+// count, append and without treat r as a list of routes that begins with r. An empty list is nil.
+func (r *route) count() (n int) {
+	for ; r != nil; r = r.next {
+		n++
+	}
+	return n
+}
+
+func (r *route) append(last *route) *route {
+	if r == nil {
+		return last
+	}
+	at := r
+	for at.next != nil {
+		at = at.next
+	}
+	at.next = last
+	return r
+}
+
+func (r *route) without(gone *route) *route {
+	for at := &r; *at != nil; at = &(*at).next {
+		if *at == gone {
+			*at, gone.next = gone.next, nil
+			break
+		}
+	}
+	return r
+}
+
 // forget is called by the pool when an identity no longer has a connection.
 func (rs *routes) forget(id unique.Handle[Identity]) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	for _, r := range rs.byIdentity[id] {
+	for r := rs.byIdentity[id]; r != nil; {
 		delete(rs.byKey, r.key)
 		rs.latest.CompareAndSwap(r, nil)
+		r, r.next = r.next, nil
 	}
 	delete(rs.byIdentity, id)
 	rs.shrinkLocked()
@@ -101,7 +130,7 @@ func (rs *routes) shrinkLocked() {
 	rs.crowd = len(rs.byKey)
 	byKey := make(map[routeKey]*route, len(rs.byKey))
 	maps.Copy(byKey, rs.byKey)
-	byIdentity := make(map[unique.Handle[Identity]][]*route, len(rs.byIdentity))
+	byIdentity := make(map[unique.Handle[Identity]]*route, len(rs.byIdentity))
 	maps.Copy(byIdentity, rs.byIdentity)
 	rs.byKey, rs.byIdentity = byKey, byIdentity
 }

@@ -21,7 +21,7 @@ type sessions struct {
 // keepSessions gives the route's TLS configurations their session caches.
 func (r *route) keepSessions() {
 	if r.tls != nil {
-		r.tls.ClientSessionCache = r.sessionCache(r.tls, r.identity.sessionPrefix())
+		r.tls.ClientSessionCache = r.sessionCache(r.tls, r.identity().sessionPrefix())
 	}
 	if r.via != nil && r.via.tls != nil {
 		r.via.tls.ClientSessionCache = r.sessionCache(r.via.tls, fmt.Sprintf("proxy %x %s ", r.via.tlsID, r.via.addr))
@@ -60,7 +60,7 @@ func (s *sessions) Put(key string, state *tls.ClientSessionState) {
 
 // sessionPrefix returns the prefix of the names of an identity's sessions. Equal prefixes mean equal identities: the prefix
 // is a hash of every field, and the length of each text stands before the text.
-func (id *Identity) sessionPrefix() string {
+func (id Identity) sessionPrefix() string {
 	b := make([]byte, 0, 512)
 	for _, text := range [...]string{
 		id.network, id.address, id.scheme, id.serverName, id.alternativeName, id.proxy, id.target, id.local, id.group,

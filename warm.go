@@ -108,7 +108,7 @@ func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {
 	case errors.Is(err, pool.ErrRetired) && r.looks():
 		return errNotKept
 	}
-	return causeOf(acquireError(ctx, r.identity, err))
+	return causeOf(acquireError(ctx, r.identity(), err))
 }
 
 // limitNames holds the names that a Transport uses for the limits of the pool.
@@ -177,7 +177,7 @@ func (r *route) awaitReady(ctx context.Context, c conn) error {
 	err := h.AwaitSettings(ctx)
 	if err != nil {
 		c.Close()
-		return newDialError(r.identity, opHTTP2, err)
+		return newDialError(r.identity(), opHTTP2, err)
 	}
 	return nil
 }
