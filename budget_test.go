@@ -1,6 +1,7 @@
 package peerpool
 
 import (
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +50,17 @@ func TestOnlyWhatAServerMayHaveProcessedCountsForTheBudget(t *testing.T) {
 	} {
 		if v.repeats() != want[v] {
 			t.Errorf("%q repeats: %v", v, v.repeats())
+		}
+	}
+}
+
+func TestABudgetThatIsNoNumberIsTheSmallest(t *testing.T) {
+	tr := &Transport{RetryBudget: math.NaN()}
+	set := &Transport{}
+	set.SetLimits(tr.Limits())
+	for _, tr := range []*Transport{tr, set} {
+		if share := tr.retryBudget(); !(share > 0 && share < 1e-9) {
+			t.Errorf("the budget is %v", share)
 		}
 	}
 }

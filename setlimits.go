@@ -3,6 +3,7 @@ package peerpool
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 	"unique"
@@ -141,12 +142,17 @@ func (t *Transport) limits() exchange.Limits {
 	}
 }
 
-// retryBudget returns the share of requests that may be sent again. Zero means no limit.
+// retryBudget returns the share of requests that may be sent again. Zero means no limit. A share that is not a number, as
+// the result of a division may be, is the smallest one.
 func (t *Transport) retryBudget() float64 {
+	share := t.RetryBudget
 	if l := t.changed.Load(); l != nil {
-		return l.RetryBudget
+		share = l.RetryBudget
 	}
-	return t.RetryBudget
+	if math.IsNaN(share) {
+		return math.SmallestNonzeroFloat64
+	}
+	return share
 }
 
 // minIdlePerHost returns how many idle connections are kept ready to a peer that has no option for it.
