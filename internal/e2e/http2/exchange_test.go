@@ -136,7 +136,7 @@ var exchangeCases = map[string]exchangeCase{
 			<-r.Context().Done()
 		},
 		client: func(s *testkit.Scene, tr testkit.Transport, o *httptestutil.Origin) {
-			resp, err := (&http.Client{Transport: tr, Timeout: 200 * time.Millisecond}).Get(o.URL())
+			resp, err := (&http.Client{Transport: tr, Timeout: 2 * time.Second}).Get(o.URL())
 			s.Response(resp, err)
 		},
 	},
