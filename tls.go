@@ -181,7 +181,6 @@ func (r *route) handshake(ctx context.Context, nc net.Conn, cfg *tls.Config) (ne
 	if err := r.finishHandshake(ctx, tc, cfg); err != nil {
 		return nil, err
 	}
-	http1.FreeHandshakeBuffers(tc)
 	return tc, nil
 }
 

@@ -334,6 +334,7 @@ func TestUpdatesAloneDoNotKeepAHostWatched(t *testing.T) {
 		c.mustGet(1)
 		for range 10 {
 			time.Sleep(watchQuiet / 2)
+			synctest.Wait() // the watch may end at this very moment
 			if r.watches.Load() == 0 {
 				return
 			}

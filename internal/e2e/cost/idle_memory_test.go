@@ -19,10 +19,10 @@ import (
 
 // What an idle connection may hold besides what a socket, and crypto/tls, hold by themselves, in bytes of the heap: the
 // connection and what the pool knows of it, its raw connection and its place with the watcher; with TLS its state, and
-// what lies between it and the socket. With TLS it holds less, because it gives up the buffers of the handshake.
+// what lies between it and the socket.
 const (
 	maxIdleBytes    = 320
-	maxIdleTLSBytes = -1600
+	maxIdleTLSBytes = 640
 )
 
 // idlers is how many connections are opened: many enough for what comes in blocks to be spread.
