@@ -202,7 +202,8 @@ func TestACloneSharesNothingThatIsChangedLater(t *testing.T) {
 	}
 }
 
-// TestCloneLeavesTheOriginalAsItIs: net/http's Clone may set up HTTP/2 on the way, in the caller's tls.Config.
+// TestCloneLeavesTheOriginalAsItIs checks that Clone does not change the original. net/http's Clone may set up HTTP/2 and
+// write into the caller's tls.Config.
 func TestCloneLeavesTheOriginalAsItIs(t *testing.T) {
 	cfg := &tls.Config{ServerName: "a.test"}
 	tr := &Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}

@@ -63,7 +63,7 @@ type EjectReason string
 // These are the reasons to leave an address out.
 const (
 	EjectConnect EjectReason = "connect" // connects, or TLS handshakes, have failed
-	EjectSilent  EjectReason = "silent"  // a connect was not answered before that of a later address
+	EjectSilent  EjectReason = "silent"  // a connect got no answer before a connect to a later address succeeded
 	EjectRequest EjectReason = "request" // requests got no response, or one that was cut short
 	EjectTimeout EjectReason = "timeout" // requests got no response in time
 	EjectStatus  EjectReason = "status"  // responses had a status from 500 to 599
@@ -80,7 +80,7 @@ type ConnectFailed struct {
 	Host      string   // see DialDone
 	Addr      netip.AddrPort
 	Duration  time.Duration
-	Silent    bool // the connect was given up without an answer, because that of a later address had succeeded
+	Silent    bool // the connect got no answer before a connect to a later address succeeded, and was given up
 	Err       error
 	ErrorType ErrorType // one of ConnectErrorTypes
 }

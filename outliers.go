@@ -20,7 +20,7 @@ import (
 // out to be closed, the caller cancels the request, or the server refuses it unprocessed.
 type Outliers struct {
 	// Failures is how many connects, or requests, of an address must fail in a row. Zero means 3. If it is negative, no
-	// address is left out. A connect that is not answered before that of a later address counts for all of them.
+	// address is left out. A connect that gets no answer before a connect to a later address succeeds is enough by itself.
 	Failures int
 
 	// ServerErrors is how many responses of an address in a row must have a status from 500 to 599. Zero means that

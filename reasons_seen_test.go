@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestMain fails the run when any test has had a connection closed for a reason that CloseReasons does not list: whoever
-// counts by that list, as Prometheus collectors do, would lose it.
+// TestMain fails the run if a connection was closed in any test for a reason that CloseReasons does not list. A program that
+// counts by that list, as a Prometheus collector does, would lose the close.
 //
 // The tests speak HTTP/2, so it is on: the last of several settings counts, whatever the environment says.
 func TestMain(m *testing.M) {

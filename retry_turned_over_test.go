@@ -8,8 +8,8 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// TestARequestThatIsTurnedAwayIsSentAgainMoreOften: each time, another connection has served its time, or the server has
-// no room.
+// TestARequestThatIsTurnedAwayIsSentAgainMoreOften checks both ways in which a healthy server turns a request away: the
+// connection has served its time, or the server has no room.
 func TestARequestThatIsTurnedAwayIsSentAgainMoreOften(t *testing.T) {
 	for name, o := range map[string]exchange.Outcome{
 		"GOAWAY":         {Wrote: true, Refused: true, TurnedOver: true},

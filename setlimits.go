@@ -56,7 +56,8 @@ func (t *Transport) Limits() Limits {
 // connections beyond a limit are closed, with the CloseReason "limit_lowered" or that of the limit. If there are more
 // connections in use than MaxConnsPerHost allows, they are closed as their requests end, until there are as many as it
 // allows. A time limit holds for the requests and dials that begin after the call. SetLimits is safe for concurrent use. If
-// another call of SetLimits is under way, a call may return before that one has put the limits into force.
+// another call of SetLimits is under way, this call may return before its limits are in force: the other call then applies
+// them.
 func (t *Transport) SetLimits(l Limits) {
 	t.use()
 	t.changed.Store(&l)

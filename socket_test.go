@@ -156,7 +156,7 @@ func TestADialersLocalAddress(t *testing.T) {
 	askFrom(askURL(tr, o.URL(), nil), two)(t)
 	askFrom(askURL(tr, o.URL(), peerNew(t, PeerOptions{LocalAddr: two})), two)(t)
 	if ids := peerKeys(tr); len(ids) != 1 || ids[0].local != two.String() {
-		t.Errorf("the identities are %v, want one, whoever has named the address", ids)
+		t.Errorf("the identities are %v, want one, no matter which option has named the address", ids)
 	}
 	peerGet(t, tr, "http://example.test", toUnix) // the address is not one for a Unix socket
 
@@ -221,8 +221,8 @@ func TestNewClientConnUsesTheDialer(t *testing.T) {
 	seen.want(t, "tcp4 "+o.Addr())
 }
 
-// TestARaceThatReachesItsTimeLimitFailsAsAConnectThatTakesTooLong: the Dialer's Timeout ends both the race and its sockets. No
-// caller can tell which of them was first.
+// TestARaceThatReachesItsTimeLimitFailsAsAConnectThatTakesTooLong checks the error of a race when the Dialer's Timeout ends
+// both the race and its sockets, in either order.
 func TestARaceThatReachesItsTimeLimitFailsAsAConnectThatTakesTooLong(t *testing.T) {
 	for name, c := range map[string]struct{ proxy, url, want string }{
 		"two addresses":             {"", "http://a.test/", "dial tcp 192.0.2.1:80: i/o timeout"},

@@ -31,7 +31,7 @@ type Resolver interface {
 // Transport, and do not change its fields, after its first use.
 //
 // Fields that net/http's Transport also has mean the same here. Their comments describe the differences. net/http's
-// Transport does not have the fields from MaxConnReuse on.
+// Transport does not have the fields from RetryBudget on.
 type Transport struct {
 	// Proxy returns the proxy for a request. If Proxy is nil, or returns a nil URL, no proxy is used. The URL's
 	// scheme may be http, https, socks5 or socks5h. Both kinds of SOCKS proxy resolve names themselves.
@@ -233,9 +233,10 @@ type Transport struct {
 	Resolver Resolver
 
 	// DNSRefresh is how long the Transport uses an answer of the Resolver before it looks the name up again in the
-	// background. Zero means 30 seconds. Connections to an address that is no longer listed get no new requests, and
-	// are closed after they have been idle for three times DNSRefresh. While the Resolver fails, the Transport uses
-	// the last answer for up to 24 hours.
+	// background. Zero means 30 seconds. Connections to an address that is no longer listed get no new requests.
+	// After three times DNSRefresh, or six times if answers list only some of the addresses, the idle ones are closed,
+	// and the others when their requests end. While the Resolver fails, the Transport uses the last answer for up to 24
+	// hours.
 	DNSRefresh time.Duration
 
 	// Balance says how the Transport spreads the requests to a host with several addresses over these addresses. The
@@ -315,7 +316,7 @@ func (t *Transport) CloseIdleConnections() {
 // connections are closed. A request is under way if RoundTrip was called for it before Shutdown was called. This
 // includes a request that still waits for an address or a connection, and one that is being sent again.
 //
-// If ctx ends first, Shutdown returns the cause of that. Requests that have no connection at that time, or that need
+// If ctx ends first, Shutdown returns context.Cause(ctx). Requests that have no connection at that time, or that need
 // another one, then fail with ErrClosed. Requests that have a connection go on. Shutdown is safe for concurrent use
 // and may be called more than once.
 func (t *Transport) Shutdown(ctx context.Context) error {

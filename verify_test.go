@@ -240,8 +240,8 @@ func TestVerifyPeerCertificateIsNotPassedByOnAResumedSession(t *testing.T) {
 	}
 }
 
-// TestBothOfTheUsersVerificationsRunOnEveryConnection: crypto/tls itself calls VerifyPeerCertificate on full
-// handshakes only.
+// TestBothOfTheUsersVerificationsRunOnEveryConnection resumes sessions, because crypto/tls calls VerifyPeerCertificate only
+// for full handshakes.
 func TestBothOfTheUsersVerificationsRunOnEveryConnection(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for how, opts := range verifications {

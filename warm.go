@@ -12,20 +12,20 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
-// Warm opens connections to the host of a URL until n requests at once would find one each, and returns nil when these
-// connections stand: their TLS handshakes are complete, and an HTTP/2 server has sent its SETTINGS. Idle connections that
-// are open already count. If HTTP/2 is spoken, each request that a connection has room for counts, so that one
-// connection usually is enough.
+// Warm opens connections to the host of a URL until n requests at once would find one each. It returns nil when these
+// connections are ready: their TLS handshakes are complete, and an HTTP/2 server has sent its SETTINGS. Idle connections
+// that are open already count. An HTTP/2 connection counts as many times as it has room for requests, so one connection
+// usually is enough.
 //
 // The connections are those that a GET request for the URL with this context would use: the peer of [WithPeer] or
-// PeerFor, the proxy and the limits apply to them. Such a request must be enough to tell the peer: PeerFor and Proxy see
-// one without header fields. Warm sends no request. The connections are idle connections like any others. They are closed
+// PeerFor, the proxy and the limits apply to them. PeerFor and Proxy get that request, which has no
+// header fields, and must be able to choose by it. Warm sends no request. The connections are idle connections like any others. They are closed
 // after IdleConnTimeout, and other requests may use them at any time. To keep a number of idle connections for longer, set
 // MinIdleConnsPerHost or PeerOptions.MinIdleConns.
 //
 // If a connection cannot be opened, Warm returns the error that RoundTrip would return. It also returns an error if a
 // limit does not allow that many connections, or if connections to the peer serve only one request each. If
-// MaxConnsPerHost allows them but requests use some of them, Warm waits. It returns the cause of ctx if ctx ends first,
+// MaxConnsPerHost allows them but requests use some of them, Warm waits. It returns context.Cause(ctx) if ctx ends first,
 // and [ErrClosed] after Shutdown. Connections that Warm has opened by then stay. If n is zero or less, Warm does nothing.
 func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	if n <= 0 {

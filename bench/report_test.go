@@ -39,7 +39,8 @@ func TestATargetIsHeldAgainstTheMedian(t *testing.T) {
 	}
 }
 
-// TestATargetIsHeldAgainstWhatIsShown: 4.04 allocations are shown as 4.0, and are not more than 4.
+// TestATargetIsHeldAgainstWhatIsShown checks that a target is compared with the figure as it is shown: 4.04 allocations are
+// shown as 4.0, which is not more than 4.
 func TestATargetIsHeldAgainstWhatIsShown(t *testing.T) {
 	for figure, met := range map[float64]bool{4.04: true, 4.06: false} {
 		got := target{"allocs", "", 4}.judge(map[candidate][]reading{ours: rounds("allocs", figure)})

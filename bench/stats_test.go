@@ -29,8 +29,8 @@ func TestFiguresStayInTheirOrder(t *testing.T) {
 	}
 }
 
-// TestARatioIsOfOneRound: the machine was slow in the second round and in the third, and the medians alone would
-// be equal.
+// TestARatioIsOfOneRound checks that a ratio compares two figures of the same round. In the test the machine was slow in
+// the second and third rounds, and the two medians alone would be equal.
 func TestARatioIsOfOneRound(t *testing.T) {
 	got, ok := ratios([]float64{1, 30, 20}, []float64{2, 20, 40})
 	if want := (span{0.5, 0.5, 1.5}); !ok || got != want {

@@ -17,8 +17,8 @@
 //   - [Wire] is a raw server: a [Script] decides byte by byte what each
 //     connection gets, and when it is closed, reset or left hanging. It also
 //     notices when the client closes a connection.
-//   - A [Proxy], for HTTP or SOCKS5, carries connections, records what it was
-//     asked and by whom, and gives wrong answers if a [Fault] is set.
+//   - A [Proxy], for HTTP or SOCKS5, carries connections, records each request
+//     with its user name, and gives wrong answers if a [Fault] is set.
 //   - [CA] issues certificates: valid ones, expired ones, and ones for another
 //     name or with a serial number that is already used elsewhere.
 //

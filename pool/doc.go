@@ -119,9 +119,10 @@
 //     have timed out and its floors have ended. A pool that was created inside a testing/synctest bubble works there.
 //
 //  12. A floor, which KeepIdle sets, is the number of idle connections that a key or a Host keeps ready. A free place on
-//     a shared connection counts as one. If there are fewer, whatever has taken or closed one, the pool dials for no
-//     want. Such a dial is within all limits, comes after the dials of wants, and does not make room for itself. A floor
-//     pauses after a failure, and ends an hour after the last KeepIdle. Warm dials in the same way, once.
+//     a shared connection counts as one. If there are fewer, for whatever reason, the pool dials, although
+//     no want waits. Such a dial is within all limits, comes after the dials of wants, and does not make room for
+//     itself. A floor pauses after a failure, and ends an hour after the last KeepIdle. Warm dials in the same way,
+//     once.
 //
 //  13. The pool replaces a connection that is a Replacer, and that is in use, before it reaches a limit on its age or
 //     its reuse. When an eighth of its life or of its uses is left, or 10 seconds or 4 leases if that is less, the

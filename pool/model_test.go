@@ -78,7 +78,7 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 type choices struct {
 	maxConns, reuse, expect []int
 	capacity                []int    // of connections; none: all are exclusive
-	names                   []string // whom to ask; none: keys
+	names                   []string // the keys and hosts to ask for; none: keys
 }
 
 // exclusive is the capacity of a connection that is not shared.

@@ -24,7 +24,7 @@ func (m *reference) ask(name string) *refAsk {
 	return m.asks[name]
 }
 
-// busy is the number of connections in use, or to come of dials that may count for whom is asked.
+// busy is the number of connections that count for ask: those in use, and those of dials that may lead to one of its keys.
 func (m *reference) busy(ask *refAsk) int {
 	n := m.of(ask.all(), active)
 	for _, d := range m.dials {

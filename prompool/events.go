@@ -77,7 +77,7 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 	e := &events{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "peerpool_requests_total", ConstLabels: pool,
-			Help: "Requests that have ended, by outcome: response, truncated, canceled, or error; the latter by type.",
+			Help: "Requests that have ended, by outcome: response, truncated, canceled, or error. Errors also have a type.",
 		}, append([]string{"outcome", "error_type"}, host...)),
 		underway: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "peerpool_requests_in_progress", ConstLabels: pool,
@@ -111,7 +111,7 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 			"Time to set a connection up, look-up and TLS included, by outcome: success or error.", durationBuckets, "outcome"),
 		undialed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "peerpool_dial_failures_total", ConstLabels: pool,
-			Help: "Dials that failed, by the hop that did and the type of its error. The hop resolve is a look-up before the dial.",
+			Help: "Dials that failed, by the hop that failed and the type of its error. The hop resolve is a look-up before the dial.",
 		}, append([]string{"hop", "error_type"}, host...)),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "peerpool_dns_lookups_total", ConstLabels: pool,

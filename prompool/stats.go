@@ -32,7 +32,7 @@ func newStatsDescs(pool prometheus.Labels) statsDescs {
 		dials:        desc("dials_total", "Dials begun."),
 		addresses:    desc("addresses", "Addresses of hosts that have several, by state: listed, leaving, or left out: avoided, ejected or trial.", "state"),
 		replacements: desc("replacements_total", "Dials begun to replace a connection before it reaches a limit."),
-		learned:      desc("learned_limits", "Peers of which a limit has been learned, by limit: idle_time or requests.", "limit"),
+		learned:      desc("learned_limits", "Peers with a learned limit, by limit: idle_time or requests.", "limit"),
 		timeouts:     desc("request_timeouts_total", "Requests that a time limit has ended, by limit.", "limit"),
 		overBudget:   desc("retries_over_budget_total", "Requests that failed instead of being sent again, because of the retry budget."),
 		retries:      desc("retries_total", "Requests sent again, by reason.", "reason"),

@@ -1,6 +1,6 @@
 // Package ascii compares and trims the text of protocols, in which a letter is one of A to Z and white space is a space
-// or a tab (RFC 9110 section 5.6). The functions of package strings that look alike follow Unicode: to them the Kelvin
-// sign U+212A is a k, and whoever reads the same bytes behind us may see it differently.
+// or a tab (RFC 9110 section 5.6). The functions of package strings with similar names follow Unicode: to them the
+// Kelvin sign U+212A is a k. A server or proxy that reads the same bytes may not treat it as a k.
 package ascii
 
 // EqualFold says whether s and t are equal but for the case of ASCII letters.

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// TestEveryByteIsToldApartWhereverItStands: they are looked at eight at a time.
+// TestEveryByteIsToldApartWhereverItStands tries every byte at every position, because the code looks at eight bytes at a
+// time.
 func TestEveryByteIsToldApartWhereverItStands(t *testing.T) {
 	const size = 19
 	for c := range 256 {

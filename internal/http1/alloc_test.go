@@ -86,8 +86,8 @@ func TestASmallBodyIsWrittenFromABufferThatIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestTheTextOfAHeaderIsNoLongerThanItNeedsToBe: without names that are common, without white space, and without values
-// that are those of the head before.
+// TestTheTextOfAHeaderIsNoLongerThanItNeedsToBe counts the bytes that a header allocates for text. Common names, white
+// space, and values that are equal to those of the previous head need none.
 func TestTheTextOfAHeaderIsNoLongerThanItNeedsToBe(t *testing.T) {
 	countable(t)
 	const header = 48 + 352 // the map, and the table in it
@@ -198,8 +198,8 @@ func (c onceAsked) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// TestAnIdleConnectionIsSmall: there may be very many of them, and the object of which it is a part has a size that the
-// allocator has.
+// TestAnIdleConnectionIsSmall bounds the size of a Conn, because a program may have very many of them. The object that
+// contains a Conn then fits into a size class of the allocator.
 func TestAnIdleConnectionIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(Conn{}); size > 72 {
 		t.Errorf("a connection takes %d bytes, want at most 72", size)

@@ -209,7 +209,8 @@ func (c *lastGasp) Close() error {
 	return nil
 }
 
-// TestAReadThatCloseInterruptsNeverGivesTheConnectionBack: Close is about to abort it.
+// TestAReadThatCloseInterruptsNeverGivesTheConnectionBack checks that such a Read does not return the connection, which
+// Close is about to abort.
 func TestAReadThatCloseInterruptsNeverGivesTheConnectionBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nc := &lastGasp{
@@ -302,7 +303,8 @@ func TestTheEndComesWithTheLastBytes(t *testing.T) {
 	}
 }
 
-// TestDataIsNotHeldBackForTheEnd: what ends the body may be late, whatever of it has come.
+// TestDataIsNotHeldBackForTheEnd checks that a Read returns the data at once, even if a part of what ends the body has come
+// and the rest is late.
 func TestDataIsNotHeldBackForTheEnd(t *testing.T) {
 	const end = "\r\n0\r\nX-Sum: 1\r\n\r\n"
 	for i := range len(end) {
@@ -339,7 +341,7 @@ func TestAnErrorOfTheBodyStays(t *testing.T) {
 	})
 }
 
-// TestAReadOfNothingChangesNothing: programs read into an empty slice to ask for an error.
+// TestAReadOfNothingChangesNothing reads into an empty slice, as programs do to ask for an error.
 func TestAReadOfNothingChangesNothing(t *testing.T) {
 	with(t, 0, answers(hello), func(t *testing.T, c *Conn) {
 		e := exchangeOn(c, get(t))

@@ -122,8 +122,8 @@ func TestARequestThatIsCanceledBeforeItIsWrittenFails(t *testing.T) {
 	})
 }
 
-// TestCancelingBehindCloseDoesNotEndTheDrain: callers cancel the context as soon as they have closed the body, and so does
-// an http.Client that has a Timeout.
+// TestCancelingBehindCloseDoesNotEndTheDrain cancels the context right after Close, as many callers and every http.Client
+// with a Timeout do.
 func TestCancelingBehindCloseDoesNotEndTheDrain(t *testing.T) {
 	with(t, 0, saysThen(length10+"01234", later(drainWait/2, "56789")), func(t *testing.T, c *Conn) {
 		req, cancel := cancelable(get(t))

@@ -134,7 +134,8 @@ func TestAWriterThatPanicsCostsOnlyTheConnection(t *testing.T) {
 	}
 }
 
-// TestATargetThatIsGoneEndsACopyBySystem: nobody knows which bytes were on their way.
+// TestATargetThatIsGoneEndsACopyBySystem checks that the connection is closed, because nobody knows which bytes were on
+// their way.
 func TestATargetThatIsGoneEndsACopyBySystem(t *testing.T) {
 	near, far := tcpPair(t)
 	go func() {

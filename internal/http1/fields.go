@@ -24,7 +24,7 @@ type fieldParser struct {
 	b      []byte   // from the first field line on
 	size   int      // of the fields with their empty line; 0 as long as they are malformed or not whole
 	count  int      // of the fields, if there are more than a batch
-	room   []string // for values, if it is large enough; whoever has the header then owns it
+	room   []string // for values, if it is large enough; the header then owns it
 	header http.Header
 	names  nameSet
 }

@@ -155,8 +155,8 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// sameInOnePiece checks that it does not matter how a response arrives, except that bytes behind it
-// are noticed by whoever has read them.
+// sameInOnePiece checks that the result does not depend on the pieces in which a response arrives. There is one
+// exception: an exchange notices bytes behind the response only if it has read them.
 func sameInOnePiece(t *testing.T, bytewise *received, end exchange.End, whole *received, wholeEnd exchange.End, err error) {
 	if err != nil {
 		t.Fatalf("byte by byte accepted, in one piece: %v", err)

@@ -166,7 +166,7 @@ func (out *outgoing) lengthError(got int64) error {
 // for probeWait at most.
 func (e *Exchange) probeBody() io.Reader {
 	p := &probedBody{body: &e.sending.Body, got: make(chan struct{})}
-	go func() { // belongs to whoever reads p, and ends with the first byte or error
+	go func() { // owned by the reader of p; ends with the first byte or error of the body
 		defer close(p.got)
 		for p.n == 0 && p.err == nil {
 			p.n, p.err = p.body.Read(p.b[:])

@@ -176,8 +176,8 @@ func TestAProbeFindsBytesThatComeLater(t *testing.T) {
 	}
 }
 
-// TestAProbeFindsBytesThatCameWithTheAnswer: over TLS they are a record that has been read with the one
-// before and not been decrypted, so that neither the buffer nor the socket shows them.
+// TestAProbeFindsBytesThatCameWithTheAnswer also tests TLS. There the bytes are a record that was read together with the
+// one before and is not decrypted yet, so neither the buffer nor the socket shows them.
 func TestAProbeFindsBytesThatCameWithTheAnswer(t *testing.T) {
 	probed(t, httptestutil.ReplyWithExtra(hello, evil), func(t *testing.T, c *Conn) {
 		e := exchangeOn(c, get(t))

@@ -184,7 +184,8 @@ func TestRequestsMeanWhatTheReferenceWrites(t *testing.T) {
 	}
 }
 
-// TestABodyOfUnknownLengthIsChunkedWhateverItSays: without a framing its bytes would be the next request.
+// TestABodyOfUnknownLengthIsChunkedWhateverItSays checks every TransferEncoding. Without a framing, the server would take
+// the body for the next request.
 func TestABodyOfUnknownLengthIsChunkedWhateverItSays(t *testing.T) {
 	req := request(t, http.MethodPost, "http://example.test/", unknown("hello")())
 	req.TransferEncoding = []string{"identity"}

@@ -319,8 +319,8 @@ func (f onRead) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// TestAServerThatAnswersBeforeItReadsIsHeard: on a connection without buffers of its own, and whatever part of
-// the request is long.
+// TestAServerThatAnswersBeforeItReadsIsHeard uses a connection without buffers of its own, once with a long head and once
+// with a long body.
 func TestAServerThatAnswersBeforeItReadsIsHeard(t *testing.T) {
 	for name, req := range map[string]*http.Request{
 		"a small body": request(t, http.MethodPost, "http://example.test/", strings.NewReader(strings.Repeat("x", 8<<10))),

@@ -53,8 +53,9 @@
 // Conn.mu guards the state of the connection and of its streams. Only a request body, an outlet and a gzip decoder have a
 // lock of their own. A goroutine that holds Conn.mu does not block, does not call functions of others, and takes no other
 // lock. A goroutine waits on Exchange.cond or output.turn, which both use Conn.mu. A context or a timer that ends such a wait
-// changes the state under the lock and broadcasts. An exchange whose caller reads by itself waits in the Read of the socket. It
-// is woken by a read deadline. Only whoever reads uses Conn.in: the reading goroutine or, as Conn.reading says, a caller.
+// changes the state under the lock and broadcasts. An exchange whose caller reads by itself waits in the Read of the socket, and
+// a read deadline wakes it. Only the goroutine that reads uses Conn.in: the reading goroutine, or a caller. Conn.reading says
+// which.
 //
 // The goroutine that has set output.flushing writes, without holding the lock. A goroutine that only wants its frames to be
 // written does not wait for that. So a server that reads nothing does not delay a cancellation, a Close, or the reading

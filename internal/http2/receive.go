@@ -17,7 +17,7 @@ import (
 // readBuffer is how many bytes are read at a time: a whole record of TLS.
 const readBuffer = 16 << 10
 
-// input is the state that only whoever reads uses: the reading goroutine, or a caller (see callers.go).
+// input is the state that only the goroutine that reads uses: the reading goroutine, or a caller (see callers.go).
 type input struct {
 	c       *Conn
 	br      *bufio.Reader

@@ -56,8 +56,8 @@ func TestAServerThatLooksNowAndThenTeachesTheShortestTime(t *testing.T) {
 	wantLimit(t, &l, 2000*ms, 2000*ms)
 }
 
-// TestARestartDoesNotTeach: the connections became idle at any time before, and all are closed within a moment, which may
-// be a long one.
+// TestARestartDoesNotTeach closes all connections within a moment, short or long. The connections became idle at different
+// times.
 func TestARestartDoesNotTeach(t *testing.T) {
 	for _, takes := range []time.Duration{0, ms, 10 * ms, 100 * ms, time.Second} {
 		for _, idled := range []time.Duration{ms, 30 * ms, time.Second, time.Minute} {

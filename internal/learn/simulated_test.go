@@ -56,7 +56,8 @@ func TestHardlyARequestIsLostToAnIdleLimitAndHardlyAHitIsMissed(t *testing.T) {
 	}
 }
 
-// TestHardlyARequestIsLostOnABusyMachine: client and server read each message late, by a fiftieth of the limit on average.
+// TestHardlyARequestIsLostOnABusyMachine lets client and server read each message late, by a fiftieth of the limit on
+// average.
 func TestHardlyARequestIsLostOnABusyMachine(t *testing.T) {
 	for _, limit := range []time.Duration{20 * ms, 40 * ms, 100 * ms} {
 		for _, load := range loads {
@@ -92,7 +93,8 @@ func TestAServerWithoutAnIdleLimitTeachesNone(t *testing.T) {
 	}
 }
 
-// TestAServerThatClosesAtAnyTimeHardlyTeaches: a balancer, for example, that sheds load.
+// TestAServerThatClosesAtAnyTimeHardlyTeaches uses a server that closes connections at any time, as a balancer does that
+// sheds load.
 func TestAServerThatClosesAtAnyTimeHardlyTeaches(t *testing.T) {
 	taught := 0
 	const servers = 100

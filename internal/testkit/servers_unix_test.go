@@ -13,7 +13,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// TestAServerThatDoesNotEndIsKilledWithItsChildren: nginx, Apache and gunicorn have workers, which hold the server's output.
+// TestAServerThatDoesNotEndIsKilledWithItsChildren checks the children too, because nginx, Apache and gunicorn have
+// workers, which hold the server's output.
 func TestAServerThatDoesNotEndIsKilledWithItsChildren(t *testing.T) {
 	output, input, err := os.Pipe()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // generate makes a script of a seed: the same one each time.
 func generate(seed uint64) *script {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 9113))}
-	// With several connections it depends on the client whom the end of one of them hits.
+	// If there are several connections, the client decides which request is on the one that ends.
 	g.crowded = g.one(2)
 	s := &script{server: g.server(), client: g.client()}
 	for at := time.Duration(0); len(s.exchanges) < 1+g.IntN(7); at += g.pause(20 * time.Millisecond) {

@@ -73,7 +73,8 @@ func TestADialOfTheCallersFailsAsWithNetHTTP(t *testing.T) {
 	compare(t, table)
 }
 
-// TestAProxyFailsAsWithNetHTTP: the first is a tunnel, the second takes requests as they are.
+// TestAProxyFailsAsWithNetHTTP makes two requests to each proxy. The first asks for a tunnel; the second names its target to
+// the proxy.
 func TestAProxyFailsAsWithNetHTTP(t *testing.T) {
 	table := failures{}
 	through := func(p *performance, proxy *url.URL) {

@@ -233,7 +233,8 @@ func TestAServerThatBreaksHTTP2FailsAsWithNetHTTP(t *testing.T) {
 	compare(t, table)
 }
 
-// TestARequestThatHTTP2CannotCarryFailsAsWithNetHTTP: what HTTP/1.1 can carry.
+// TestARequestThatHTTP2CannotCarryFailsAsWithNetHTTP sends requests over HTTP/2 that only HTTP/1.1 can carry, or that
+// neither can.
 func TestARequestThatHTTP2CannotCarryFailsAsWithNetHTTP(t *testing.T) {
 	table := failures{}
 	for name, change := range map[string]func(*http.Request){

@@ -82,7 +82,7 @@ type iotestErr struct{ err error }
 
 func (r iotestErr) Read([]byte) (int, error) { return 0, r.err }
 
-// TestAnUploadFailsAsWithNetHTTP: bodies that fail, and bodies that are not as long as they should be.
+// TestAnUploadFailsAsWithNetHTTP sends bodies that fail, and bodies that are not as long as their Content-Length.
 func TestAnUploadFailsAsWithNetHTTP(t *testing.T) {
 	long := strings.Repeat("x", 100<<10)
 	table := failures{}

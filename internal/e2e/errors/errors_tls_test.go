@@ -119,8 +119,8 @@ func TestTLSFailsAsWithNetHTTP(t *testing.T) {
 	compare(t, table)
 }
 
-// TestTLSThatFailsAfterTheHandshakeFailsAsWithNetHTTP: in TLS 1.3 the server looks at the client's certificate when the
-// handshake is over for the client.
+// TestTLSThatFailsAfterTheHandshakeFailsAsWithNetHTTP tests TLS 1.3, in which the server looks at the client's certificate
+// after the handshake has ended for the client.
 func TestTLSThatFailsAfterTheHandshakeFailsAsWithNetHTTP(t *testing.T) {
 	compare(t, failures{
 		"no certificate": serving13(&tls.Config{ClientAuth: tls.RequireAnyClientCert}),

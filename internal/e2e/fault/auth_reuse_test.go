@@ -29,7 +29,7 @@ func ntlm(c *httptestutil.WireConn) {
 	c.WaitClosed()
 }
 
-// logIn does the handshake and returns whom the server takes the next request for, which has no credentials.
+// logIn does the handshake and sends a request without credentials. It returns the user for whose request the server takes it.
 func logIn(s *testkit.Subject, url, user string, group *peerpool.Peer) string {
 	s.T.Helper()
 	ctx := peerpool.WithPeer(s.T.Context(), group)

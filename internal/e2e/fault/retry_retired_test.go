@@ -12,8 +12,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestTheLastTryDialsAlsoIfConnectionsRetiredBeforeTheirUse: each of those is a try, and a connection that has been
-// used may be gone as well.
+// TestTheLastTryDialsAlsoIfConnectionsRetiredBeforeTheirUse checks the last try when earlier connections retired before
+// their use. Each of those counts as a try, and a connection that has been used may be gone as well, so the last try dials.
 func TestTheLastTryDialsAlsoIfConnectionsRetiredBeforeTheirUse(t *testing.T) {
 	events := testkit.NewLedger()
 	o := events.Observer()

@@ -18,8 +18,8 @@ import (
 // opaque hides the socket of a connection, so that only a read tells of its end.
 type opaque struct{ net.Conn }
 
-// TestARequestThatCannotBeWrittenLeavesItsConnectionWatched: the failed exchange must not keep the read that watches an
-// opaque connection.
+// TestARequestThatCannotBeWrittenLeavesItsConnectionWatched checks that a failed exchange starts the read again that
+// watches an opaque connection.
 func TestARequestThatCannotBeWrittenLeavesItsConnectionWatched(t *testing.T) {
 	hangUp := make(chan struct{})
 	w := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {

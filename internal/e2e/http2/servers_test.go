@@ -84,8 +84,8 @@ func (n *nginxHTTP2) reload(t *testing.T) {
 	}
 }
 
-// TestNginxRotatesHTTP2ConnectionsAndLosesNothing: nginx says GOAWAY with the last request that it takes, when others
-// are on their way.
+// TestNginxRotatesHTTP2ConnectionsAndLosesNothing uses an nginx that sends GOAWAY with the last request that it takes,
+// while other requests are on their way.
 func TestNginxRotatesHTTP2ConnectionsAndLosesNothing(t *testing.T) {
 	for each, total := range map[int]int{100: 20_000, 5: 2_000} {
 		t.Run(fmt.Sprintf("every %d", each), func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
-// pipedBody is a request body that the test writes to, and that is closed as a pipe is: whoever reads it wakes up.
+// pipedBody is a request body that the test writes to. Its Close wakes up a Read that is under way, as that of a pipe does.
 type pipedBody struct {
 	*testkit.TrackedBody
 	r *io.PipeReader

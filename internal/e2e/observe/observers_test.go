@@ -28,7 +28,7 @@ func TestObserversTellsAllOfThemInOrder(t *testing.T) {
 	}
 }
 
-// A hook that MultiObserver forgot would go unnoticed by whoever uses it.
+// If MultiObserver forgot a hook, its users would not notice.
 func TestObserversPassesEveryHookOn(t *testing.T) {
 	hooks := reflect.TypeFor[peerpool.Observer]()
 	for i := range hooks.NumField() {

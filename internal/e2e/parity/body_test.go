@@ -48,7 +48,8 @@ func TestABodyThatCannotBeSentFailsAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestTheErrorOfABodyComesBackAsItWas: programs return errors of their own from a body and look for them.
+// TestTheErrorOfABodyComesBackAsItWas checks that RoundTrip returns the error of the body itself, because programs look for
+// their own errors.
 func TestTheErrorOfABodyComesBackAsItWas(t *testing.T) {
 	errBody := errors.New("the disk is gone")
 	testkit.SideBySide(t, func(s *testkit.Scene) {

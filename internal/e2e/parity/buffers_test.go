@@ -38,8 +38,8 @@ func (m *measured) Write(p []byte) (int, error) {
 	return m.Conn.Write(p)
 }
 
-// TestBuffersAreAsLargeAsWithNetHTTP: a response that is read byte by byte is read from the connection by the buffer,
-// and a chunked body of small pieces is written by the buffer.
+// TestBuffersAreAsLargeAsWithNetHTTP measures the reads and writes on the connection. The caller reads the response byte by
+// byte and sends small chunks, so each read and write has the size of a buffer.
 func TestBuffersAreAsLargeAsWithNetHTTP(t *testing.T) {
 	for name, config := range map[string]*http.Transport{
 		"default": {},
@@ -78,7 +78,8 @@ func TestBuffersAreAsLargeAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestBuffersLargerThanTheMemoryServeRequests: a size that no allocation could satisfy is not a reason to fail.
+// TestBuffersLargerThanTheMemoryServeRequests checks that a request does not fail because of a buffer size that no
+// allocation could satisfy.
 func TestBuffersLargerThanTheMemoryServeRequests(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(w, r.Body)

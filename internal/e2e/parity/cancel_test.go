@@ -125,8 +125,8 @@ func TestAContextEndsARequestAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestAClientsTimeoutReadsAsWithNetHTTP: a client that uses net/http's Transport asks the clock whether time has run
-// out, which never happens at the very moment in a bubble.
+// TestAClientsTimeoutReadsAsWithNetHTTP runs net/http on the wall clock. Its client compares the clock with the deadline,
+// and in a bubble the clock never passes the deadline by itself.
 func TestAClientsTimeoutReadsAsWithNetHTTP(t *testing.T) {
 	for where, at := range stages {
 		t.Run(where, func(t *testing.T) {
@@ -175,7 +175,8 @@ func TestARequestWhoseContextIsOverReadsAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestARequestInTheQueueIsCanceledAsWithNetHTTP: the only connection allowed is in use.
+// TestARequestInTheQueueIsCanceledAsWithNetHTTP cancels a request that waits because the only connection that is allowed is
+// in use.
 func TestARequestInTheQueueIsCanceledAsWithNetHTTP(t *testing.T) {
 	for how, interrupt := range interruptions {
 		t.Run(how, func(t *testing.T) {
@@ -198,7 +199,8 @@ func TestARequestInTheQueueIsCanceledAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestARequestOutOfTimeGivesItsClientTheTimeToNotice: the client's timer may be a little later than the context's.
+// TestARequestOutOfTimeGivesItsClientTheTimeToNotice checks that RoundTrip waits for the client's timer, which may fire a
+// little later than the context's.
 func TestARequestOutOfTimeGivesItsClientTheTimeToNotice(t *testing.T) {
 	for where, at := range stages {
 		if where == "body" {

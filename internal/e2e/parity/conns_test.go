@@ -113,7 +113,8 @@ func TestAnIdleConnectionEndsAtItsTimeAsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// TestTheQueueForAConnectionIsServedAsWithNetHTTP: one connection, requests in line, one of which gives up.
+// TestTheQueueForAConnectionIsServedAsWithNetHTTP lets several requests wait for the only connection that is allowed. One
+// of them gives up.
 func TestTheQueueForAConnectionIsServedAsWithNetHTTP(t *testing.T) {
 	sideBySideInBubble(t, func(s *testkit.Scene) {
 		ln := httptestutil.NewListener(0)

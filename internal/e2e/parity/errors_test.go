@@ -166,7 +166,7 @@ func TestTheWrongSchemeFailsAsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// TestAnExchangeFailsAsWithNetHTTP: the request is a GET, and its connection is new.
+// TestAnExchangeFailsAsWithNetHTTP sends each GET on a new connection.
 func TestAnExchangeFailsAsWithNetHTTP(t *testing.T) {
 	for name, script := range map[string]httptestutil.Script{
 		"closed without an answer":   httptestutil.ReplyThenClose(""),

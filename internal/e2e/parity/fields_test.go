@@ -20,7 +20,7 @@ func set(tr testkit.Transport, field string, value any) {
 	reflect.ValueOf(tr).Elem().FieldByName(field).Set(reflect.ValueOf(value))
 }
 
-// TestAFieldThatChangesCountsForTheNextRequestAsWithNetHTTP: those that net/http reads for every request.
+// TestAFieldThatChangesCountsForTheNextRequestAsWithNetHTTP changes the fields that net/http reads for every request.
 func TestAFieldThatChangesCountsForTheNextRequestAsWithNetHTTP(t *testing.T) {
 	for _, c := range []struct {
 		field string
@@ -86,7 +86,8 @@ func noteHeads(heads chan<- string) httptestutil.Script {
 	}
 }
 
-// TestATLSConfigurationThatIsSetLateCountsForNewConnectionsAsWithNetHTTP: at first the server's certificate is not trusted.
+// TestATLSConfigurationThatIsSetLateCountsForNewConnectionsAsWithNetHTTP begins with a configuration that does not trust
+// the server's certificate.
 func TestATLSConfigurationThatIsSetLateCountsForNewConnectionsAsWithNetHTTP(t *testing.T) {
 	for name, config := range map[string]*http.Transport{
 		"the zero Transport": {},

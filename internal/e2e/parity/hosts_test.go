@@ -56,7 +56,8 @@ func TestHostsAreReadAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestTheHostOfARequestIsWrittenAsWithNetHTTP: Request.Host replaces that of the URL in the head, and nowhere else.
+// TestTheHostOfARequestIsWrittenAsWithNetHTTP checks that Request.Host replaces the URL's host in the head of the request,
+// and nowhere else.
 func TestTheHostOfARequestIsWrittenAsWithNetHTTP(t *testing.T) {
 	for _, host := range append(hosts, "other.test", "with space", "with/slash", "user@other.test") {
 		t.Run(host, func(t *testing.T) {

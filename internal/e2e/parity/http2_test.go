@@ -29,7 +29,7 @@ func noNextProto() map[string]func(string, *tls.Conn) http.RoundTripper {
 	return map[string]func(string, *tls.Conn) http.RoundTripper{}
 }
 
-// TestTheVersionOfHTTPIsChosenAsWithNetHTTP: the origin speaks both, and the configuration decides.
+// TestTheVersionOfHTTPIsChosenAsWithNetHTTP uses an origin that speaks both versions, so that the configuration decides.
 func TestTheVersionOfHTTPIsChosenAsWithNetHTTP(t *testing.T) {
 	for name, config := range map[string]func() *http.Transport{
 		"TLS configured":         func() *http.Transport { return &http.Transport{} },
@@ -125,7 +125,8 @@ func dialTLS(o *httptestutil.Origin, protos ...string) func(context.Context, str
 	}
 }
 
-// TestAFunctionOfTLSNextProtoIsCalledAsWithNetHTTP: what it returns serves all requests of the connection.
+// TestAFunctionOfTLSNextProtoIsCalledAsWithNetHTTP checks that the RoundTripper that the function returns serves all
+// requests of the connection.
 func TestAFunctionOfTLSNextProtoIsCalledAsWithNetHTTP(t *testing.T) {
 	testkit.SideBySide(t, func(s *testkit.Scene) {
 		ca := httptestutil.NewCA(s)
@@ -184,7 +185,8 @@ func TestATunnelCarriesTheVersionAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestAWebSocketKeepsToHTTP1AsWithNetHTTP: also where HTTP/2 is spoken to the same server.
+// TestAWebSocketKeepsToHTTP1AsWithNetHTTP checks that a WebSocket handshake goes over HTTP/1.1, even to a server to which a
+// connection speaks HTTP/2.
 func TestAWebSocketKeepsToHTTP1AsWithNetHTTP(t *testing.T) {
 	testkit.SideBySide(t, func(s *testkit.Scene) {
 		o := bilingual(s, false, testkit.Versions(testkit.OverHTTP1, testkit.OverHTTP2))
@@ -200,7 +202,8 @@ func TestAWebSocketKeepsToHTTP1AsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// TestManyRequestsShareOneHTTP2ConnectionAsWithNetHTTP: once it is known to be one.
+// TestManyRequestsShareOneHTTP2ConnectionAsWithNetHTTP checks that requests share a connection once the Transport knows
+// that it speaks HTTP/2.
 func TestManyRequestsShareOneHTTP2ConnectionAsWithNetHTTP(t *testing.T) {
 	for name, config := range map[string]*http.Transport{"any number": {}, "one per host": {MaxConnsPerHost: 1}} {
 		t.Run(name, func(t *testing.T) {
@@ -221,8 +224,9 @@ func TestManyRequestsShareOneHTTP2ConnectionAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestFromHTTPSpeaksTheVersionsOfItsOriginal: net/http sets HTTP/2 up in a Transport that is used or cloned, in its
-// TLSClientConfig too, whose presence otherwise means that nothing is to be taken for granted.
+// TestFromHTTPSpeaksTheVersionsOfItsOriginal also tests Transports that have been used. net/http sets HTTP/2 up in a
+// Transport when it is used or cloned, and sets its TLSClientConfig. FromHTTP must not take that for a setting of the
+// caller.
 func TestFromHTTPSpeaksTheVersionsOfItsOriginal(t *testing.T) {
 	for name, c := range map[string]struct {
 		theirs *http.Transport

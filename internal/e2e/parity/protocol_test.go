@@ -88,7 +88,8 @@ func TestARegisteredProtocolIsAskedAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestARegisteredProtocolMayLeaveARequestAsWithNetHTTP: what it has done to the body first decides what becomes of it.
+// TestARegisteredProtocolMayLeaveARequestAsWithNetHTTP lets a registered RoundTripper read or close the body before it
+// returns ErrSkipAltProtocol. What the Transport does next depends on that.
 func TestARegisteredProtocolMayLeaveARequestAsWithNetHTTP(t *testing.T) {
 	errAgain := errors.New("only once")
 	uses := map[string]func(*http.Request){

@@ -38,7 +38,7 @@ func parting(s *testkit.Scene, failure func(*httptestutil.WireConn)) httptestuti
 	})
 }
 
-// TestARequestOnALostConnectionIsRepeatedAsWithNetHTTP: the connection is lost after the request has reached it.
+// TestARequestOnALostConnectionIsRepeatedAsWithNetHTTP loses the connection after the request has reached it.
 func TestARequestOnALostConnectionIsRepeatedAsWithNetHTTP(t *testing.T) {
 	const text = "body"
 	replayable := func() io.Reader { return strings.NewReader(text) }
@@ -88,7 +88,8 @@ func TestARequestOnALostConnectionIsRepeatedAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// TestAConnectionThatEndsWhileItIdlesIsNotUsedAsWithNetHTTP: nothing of the request goes to it, whatever it is.
+// TestAConnectionThatEndsWhileItIdlesIsNotUsedAsWithNetHTTP checks that no part of any request is sent on a connection that
+// has ended while it was idle.
 func TestAConnectionThatEndsWhileItIdlesIsNotUsedAsWithNetHTTP(t *testing.T) {
 	for how, failure := range map[string]func(*httptestutil.WireConn){
 		"closed": func(c *httptestutil.WireConn) { c.Close() },
@@ -132,8 +133,8 @@ func TestABodyThatCannotBeHadAgainFailsAsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// TestABodyThatIsHadAgainIsHeldToItsLength: NoBody from GetBody is an empty body. It is not a request without a body, which
-// would have another length than the caller said.
+// TestABodyThatIsHadAgainIsHeldToItsLength checks a GetBody that returns NoBody. That is an empty body, and its length
+// differs from the Content-Length that the caller gave. It does not turn the request into one without a body.
 func TestABodyThatIsHadAgainIsHeldToItsLength(t *testing.T) {
 	for name, length := range map[string]int64{"a length": 4, "no length": -1} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// TestHooksAreCalledInNetHTTPsOrderWhereARequestFails: see TestHooksAreCalledInNetHTTPsOrder for those that do not.
+// TestHooksAreCalledInNetHTTPsOrderWhereARequestFails does for requests that fail what TestHooksAreCalledInNetHTTPsOrder
+// does for those that succeed.
 func TestHooksAreCalledInNetHTTPsOrderWhereARequestFails(t *testing.T) {
 	for name, scenario := range map[string]func(*testkit.Scene){
 		"refused": func(s *testkit.Scene) { s.Traced(s.Use(nil), "http://"+testkit.FreeAddr(t)) },

@@ -54,7 +54,7 @@ var unused = map[string]sowing{
 	"close_notify":               {tls: true, how: func(p *planting, c *sower, _ string) { c.rw.(*tls.Conn).CloseWrite() }},
 }
 
-// TestWhatHasArrivedIsSeenThroughEveryWrapping: a planted answer never reaches the next request.
+// TestWhatHasArrivedIsSeenThroughEveryWrapping checks that the next request never gets a planted answer.
 func TestWhatHasArrivedIsSeenThroughEveryWrapping(t *testing.T) {
 	small, large := httptestutil.Response("hello"), httptestutil.Response(strings.Repeat("x", 12<<10))
 	eachWrapping(t, sowings, func(t *testing.T, p *planting, s sowing) {
@@ -64,7 +64,8 @@ func TestWhatHasArrivedIsSeenThroughEveryWrapping(t *testing.T) {
 	})
 }
 
-// TestWhatHasArrivedIsSeenOnConnectionsThatNobodyHasUsed: their dials came too late.
+// TestWhatHasArrivedIsSeenOnConnectionsThatNobodyHasUsed uses connections whose dials ended after another connection had
+// served their requests.
 func TestWhatHasArrivedIsSeenOnConnectionsThatNobodyHasUsed(t *testing.T) {
 	eachWrapping(t, unused, func(t *testing.T, p *planting, s sowing) { p.plantsUnused(t, s) })
 }

@@ -62,8 +62,8 @@ func TestAPlantedAnswerBehindABigBodyIsFoundBeforeTheNextRequest(t *testing.T) {
 		})
 }
 
-// TestAPlantedAnswerBehindABigBodyIsFoundAtHandOver: the connection goes to a request that waits for it, and is
-// never idle.
+// TestAPlantedAnswerBehindABigBodyIsFoundAtHandOver hands the connection to a request that waits for it, so that the
+// connection is never idle.
 func TestAPlantedAnswerBehindABigBodyIsFoundAtHandOver(t *testing.T) {
 	sent := make(chan struct{}, 1)
 	testkit.EachKind(t, func() httptestutil.Script { return plantedBehind(sent) },

@@ -65,8 +65,8 @@ func outOfStep(t *testing.T, cfg *tls.Config, late time.Duration) (url string, p
 	return "http://" + ln.Addr().String(), peak
 }
 
-// TestAPeerThatIsOutOfStepIsQuarantined: from the moment at which it is noticed, no more answers can be wrong than there
-// are connections; and a neighbor on the same Transport goes on reusing its own.
+// TestAPeerThatIsOutOfStepIsQuarantined checks that, once the Transport has noticed the fault, at most one answer for each
+// open connection is wrong, and that a neighbor on the same Transport still reuses its connections.
 func TestAPeerThatIsOutOfStepIsQuarantined(t *testing.T) {
 	const callers, requests = 16, 1000
 	for name, cfg := range map[string]*tls.Config{
@@ -182,7 +182,8 @@ func TestTimeAloneDoesNotEndAQuarantine(t *testing.T) {
 	})
 }
 
-// TestAWatchedConnectionShowsThatThePeerGoesOn: what comes late is not seen otherwise, as connections serve one request.
+// TestAWatchedConnectionShowsThatThePeerGoesOn checks that the Transport sees bytes that come late on the connection that
+// it keeps open. The other connections serve one request each and are closed before the bytes come.
 func TestAWatchedConnectionShowsThatThePeerGoesOn(t *testing.T) {
 	late := func(c *httptestutil.WireConn) {
 		c.ReadRequest()
@@ -216,7 +217,7 @@ func TestWithoutQuarantineConnectionsAreReused(t *testing.T) {
 	})
 }
 
-// TestClosingIdleConnectionsEndsTheWatch: nothing of a Transport stays open then.
+// TestClosingIdleConnectionsEndsTheWatch checks that no connection of the Transport stays open after CloseIdleConnections.
 func TestClosingIdleConnectionsEndsTheWatch(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	wire := httptestutil.NewWire(t, stray(1))

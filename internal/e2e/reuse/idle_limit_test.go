@@ -32,8 +32,8 @@ func ending(idle time.Duration, end func(c *httptestutil.WireConn)) httptestutil
 	}
 }
 
-// TestHardlyAPostIsLostToTheIdleLimitOfAServer: the callers come back just as the limit passes. Time is simulated. The test of
-// internal/learn has more kinds of servers and networks.
+// TestHardlyAPostIsLostToTheIdleLimitOfAServer lets callers come back just as the limit passes, in simulated time. The test
+// of internal/learn has more kinds of servers and networks.
 func TestHardlyAPostIsLostToTheIdleLimitOfAServer(t *testing.T) {
 	const callers, rounds = 100, 60
 	for name, end := range map[string]func(c *httptestutil.WireConn){

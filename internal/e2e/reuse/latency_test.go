@@ -92,8 +92,8 @@ func (l capped) run(t *testing.T, tr *peerpool.Transport) (took []time.Duration,
 	return took, most
 }
 
-// TestNoRequestIsSlowerBecauseOfACap: a cap makes no difference to the 99th percentile, and hardly one to the number of
-// connections.
+// TestNoRequestIsSlowerBecauseOfACap checks that a cap changes neither the 99th percentile of the times nor, by more than
+// one, the number of connections.
 func TestNoRequestIsSlowerBecauseOfACap(t *testing.T) {
 	const idle = 200 * time.Millisecond // so that connections that were opened while the Transport learned are gone
 	for _, protocol := range []struct {

@@ -185,9 +185,9 @@ func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lo
 
 var callers = flag.Int("callers", 0, "how many callers come back just as the idle limit of a server passes, in place of each server's number")
 
-// TestFewPostsAreLostToTheIdleLimitOfAServer: the servers announce nothing, except for Node. How many are lost depends on the
-// machine. The test of internal/learn in simulated time says how many may be lost at most. This one shows that a real server
-// teaches its limit.
+// TestFewPostsAreLostToTheIdleLimitOfAServer shows that real servers teach their limits. Of these servers, only Node
+// announces its limit. How many POSTs are lost depends on the machine; the test of internal/learn in simulated time bounds
+// that number.
 func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
 	for _, server := range idleServers {
 		t.Run(server.name, func(t *testing.T) {

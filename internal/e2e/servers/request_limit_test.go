@@ -63,8 +63,8 @@ func cappedNode(t *testing.T) (url string) {
 	return testkit.Node(t, fmt.Sprintf("server.maxRequestsPerSocket = %d;", fewRequests))
 }
 
-// TestNoPostIsLostToTheRequestLimitOfAServer: each of a few callers sends one POST after the other. Hits cannot be more than all
-// requests but the first on each connection.
+// TestNoPostIsLostToTheRequestLimitOfAServer lets each of a few callers send one POST after the other. The first request on
+// each connection cannot be a hit.
 func TestNoPostIsLostToTheRequestLimitOfAServer(t *testing.T) {
 	const each = 1000
 	for _, server := range cappedServers {

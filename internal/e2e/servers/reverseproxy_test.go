@@ -66,7 +66,8 @@ func TestAReverseProxyRelaysInterimResponsesAsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// TestAReverseProxyPassesEachPieceOnAsWithNetHTTP: the backend goes on only when the client has read what there is.
+// TestAReverseProxyPassesEachPieceOnAsWithNetHTTP uses a backend that sends the next piece only after the client has read
+// the previous one.
 func TestAReverseProxyPassesEachPieceOnAsWithNetHTTP(t *testing.T) {
 	testkit.SideBySide(t, func(s *testkit.Scene) {
 		proceed := make(chan struct{})
@@ -97,7 +98,8 @@ func TestAReverseProxyPassesEachPieceOnAsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// TestAReverseProxyLetsGoOfAClientThatIsGoneAsWithNetHTTP: the backend must hear of it, and its connection is closed.
+// TestAReverseProxyLetsGoOfAClientThatIsGoneAsWithNetHTTP checks that the backend learns that the client is gone, and that
+// the backend's connection is closed.
 func TestAReverseProxyLetsGoOfAClientThatIsGoneAsWithNetHTTP(t *testing.T) {
 	for where, begin := range map[string]func(w http.ResponseWriter){
 		"before the head": func(http.ResponseWriter) {},

@@ -26,7 +26,7 @@ func (b bursts) run(s *testkit.Subject) int {
 	for burst := range b.times {
 		var wg sync.WaitGroup
 		for caller := range b.callers {
-			if burst > 0 { // whoever comes a little early or late meets a server that is about to close
+			if burst > 0 { // a caller that comes a little early or late meets a server that is about to close
 				offset := time.Duration((caller*7+burst*3)%21-10) * time.Millisecond / 2
 				wg.Go(func() {
 					<-time.After(b.pause + offset)

@@ -13,7 +13,7 @@ import (
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
-// squid starts a Squid that serves whoever knows that ada's password is lovelace.
+// squid starts a Squid that serves requests with the user name ada and the password lovelace.
 func squid(t *testing.T) *url.URL {
 	t.Helper()
 	program, addr := testkit.Installed(t, "squid"), testkit.FreeAddr(t)

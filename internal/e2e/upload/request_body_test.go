@@ -189,8 +189,9 @@ var manners = map[string]manner{
 	}},
 }
 
-// TestABodyIsItsCallersAgainWhenTheRequestIsOver: no Read is under way then and none begins, and the body is closed after
-// the last one. Where a Read blocks the caller gets control all the same, soon, and Close is called to end that Read.
+// TestABodyIsItsCallersAgainWhenTheRequestIsOver checks that no Read of the body is under way then, that none begins, and
+// that the Transport closes the body after the last Read. If a Read blocks, the caller soon gets control all the same, and
+// the Transport calls Close to end that Read.
 func TestABodyIsItsCallersAgainWhenTheRequestIsOver(t *testing.T) {
 	for _, p := range []protocol{inHTTP1, inHTTP1Takes, inHTTP2} {
 		for how, e := range endings {
@@ -269,7 +270,8 @@ func (k manner) play(t *testing.T, p protocol, e ending) {
 	}
 }
 
-// TestABodyThatMayBeEmptyIsItsCallersAgain: a part of it is read before anything is sent.
+// TestABodyThatMayBeEmptyIsItsCallersAgain uses bodies of unknown length. The Transport reads a part of such a body before
+// it sends anything.
 func TestABodyThatMayBeEmptyIsItsCallersAgain(t *testing.T) {
 	for _, p := range []protocol{inHTTP1, inHTTP2} {
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {

@@ -105,7 +105,8 @@ func TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
 	}
 }
 
-// TestARequestIsNotSentAgainWhileItsBodyIsInUse: it fails when its time is over, and says why.
+// TestARequestIsNotSentAgainWhileItsBodyIsInUse checks that the request fails when its context ends, and that its error
+// says why.
 func TestARequestIsNotSentAgainWhileItsBodyIsInUse(t *testing.T) {
 	for _, p := range []protocol{inHTTP1, inHTTP2} {
 		for why, fail := range failures {
@@ -178,7 +179,8 @@ func TestARequestIsNotSentAgainWhileItsBodyIsInUse(t *testing.T) {
 	}
 }
 
-// TestABodyThatNobodyHasReadIsSentAgainWithoutGetBody: it is as it was, and so it is not closed either.
+// TestABodyThatNobodyHasReadIsSentAgainWithoutGetBody checks that the Transport sends an unread body again. The body has
+// not changed, so the Transport does not close it between the attempts.
 func TestABodyThatNobodyHasReadIsSentAgainWithoutGetBody(t *testing.T) {
 	for _, p := range []protocol{inHTTP1, inHTTP2} {
 		t.Run(p.name, func(t *testing.T) {
@@ -229,8 +231,8 @@ func TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain(t *test
 	})
 }
 
-// TestABodyIsHadAgainAfterARefusalOnlyWhenNobodyReadsItAnyMore: the server may refuse a stream, or turn it away with the
-// connection, while the body is being read.
+// TestABodyIsHadAgainAfterARefusalOnlyWhenNobodyReadsItAnyMore lets the server refuse the stream, or send GOAWAY, while the
+// Transport is reading the body.
 func TestABodyIsHadAgainAfterARefusalOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
 	for name, refuse := range map[string]func(p *testkit.Peer, stream uint32){
 		"REFUSED_STREAM": func(p *testkit.Peer, stream uint32) { p.Reset(stream, http2.ErrCodeRefusedStream) },
