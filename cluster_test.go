@@ -110,7 +110,7 @@ func (c *cluster) get() error {
 	return peerTry(c.tr, req)
 }
 
-// mustGet sends so many GETs one after the other, which have to be answered.
+// mustGet sends n GETs one after the other. It fails the test if one gets no answer.
 func (c *cluster) mustGet(n int) {
 	c.t.Helper()
 	for range n {

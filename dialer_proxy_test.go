@@ -59,7 +59,7 @@ func TestAProxyGetsItsOwnCredentialsAndNobodyElseDoes(t *testing.T) {
 	}
 	direct := peerTransport(t, &Transport{})
 	if seen := peerGet(t, direct, plain.URL(), nil); seen.Header["Proxy-Authorization"] != nil {
-		t.Error("a server that is no proxy got credentials for one")
+		t.Error("a server that is not a proxy got credentials for a proxy")
 	}
 }
 

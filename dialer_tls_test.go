@@ -49,7 +49,7 @@ func TestAHandshakeThatTakesTooLongReadsAsWithNetHTTP(t *testing.T) {
 			}
 			var timeout net.Error
 			if dial.ErrorType != "timeout" || !errors.As(err, &timeout) || !timeout.Timeout() {
-				t.Errorf("%v is no timeout", err)
+				t.Errorf("%v is not a timeout", err)
 			}
 		})
 	}
@@ -205,7 +205,7 @@ func TestADialEndsWithItsOwnTimeAndNotWithThatOfItsRequest(t *testing.T) {
 		}
 		dial := peerWantHop(t, peerFail(t, tr, "http://a.test", nil), "connect")
 		if <-ended; dial.ErrorType != "timeout" {
-			t.Errorf("%v is no timeout", dial)
+			t.Errorf("%v is not a timeout", dial)
 		}
 	})
 }

@@ -68,7 +68,7 @@ func withoutAddress(err error) error {
 // clientCertificates keeps what clientCertificate has made.
 var clientCertificates = make(map[string]tls.Certificate)
 
-// clientCertificate returns the certificate of a client, signed by itself: that the server knows it is no matter here.
+// clientCertificate returns a self-signed client certificate. The server does not need to know it here.
 func clientCertificate(name string) tls.Certificate {
 	if made, ok := clientCertificates[name]; ok {
 		return made

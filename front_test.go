@@ -98,7 +98,7 @@ func TestEveryFieldOfAFrontCountsUntilTheFirstRequest(t *testing.T) {
 		t.Run(field.Name, func(t *testing.T) {
 			tr := peerTransport(t, &Transport{})
 			front := tr.HTTPTransport()
-			tr.Stats() // looking is no use
+			tr.Stats() // does not count as a use
 			value := anything(t, field.Type, 7)
 			reflect.ValueOf(front).Elem().FieldByIndex(field.Index).Set(value)
 			front.RegisterProtocol("none", nothingServed{})

@@ -147,7 +147,7 @@ func TestAGetClientCertificateThatDoesNotLookAtTheContextKeepsItsReuse(t *testin
 	cfg := o.ClientTLS()
 	cfg.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		asked.Add(1)
-		ctx, cancel := context.WithCancel(info.Context()) // this is no look at what it holds
+		ctx, cancel := context.WithCancel(info.Context()) // deriving a context does not count as looking at its values
 		defer cancel()
 		return certs["a"], ctx.Err()
 	}

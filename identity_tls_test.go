@@ -30,7 +30,7 @@ var tlsCases = []identityCase{
 		a := peerNew(t, PeerOptions{ServerName: "a.example.test"})
 		b := peerNew(t, PeerOptions{ServerName: "b.example.test"})
 		return []peerAsk{
-			askAs(tr, o.URL(), nil, ""), // an IP address is no name to send
+			askAs(tr, o.URL(), nil, ""), // an IP address is not sent as a name
 			askAs(tr, o.URL(), a, "a.example.test"),
 			askAs(tr, o.URL(), b, "b.example.test"),
 		}

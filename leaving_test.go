@@ -11,7 +11,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// showing is a Resolver that shows so many of some addresses at a time, and others in each answer.
+// showing is a Resolver that shows only some of its addresses in each answer, and others in the next.
 type showing struct {
 	addrs   []netip.Addr
 	shown   int
@@ -26,7 +26,7 @@ func (r *showing) LookupNetIP(context.Context, string, string) (found []netip.Ad
 	return found, nil
 }
 
-// subsets is a cluster of n servers whose resolver shows so many of them at a time.
+// subsets is a cluster of n servers whose resolver shows only some of them in each answer.
 func subsets(t *testing.T, n, shown int, tr *Transport) *cluster {
 	c := newCluster(t, n, tr)
 	r := &showing{shown: shown}

@@ -264,7 +264,7 @@ func checkProxyURL(u *url.URL) error {
 // checkGroup refuses characters that could forge lines where the group is shown.
 func checkGroup(group string) error {
 	if !utf8.ValidString(group) {
-		return optionError("Group", "is no valid UTF-8")
+		return optionError("Group", "is not valid UTF-8")
 	}
 	for _, r := range group {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {

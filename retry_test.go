@@ -56,8 +56,8 @@ func permitted(network bool, o outcome, r replay, attempt int) verdict {
 	unsent = unsent && o.err != nil
 	stale = stale && o.err != nil
 	misdirected = misdirected && o.Status == 421 && o.reused && attempt == 1
-	// Nothing is sent again after somebody has decided that it should end, nor when it was wrong itself, nor
-	// when the server has begun to answer.
+	// A request is not sent again if the caller or a time limit has ended it, if it cannot be written, or if the
+	// server has begun to answer.
 	ended := !network || o.canceled || o.Unfit || o.Started
 	unsent = unsent && !ended && !o.Wrote
 	// What the server may have acted upon is sent again only if that does no harm, and only after a

@@ -26,7 +26,7 @@ func TestLimitsAreTheFieldsOfTheSameName(t *testing.T) {
 		name := limits.Type().Field(i).Name
 		field := reflect.ValueOf(tr).Elem().FieldByName(name)
 		if !field.IsValid() || field.Type() != limits.Field(i).Type() {
-			t.Errorf("Limits.%s is no field of a Transport", name)
+			t.Errorf("a Transport has no field %s", name)
 			continue
 		}
 		if limits.Field(i).IsZero() || limits.Field(i).Interface() != field.Interface() {

@@ -162,7 +162,7 @@ func TestADialersLocalAddress(t *testing.T) {
 
 	path := &net.UnixAddr{Net: "unix", Name: t.TempDir() + "/local"}
 	other := peerTransport(t, &Transport{Dialer: &net.Dialer{LocalAddr: path}})
-	peerGet(t, other, o.URL(), nil) // nor that one for TCP
+	peerGet(t, other, o.URL(), nil) // the path of a socket is not a local address for TCP
 	peerGet(t, other, "http://example.test", toUnix)
 	if _, err := os.Stat(path.Name); err != nil {
 		t.Errorf("the Unix socket is not bound: %v", err)

@@ -46,7 +46,7 @@ func newAuthority() (root []byte, server tls.Certificate, err error) {
 func (e endpoint) clientTLS() (*tls.Config, error) {
 	root, err := x509.ParseCertificate(e.Root)
 	if err != nil {
-		return nil, errors.New("the server's root is no certificate")
+		return nil, errors.New("the server's root is not a certificate")
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(root)

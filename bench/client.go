@@ -122,5 +122,5 @@ func newTransport(who candidate, o transportOptions) (http.RoundTripper, error) 
 			MaxIdleConnsPerHost: unlimited, DisableCompression: true, IdleConnTimeout: 90 * time.Second,
 		}, nil
 	}
-	return nil, fmt.Errorf("%s is no transport", who)
+	return nil, fmt.Errorf("%s is not a transport", who)
 }

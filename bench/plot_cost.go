@@ -64,7 +64,7 @@ func drawCost(r report) string {
 		costWidth, y-costTitle+8, costStyle, body.String())
 }
 
-// costRows are the rows to draw, the cheapest first. net/http is drawn once, and the bare socket is no client.
+// costRows are the rows to draw, the cheapest first. net/http is drawn once, and the bare socket is not a client.
 func costRows(c comparisonReport) []row {
 	rows := slices.DeleteFunc(slices.Clone(c.Rows), func(r row) bool {
 		return r.Ratio == nil || r.Candidate == again || r.Candidate == bare || r.Candidate == pingoraOne

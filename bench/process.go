@@ -25,7 +25,7 @@ func playRole(role string) error {
 	case workerRole:
 		return workerMain(os.Stdin, os.Stdout)
 	}
-	return fmt.Errorf("%s=%q is no role", roleEnv, role)
+	return fmt.Errorf("%s=%q is not a role", roleEnv, role)
 }
 
 // process is one of the processes of a comparison. They speak JSON over its standard input and output, and it

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// progress tells how far a run has come, on one line that it overwrites; where that is no terminal, it prints a
+// progress shows how far a run has come, on one line that it overwrites. If the output is not a terminal, it prints a
 // line for each comparison instead.
 type progress struct {
 	w           io.Writer

@@ -85,7 +85,7 @@ func TestThePictureOfTheREADMEIsXMLAndShowsTheCheapestFirst(t *testing.T) {
 		t.Errorf("peerpool is at %d, reqwest at %d, net/http at %d", oursAt, reqwestAt, netHTTPAt)
 	}
 	if strings.Contains(picture, ">bare socket<") {
-		t.Error("the bare socket, which is no client, is drawn")
+		t.Error("the bare socket, which is not a client, is drawn")
 	}
 }
 

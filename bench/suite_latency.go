@@ -122,8 +122,8 @@ func overall(waits []wait, q float64) float64 {
 	return micros(quantile(took, q))
 }
 
-// paced sends rate requests a second for a window, on time whatever became of those before, and returns how long
-// each took from the moment at which it was due. So a slow answer counts for all who had to wait behind it.
+// paced sends rate requests a second for a window. It begins each on time, even if those before have not ended, and returns
+// how long each took from the moment at which it was due. So a slow answer counts for all requests that had to wait behind it.
 func (w *latencyWorker) paced(rate float64, window time.Duration) ([]wait, error) {
 	total := int(rate * window.Seconds())
 	if total == 0 {

@@ -104,7 +104,7 @@ func newPoolWorker(j job) (worker, error) {
 	case floor, floorAgain:
 		w.pair = w.floor()
 	default:
-		err = fmt.Errorf("%s is no pool", j.Candidate)
+		err = fmt.Errorf("%s is not a pool", j.Candidate)
 	}
 	return w, err
 }

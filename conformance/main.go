@@ -70,7 +70,7 @@ func parseOptions(args []string, complaints io.Writer) (*options, error) {
 	case err != nil:
 		err = fmt.Errorf("-run: %w", err)
 	case flags.NArg() > 0:
-		err = fmt.Errorf("%q is no argument of this program", flags.Arg(0))
+		err = fmt.Errorf("this program has no argument %q", flags.Arg(0))
 	case opts.timeout <= 0 || opts.count <= 0:
 		err = fmt.Errorf("-timeout and -count must be above zero")
 	}

@@ -170,7 +170,7 @@ func (r *report) findStaleRules(plans []*plan) {
 	}
 	for _, l := range leftOut {
 		if status(l.test) == "" {
-			r.Mistakes = append(r.Mistakes, l.test+" is to be left out, and is no such test")
+			r.Mistakes = append(r.Mistakes, l.test+" is to be left out, but there is no such test")
 		}
 	}
 	for _, a := range adaptations {

@@ -216,7 +216,7 @@ var incidents = []incident{
 	},
 }
 
-// others are incidents beyond those of the table, and what is no incident although it may look like one.
+// others are incidents beyond those of the table, and situations that may look like incidents but are none.
 var others = []incident{
 	{
 		name: "a server closes idle connections early",

@@ -131,7 +131,7 @@ func importPackages(t *testing.T) types.Importer {
 var hasPackageClause = regexp.MustCompile(`(?m)^package `)
 
 // compile checks a block, which may be a file, declarations, or the inside of a function that returns an error.
-// Variables and imports that are not used are no fault in a piece of code.
+// A piece of code may declare variables and imports that it does not use.
 func compile(fset *token.FileSet, imports types.Importer, b block) error {
 	file, err := parser.ParseFile(fset, "", b.text, parser.SkipObjectResolution)
 	if !hasPackageClause.MatchString(b.text) {

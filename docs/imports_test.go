@@ -113,7 +113,7 @@ func TestTheTableOfPackagesSaysWhatEachImports(t *testing.T) {
 		delete(stated, pkg)
 	}
 	for pkg := range stated {
-		t.Errorf("docs/architecture.md has a row for %s, which is no package of the module", pkg)
+		t.Errorf("docs/architecture.md has a row for %s, which is not a package of the module", pkg)
 	}
 }
 

@@ -151,7 +151,7 @@ func TestADeadlineEndsWaitingAndCanBeTakenBack(t *testing.T) {
 		wantEqual(t, "waited", time.Since(start), time.Minute)
 		var timeout net.Error
 		if !errors.As(err, &timeout) || !timeout.Timeout() {
-			t.Errorf("%v is no timeout", err)
+			t.Errorf("%v is not a timeout", err)
 		}
 
 		write(t, b, "x")

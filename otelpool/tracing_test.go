@@ -86,7 +86,7 @@ func TestTheSetupOfAConnectionIsATraceOfItsOwnThatItsRequestsLinkTo(t *testing.T
 	host, addr := strings.TrimPrefix(url, "https://"), origin.Addr()
 	setup := l.one("HTTP connection_setup")
 	if setup.Name != "HTTP connection_setup "+host || setup.Parent.IsValid() || setup.SpanContext.TraceID() == requests[0].SpanContext.TraceID() {
-		t.Errorf("%s is no root of its own: %+v", setup.Name, setup.Parent)
+		t.Errorf("%s is not a root: %+v", setup.Name, setup.Parent)
 	}
 	for i, r := range requests {
 		if len(r.Links) != 1 || r.Links[0].SpanContext.SpanID() != setup.SpanContext.SpanID() {

@@ -54,7 +54,7 @@ func TestNegativeIdleLimitsKeepNone(t *testing.T) {
 		inBubble(t, test.config, func(t *testing.T, w *world) {
 			lease := w.lease("a", Terms{MaxConns: 1})
 			next := w.acquire("a", Terms{MaxConns: 1})
-			wantReason(t, w.release(lease), "") // a want is no idle list
+			wantReason(t, w.release(lease), "") // it goes to a want and does not become idle
 			wantReason(t, w.release(next.leased()), test.want)
 		})
 	}

@@ -119,7 +119,7 @@ func wantIn(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// crowd is a pool with so many identities, which no Transport has to open connections for.
+// crowd is a pool with a number of identities. No Transport has to open connections for them.
 type crowd struct{ stats peerpool.Stats }
 
 func newCrowd(t *testing.T, n int) *crowd {

@@ -61,7 +61,7 @@ var unicodeText = map[string][]string{
 	"unicode": {"ToLower", "ToUpper", "ToTitle", "SimpleFold", "IsSpace", "IsLetter", "IsDigit", "IsUpper", "IsLower"},
 }
 
-// notProtocol are the files, or folders, that use them for text that is no protocol's, and what that text is.
+// notProtocol are the files and folders that use these functions for text of another kind, and what that text is.
 var notProtocol = map[string]string{
 	"bench":                      "reports, and the command line",
 	"conformance":                "sources and output of the toolchain",

@@ -43,6 +43,6 @@ func TestTextIsWhatAFieldMayHave(t *testing.T) {
 		}
 	}
 	if !IsText("") {
-		t.Error("no bytes are no text")
+		t.Error("an empty slice does not count as text")
 	}
 }

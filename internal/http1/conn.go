@@ -309,9 +309,9 @@ func (in *input) grow() {
 	in.buf = bigger
 }
 
-// buffers hold buffers of DefaultBufferSize to write from, largeBuffers such that have room for a head and the largest inline
-// body. No caller keeps a part of them, nor of an input: bodies are copied out of them or written to a Writer, and heads become
-// strings.
+// buffers hold buffers of DefaultBufferSize to write from. largeBuffers hold buffers with room for a head and the largest inline
+// body. No caller keeps a part of such a buffer, or of an input: bodies are copied out of them or written to a Writer, and heads
+// become strings.
 var (
 	buffers      = sync.Pool{New: func() any { return new([DefaultBufferSize]byte) }}
 	largeBuffers = sync.Pool{New: func() any { return new(largeBuffer) }}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// inPieces reads a head that arrives so many bytes at a time, and whose exchange ends before its body.
+// inPieces reads a head that arrives in pieces of the same size. The exchange ends before the body.
 func inPieces(t *testing.T, text string, piece int) (*http.Response, error) {
 	t.Helper()
 	resp, err := exchangeOn(NewConn(&pieces{data: []byte(text), piece: piece}), get(t)).Run()

@@ -104,7 +104,7 @@ func (h *head) isChunked() (bool, error) {
 }
 
 // contentLength returns the Content-Length, or -1 if there is none. Lengths that differ or are malformed are errors. A length
-// that is repeated is no error; see framing.ambiguous.
+// that is repeated is not an error; see framing.ambiguous.
 func (h *head) contentLength() (n int64, repeated bool, err error) {
 	said := h.get("Content-Length")
 	if len(said) == 0 {

@@ -116,7 +116,7 @@ func (x *Exchange) respond() *http.Response {
 	r.Proto, r.ProtoMajor = "HTTP/2.0", 2
 	r.TLS, r.Request = x.c.tls, x.req
 	x.announceTrailer()
-	empty := x.bare // which does not change any more; nor does left if it is set
+	empty := x.bare // it does not change any more, and neither does left if bare is set
 	if empty && r.ContentLength < 0 && !x.head {
 		r.ContentLength = 0
 	}

@@ -3,9 +3,9 @@ package learn
 import "time"
 
 const (
-	enoughCloses  = 32  // so many closes say how exactly the server keeps to its limit
-	windowCloses  = 512 // so many closes fill a window
-	windowAnswers = 8   // so many calls of Idle.Answers fill a window
+	enoughCloses  = 32  // how many closes show how exactly the server keeps to its limit
+	windowCloses  = 512 // how many closes fill a window
+	windowAnswers = 8   // how many calls of Idle.Answers fill a window
 )
 
 // window holds the shortest and the longest of some durations.
@@ -14,7 +14,7 @@ type window struct {
 	least, greatest time.Duration
 }
 
-// include includes durations, which count as so many.
+// include includes n durations, of which only the shortest and the longest are given.
 func (w *window) include(least, greatest time.Duration, n int) {
 	if w.n+n == 0 {
 		return

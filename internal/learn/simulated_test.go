@@ -8,7 +8,7 @@ import (
 
 const (
 	mostLost = 0.001 // of the requests
-	mostLess = 0.05  // of the requests; so many less may be hits than in a pool that knows the limit
+	mostLess = 0.05  // of the requests: how many fewer may be hits than in a pool that knows the limit
 )
 
 func keeping(limit time.Duration) func(time.Duration) time.Duration {

@@ -79,7 +79,7 @@ var global tls.Config
 func TestAnOriginThatIsNoHeapObjectHasAnID(t *testing.T) {
 	cfg := &tls.Config{VerifyConnection: acceptFor("a")}
 	if same(t, func() ID { return Of(cfg, &global) }) == own(cfg) {
-		t.Error("a package variable is no origin")
+		t.Error("a package variable does not count as an origin")
 	}
 	var outer struct {
 		name string

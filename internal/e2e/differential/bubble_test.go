@@ -42,7 +42,7 @@ func bubble(t *testing.T, tr *peerpool.Transport, test func(h *host)) {
 	bubbleOver(t, 0, tr, test)
 }
 
-// bubbleOver is bubble with connections that hold so many bytes in each direction, any number if buffer is 0.
+// bubbleOver is bubble with connections that hold buffer bytes in each direction, or any number if buffer is 0.
 func bubbleOver(t *testing.T, buffer int, tr *peerpool.Transport, test func(h *host)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -114,7 +114,7 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 	}
 }
 
-// Whatever a server floods a connection with, closing a response's body is not held up by it, nor is a cancellation.
+// A server that floods a connection, with anything, delays neither the Close of a response's body nor a cancellation.
 func TestAFloodHoldsUpNoCaller(t *testing.T) {
 	bubble(t, &peerpool.Transport{}, func(h *host) {
 		warm := h.send("GET", "1", nil)

@@ -67,7 +67,7 @@ type bodyPlan struct {
 	kind    bodyKind
 	size    int
 	chunk   int           // of one Read
-	pause   time.Duration // before each Read but that of a memoryBody
+	pause   time.Duration // before each Read, except one of a memoryBody
 	trailer bool          // a trailer follows
 }
 
@@ -76,7 +76,7 @@ type bodyPlan struct {
 type readingPlan struct {
 	chunk      int           // of one Read
 	pause      time.Duration // before each Read
-	closeAfter int           // so many bytes
+	closeAfter int           // bytes
 	cancelAt   time.Duration // after the request was sent
 	deadline   time.Duration // of the context, likewise
 }

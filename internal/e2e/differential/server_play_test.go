@@ -183,7 +183,7 @@ func (p *player) hangUp() {
 	}
 }
 
-// await waits for so many bytes of the request's body, or for its end if n is 0.
+// await waits for n bytes of the request's body, or for its end if n is 0.
 func (p *player) await(n int) {
 	defer time.Sleep(instant) // without the lock
 	p.mu.Lock()

@@ -30,7 +30,7 @@ func wantLimit(t *testing.T, err, want error) {
 		t.Fatalf("error is %v (%T), want %v", err, err, want)
 	}
 	if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() {
-		t.Errorf("%v is no timeout", err)
+		t.Errorf("%v is not a timeout", err)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestEachPartOfADialHasALimit(t *testing.T) {
 				t.Errorf("%v (%T) after %v, want that after %v", err, err, took, c.want)
 			}
 			if timeout, ok := err.(net.Error); !ok || !timeout.Timeout() {
-				t.Errorf("%v is no timeout", err)
+				t.Errorf("%v is not a timeout", err)
 			}
 		})
 	}

@@ -42,7 +42,7 @@ type nginxHTTP2 struct {
 	cfg                  *tls.Config // to trust it
 }
 
-// nginxOverHTTP2 starts an nginx that closes a connection after so many requests. It answers with the numbers of the
+// nginxOverHTTP2 starts an nginx that closes a connection after a number of requests. It answers with the numbers of the
 // connection and of the request.
 func nginxOverHTTP2(t *testing.T, requests int) *nginxHTTP2 {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// gauged starts an origin over TLS that allows so many streams, and a gauge of how many requests it serves at a time on
+// gauged starts an origin over TLS that allows a number of streams, and a gauge of how many requests it serves at a time on
 // each of its connections.
 func gauged(t *testing.T, streams int) (*httptestutil.Origin, *gauge) {
 	t.Helper()

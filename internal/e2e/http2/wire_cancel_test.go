@@ -223,7 +223,7 @@ func TestABodyThatFailsOverHTTP2IsTheCallersOwnError(t *testing.T) {
 					body := testkit.TrackBody(breaking{strings.NewReader("some"), errDisk})
 					req := h.Request(method, "x", body)
 					req.ContentLength = length
-					req.GetBody = func() (io.ReadCloser, error) { return body, nil } // it is no use
+					req.GetBody = func() (io.ReadCloser, error) { return body, nil } // returns the body that has failed
 					call := h.Start(req)
 					p := h.Welcome()
 					stream := p.Request().Stream

@@ -146,7 +146,7 @@ func TestAnErrorForTheFirstStreamIsNotAskedForAgain(t *testing.T) {
 		}
 		fresh := h.Welcome()
 		fresh.Answer()
-		calls[1].Gets("/3") // it is no quarrel with that one
+		calls[1].Gets("/3") // the server has not processed it, so the new connection serves it
 		old.HungUp()
 		h.Events.WantRetries(t, "refused")
 	})

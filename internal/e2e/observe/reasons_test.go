@@ -50,7 +50,7 @@ func wantListed[S ~string](t *testing.T, list string, listed []S, constants []st
 		}
 		seen[string(l)] = true
 		if !slices.Contains(constants, string(l)) {
-			t.Errorf("%s of reasons.go lists %q, which is no constant any more: remove it there", list, l)
+			t.Errorf("%s of reasons.go lists %q, which is not a constant any more: remove it there", list, l)
 		}
 	}
 	for _, c := range constants {

@@ -199,7 +199,7 @@ func (p *planting) plants(t *testing.T, s sowing, answer string) {
 	p.wants(t, s1, url, "unexpected_data")
 }
 
-// wants sends a request that must not meet what was planted: it is no retry that saves it.
+// wants sends a POST that must not meet the planted bytes, and checks that this takes no retry.
 func (p *planting) wants(t *testing.T, s *testkit.Subject, url string, reason peerpool.CloseReason) {
 	t.Helper()
 	if body, err := s.Try(testkit.NewRequest(t, http.MethodPost, url, nil)); body != "ok" || err != nil {

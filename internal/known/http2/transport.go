@@ -1,18 +1,18 @@
-// Package http2 has a RoundTripper that http.Client takes for one that heeds contexts.
+// Package http2 has a RoundTripper of which http.Client knows that it obeys contexts.
 //
-// For the sake of RoundTrippers that were written before there were contexts, a Client with a Timeout starts a goroutine
-// and a timer for each request, unless it knows the RoundTripper. Those that it knows are net/http's own, and, as its source
-// says, whatever has the type "*http2.Transport", as that of golang.org/x/net/http2 has: "There's a very minor chance of a
-// false positive with this. [...] the only problem would be some temporarily leaked goroutines if the transport didn't
-// support contexts." The Transports behind this one do support contexts.
+// RoundTrippers that were written before Go had contexts do not obey them. So a Client with a Timeout starts a goroutine
+// and a timer for each request, unless it knows its RoundTripper. It knows net/http's own Transport, and any type that is
+// named "*http2.Transport", as that of golang.org/x/net/http2 is. Its source says: "There's a very minor chance of a false
+// positive with this. [...] the only problem would be some temporarily leaked goroutines if the transport didn't support
+// contexts." The Transports behind this one do support contexts.
 package http2
 
 import "net/http"
 
-// Transport is another RoundTripper by that name.
+// Transport is a RoundTripper with that type name. It passes requests on to its Base.
 type Transport struct{ Base Base }
 
-// Base is what can be behind a Transport. It must heed the contexts of requests.
+// Base is the RoundTripper behind a Transport. It must obey the contexts of requests.
 type Base interface {
 	http.RoundTripper
 	CloseIdleConnections()

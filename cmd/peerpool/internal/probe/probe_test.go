@@ -43,7 +43,7 @@ func TestTheProbeFindsWhatGosServerIsSetTo(t *testing.T) {
 		s := httptest.NewUnstartedServer(http.HandlerFunc(answerX))
 		s.Listener.Close()
 		s.Listener = ln
-		s.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes without a request are no news
+		s.Config.ErrorLog = log.New(io.Discard, "", 0) // it would report handshakes without a request
 		s.EnableHTTP2 = true
 		s.Config.IdleTimeout = 1500 * time.Millisecond
 		s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 7}
