@@ -213,39 +213,6 @@ func (a *attempt) tries() int { return int(a.number + a.redials) }
 // request that shares the connection. No other request may then share it.
 func bindsConnection(req *http.Request) bool { return exchange.RequestBinds(req.Header) }
 
-// terms returns what the settings of the Transport and of the peer say about pooling.
-func (t *Transport) terms(p *Peer) pool.Terms {
-	terms := pool.Terms{
-		IdleTimeout: t.IdleConnTimeout,
-		Unpooled:    t.DisableKeepAlives,
-		MaxReuse:    t.MaxConnReuse,
-		MaxLifetime: t.MaxConnLifetime,
-		MaxConns:    t.MaxConnsPerHost,
-	}
-	if l := t.changed.Load(); l != nil {
-		terms.IdleTimeout, terms.MaxConns = l.IdleConnTimeout, l.MaxConnsPerHost
-		terms.MaxReuse, terms.MaxLifetime = l.MaxConnReuse, l.MaxConnLifetime
-	}
-	if p == nil {
-		return terms
-	}
-	o := &p.opts
-	if o.IdleTimeout != nil {
-		terms.IdleTimeout = *o.IdleTimeout
-		terms.Unpooled = terms.Unpooled || *o.IdleTimeout == 0
-	}
-	if o.MaxConnReuse > 0 {
-		terms.MaxReuse = o.MaxConnReuse
-	}
-	if o.MaxConnLifetime > 0 {
-		terms.MaxLifetime = o.MaxConnLifetime
-	}
-	if o.MaxConns > 0 {
-		terms.MaxConns = o.MaxConns
-	}
-	return terms
-}
-
 // wanted returns the identity of the connection that the attempt failed to get, as far as it is known.
 func (a *attempt) wanted(err error) Identity {
 	if a.route != nil {

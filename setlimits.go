@@ -170,3 +170,36 @@ func (a *attempt) rebind() {
 		a.lease.Rebind(a.t.terms(a.peer))
 	}
 }
+
+// terms returns what the settings of the Transport and of the peer say about pooling.
+func (t *Transport) terms(p *Peer) pool.Terms {
+	terms := pool.Terms{
+		IdleTimeout: t.IdleConnTimeout,
+		Unpooled:    t.DisableKeepAlives,
+		MaxReuse:    t.MaxConnReuse,
+		MaxLifetime: t.MaxConnLifetime,
+		MaxConns:    t.MaxConnsPerHost,
+	}
+	if l := t.changed.Load(); l != nil {
+		terms.IdleTimeout, terms.MaxConns = l.IdleConnTimeout, l.MaxConnsPerHost
+		terms.MaxReuse, terms.MaxLifetime = l.MaxConnReuse, l.MaxConnLifetime
+	}
+	if p == nil {
+		return terms
+	}
+	o := &p.opts
+	if o.IdleTimeout != nil {
+		terms.IdleTimeout = *o.IdleTimeout
+		terms.Unpooled = terms.Unpooled || *o.IdleTimeout == 0
+	}
+	if o.MaxConnReuse > 0 {
+		terms.MaxReuse = o.MaxConnReuse
+	}
+	if o.MaxConnLifetime > 0 {
+		terms.MaxLifetime = o.MaxConnLifetime
+	}
+	if o.MaxConns > 0 {
+		terms.MaxConns = o.MaxConns
+	}
+	return terms
+}

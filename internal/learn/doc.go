@@ -52,9 +52,11 @@
 //
 // # Care after a close
 //
-// After a request was lost, or after a close that no limit explains, Use stays below the idle time of that connection by
-// the usual margin: other connections that have been idle for as long may be closed at this moment. This lasts for twice
-// that idle time, but at least a second and at most 5 seconds.
+// After a close that no limit explains, Use stays below the idle time of that connection by the usual margin: other
+// connections that have been idle for as long may be closed at this moment. This lasts for twice that idle time, but at
+// least a second and at most 5 seconds. A lost request has the same effect if a limit is known or if the peer has closed
+// an idle connection lately. Losses alone have no effect: if a peer in trouble closes connections under requests, more
+// new connections would add to its trouble.
 //
 // # Limits that change
 //

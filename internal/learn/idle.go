@@ -129,11 +129,27 @@ func (l *Idle) Lose(idle time.Duration, exact bool, now, roundTrip time.Duration
 		}
 		l.broad, l.lost = now+broadFor<<l.failed, now
 	}
-	l.beware(idle, now)
+	if l.limit != 0 || l.closesIdle(now) {
+		l.beware(idle, now)
+	}
 	if exact {
 		l.note(idle, now, false)
 	}
 }
+
+// closesIdle reports whether the peer has lately closed a connection that was idle. If it has not, a lost request may have
+// been lost for any reason, and to open a connection for each of the next requests might do harm to a peer in trouble.
+func (l *Idle) closesIdle(now time.Duration) bool {
+	for i := max(0, l.next-remembered); i < l.next; i++ {
+		if c := l.closes[i%remembered]; c.seen && now-c.at < c.lifetime() {
+			return true
+		}
+	}
+	return false
+}
+
+// lifetime returns how long a close can teach.
+func (c closing) lifetime() time.Duration { return max(recent, 2*remembered*c.idle) }
 
 // Answers notes how long the quickest and the slowest of some requests took, from before they were sent to the end of the
 // response. Call it for every 16 requests or so.
@@ -176,7 +192,7 @@ func (l *Idle) confirms(idle, now time.Duration) bool {
 func (l *Idle) infer(now time.Duration) {
 	var found []closing
 	for i := max(0, l.next-remembered); i < l.next; i++ {
-		if c := l.closes[i%remembered]; now-c.at < max(recent, 2*remembered*c.idle) {
+		if c := l.closes[i%remembered]; now-c.at < c.lifetime() {
 			found = append(found, c)
 		}
 	}

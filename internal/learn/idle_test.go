@@ -193,6 +193,8 @@ func TestALimitThatIsConfirmedIsNotRaisedByOthers(t *testing.T) {
 
 func TestAfterALossRequestsKeepAwayFromConnectionsThatAreIdleForAsLong(t *testing.T) {
 	var l Idle
+	l.Close(3*time.Second, 30*time.Second)
+	l.Review(40 * time.Second)
 	l.Lose(time.Second, true, time.Minute, 0)
 	due := l.Review(time.Minute)
 	if use := l.Use(0); use != 950*ms || due != time.Minute+2*time.Second {
@@ -202,5 +204,15 @@ func TestAfterALossRequestsKeepAwayFromConnectionsThatAreIdleForAsLong(t *testin
 	l.Review(due)
 	if use := l.Use(0); use != 0 {
 		t.Errorf("later a connection may be idle for %v", use)
+	}
+}
+
+func TestLossesAloneKeepNoRequestAwayFromConnections(t *testing.T) {
+	var l Idle
+	for i := range 20 {
+		l.Lose(time.Second+time.Duration(i)*10*ms, true, time.Duration(i)*time.Minute, 0)
+		if use := l.Use(0); use != 0 {
+			t.Fatalf("after %d losses a connection may be idle for %v", i+1, use)
+		}
 	}
 }

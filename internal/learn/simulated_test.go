@@ -75,19 +75,42 @@ func TestHardlyARequestIsLostOnABusyMachine(t *testing.T) {
 }
 
 func TestAServerWithoutAnIdleLimitTeachesNone(t *testing.T) {
+	withoutALimit(0, 0, func(s *simulation, callers int, load string) {
+		if limit := s.rule.Limit(); limit != 0 {
+			t.Errorf("%d callers every %v, %s: learned %v", callers, s.pause, load, limit)
+		}
+	})
+}
+
+// TestAServerThatRestartsHardlyTeaches: connections that happen to be idle for equal times at several restarts do teach.
+func TestAServerThatRestartsHardlyTeaches(t *testing.T) {
+	taught, servers := 0, 0
+	for seed := range uint64(5) {
+		for _, restarts := range []time.Duration{20, 100} {
+			withoutALimit(restarts, seed, func(s *simulation, _ int, _ string) {
+				servers++
+				if s.rule.Limit() != 0 {
+					taught++
+				}
+			})
+		}
+	}
+	if taught > servers/20 {
+		t.Errorf("%d of %d servers that restart teach a limit", taught, servers)
+	}
+}
+
+// withoutALimit simulates servers without a limit, which restart every so many pauses of a caller, or never.
+func withoutALimit(restarts time.Duration, seed uint64, then func(s *simulation, callers int, load string)) {
 	for _, pause := range []time.Duration{40 * ms, time.Second, 75 * time.Second} {
 		for _, callers := range []int{1, 10, 100, 500} {
 			for _, load := range loads {
-				for _, restarts := range []time.Duration{0, 20 * pause, 100 * pause} {
-					s := simulation{
-						callers: callers, rounds: max(100, 2000/callers), start: pause, pause: pause, spread: 0.1, together: load.together,
-						limit: keeping(0), restarts: restarts, transit: 20 * time.Microsecond, serves: pause / 100, stalls: pause / 1000,
-					}
-					s.run()
-					if limit := s.rule.Limit(); limit != 0 {
-						t.Errorf("%d callers every %v, %s, restarts every %v: learned %v", callers, pause, load.name, restarts, limit)
-					}
+				s := &simulation{
+					callers: callers, rounds: max(100, 2000/callers), start: pause, pause: pause, spread: 0.1, together: load.together,
+					limit: keeping(0), restarts: restarts * pause, transit: 20 * time.Microsecond, serves: pause / 100, stalls: pause / 1000, seed: seed,
 				}
+				s.run()
+				then(s, callers, load.name)
 			}
 		}
 	}

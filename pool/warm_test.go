@@ -1,0 +1,220 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+)
+
+// warming is a call of Warm on its own goroutine.
+type warming struct {
+	world  *world
+	cancel context.CancelCauseFunc
+	done   chan error
+}
+
+func (w *world) warm(key string, n int, terms Terms) *warming {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	c := &warming{w, cancel, make(chan error, 1)}
+	go func() {
+		if h := w.hosts[key]; h != nil {
+			c.done <- h.Warm(ctx, w, n, terms)
+		} else {
+			c.done <- w.pool.Warm(ctx, key, w, n, terms)
+		}
+	}()
+	synctest.Wait()
+	return c
+}
+
+func (c *warming) returned() error {
+	c.world.t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-c.done:
+		return err
+	default:
+		c.world.t.Fatal("Warm still waits")
+		return nil
+	}
+}
+
+func (c *warming) stillWaits() {
+	c.world.t.Helper()
+	synctest.Wait()
+	if len(c.done) > 0 {
+		c.world.t.Fatalf("Warm returned %v, want it to wait", <-c.done)
+	}
+}
+
+func TestWarmReturnsWhenItsConnectionsAreIdle(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 3, Terms{})
+		w.wantDials(3)
+		w.dialed()
+		w.dialed()
+		warm.stillWaits()
+		w.dialed()
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.wantGauges(3, 0, 0, 0)
+		for range 3 {
+			if lease := w.try("a", Terms{}); lease.Uses() != 0 {
+				t.Error("Warm counts as a use of the connection")
+			}
+		}
+	})
+}
+
+func TestWarmCountsWhatIsThere(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.idle(1, "a", Terms{})
+		warm := w.warm("a", 1, Terms{})
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		warm = w.warm("a", 2, Terms{})
+		w.wantDials(1)
+		w.dialed()
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+	})
+}
+
+func TestWarmGoesOnWhenARequestTakesOneOfItsConnections(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 2, Terms{})
+		request := w.acquire("a", Terms{}) // takes the first that comes
+		w.dialed()
+		lease := request.leased()
+		for range w.dials() {
+			w.dialed()
+		}
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.release(lease)
+	})
+}
+
+func TestWarmReturnsTheErrorOfADial(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 2, Terms{})
+		w.dialFails(errDial)
+		wantError(t, warm.returned(), errDial)
+		w.dialed()
+		w.wantGauges(1, 0, 0, 0)
+		w.wantDials(0)
+	})
+}
+
+func TestWarmSaysWhyAConnectionRetiredAtOnce(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 1, Terms{})
+		conn := w.newConn()
+		conn.sick = ReasonPeerClosed
+		w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+		err := warm.returned()
+		wantError(t, err, ErrRetired)
+		if err.Error() != ErrRetired.Error()+": peer_closed" {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.wantForgotten("a")
+	})
+}
+
+func TestWarmSaysWhichLimitDoesNotAllowItsConnections(t *testing.T) {
+	for _, c := range []struct {
+		config config
+		terms  Terms
+	}{
+		{config{}, Terms{MaxConns: 2}},
+		{config{MaxIdle: 2}, Terms{}},
+		{config{MaxIdlePerKey: 2}, Terms{}},
+		{config{MaxIdlePerKey: -1}, Terms{}},
+		{config{MaxIdle: -1}, Terms{}},
+	} {
+		inBubble(t, c.config, func(t *testing.T, w *world) {
+			err := w.warm("a", 3, c.terms).returned()
+			if limit, ok := errors.AsType[*LimitError](err); !ok || limit.Conns != 3 || limit.Max > 2 {
+				t.Errorf("Warm returned %v", err)
+			}
+			w.wantDials(0)
+		})
+	}
+}
+
+func TestWarmKeepsWithinTheLimits(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		terms := Terms{MaxConns: 3}
+		lease := w.lease("a", terms)
+		warm := w.warm("a", 3, terms)
+		w.wantDials(2)
+		w.dialed()
+		w.dialed()
+		warm.stillWaits() // until the third is not in use any more
+		w.release(lease)
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+	})
+}
+
+func TestWarmEndsWithItsContextAndItsDialsGoOn(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 2, Terms{})
+		warm.cancel(errGaveUp)
+		wantError(t, warm.returned(), errGaveUp)
+		w.dialed()
+		w.dialed()
+		w.wantGauges(2, 0, 0, 0)
+	})
+}
+
+func TestWarmOverSharedConnectionsCountsPlaces(t *testing.T) {
+	for _, expect := range []int{ExpectUnknown, 5} {
+		inSharedBubble(t, 5, func(t *testing.T, w *world) {
+			warm := w.warm("a", 12, Terms{Expect: expect})
+			for len(w.dials()) > 0 {
+				w.dialed()
+			}
+			if err := warm.returned(); err != nil {
+				t.Errorf("Warm returned %v", err)
+			}
+			w.wantGauges(3, 0, 0, 0)
+		})
+	}
+}
+
+func TestWarmFailsWhenThePoolIsShutDown(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"Shutdown": func(w *world) { go w.pool.Shutdown(context.Background()) },
+		"KeepNone": func(w *world) { w.pool.KeepNone() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, config{}, func(t *testing.T, w *world) {
+				warm := w.warm("a", 1, Terms{})
+				end(w)
+				wantError(t, warm.returned(), ErrClosed)
+				w.dialed()
+				w.wantGauges(0, 0, 0, 0)
+				wantError(t, w.warm("a", 1, Terms{}).returned(), ErrClosed)
+			})
+		})
+	}
+}
+
+func TestWarmFailsWhenIdleConnectionsAreClosedMeanwhile(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 1, Terms{})
+		w.pool.CloseIdle()
+		if warm.returned() == nil {
+			t.Error("Warm succeeded")
+		}
+		w.dialed()
+		w.wantGauges(0, 0, 0, 0)
+	})
+}
