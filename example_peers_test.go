@@ -19,7 +19,7 @@ import (
 
 type tenantKey struct{}
 
-// One Transport for all tenants: PeerFor tells them apart, and no connection changes hands.
+// One Transport serves all tenants. PeerFor chooses the Peer of each request, and no connection serves two tenants.
 func ExampleTransport_perTenant() {
 	server := hello()
 	defer server.Close()
@@ -70,7 +70,7 @@ func ExampleTransport_perTenant() {
 	// connections: 2
 }
 
-// Two client certificates through one client: the server sees the right one each time.
+// One client uses two client certificates. The server sees the right certificate for each request.
 func ExamplePeerOptions_mutualTLS() {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "hello, "+r.TLS.PeerCertificates[0].Subject.CommonName)
@@ -102,7 +102,7 @@ func ExamplePeerOptions_mutualTLS() {
 	// connections: 2
 }
 
-// Who verifies less gets connections of its own: nothing else travels on them.
+// A request that verifies less than others gets connections of its own. No other request uses them.
 func ExamplePeerOptions_verification() {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "hello")
@@ -139,7 +139,7 @@ func ExamplePeerOptions_verification() {
 	// connections: 3
 }
 
-// The URL names the service, the peer says where it is: here a fixed address.
+// The URL names the service, and the Peer says where it is. Here the address is fixed.
 func ExamplePeerOptions_addr() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "hello from "+r.Host)
@@ -160,7 +160,7 @@ func ExamplePeerOptions_addr() {
 	// Output: hello from api.example.com
 }
 
-// Credentials of a proxy are part of the identity, and of nothing that is printed.
+// The credentials for a proxy are part of the identity. Nothing prints them.
 func ExamplePeerOptions_proxy() {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := &http.Request{Header: http.Header{"Authorization": r.Header["Proxy-Authorization"]}}

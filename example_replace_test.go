@@ -15,7 +15,7 @@ type replaceable struct {
 	now *generation
 }
 
-// generation is one Transport, and those who are inside its RoundTrip.
+// generation is one Transport, and the requests that are inside its RoundTrip.
 type generation struct {
 	*peerpool.Transport
 	inside sync.WaitGroup
@@ -34,8 +34,8 @@ func (r *replaceable) RoundTrip(req *http.Request) (*http.Response, error) {
 	return g.RoundTrip(req)
 }
 
-// Replace has next serve all requests that come from now on. It returns when those that the old Transport serves have
-// ended, with the bodies of their responses, or when ctx ends.
+// Replace makes next serve all later requests. It returns when the requests of the old Transport have ended, including the
+// bodies of their responses, or when ctx ends.
 func (r *replaceable) Replace(ctx context.Context, next *peerpool.Transport) error {
 	r.mu.Lock()
 	old := r.now
@@ -58,8 +58,8 @@ func (r *replaceable) Replace(ctx context.Context, next *peerpool.Transport) err
 	}
 }
 
-// A Transport's configuration, for example its certificates, cannot be changed. Replace the Transport instead, in this
-// way, without losing a request. To change limits alone, use SetLimits.
+// The configuration of a Transport in use, for example its certificates, cannot be changed. This example replaces the
+// Transport instead, and loses no request. To change only limits, use SetLimits.
 func ExampleTransport_Shutdown_replace() {
 	server := hello()
 	defer server.Close()

@@ -11,7 +11,7 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// The one-word change: a Transport where an http.Transport was.
+// To use peerpool in place of net/http, change one word: write peerpool.Transport instead of http.Transport.
 func Example() {
 	server := hello()
 	defer server.Close()
@@ -32,7 +32,7 @@ func Example() {
 	// opened: 1 hits: 2
 }
 
-// An existing configuration, carried over.
+// FromHTTP takes over an existing configuration.
 func ExampleFromHTTP() {
 	server := hello()
 	defer server.Close()
@@ -76,7 +76,7 @@ func ExampleWithPeer() {
 	// Output: connections: 2
 }
 
-// Options are checked when the peer is made.
+// NewPeer checks its options. The error names the option that is wrong.
 func ExampleNewPeer() {
 	_, err := peerpool.NewPeer(peerpool.PeerOptions{
 		Addr:  "example.com", // a port is missing
@@ -88,7 +88,7 @@ func ExampleNewPeer() {
 	// peerpool: PeerOptions.Proxy: unsupported proxy scheme "ftp": want http, https, socks5 or socks5h
 }
 
-// A zero idle timeout: the connection is closed as its response ends.
+// If the idle timeout is zero, the Transport closes each connection when its response ends.
 func ExamplePeerOptions_idleTimeout() {
 	server := hello()
 	defer server.Close()
@@ -110,7 +110,7 @@ func ExamplePeerOptions_idleTimeout() {
 	// closes: map[unpooled:2]
 }
 
-// Who closes my connections, and why?
+// An Observer shows which requests reuse a connection, and why connections are closed.
 func ExampleObserver() {
 	server := hello()
 	defer server.Close()
@@ -131,8 +131,8 @@ func ExampleObserver() {
 	// closed: max_reuse
 }
 
-// A response that should not have come over this connection again.
-func ExampleDiscard() {
+// If the program finds that a response is wrong, it can keep the Transport from using the connection again.
+func ExampleDiscardConn() {
 	server := hello()
 	defer server.Close()
 	transport := &peerpool.Transport{}

@@ -19,7 +19,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// Behind a load balancer: no connection stays on one of its members for long, and none is used until it breaks.
+// Behind a load balancer, the Transport limits the age and the idle time of connections, so that no connection stays
+// with one server for long, and none is used until it breaks.
 func ExampleTransport_loadBalancer() {
 	server := hello()
 	defer server.Close()
@@ -39,7 +40,7 @@ func ExampleTransport_loadBalancer() {
 	// Output: connections: 3 closes: map[max_reuse:2]
 }
 
-// What one request went through, with the hooks of net/http.
+// The hooks of net/http/httptrace show what happened to one request.
 func ExampleTransport_httptrace() {
 	server := hello()
 	defer server.Close()
@@ -102,7 +103,7 @@ func ExampleTransport_openTelemetry() {
 	// peerpool.acquire hit
 }
 
-// Counters with their reasons, for Prometheus.
+// Package prompool exports counters to Prometheus, by reason.
 func ExampleTransport_prometheus() {
 	server := hello()
 	defer server.Close()
@@ -138,7 +139,7 @@ func ExampleTransport_prometheus() {
 	// miss 1
 }
 
-// A snapshot: what the pool holds, and what it has done.
+// Stats returns a snapshot: what the pool holds, and what it has done.
 func ExampleTransport_Stats() {
 	server := hello()
 	defer server.Close()
@@ -156,7 +157,8 @@ func ExampleTransport_Stats() {
 	// closes: map[close_idle:1]
 }
 
-// The pool on a page, and as JSON. The page names the peers of the program, so serve it only to operators.
+// Package poolz shows the pool on a page, and as JSON. The page names the program's peers, so serve it only to
+// operators.
 func ExampleTransport_page() {
 	server := hello()
 	defer server.Close()
@@ -178,7 +180,7 @@ func ExampleTransport_page() {
 	// 200 application/json
 }
 
-// Out of service with one peer's connections, and with no other's.
+// Drain takes the connections of one peer out of service, and those of no other.
 func ExampleTransport_Drain() {
 	server := hello()
 	defer server.Close()
@@ -205,7 +207,8 @@ func ExampleTransport_Drain() {
 	// idle: 1
 }
 
-// In a test: that the code under test reads its responses to the end shows in its connections.
+// A test checks that the code under test reads its responses to the end: otherwise its requests would not share a
+// connection.
 func ExampleTransport_inTests() {
 	server := hello()
 	defer server.Close()
@@ -236,7 +239,7 @@ func ExampleTransport_inTests() {
 	// Output: done
 }
 
-// A POST may have been processed by the server that went away. The error is net/http's; the report tells what else is known.
+// A server that goes away may have processed a POST. The error is net/http's. The Report shows how far the request got.
 func ExampleWithReport() {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler) // closes the connection without an answer
@@ -260,7 +263,7 @@ func ExampleWithReport() {
 	// attempt 1 reused: false wrote: true started: false
 }
 
-// Nothing new begins, what is under way ends, and nothing is left.
+// Shutdown lets no new request begin, waits for those under way, and closes every connection.
 func ExampleTransport_Shutdown() {
 	server := hello()
 	defer server.Close()

@@ -12,7 +12,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// A client that trusts the origin's authority, and one that does not.
+// One client trusts the origin's authority, and another does not.
 func ExampleNewCA() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
@@ -27,7 +27,7 @@ func ExampleNewCA() {
 	// failed
 }
 
-// A certificate that is for another name than the one asked for.
+// The certificate is for another name than the one in the URL.
 func ExampleCA_Server() {
 	runExample(func(t testing.TB) {
 		ca := httptestutil.NewCA(t)
@@ -46,7 +46,7 @@ func ExampleCA_Server() {
 	// no answer: tls: failed to verify certificate: x509: certificate is valid for a.test, not b.test
 }
 
-// An origin that wants to know its clients.
+// The origin asks its clients for a certificate.
 func ExampleCA_Client() {
 	runExample(func(t testing.TB) {
 		ca := httptestutil.NewCA(t)
@@ -66,7 +66,7 @@ func ExampleCA_Client() {
 	// Output: tenant-a
 }
 
-// A certificate that has expired.
+// The certificate has expired.
 func ExampleCA_Issue() {
 	runExample(func(t testing.TB) {
 		ca := httptestutil.NewCA(t)
@@ -81,7 +81,8 @@ func ExampleCA_Issue() {
 	// Output: true true
 }
 
-// A chain of two certificates, of which the client knows the root alone.
+// The server sends a chain of two certificates. The client knows only the
+// root.
 func ExampleCA_Intermediate() {
 	runExample(func(t testing.TB) {
 		root := httptestutil.NewCA(t)
@@ -98,7 +99,7 @@ func ExampleCA_Intermediate() {
 	// Output: 2 certificates, issued by issuing authority
 }
 
-// No client trusts a certificate that has signed itself.
+// No client trusts a self-signed certificate.
 func ExampleSelfSigned() {
 	runExample(func(t testing.TB) {
 		self := httptestutil.SelfSigned(t, httptestutil.CertOptions{})

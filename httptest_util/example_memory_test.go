@@ -14,8 +14,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// The two ends of a connection in memory, one of which can be closed in one
-// direction alone.
+// A Pipe is a connection in memory. Either end can close only its own
+// direction.
 func ExamplePipe() {
 	client, server := httptestutil.Pipe(0)
 	defer client.Close()
@@ -33,7 +33,7 @@ func ExamplePipe() {
 	// "answer", <nil>
 }
 
-// A reset comes after what was written before it.
+// The reader gets what was written before the reset, and then the error.
 func ExamplePipeConn_Reset() {
 	client, server := httptestutil.Pipe(0)
 	defer client.Close()
@@ -45,7 +45,7 @@ func ExamplePipeConn_Reset() {
 }
 
 // A deadline ends a read as it does on a socket. In a testing/synctest bubble
-// one in the future costs no time.
+// a deadline in the future costs no time.
 func ExamplePipeConn_SetReadDeadline() {
 	client, server := httptestutil.Pipe(0)
 	defer client.Close()
@@ -56,7 +56,7 @@ func ExamplePipeConn_SetReadDeadline() {
 	// Output: true
 }
 
-// An origin without sockets. The same lines work in a testing/synctest
+// An origin works without sockets. The same lines work in a testing/synctest
 // bubble, where an hour of idling passes at once.
 func ExampleNewListener() {
 	runExample(func(t testing.TB) {
@@ -72,7 +72,7 @@ func ExampleNewListener() {
 	// dials: 1
 }
 
-// A name whose address changes.
+// The address of a name changes.
 func ExampleResolver_Set() {
 	runExample(func(t testing.TB) {
 		var resolver httptestutil.Resolver
@@ -88,7 +88,7 @@ func ExampleResolver_Set() {
 	// look-ups: 2
 }
 
-// A name that is not found.
+// The Resolver does not find a name.
 func ExampleResolver_Fail() {
 	var resolver httptestutil.Resolver
 	resolver.Fail("example.test", errors.New("the name server is down"))
@@ -97,7 +97,7 @@ func ExampleResolver_Fail() {
 	// Output: the name server is down
 }
 
-// A look-up that takes longer than its context allows.
+// A look-up takes longer than its context allows.
 func ExampleResolver_Hold() {
 	var resolver httptestutil.Resolver
 	defer resolver.Hold("example.test")()

@@ -10,7 +10,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// What the origin saw of a request.
+// The Origin shows what it has seen of a request.
 func ExampleNewOrigin() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
@@ -26,7 +26,7 @@ func ExampleNewOrigin() {
 	// Output: GET example.test /path HTTP/1.1 example.test
 }
 
-// An origin that closes each connection after two requests, and says so.
+// The Origin closes each connection after two requests, and announces that.
 func ExampleSeenBy() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
@@ -51,8 +51,8 @@ func ExampleSeenBy() {
 	// request 1 on connection 2
 }
 
-// An origin that closes connections which have been idle for a while, without
-// a word.
+// The Origin closes connections that have been idle for a while, without
+// announcing it.
 func ExampleOriginOptions() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
@@ -73,7 +73,7 @@ func ExampleOriginOptions() {
 	// connections: 2
 }
 
-// The origin closes the connection that the client keeps for later.
+// The Origin closes the idle connection that the client keeps.
 func ExampleOrigin_CloseIdle() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -91,7 +91,7 @@ func ExampleOrigin_CloseIdle() {
 	// connections: 2
 }
 
-// A connection is reset while its request is being answered.
+// The Origin resets a connection while it answers a request.
 func ExampleOrigin_ResetConns() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
@@ -106,7 +106,7 @@ func ExampleOrigin_ResetConns() {
 	// Output: failed
 }
 
-// An origin that is down for a while and comes back on the same address.
+// The Origin is down for a while and then comes back on the same address.
 func ExampleOrigin_Stop() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -125,7 +125,7 @@ func ExampleOrigin_Stop() {
 	// answered
 }
 
-// An origin that prefers HTTP/2, which TLS agrees on.
+// The Origin prefers HTTP/2, and TLS negotiates it.
 func ExampleOriginOptions_http2() {
 	runExample(func(t testing.TB) {
 		var both http.Protocols

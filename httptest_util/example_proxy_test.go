@@ -10,7 +10,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// A tunnel by CONNECT, recorded. Origin.Dial leads every name to the origin.
+// The proxy opens a tunnel for CONNECT, and records the request. Origin.Dial
+// leads every name to the origin.
 func ExampleNewHTTPProxy() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
@@ -27,7 +28,7 @@ func ExampleNewHTTPProxy() {
 	// CONNECT example.test:443 by name: true
 }
 
-// A SOCKS5 proxy records who asked it.
+// A SOCKS5 proxy records the user name of each request.
 func ExampleNewSOCKS5Proxy() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -46,7 +47,7 @@ func ExampleNewSOCKS5Proxy() {
 	// tenant-a asked for example.test:80
 }
 
-// Wrong credentials.
+// The client sends wrong credentials.
 func ExampleProxy_URLAs() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
@@ -60,7 +61,7 @@ func ExampleProxy_URLAs() {
 	// granted: 0
 }
 
-// A tunnel that is refused.
+// The proxy refuses to open a tunnel.
 func ExampleFaultRefuse() {
 	runExample(func(t testing.TB) {
 		proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
@@ -71,7 +72,8 @@ func ExampleFaultRefuse() {
 	// Output: no answer: Forbidden
 }
 
-// Reply code 5 of RFC 1928 is "connection refused".
+// The proxy answers with reply code 5, which means "connection refused" (RFC
+// 1928).
 func ExampleFaultRefuseSOCKS() {
 	runExample(func(t testing.TB) {
 		proxy := httptestutil.NewSOCKS5Proxy(t, httptestutil.ProxyOptions{})
@@ -85,7 +87,7 @@ func ExampleFaultRefuseSOCKS() {
 	// asked 1 granted 0
 }
 
-// A proxy that answers in no known protocol.
+// The proxy answers in no known protocol.
 func ExampleFaultGarbage() {
 	runExample(func(t testing.TB) {
 		proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
@@ -97,7 +99,7 @@ func ExampleFaultGarbage() {
 	// Output: failed
 }
 
-// A proxy that never answers.
+// The proxy never answers.
 func ExampleFaultStall() {
 	runExample(func(t testing.TB) {
 		proxy := httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{})
@@ -111,8 +113,8 @@ func ExampleFaultStall() {
 	// Output: no answer: net/http: timeout awaiting response headers
 }
 
-// Bytes right behind the answer to CONNECT, where a TLS server has nothing to
-// say yet.
+// The proxy sends bytes right behind its answer to CONNECT. A TLS server sends
+// nothing at this point.
 func ExampleFaultExtra() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
@@ -128,7 +130,7 @@ func ExampleFaultExtra() {
 	// requests at the origin: 0
 }
 
-// A proxy that closes its connections, and with them their tunnels.
+// The proxy closes its connections, and with them the tunnels.
 func ExampleProxy_CloseConns() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})

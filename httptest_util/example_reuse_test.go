@@ -45,7 +45,7 @@ func ExampleRecorder_WantReused() {
 	// answered
 }
 
-// A client that keeps no connections.
+// A client that keeps no connections opens one for each request.
 func ExampleRecorder_WantFresh() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -61,7 +61,7 @@ func ExampleRecorder_WantFresh() {
 	// answered
 }
 
-// What is known of each request.
+// Exchanges returns what the Recorder knows of each request.
 func ExampleRecorder_Exchanges() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -82,7 +82,7 @@ func ExampleRecorder_Exchanges() {
 	// GET 200 connection 1 request 2 reused true
 }
 
-// No connection is left once the client has been told to close them.
+// After CloseIdleConnections, no connection of the client is left.
 func ExampleOrigin_WaitOpenConns() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -99,8 +99,9 @@ func ExampleOrigin_WaitOpenConns() {
 	// open: 0
 }
 
-// CheckLeaks comes first, and looks last: a body that was left open, and its
-// connection with it, would fail the test.
+// Call CheckLeaks first. It looks for leaks when the test ends. A response
+// body that was left open would fail the test, because its connection stays
+// open.
 func ExampleCheckLeaks() {
 	runExample(func(t testing.TB) {
 		httptestutil.CheckLeaks(t)

@@ -9,7 +9,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// In a test of one's own, t is the test's.
+// In your own test, t is the *testing.T of the test.
 func Example() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
@@ -36,7 +36,7 @@ func Example() {
 	// request 1 on connection 2
 }
 
-// A server that promises ten bytes and closes after four.
+// The server announces ten bytes and closes the connection after four.
 func ExampleNewWire() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
@@ -60,7 +60,7 @@ func ExampleNewWire() {
 	// Output: "half", unexpected EOF
 }
 
-// A proxy that refuses until it is healed.
+// The proxy refuses requests until its fault is removed.
 func ExampleProxy_SetFault() {
 	runExample(func(t testing.TB) {
 		origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})

@@ -10,9 +10,10 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// Bytes on an idle connection: the client must not take them for the answer
-// to its next request. This one reads from idle connections; with one that
-// does not, there is no closing to wait for.
+// The server sends bytes on an idle connection. A client must not take them
+// for the answer to its next request. The client in this example reads from
+// idle connections. A client that does not read would not close the
+// connection, so do not wait for that.
 func ExampleReplyThenExtra() {
 	runExample(func(t testing.TB) {
 		speak := make(chan struct{})
@@ -34,7 +35,8 @@ func ExampleReplyThenExtra() {
 	// connections: 2
 }
 
-// A server that ends an idle connection with a 408, as some do.
+// The server sends a 408 on an idle connection and closes it, as some servers
+// do.
 func ExampleResponseWith() {
 	runExample(func(t testing.TB) {
 		expire := make(chan struct{})
@@ -54,7 +56,7 @@ func ExampleResponseWith() {
 	// hello
 }
 
-// An answer with another one behind it, in the same piece.
+// The server sends an answer and another one behind it, in one write.
 func ExampleReplyWithExtra() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.ReplyWithExtra(
@@ -72,7 +74,7 @@ func ExampleReplyWithExtra() {
 	// connections: 2
 }
 
-// An answer whose bytes come one by one.
+// The server sends its answer byte by byte.
 func ExampleDripReply() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.DripReply(httptestutil.Response("slowly"), nil))
@@ -83,7 +85,7 @@ func ExampleDripReply() {
 	// Output: slowly
 }
 
-// A server of another protocol, which speaks first.
+// The server speaks another protocol, in which it writes first.
 func ExampleWriteFirst() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.WriteFirst(
@@ -94,7 +96,8 @@ func ExampleWriteFirst() {
 	// Output: failed
 }
 
-// An answer that is held back until the test has looked at what is going on.
+// The server holds its answer back until the test has checked what is going
+// on.
 func ExampleWireConn_Await() {
 	runExample(func(t testing.TB) {
 		proceed := make(chan struct{})
@@ -115,7 +118,7 @@ func ExampleWireConn_Await() {
 	// at last
 }
 
-// A server that refuses an upload of which it reads the head alone.
+// The server reads only the head of an upload and refuses it.
 func ExampleWireConn_ReadHead() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {

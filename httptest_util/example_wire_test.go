@@ -10,7 +10,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// A server that closes each connection before it has read anything.
+// The server closes each connection before it has read anything.
 func ExampleCloseAtOnce() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.CloseAtOnce)
@@ -22,7 +22,7 @@ func ExampleCloseAtOnce() {
 	// connections: 1
 }
 
-// The first connection fails, all others work.
+// The first connection fails, and all others work.
 func ExamplePerConn() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.PerConn(
@@ -39,7 +39,7 @@ func ExamplePerConn() {
 	// answered
 }
 
-// The last answer is given again and again.
+// The server repeats its last answer for all further requests.
 func ExampleReplies() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.Replies(
@@ -59,7 +59,7 @@ func ExampleReplies() {
 	// connections: 1
 }
 
-// A server that closes without having announced it.
+// The server closes the connection without having announced it.
 func ExampleReplyThenClose() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.ReplyThenClose(httptestutil.Response("hello")))
@@ -78,8 +78,8 @@ func ExampleReplyThenClose() {
 	// connections: 2
 }
 
-// With TLS, an answer that is cut off together with its connection: no
-// close_notify says that the end was meant.
+// The server cuts off its answer and the TLS connection. It sends no
+// close_notify, so the client cannot take this for the end of the answer.
 func ExampleReplyThenCut() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWireWith(t, httptestutil.WireOptions{CA: httptestutil.NewCA(t)},
@@ -90,7 +90,7 @@ func ExampleReplyThenCut() {
 	// Output: "half", then unexpected EOF
 }
 
-// An answer that a reset cuts short.
+// A reset cuts the answer short.
 func ExampleReplyThenReset() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.ReplyThenReset(
@@ -100,7 +100,8 @@ func ExampleReplyThenReset() {
 	// Output: failed
 }
 
-// A client has to close its own direction once the server has closed the other.
+// The server closes its direction of the connection. The client must then
+// close the other one.
 func ExampleReplyThenHalfClose() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.ReplyThenHalfClose(httptestutil.Response("hello")))
@@ -114,7 +115,7 @@ func ExampleReplyThenHalfClose() {
 	// closed by the client, error: <nil>
 }
 
-// A server that reads the request and says nothing.
+// The server reads the request and sends nothing.
 func ExampleReplyThenStall() {
 	runExample(func(t testing.TB) {
 		wire := httptestutil.NewWire(t, httptestutil.ReplyThenStall(""))

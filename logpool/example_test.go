@@ -8,7 +8,7 @@ import (
 	"github.com/peerpool/peerpool/logpool"
 )
 
-// A retry is worth a line; of many in one second only the first few are.
+// The log has a warning if a server has sent bytes that no request asked for.
 func ExampleNew() {
 	withoutTime := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {

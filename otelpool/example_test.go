@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 )
 
-// Requests get their spans from otelhttp, and their connections from peerpool.
+// The spans of requests come from otelhttp, and the connections from peerpool.
 func ExampleNew() {
 	transport := &peerpool.Transport{Observer: otelpool.New(otelpool.WithHosts(50)).Observer()}
 	client := &http.Client{Transport: otelhttp.NewTransport(transport)}

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Two Transports are told apart by the label pool.
+// The label pool distinguishes two Transports.
 func ExampleNew() {
 	registry := prometheus.NewRegistry()
 	for _, name := range []string{"billing", "search"} {
