@@ -31,7 +31,8 @@ func startsGoroutines(t *testing.T, client *http.Client, target string) bool {
 	return bytes.Contains(stacks, []byte("setRequestCancel"))
 }
 
-// TestAClientKnowsTheTransportOfNewClient fails when a Go release has the Client go by something else than a name.
+// TestAClientKnowsTheTransportOfNewClient fails if a Go release makes the Client recognize such a Transport by something
+// else than its name.
 func TestAClientKnowsTheTransportOfNewClient(t *testing.T) {
 	o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := peerTransport(t, New())
@@ -46,8 +47,8 @@ func TestAClientKnowsTheTransportOfNewClient(t *testing.T) {
 	}
 }
 
-// clientErrors are what requests of a Client end with that run out of time: before the head of the response, in its body,
-// and by a context.
+// clientErrors are the errors of requests that run out of time: before the head of the response, in its body, and by a
+// context.
 func clientErrors(t *testing.T, client *http.Client) []error {
 	t.Helper()
 	client.Timeout = time.Second

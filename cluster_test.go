@@ -42,7 +42,7 @@ func (s *simulated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *simulated) does(f http.HandlerFunc) { s.serve.Store(&f) }
 
-// What servers do.
+// These are the ways in which a server behaves.
 var (
 	serves  http.HandlerFunc = func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("well")) }
 	aborts  http.HandlerFunc = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
@@ -101,7 +101,7 @@ func (c *cluster) connect(ctx context.Context, addr netip.AddrPort) (net.Conn, e
 // at returns the server whose address ends with that number.
 func (c *cluster) at(n byte) *simulated { return c.servers[netip.AddrFrom4([4]byte{192, 0, 2, n})] }
 
-// get sends a GET, and returns what came of it.
+// get sends a GET and returns its error.
 func (c *cluster) get() error {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), time.Second)

@@ -2,9 +2,9 @@ package peerpool
 
 import "sync"
 
-// coalescer runs a function that brings something up to date, for all who ask for that at about the same time. Only one
-// goroutine runs it. Those that ask meanwhile do not wait: the function runs once more after it has returned. So the
-// function may call hooks that ask for it again. The zero coalescer is ready to use.
+// coalescer runs a function that brings something up to date, for all goroutines that ask for that at about the same time.
+// Only one goroutine runs it. Those that ask meanwhile do not wait: the function runs once more after it has returned. So
+// the function may call hooks that ask for it again. The zero coalescer is ready to use.
 type coalescer struct {
 	mu      sync.Mutex // guards the fields below; nothing is called while it is held
 	running bool

@@ -85,7 +85,7 @@ func TestAProtocolCannotBeRegisteredTwice(t *testing.T) {
 	}
 }
 
-// cancelable is what both Transports are.
+// cancelable has the methods of both Transports.
 type cancelable interface {
 	http.RoundTripper
 	CancelRequest(*http.Request)

@@ -64,7 +64,7 @@ func TestTheHandshakeOfACustomDialersConnectionIsCompletedWhateverItsType(t *tes
 	}
 }
 
-// stand is a connection whose TLS is made somewhere else, and which knows of it what was agreed upon.
+// stand is a connection whose TLS was made elsewhere. It knows the result of the handshake.
 type stand struct {
 	net.Conn
 	protocol string

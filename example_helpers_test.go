@@ -26,7 +26,7 @@ func hello() *httptest.Server {
 	}))
 }
 
-// get returns a page, or what went wrong.
+// get returns the page at a URL, or the text of the error.
 func get(client *http.Client, url string) string { return getAs(client, nil, url) }
 
 // getAs is get from a peer.

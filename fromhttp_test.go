@@ -95,7 +95,8 @@ func TestADialFunctionOfTheUsersStays(t *testing.T) {
 	}
 }
 
-// TestFromHTTPKeepsTheHTTPVersions of a Transport whose DialContext becomes a Dialer: net/http offers no HTTP/2 beside one.
+// TestFromHTTPKeepsTheHTTPVersions tests a Transport whose DialContext becomes a Dialer. net/http offers no HTTP/2 if there
+// is a DialContext.
 func TestFromHTTPKeepsTheHTTPVersions(t *testing.T) {
 	dial := new(net.Dialer).DialContext
 	var unencrypted http.Protocols

@@ -118,7 +118,7 @@ func credentialsCase(name, scheme string, start func(testing.TB, httptestutil.Pr
 	}}
 }
 
-// tenant is on whose behalf a request is made.
+// tenant is the tenant for which a request is made.
 type tenant struct {
 	name  string
 	proxy *url.URL

@@ -23,7 +23,7 @@ func wantNoneListed(t *testing.T, tr *Transport) {
 	}
 }
 
-// sweptByHand returns a Transport whose sweeps come when the test says so.
+// sweptByHand returns a Transport that sweeps when the test tells it to.
 func sweptByHand(t *testing.T) (tr *Transport, sweep func()) {
 	t.Helper()
 	tr = peerTransport(t, &Transport{})
@@ -46,8 +46,8 @@ func halting(t *testing.T) *httptestutil.Origin {
 		})})
 }
 
-// heard is a context that counts who listens to it. It has a Done channel of its own, or the package context would go
-// past it.
+// heard is a context that counts its listeners. It has a Done channel of its own, because package context would otherwise
+// go past it.
 type heard struct {
 	context.Context
 	done      chan struct{}

@@ -12,7 +12,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// TestTheOutcomeOfARequestIsToldWithItsEnd, whatever becomes of it.
+// TestTheOutcomeOfARequestIsToldWithItsEnd tries every way in which a request can end.
 func TestTheOutcomeOfARequestIsToldWithItsEnd(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 	read := func(resp *http.Response, _ context.CancelFunc) { io.Copy(io.Discard, resp.Body) }

@@ -280,7 +280,7 @@ func (ws *watches) end(w *hostWatch) {
 	w.cancel()
 }
 
-// shutdown ends all watches. Those who wait for a first update get an error.
+// shutdown ends all watches. Requests that wait for a first update get an error.
 func (ws *watches) shutdown() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()

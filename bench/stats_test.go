@@ -74,7 +74,8 @@ func TestAQuantileIsOneOfTheFigures(t *testing.T) {
 	}
 }
 
-// TestOneBadMomentDoesNotDecideATypicalQuantile, as it decides that of all.
+// TestOneBadMomentDoesNotDecideATypicalQuantile checks that one bad moment does not change the typical quantile. It does
+// change the quantile of all figures together.
 func TestOneBadMomentDoesNotDecideATypicalQuantile(t *testing.T) {
 	var waits []wait
 	start := time.Now()

@@ -116,7 +116,7 @@ func otelRows(s seen) []string {
 	return table(rows, "metric", "instrument", "unit", "attributes", "meaning")
 }
 
-// incidentRows lists what TestEachIncidentShowsItselfAndNothingElse has seen to be so, in the order of the incidents.
+// incidentRows returns what TestEachIncidentShowsItselfAndNothingElse has seen, in the order of the incidents.
 func incidentRows() []string {
 	rows := table(nil, "incident", "alerts", "log", "page", "trace")
 	for _, i := range incidents {

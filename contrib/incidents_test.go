@@ -14,8 +14,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// An incident is something that goes wrong, and everything that an operator sees of it: no less, and no more. A play that
-// shows nothing is a pool in good health.
+// An incident is something that goes wrong, and everything that an operator sees of it, no less and no more. A play without
+// signs shows a pool in good health.
 type incident struct {
 	name string // as in docs/observability.md
 
@@ -326,7 +326,7 @@ func threeServers(s *stage, incident script) (port string) {
 	return ""
 }
 
-// quiet keeps an origin from writing what it thinks of handshakes that fail.
+// quiet keeps an origin from logging handshakes that fail.
 func quiet(s *http.Server) { s.ErrorLog = log.New(io.Discard, "", 0) }
 
 // refusingPort returns an address at which nobody listens. Its port belongs to a connection, so that no server of another

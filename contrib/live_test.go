@@ -25,8 +25,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// haste is how many times faster than in earnest time passes for the rules of the alerts. prometheus/alerts_test.yml tests
-// them at their own pace.
+// haste is how many times faster time passes for the rules of the alerts in this test than in production.
+// prometheus/alerts_test.yml tests the rules with their real times.
 const haste = 100
 
 // hasten divides by haste the times in the rules: those of ranges and of "for".
@@ -91,8 +91,8 @@ func (w watcher) firing(in string) map[string][]string {
 	return fire
 }
 
-// answersTheDashboard sends every query of the dashboard as Grafana would, with all values of its variables chosen. Each has
-// an answer: what it asks for is there.
+// answersTheDashboard sends every query of the dashboard as Grafana would, with all values of its variables chosen. It
+// checks that each query has a result.
 func (w watcher) answersTheDashboard() {
 	w.t.Helper()
 	for _, expr := range expressions(w.t) {
@@ -195,8 +195,8 @@ func TestEachIncidentShowsItselfAndNothingElse(t *testing.T) {
 	}
 }
 
-// watchPages looks at the pages of all stages for so long, and returns what they have said: that requests wait only if it was
-// so nearly all the time.
+// watchPages looks at the pages of all stages for a time, and returns what they have said. That requests wait counts only
+// if the page said so nearly all the time.
 func watchPages(stages []*stage, long time.Duration) [][]string {
 	said := make([]map[string]int, len(stages))
 	for i := range said {

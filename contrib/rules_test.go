@@ -56,7 +56,7 @@ var (
 	matcher  = regexp.MustCompile(`(\w+)(=~|!=|=)"([^"]*)"`)
 )
 
-// used returns the metrics that a query is about, and complains about those that are none.
+// used returns the metrics in a query, and reports an error for each name that is not a metric.
 func used(t *testing.T, where, query string, families map[string]*dto.MetricFamily) (names []string) {
 	t.Helper()
 	for _, s := range selector.FindAllStringSubmatch(query, -1) {

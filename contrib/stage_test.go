@@ -216,7 +216,7 @@ func (f *facts) all() []string {
 	return slices.Sorted(maps.Keys(f.seen))
 }
 
-// waiting is what the page says for a moment in good health, too.
+// waiting is a line that the page also shows for a moment in good health.
 const waiting = "waiting"
 
 // pageFacts returns what the page says that it would not say of a pool in good health.

@@ -24,7 +24,8 @@ import (
 // The documents name this server. When a block runs, a server of the test is in its place.
 const named = "https://api.example.com"
 
-// stand are the values that a block takes for granted, when it runs, by their declaration. A function is as it stands.
+// stand are the values that a block takes for granted when it runs, by their declaration. A function stands as it is
+// written.
 var stand = map[string]string{
 	"certificate tls.Certificate":             `httptestutil.NewCA(t).Client("tenant-a")`,
 	"certificates map[string]tls.Certificate": `map[string]tls.Certificate{"a": httptestutil.NewCA(t).Client("a")}`,
@@ -41,8 +42,8 @@ var stand = map[string]string{
 	"transport *peerpool.Transport":           `peerpool.New()`,
 }
 
-// Every block of Go compiles, which another test looks at. Those of them that are statements, tests or whole programs
-// also run: without an error, and without a request to anywhere but the server of this test.
+// Every block of Go compiles, which another test checks. Blocks that are statements, tests or whole programs also run:
+// without an error, and without a request to any server other than that of this test.
 func TestEveryBlockOfGoRuns(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{
 		CA: httptestutil.NewCA(t), TLS: &tls.Config{ClientAuth: tls.RequestClientCert},

@@ -19,7 +19,7 @@ func TestTheTableOfRetriesHasEveryReason(t *testing.T) {
 	}
 }
 
-// cited are figures that documents repeat from the code: where it stands, and the constant that it comes from.
+// cited are figures in documents that come from constants in the code, each with its place in both.
 var cited = []struct{ document, text, source, constant string }{
 	{"README.md", "zero means 64", "transport.go", "defaultMaxIdleConnsPerHost = 64"},
 	{"README.md", "256 KiB and 50 ms at most", "internal/http1/drain.go", "maxDrain  = 256 << 10"},

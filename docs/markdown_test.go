@@ -28,7 +28,7 @@ type block struct {
 	text     string
 }
 
-// documents reads the documents about the package: those of its parts, such as bench, speak for themselves.
+// documents reads the documents about the package. Those of its parts, such as bench, are not included.
 func documents(t *testing.T) []document {
 	t.Helper()
 	var paths []string

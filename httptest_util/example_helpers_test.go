@@ -8,8 +8,8 @@ import (
 	"net/url"
 )
 
-// fetch returns the body at address, or says why there is none, without the
-// address, whose port is another one each time.
+// fetch returns the body at address, or the reason why there is none. The
+// reason leaves out the address, whose port differs each time.
 func fetch(client *http.Client, address string) string {
 	resp, err := client.Get(address)
 	if err != nil {
@@ -31,7 +31,7 @@ func reason(err error) string {
 }
 
 // outcome says whether there is an answer at address. It is for failures that
-// reach a client in more than one way, a reset for one.
+// can reach a client in more than one way, such as a reset.
 func outcome(client *http.Client, address string) string {
 	resp, err := client.Get(address)
 	if err != nil {

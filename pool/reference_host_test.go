@@ -120,7 +120,7 @@ func (m *reference) setKeys(ask *refAsk, keys []string) {
 	m.tend()
 }
 
-// offer gives an idle connection to those who wait for a host.
+// offer gives an idle connection to a want of a host.
 func (m *reference) offer(ask *refAsk, w *refWant) bool {
 	c := m.top(ask.keys, anyConn)
 	if c == nil {

@@ -109,7 +109,7 @@ func (m *reference) waiting(key string) (wants []*refWant) {
 	return wants
 }
 
-// waitingFor are the wants of one who is asked.
+// waitingFor returns the wants of an ask: those that wait for its key or its host.
 func (m *reference) waitingFor(ask *refAsk) (wants []*refWant) {
 	for _, w := range m.wants {
 		if w.ask == ask {

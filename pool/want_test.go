@@ -64,7 +64,7 @@ func TestACanceledContextIsLookedAtFirst(t *testing.T) {
 	})
 }
 
-// lateContext ends without telling anybody: only who looks sees it.
+// lateContext ends without notice: only a caller that checks it sees that it has ended.
 type lateContext struct {
 	context.Context
 	ended bool

@@ -9,7 +9,7 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// lookEvery looks at a history n times, and adds hits before each look.
+// lookEvery looks at a history n times, and adds hits before each further look.
 func lookEvery(h *history, d time.Duration, n int, hitsEach uint64) (now time.Time, hits uint64) {
 	for range n {
 		now = time.Now()

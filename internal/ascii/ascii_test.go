@@ -75,8 +75,8 @@ var notProtocol = map[string]string{
 	"poolz/query.go":             "what a person searches for",
 }
 
-// TestNoProtocolTextIsComparedByUnicode looks through the whole repository. A use that has nothing to do with a protocol
-// belongs into the table above; any other one is to be a function of this package.
+// TestNoProtocolTextIsComparedByUnicode looks through the whole repository. A use for other text than that of a protocol
+// belongs in the table above. All other uses must call a function of this package.
 func TestNoProtocolTextIsComparedByUnicode(t *testing.T) {
 	root := filepath.Join("..", "..")
 	needed := make(map[string]bool)
@@ -152,7 +152,7 @@ func usesOfUnicode(file *ast.File) (uses []*ast.SelectorExpr) {
 	return uses
 }
 
-// TestTheSearchFindsEveryWayToSayIt, so that it does not pass for want of sight.
+// TestTheSearchFindsEveryWayToSayIt checks that the search above does not pass because it finds nothing.
 func TestTheSearchFindsEveryWayToSayIt(t *testing.T) {
 	const source = `package p
 import (

@@ -44,7 +44,7 @@ func (s *source) Close() error {
 	return s.close()
 }
 
-// did checks what has been done with the body so far.
+// did checks which calls the body has received so far.
 func (s *source) did(t *testing.T, want ...string) {
 	t.Helper()
 	synctest.Wait()

@@ -18,7 +18,7 @@ import (
 // holds the response, its body, their state and the values of the header; the map of the header, and the table in it.
 const exchangeAllocs = 3
 
-// countable skips a test where allocations are not what they are: the race detector makes pools forget.
+// countable skips a test if allocations cannot be counted: with the race detector, a sync.Pool drops some of its contents.
 func countable(t *testing.T) {
 	t.Helper()
 	info, _ := debug.ReadBuildInfo()
@@ -62,7 +62,8 @@ func TestAnExchangeAllocatesLittle(t *testing.T) {
 	wantAllocs(t, exchangeAllocs, func() { roundTrip(t, c, req, buf) })
 }
 
-// exchangeBytes is what they are together: 320, 48 and 352, and a bit for a pool that has forgotten.
+// exchangeBytes is the number of bytes of these allocations: 320, 48 and 352, and some for a sync.Pool that has dropped its
+// contents.
 const exchangeBytes = 736
 
 func TestAnExchangeTakesLittleMemory(t *testing.T) {

@@ -122,7 +122,8 @@ func TestADrainedConnectionCarriesTheNextExchange(t *testing.T) {
 	})
 }
 
-// TestAReadIsUnderWayWhenItsBodyIsClosed has Close return at once, and the Read get what arrives in the next moments.
+// TestAReadIsUnderWayWhenItsBodyIsClosed checks that Close returns at once, and that the Read gets the bytes that arrive in
+// the next moments.
 func TestAReadIsUnderWayWhenItsBodyIsClosed(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -234,7 +235,8 @@ func TestAReadThatCloseInterruptsNeverGivesTheConnectionBack(t *testing.T) {
 	})
 }
 
-// TestABodyMayBeUsedByManyAtOnce is for the race detector; what each of them gets is a matter of luck.
+// TestABodyMayBeUsedByManyAtOnce is for the race detector. What each goroutine gets is not checked, because it depends on
+// their order.
 func TestABodyMayBeUsedByManyAtOnce(t *testing.T) {
 	with(t, 0, answers(ok+"Content-Length: 100000\r\n\r\n"+strings.Repeat("x", 100000)), func(t *testing.T, c *Conn) {
 		e := exchangeOn(c, get(t))

@@ -236,7 +236,7 @@ func TestTheTimeForTheHeadIsNotTheBodys(t *testing.T) {
 	})
 }
 
-// mute is a connection that can't be written to, n writes excepted.
+// mute is a connection that accepts n writes and no more.
 type mute struct {
 	net.Conn
 	n int

@@ -45,7 +45,7 @@ func partly(size int) httptestutil.Script {
 	}
 }
 
-// TestACopyCanBeInterrupted by its context and by closing the body, also while the system copies.
+// TestACopyCanBeInterrupted interrupts a copy by the context and by closing the body, also while the system copies.
 func TestACopyCanBeInterrupted(t *testing.T) {
 	const size = large
 	for to, open := range everyTarget() {

@@ -170,8 +170,8 @@ func TestHeedingABlockedExchangeEndsItWithItsContext(t *testing.T) {
 	}
 }
 
-// listened is a context that counts who listens to it. It has a Done channel of its own, or the package context would go
-// past it.
+// listened is a context that counts its listeners. It has a Done channel of its own, because package context would
+// otherwise go past it.
 type listened struct {
 	context.Context
 	done      chan struct{}

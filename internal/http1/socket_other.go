@@ -4,7 +4,7 @@ package http1
 
 import "errors"
 
-// askable is false where no watcher tells of a close. There, a request is written first, and then its answer waited for.
+// askable is false on systems without a watcher. There, an exchange writes the request first and then waits for the answer.
 const askable = false
 
 func sendNow(int, []byte) (int, error)    { return -1, errors.ErrUnsupported }

@@ -24,7 +24,7 @@ const (
 const answerOfFour = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n" +
 	"Date: Sun, 22 Nov 2026 00:00:00 GMT\r\nServer: x\r\n\r\nok"
 
-// getter sends req to its end, whenever it is called; the first time it has already been.
+// getter returns a function that sends req and reads the response to its end. It has sent req once already.
 func getter(t *testing.T, req *http.Request) func() {
 	t.Helper()
 	tr := &peerpool.Transport{}
@@ -49,7 +49,7 @@ func TestAGetAllocatesLittle(t *testing.T) {
 	}
 }
 
-// TestAGetThatCanBeCanceledAllocatesNoMore, if it is over in a moment.
+// TestAGetThatCanBeCanceledAllocatesNoMore measures GETs that end within their first moment.
 func TestAGetThatCanBeCanceledAllocatesNoMore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The server of the benchmarks of bodies, a process of its own like the other one. A GET brings benchBody bytes, what
-// is sent to it with a POST is thrown away, and so is whatever comes to its second port.
+// The server of the benchmarks of bodies is a process of its own, as the other one is. It answers a GET with benchBody
+// bytes, and discards the body of a POST and everything that its second port receives.
 
 const (
 	bodyServerEnv = "PEERPOOL_BENCH_BODIES"
@@ -118,7 +118,7 @@ func benchFile(b *testing.B) string {
 	return name
 }
 
-// zeroReader is a body that only knows how to be read.
+// zeroReader is a body that has only the method Read.
 type zeroReader struct{}
 
 func (zeroReader) Read(p []byte) (int, error) { clear(p); return len(p), nil }

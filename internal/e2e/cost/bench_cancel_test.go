@@ -14,7 +14,8 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// What it costs that a request can be canceled. The server is in the process, and is part of the time.
+// These benchmarks measure what it costs that a request can be canceled. The server is in the same process, so its time
+// counts too.
 func BenchmarkCancelable(b *testing.B) {
 	shared, cancel := context.WithCancel(b.Context())
 	defer cancel()

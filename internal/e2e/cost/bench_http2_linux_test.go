@@ -98,7 +98,7 @@ func runBenchHTTP2Server(b *testing.B, path string, streams int) (port string) {
 	return strings.TrimSpace(line)
 }
 
-// benchLoad is what callers have achieved in a while.
+// benchLoad counts what the callers have done in a period.
 type benchLoad struct {
 	perSecond float64
 	cpu       time.Duration // of a request

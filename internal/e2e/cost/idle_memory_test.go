@@ -64,7 +64,7 @@ func hall(t *testing.T, config *tls.Config) (addr string) {
 	return ln.Addr().String()
 }
 
-// heapNow is what is in use when all that can go has gone, of pools too.
+// heapNow returns the bytes of the heap that are in use after garbage collection, when the pools are empty too.
 func heapNow() uint64 {
 	var m runtime.MemStats
 	for range 3 {
@@ -74,7 +74,8 @@ func heapNow() uint64 {
 	return m.HeapAlloc
 }
 
-// heldBy returns the bytes of heap that each of the connections holds that open opens; release lets them idle.
+// heldBy returns the bytes of heap that each connection holds that open has opened. release lets the connections become
+// idle.
 func heldBy(t *testing.T, open func() (release func())) int {
 	t.Helper()
 	releases := make([]func(), idlers)
@@ -145,8 +146,8 @@ func pooledOpener(t *testing.T, url string, config *tls.Config) (*peerpool.Trans
 // measuring says that the process is one that inOwnProcess has started.
 const measuring = "PEERPOOL_MEASURES_MEMORY"
 
-// inOwnProcess runs the test once more in a process of its own, where nothing that other tests have left goes while
-// it measures. It returns true there.
+// inOwnProcess runs the test once more in a process of its own, so that memory that other tests free does not disturb the
+// measurement. It returns true in that process.
 func inOwnProcess(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(measuring) != "" {

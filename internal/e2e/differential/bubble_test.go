@@ -17,7 +17,7 @@ import (
 	"github.com/peerpool/peerpool/internal/h2server"
 )
 
-// aWeek is longer than anything takes, by the clock of a bubble.
+// aWeek is longer than anything takes by the clock of a bubble.
 const aWeek = 7 * 24 * time.Hour
 
 // host is a Transport in a bubble, and the place where its connections arrive.
@@ -75,7 +75,7 @@ func (h *host) accept() *conn {
 	return c
 }
 
-// answered is what came of a request.
+// answered is the result of a request.
 type answered struct {
 	t    *testing.T
 	done chan struct{} // closed when the rest is set
@@ -182,7 +182,7 @@ func (a *answered) over() bool {
 	}
 }
 
-// works checks that the connection serves requests still.
+// works checks that the connection still serves requests.
 func (h *host) works(c *conn) {
 	h.t.Helper()
 	dials := h.ln.Dials()

@@ -143,7 +143,7 @@ type outcome struct {
 	seen []seen // by the server
 }
 
-// result is what the caller has of it. It can be compared.
+// result is what the caller has got. Results can be compared.
 type result struct {
 	head, trailer string // status and fields
 	interim       string
@@ -254,7 +254,7 @@ func headerText(h http.Header) string {
 
 var streamID = regexp.MustCompile(`stream ID \d+|LastStreamID=\d+`)
 
-// classOf says of what kind an error is, and what it says.
+// classOf returns the kind of an error, and its text.
 func classOf(err error) (class, text string) {
 	if err == nil {
 		return "", ""

@@ -44,7 +44,8 @@ func TestRandomScriptsGoAsWithNetHTTP(t *testing.T) {
 	t.Logf("differences that were let pass:\n%s", strings.Join(names, "\n"))
 }
 
-// attempts is how often a script is run again whose clients do not agree: what happens at the same time has no order.
+// attempts is how often compare runs a script again if the clients do not agree. Events that happen at the same time have
+// no order, so one run may differ from the next.
 const attempts = 6
 
 // compare runs a script against all clients, and says how they disagree.
@@ -74,7 +75,7 @@ func compare(t *testing.T, s *script, used map[string]int) (disagreement string)
 	return disagreement
 }
 
-// disagree says which exchange went as with none of the references.
+// disagree says which exchange ended differently from those of all references.
 func disagree(s *script, got []*outcome, all [][]*outcome, used map[string]int) string {
 next:
 	for i, o := range got {

@@ -129,7 +129,7 @@ func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
 	})
 }
 
-// maxPoolSlack allows for buffers that are in nobody's use.
+// maxPoolSlack allows for buffers that nobody uses at the moment.
 const maxPoolSlack = 4 << 20
 
 // Responses that are given up, and those that nobody reads, give the connection's window back.
@@ -186,8 +186,8 @@ func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 	})
 }
 
-// Whatever comes on streams that are gone gives the connection's window back: more of it than the window comes in this
-// test, for callers who bound the window and for those who don't.
+// Data on streams that have ended gives the connection's window back. The test sends more of it than the window holds, for
+// callers that bound the window and for those that do not.
 func TestWhatNobodyWantsGivesTheConnectionsWindowBack(t *testing.T) {
 	for name, window := range map[string]int{"bounded": 1 << 20, "by default": 1 << 30} {
 		t.Run(name, func(t *testing.T) {

@@ -66,8 +66,8 @@ const floodFrames = 100_000
 // floodGrowth bounds the memory that a connection comes to hold in a flood, in bytes.
 const floodGrowth = 1 << 20
 
-// A server that floods the client costs it a connection at most: the exchanges on it end, or go on as if nothing had
-// happened, and what is kept of the flood is bounded.
+// A server that floods the client costs it one connection at most. The exchanges on the connection end, or go on
+// undisturbed. The client keeps only a bounded part of the flood.
 func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestAFloodHoldsUpNoCaller(t *testing.T) {
 	})
 }
 
-// HPACK lets a few bytes stand for a long field: what they come to is bounded by MaxResponseHeaderBytes, and beyond it the
+// HPACK lets a few bytes stand for a long field. MaxResponseHeaderBytes bounds the decoded fields. Beyond that, the
 // response is an error of its stream.
 func TestAHeaderBombCostsItsStreamAlone(t *testing.T) {
 	bubble(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {

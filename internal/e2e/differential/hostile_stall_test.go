@@ -35,7 +35,7 @@ func stalled(t *testing.T, tr *peerpool.Transport, test func(h *host, c *conn, u
 	})
 }
 
-// within runs f, which must return before so long has passed.
+// within runs f, which must return before the time is up.
 func within(t *testing.T, most time.Duration, what string, f func()) {
 	t.Helper()
 	start := time.Now()
@@ -45,7 +45,7 @@ func within(t *testing.T, most time.Duration, what string, f func()) {
 	}
 }
 
-// A connection that is full because its server does not read holds up nobody who wants to be rid of it.
+// A connection is full because its server does not read. Such a connection delays no caller that wants to end its exchange.
 func TestAFullConnectionHoldsUpNoCloseAndNoCancellation(t *testing.T) {
 	stalled(t, &peerpool.Transport{}, func(h *host, c *conn, upload *answered, open *http.Response, cancel context.CancelFunc, waiting *answered) {
 		within(h.t, 0, "closing a response", func() { open.Body.Close() })
@@ -66,7 +66,7 @@ func TestAFullConnectionHoldsUpNoCloseAndNoCancellation(t *testing.T) {
 	})
 }
 
-// The other way round, what has come is read though nothing can be written.
+// The Transport reads what has arrived even if it can write nothing.
 func TestAFullConnectionIsReadFrom(t *testing.T) {
 	stalled(t, &peerpool.Transport{}, func(h *host, c *conn, upload *answered, open *http.Response, cancel context.CancelFunc, waiting *answered) {
 		c.Respond(5, 200, "though nobody reads the upload")

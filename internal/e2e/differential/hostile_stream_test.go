@@ -120,7 +120,7 @@ func TestLengthsThatDisagreeReachNobody(t *testing.T) {
 	}
 }
 
-// What comes on a stream that is over is nobody's, whichever way it ended.
+// Frames on a stream that has ended belong to no request, no matter how the stream has ended.
 func TestWhatComesAfterTheEndOfAStreamReachesNobody(t *testing.T) {
 	ends := map[string]func(h *host, c *conn) (stream uint32){
 		"its response ended": func(h *host, c *conn) uint32 {
@@ -209,8 +209,8 @@ func TestFramesOnStreamsThatWereNeverOpenedEndTheConnection(t *testing.T) {
 	}
 }
 
-// A HEAD is answered with its head. A server that doesn't say that it is the end is given some time to, but not the place
-// of another request.
+// A response to HEAD consists of its head. If the server does not end the stream with it, the Transport gives the server
+// some time for that. The stream does not take the place of another request meanwhile.
 func TestTheStreamOfABodilessResponseIsFreeWithoutItsEnd(t *testing.T) {
 	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
 		warm := h.send("GET", "warm", nil)
@@ -230,7 +230,8 @@ func TestTheStreamOfABodilessResponseIsFreeWithoutItsEnd(t *testing.T) {
 	})
 }
 
-// Where there are places enough, the streams that are left open are bounded, and those that end are not reset.
+// If there is room for more streams, the number of streams that are left open is bounded, and the Transport does not reset
+// those that end.
 func TestStreamsThatTheServerLeavesOpenAreBounded(t *testing.T) {
 	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
 		warm := h.send("GET", "warm", nil)
@@ -275,7 +276,7 @@ func TestStreamsThatTheServerLeavesOpenAreBounded(t *testing.T) {
 	})
 }
 
-// Interim responses are bounded: not by how many there are, but by what they come to.
+// The Transport bounds the size of all interim responses together, not their number.
 func TestInterimResponsesThatNeverEndAreAnError(t *testing.T) {
 	bubble(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {
 		call := h.send("GET", "x", nil)

@@ -87,7 +87,7 @@ func (s *sender) heed(f func()) {
 	s.changed.Broadcast()
 }
 
-// later heeds after half a round trip.
+// later handles what the client sends, half a round trip later.
 func (s *sender) later(f func()) {
 	if s.lag == 0 {
 		s.heed(f)

@@ -30,10 +30,10 @@ func zipped(who, n int) []byte {
 	return b.Bytes()
 }
 
-// instant is a pause in which everybody else gets as far as is possible at once.
+// instant is a pause in which every other goroutine runs until it waits.
 const instant = 1
 
-// play does the steps of the exchange who, on the stream id.
+// play does the steps of the exchange with the number who, on the stream id.
 func (c *serverConn) play(id uint32, st *serverStream, who int, steps []step) {
 	p := &player{c, id, st, who, 0}
 	time.Sleep(instant)
@@ -59,7 +59,7 @@ func (p *player) write(s step, frames func()) {
 	p.sendLocked(s.cuts, frames)
 }
 
-// verbs are what a step can be.
+// verbs are the kinds of steps.
 var verbs map[string]func(p *player, s step)
 
 func init() {

@@ -119,7 +119,7 @@ func (s *server) stop() {
 	s.wg.Wait()
 }
 
-// faulty notes what no client may do.
+// faulty notes that the client has broken a rule.
 func (s *server) faulty(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *serverConn) tableSize() uint32 {
 	return 4096
 }
 
-// end closes the connection and wakes all who wait on it.
+// end closes the connection and wakes every goroutine that waits for it.
 func (c *serverConn) end() {
 	c.nc.Close()
 	c.mu.Lock()

@@ -127,7 +127,7 @@ func (p *performance) silent(whole bool, says string) (target string, reached ch
 // soon is when a time limit ends that a waiting request runs into.
 const soon = 40 * time.Millisecond
 
-// means are how a request that waits can be ended. Each returns the request to send, and the client.
+// means are the ways to end a request that waits. Each returns the request to send, and the client.
 var means = map[string]func(*performance, waiting) (*http.Client, *http.Request){
 	"its context": func(p *performance, w waiting) (*http.Client, *http.Request) {
 		ctx, cancel := context.WithCancel(p.Context())

@@ -13,8 +13,8 @@ import (
 	"github.com/peerpool/peerpool"
 )
 
-// TestAConnectThatTakesTooLongFailsAsOneOfANetDialer compares with a net.Dialer whose time is over before it begins: if its
-// time ends during the connect, package net returns one of two errors, depending on which of two timers is first.
+// TestAConnectThatTakesTooLongFailsAsOneOfANetDialer compares with a net.Dialer whose time is over before it begins. If the
+// time ended during the connect, package net would return one of two errors, depending on which of two timers fires first.
 func TestAConnectThatTakesTooLongFailsAsOneOfANetDialer(t *testing.T) {
 	addr := silentAddr(t)
 	_, want := (&net.Dialer{Deadline: time.Unix(1, 0)}).Dial("tcp", addr)

@@ -165,7 +165,7 @@ func same(a, b error) bool {
 	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
 }
 
-// says returns what the method of that name, without arguments, answers; "-" if there is none.
+// says calls the method with that name, which has no arguments, and returns the result, or "-" if there is no such method.
 func says(err error, method string) string {
 	m := reflect.ValueOf(err).MethodByName(method)
 	if !m.IsValid() {
@@ -196,7 +196,7 @@ var sentinels = map[string]error{
 	"the dialer's error": errOfTheDialer,
 }
 
-// These are what the rows of the table have the caller's own code fail with.
+// These are the errors that the caller's own code returns in the rows of the table.
 var (
 	errOfTheCaller = errors.New("the caller has had enough")
 	errOfTheBody   = errors.New("the body cannot be read")

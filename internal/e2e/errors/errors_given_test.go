@@ -14,7 +14,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// oddError is a time-out by its methods alone.
+// oddError is a time-out only by its methods.
 type oddError struct{ temporary bool }
 
 func (oddError) Error() string     { return "odd" }

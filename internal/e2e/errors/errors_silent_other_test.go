@@ -4,7 +4,7 @@ package errors_test
 
 import "testing"
 
-// silentAddr skips the test where the backlog of a socket is not what one asks for.
+// silentAddr skips the test, because on this system a socket need not have the backlog that was asked for.
 func silentAddr(t testing.TB) string {
 	t.Skip("no address of this machine can be had that does not answer")
 	return ""

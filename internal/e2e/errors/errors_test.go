@@ -59,8 +59,8 @@ func (p *performance) use(config *http.Transport) transport {
 // patience is how long a request may take before it counts as one that hangs.
 const patience = 5 * time.Second
 
-// moods is how often net/http performs a row before its errors count as different from ours. Where two goroutines of its
-// find out about one fault, it returns what the faster of them says; ours must be one of the errors that it returns.
+// moods is how often net/http may perform a row before its errors count as different from ours. If two goroutines of
+// net/http notice the same fault, it returns the error of the faster one. Ours must be one of the errors that it returns.
 const moods = 20
 
 // compare runs every row with net/http's Transport and with ours, and fails the test unless the errors that the two return

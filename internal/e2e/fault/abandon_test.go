@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A caller who forgets to close a body, but not to end its context, costs net/http no connection.
+// If a caller ends the context of a request but forgets to close its body, net/http does not lose the connection.
 
 func TestAResponseWhoseContextHasEndedGivesItsPlaceBack(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {

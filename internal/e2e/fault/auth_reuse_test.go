@@ -11,8 +11,8 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// ntlm is a server that authenticates connections, as NTLM does: what comes on one after the third step of
-// its handshake is taken for the same user's.
+// ntlm is a server that authenticates connections, as NTLM does: after the third step of the handshake, it takes every
+// request on the connection for one of the same user.
 func ntlm(c *httptestutil.WireConn) {
 	user, step := "nobody", 0
 	for req := c.ReadRequest(); req != nil; req = c.ReadRequest() {

@@ -123,9 +123,9 @@ func TestClientTimeoutEndsARequestAtEveryPoint(t *testing.T) {
 // clientTimeout asks the attempt of eachPhase to go through an http.Client with that timeout.
 type clientTimeout struct{}
 
-// eachPhase runs a test in a bubble of its own for each phase. attempt sends a request that is held up there, and
-// returns its error, wherever that comes from. At the end nothing may be left of it, and its connection, if it had one,
-// must have been closed for that reason.
+// eachPhase runs a test in a bubble of its own for each phase. attempt sends a request that is held up in that phase, and
+// returns its error. At the end nothing may be left of the request. If it had a connection, the connection must have been
+// closed for the reason of the phase.
 func eachPhase(t *testing.T, reason peerpool.CloseReason, test func(t *testing.T, p phase, attempt func(context.Context) error)) {
 	for name, p := range phases {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func (p phase) attempt(ctx context.Context, s *testkit.Subject, url string, body
 	return err
 }
 
-// leftNothing waits for what may take its time, in the bubble's, and checks the rest.
+// leftNothing waits for everything that takes time in the bubble, and then checks the rest.
 func (p phase) leftNothing(s *testkit.Subject, reason peerpool.CloseReason) {
 	s.T.Helper()
 	time.Sleep(5 * time.Minute) // longer than any dial

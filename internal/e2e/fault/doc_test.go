@@ -1,3 +1,3 @@
-// Package fault_test tests what becomes of requests when something goes wrong: connections that break or are
-// stale, cancellations, bodies that fail.
+// Package fault_test tests how requests end when something goes wrong: connections break or are stale, callers cancel,
+// bodies fail.
 package fault_test

@@ -14,7 +14,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// fault is a response that cannot be used, and what the caller is told about it.
+// fault is a response that cannot be used, and the error that the caller gets.
 type fault struct {
 	name    string
 	reply   string

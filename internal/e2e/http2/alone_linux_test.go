@@ -86,7 +86,7 @@ func (a *alone) becomeAlone() {
 	}, func() any { return nil })
 }
 
-// result is what became of a request.
+// result is the outcome of a request.
 type result struct {
 	body string
 	err  error
@@ -195,8 +195,8 @@ func TestOthersAreServedWhenACallerThatReadsGivesUp(t *testing.T) {
 	})
 }
 
-// Between the requests of a caller that reads, nobody reads. What has arrived then is seen before the next request is sent: the
-// server may have ended the connection, and a POST is not sent again.
+// Nobody reads between the requests of a caller that reads by itself. So the Transport looks at what has arrived before it
+// sends the next request: the server may have ended the connection, and a POST is not sent again.
 func TestNoRequestIsSentOnAConnectionThatEndedWhileNobodyRead(t *testing.T) {
 	for name, end := range map[string]func(f *h2server.FrameConn, stream uint32){
 		"close":  func(f *h2server.FrameConn, stream uint32) { f.Close() },
@@ -240,7 +240,7 @@ func TestACallerThatReadsGetsALongBody(t *testing.T) {
 	})
 }
 
-// A caller may take its time with a response. The server hears of us meanwhile.
+// A caller may take its time with a response. The Transport still answers the server meanwhile.
 func TestAPingIsAnsweredWhileACallerDoesNotReadItsBody(t *testing.T) {
 	aloneOn(t, plainTransport, func(a *alone) {
 		got := make(chan *http.Response, 1)

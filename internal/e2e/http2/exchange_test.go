@@ -218,7 +218,8 @@ func TestAnExchangeGoesAsWithNetHTTPOverBothVersions(t *testing.T) {
 	}
 }
 
-// TestAContextThatIsCanceledOverHTTP2IsItsErr, and not its cause, as with net/http.
+// TestAContextThatIsCanceledOverHTTP2IsItsErr checks that the error is the context's Err and not its cause, as with
+// net/http.
 func TestAContextThatIsCanceledOverHTTP2IsItsErr(t *testing.T) {
 	cause := errors.New("the user has left")
 	for where, head := range map[string]bool{"awaiting the head": false, "within the body": true} {

@@ -251,7 +251,7 @@ func TestABlackHoleIsNoticedOnAConnectionOnItsWayOut(t *testing.T) {
 	})
 }
 
-// net/http's Transport, by default, does not look: the same black hole has it wait for ever.
+// By default, net/http's Transport sends no ping, so it waits for ever for the same silent server.
 func TestNetHTTPWaitsForEverInABlackHole(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		theirs := &http.Transport{DialContext: h.Ln.Dial, Protocols: h.Protocols}

@@ -94,7 +94,7 @@ func TestSettingsThatShrinkUnderAnIdleConnectionCloseIt(t *testing.T) {
 	})
 }
 
-// In a connection of which all streams are taken, and whose server has not said yet that it takes fewer.
+// The connection has a request on every stream that the server allowed, and the server then allows fewer.
 func TestRequestsThatWaitInAConnectionAreSentElsewhereWhenItTakesNoMore(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		calls := h.Starts("POST", paths(4)...)
@@ -114,7 +114,7 @@ func TestRequestsThatWaitInAConnectionAreSentElsewhereWhenItTakesNoMore(t *testi
 	})
 }
 
-// Whether a request is on its way before the settings are read is a matter of luck: both must come out well.
+// The client may send a request before or after it reads the settings. Both must end well.
 func TestAServerThatAllowsNoStreamsIsGivenUp(t *testing.T) {
 	for _, method := range []string{"GET", "POST"} {
 		for name, early := range map[string]bool{"at once": true, "when there is a request": false} {

@@ -223,7 +223,8 @@ func TestARequestThatFindsNoRouteIsReported(t *testing.T) {
 	}
 }
 
-// TestTheStatusOfAResponseWithoutABodyIsReported whatever it came over: its exchange is over as soon as it has come.
+// TestTheStatusOfAResponseWithoutABodyIsReported tries every protocol. The exchange of such a response ends as soon as its
+// head has arrived.
 func TestTheStatusOfAResponseWithoutABodyIsReported(t *testing.T) {
 	o := testkit.Http2Origin(t, 0, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for _, forced := range []bool{false, true} {

@@ -104,7 +104,7 @@ func TestAReportTellsHowLongThingsTook(t *testing.T) {
 	})
 }
 
-// TestAReportNeedsNoObserver, and tells the same without one.
+// TestAReportNeedsNoObserver checks that a Report has the same contents without an Observer.
 func TestAReportNeedsNoObserver(t *testing.T) {
 	tr := &peerpool.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)

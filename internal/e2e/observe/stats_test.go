@@ -16,7 +16,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// unreliable answers, and does so in every way that the number of the request suggests.
+// unreliable answers in every way: the number of the request decides which.
 func unreliable(c *httptestutil.WireConn) {
 	for n := 1; ; n++ {
 		if c.ReadRequest() == nil {

@@ -66,7 +66,7 @@ func offerCases() (cases []offerCase) {
 	return cases
 }
 
-// ask notes what is offered, and what comes of it.
+// ask notes which protocols are offered, and how the request ends.
 func (c offerCase) ask(s *testkit.Scene, o *offers) {
 	trusting := o.ClientTLS()
 	trusting.NextProtos = slices.Clone(c.configured)
@@ -91,8 +91,9 @@ func (c offerCase) ask(s *testkit.Scene, o *offers) {
 	resp.Body.Close()
 }
 
-// TestWhatNetHTTPGetsServedIsOfferedAsByIt. What net/http offers although it cannot speak it is not offered, so that the
-// request is served, unless it is a dialer who offers it.
+// TestWhatNetHTTPGetsServedIsOfferedAsByIt compares the protocols that the two offer. If net/http offers a protocol that it
+// cannot speak, peerpool does not offer it, so that the request is served. A dialer that offers such a protocol is the
+// exception.
 func TestWhatNetHTTPGetsServedIsOfferedAsByIt(t *testing.T) {
 	log.SetOutput(io.Discard)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })

@@ -18,7 +18,7 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// stage is a place at which a request comes to a halt: reached gets a value there.
+// stage is a place at which a request stops. The channel reached gets a value when the request has come there.
 type stage struct {
 	config  *http.Transport
 	url     string

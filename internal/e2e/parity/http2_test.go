@@ -146,7 +146,7 @@ func TestAFunctionOfTLSNextProtoIsCalledAsWithNetHTTP(t *testing.T) {
 	})
 }
 
-// unable is what a function of TLSNextProto returns that could not make anything of its connection.
+// unable is the RoundTripper that a function of TLSNextProto returns if it cannot use its connection.
 type unable struct{ http.RoundTripper }
 
 func (unable) RoundTripErr() error { return errors.New("not with this one") }

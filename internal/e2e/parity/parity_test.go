@@ -267,8 +267,8 @@ func TestAHostThatNoProxyCanReadFailsAsWithNetHTTP(t *testing.T) {
 	}
 }
 
-// verdictOf asks net/http until it says what is wrong: while it closes the connection for it, the side that reads may
-// be the first to notice, and then that is the error.
+// verdictOf sends the request through net/http until it returns the error that says what is wrong. While net/http closes
+// the connection because of that error, its reading goroutine may notice the close first and return another one.
 func verdictOf(attempt func() error) error {
 	for {
 		if err := attempt(); !errors.Is(err, net.ErrClosed) {

@@ -12,7 +12,7 @@ const (
 	inChunks   = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 
-// The words of docs/differences.md.
+// These are words of docs/differences.md.
 const (
 	docSpaces  = "a space in a field's name, or before its colon; in a trailer, too"
 	docFolding = "obsolete line folding; in a trailer, too"

@@ -99,7 +99,7 @@ type wireCase struct {
 
 const goodAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// tell notes what a request becomes on the wire, and what its caller gets.
+// tell notes the bytes that a request sends, and what its caller gets.
 func (c wireCase) tell(s *testkit.Scene) {
 	s.Helper()
 	req, answer := testkit.NewRequest(s, http.MethodGet, "http://example.test/", nil), goodAnswer

@@ -7,5 +7,6 @@ import (
 	"time"
 )
 
-// acked waits as long as loopback takes at most: nothing tells when the other end's kernel has what has been written.
+// acked waits for as long as loopback takes at most. On this system, no call tells when the other end's kernel has the
+// bytes.
 func acked(net.Conn) { time.Sleep(20 * time.Millisecond) }

@@ -156,7 +156,8 @@ func (p *planting) start(t *testing.T, serve func(c *sower)) (*testkit.Subject, 
 	return testkit.Observe(t, tr), scheme + ln.Addr().String()
 }
 
-// passedOn waits until what the server has sent has passed the proxy, if there is one, or has been seen where that takes a moment.
+// passedOn waits until the proxy, if there is one, has passed on what the server has sent. If the Transport needs a moment
+// to see it, passedOn waits for that too.
 func (p *planting) passedOn(s *testkit.Subject) {
 	if p.wrapping.late {
 		idle := s.Stats().Opened - 1 // of all but the one that has been planted on

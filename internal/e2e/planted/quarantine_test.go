@@ -127,7 +127,7 @@ func stray(bad int) httptestutil.Script {
 	return httptestutil.PerConn(append(scripts, httptestutil.Replies(testkit.Ok))...)
 }
 
-// TestAQuarantineEndsWhenThePeerHasBehaved, and connections are reused again.
+// TestAQuarantineEndsWhenThePeerHasBehaved checks that the Transport then reuses connections again.
 func TestAQuarantineEndsWhenThePeerHasBehaved(t *testing.T) {
 	var told []peerpool.QuarantineChange
 	tr := &peerpool.Transport{Observer: &peerpool.Observer{QuarantineChange: func(q peerpool.QuarantineChange) { told = append(told, q) }}}
@@ -162,7 +162,7 @@ func TestAQuarantineEndsWhenThePeerHasBehaved(t *testing.T) {
 	})
 }
 
-// TestTimeAloneDoesNotEndAQuarantine before a day has passed.
+// TestTimeAloneDoesNotEndAQuarantine checks that a quarantine lasts for a day if there are no requests.
 func TestTimeAloneDoesNotEndAQuarantine(t *testing.T) {
 	testkit.InBubble(t, stray(1), &peerpool.Transport{}, func(t *testing.T, s *testkit.Subject) {
 		s.Get(testkit.Bubbled)

@@ -90,7 +90,7 @@ func throughProxy(secure bool) func(*planting, *peerpool.Transport) {
 // hide returns a connection that does not show its socket.
 func hide(nc net.Conn) net.Conn { return struct{ net.Conn }{nc} }
 
-// buried is one that does not show what it is made of either.
+// buried is a connection that hides its socket and everything else that it contains.
 type buried struct{ nc net.Conn }
 
 func bury(nc net.Conn) net.Conn { return buried{nc} }

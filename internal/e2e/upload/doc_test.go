@@ -1,3 +1,3 @@
-// Package upload_test tests that the body of a request is its caller's again when the request is over, and is
-// sent again as it was.
+// Package upload_test tests that the caller may use the body of a request again when the request is over, and that the
+// Transport sends an unchanged body again.
 package upload_test

@@ -85,7 +85,7 @@ var (
 	inHTTP1Takes = protocol{name: "http1 taken when closed", set: inHTTP1.set, takes: true}
 )
 
-// takesAll is a connection that takes what is written when it has been closed, too.
+// takesAll is a connection that accepts writes even after it has been closed.
 type takesAll struct{ net.Conn }
 
 func (c takesAll) Write(p []byte) (int, error) {

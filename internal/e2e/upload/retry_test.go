@@ -41,7 +41,7 @@ func (f *sharedFile) body() *watchedBody {
 	return f.latest
 }
 
-// again is a GetBody that checks whether the last body may be forgotten.
+// again is a GetBody that checks whether the previous body is no longer in use.
 func (f *sharedFile) again(t *testing.T) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		if pending := f.latest.take(); pending > 0 || f.latest.closings() != 1 {
@@ -82,7 +82,8 @@ func misdirected(w http.ResponseWriter, _ *http.Request) {
 // failures are the ways in which a request fails that is then sent again.
 var failures = map[string]http.HandlerFunc{"stale": leaves, "misdirected": misdirected}
 
-// TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore, however long that takes: or the server would get a body with a hole.
+// TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore checks that the Transport calls GetBody only after the last Read of the
+// previous body has returned, however long that takes. Otherwise the server would get a body with a hole.
 func TestABodyIsHadAgainOnlyWhenNobodyReadsItAnyMore(t *testing.T) {
 	for _, p := range []protocol{inHTTP1, inHTTP2} {
 		for why, fail := range failures {
@@ -210,7 +211,8 @@ func TestABodyThatNobodyHasReadIsSentAgainWithoutGetBody(t *testing.T) {
 	}
 }
 
-// TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain, whatever it has left behind.
+// TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain checks the same for a registered RoundTripper that
+// returns while a goroutine of its own still reads the body.
 func TestARegisteredProtocolThatHasReadABodyHasStoppedBeforeItIsHadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := inHTTP1.bubbleServer(t, failsOnce(misdirected))

@@ -61,7 +61,7 @@ func TestTheProbeFindsWhatGosServerIsSetTo(t *testing.T) {
 	}
 }
 
-// plainServer returns a function that starts Go's server without TLS, with so long an idle limit.
+// plainServer returns a function that starts Go's server without TLS, with the given idle limit.
 func plainServer(idle time.Duration) func(t *testing.T, ln net.Listener) {
 	return func(t *testing.T, ln net.Listener) {
 		s := &http.Server{Handler: http.HandlerFunc(answerX), IdleTimeout: idle}

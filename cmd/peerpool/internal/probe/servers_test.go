@@ -12,7 +12,7 @@ import (
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
-// These tests hold the probe against real servers with known settings: what it finds is what they have.
+// These tests run the probe against real servers with known settings, and compare its findings with the settings.
 
 // found probes url, which must succeed.
 func found(t *testing.T, target string, o Options) *Report {
@@ -37,8 +37,8 @@ func found(t *testing.T, target string, o Options) *Report {
 	return r
 }
 
-// wantIdle checks the idle limit of a server that shares a busy machine: its timer, or our read, may be late. How exact the probe
-// is, tests in simulated time show.
+// wantIdle checks the idle limit of a server on a busy machine. The server's timer or our read may be late. Tests in
+// simulated time show how exact the probe is.
 func wantIdle(t *testing.T, got *Idle, seconds float64) {
 	t.Helper()
 	if got == nil || got.End == "" || got.Seconds < seconds/2 {

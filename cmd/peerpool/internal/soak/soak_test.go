@@ -46,7 +46,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
-// worse are Transports with a fault each, and what the ledger must say of it.
+// worse are Transports with one fault each, and what the ledger must say about it.
 var worse = map[Violation]func(http.RoundTripper) http.RoundTripper{
 	WrongAnswer: func(rt http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
