@@ -247,7 +247,7 @@ func targetCases() (cases []wireCase) {
 		{"a space in the query", space, func(r *http.Request) { r.URL.RawQuery = "a b" }},
 		{"a space in an opaque URL", space, func(r *http.Request) { r.URL.Opaque = "/a b" }},
 		{"a space in the path", "", func(r *http.Request) { r.URL.Path = "/a b" }},
-		{"no slash in the beginning", "a path without a slash in the beginning", func(r *http.Request) { r.URL.Path = "a/b" }},
+		{"no slash in the beginning", "a path that does not begin with a slash", func(r *http.Request) { r.URL.Path = "a/b" }},
 		{"no slash in an opaque URL", "", func(r *http.Request) { r.URL.Opaque = "a/b" }},
 		{"an asterisk", "", func(r *http.Request) { r.URL.Path = "*" }},
 		{"a control character", "", func(r *http.Request) { r.URL.RawQuery = "a\x01b" }},
