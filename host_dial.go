@@ -18,7 +18,7 @@ import (
 // address.
 
 // errSilent is the error of an address that has not answered although an address that was tried later has.
-var errSilent = errors.New("peerpool: no answer before that of another address")
+var errSilent = errors.New("peerpool: no answer before a connect to another address succeeded")
 
 // groundwork is the part of a dial that was done while the route was found, and how long it took. It is zero if nothing was
 // done.

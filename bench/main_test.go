@@ -100,7 +100,7 @@ func TestARunPrintsWritesAndDrawsWhatItFound(t *testing.T) {
 	}
 }
 
-// during calls what is to happen when something is said.
+// during calls a function when a given text is written.
 type during struct {
 	said string
 	call func()

@@ -89,8 +89,8 @@ func TestThePictureOfTheREADMEIsXMLAndShowsTheCheapestFirst(t *testing.T) {
 	}
 }
 
-// TestWhatIsPublishedIsMeasured holds the tables of the README to the suites: a comparison that is renamed would
-// vanish from the README without a word.
+// TestWhatIsPublishedIsMeasured compares the tables of the README with the suites. Without this test, a comparison that is
+// renamed would vanish from the README unnoticed.
 func TestWhatIsPublishedIsMeasured(t *testing.T) {
 	names := map[published]bool{}
 	for _, s := range suites {

@@ -63,7 +63,7 @@ func TestATargetThatWasNotMeasuredIsNotMet(t *testing.T) {
 	}
 }
 
-// exampleReport is of a comparison in which peerpool took half of net/http's time.
+// exampleReport is the report of a comparison in which peerpool took half of net/http's time.
 func exampleReport() suiteReport {
 	c := comparison{
 		name: "GET <here>", candidates: []candidate{netHTTP, again, ours}, baseline: netHTTP, twin: again,

@@ -53,7 +53,7 @@ func stocked(b testing.TB, keys, each int) *Pool[peerKey, *plainConn] {
 // handle is a key as small as a unique.Handle.
 type handle struct{ id *byte }
 
-// BenchmarkFloor is what no pool with a lock, a map and a clock can do without, for comparison with
+// BenchmarkFloor measures the least that a pool with a lock, a map and a clock costs. Compare it with
 // BenchmarkTryAcquireReleaseOneHandle in the same run.
 func BenchmarkFloor(b *testing.B) {
 	var mu sync.Mutex
@@ -178,8 +178,8 @@ func stockedShared(b testing.TB, others int) (*Pool[handle, *plainShared], handl
 	return p, key
 }
 
-// BenchmarkTryAcquireReleaseShared is one or two goroutines that use one connection, which others use too or which
-// is idle in between.
+// BenchmarkTryAcquireReleaseShared has one or two goroutines use one connection. Others use the connection too, or it is
+// idle in between.
 func BenchmarkTryAcquireReleaseShared(b *testing.B) {
 	for _, test := range []struct{ users, others int }{{1, 0}, {1, 20}, {2, 20}} {
 		b.Run(fmt.Sprintf("users=%d/others=%d", test.users, test.others), func(b *testing.B) {

@@ -92,7 +92,7 @@ func (w *world) dialFails(err error) {
 	w.finish(w.dials()[0], func() (*fakeConn, error) { return nil, err })
 }
 
-// wantDials says how many dials have to be under way; -1 for some.
+// wantDials checks how many dials are under way; -1 means at least one.
 func (w *world) wantDials(n int) {
 	w.t.Helper()
 	if got := len(w.dials()); got != n && (n >= 0 || got == 0) {
@@ -110,7 +110,7 @@ type call struct {
 	err    error
 }
 
-// acquire starts an Acquire and lets it come as far as it can.
+// acquire starts an Acquire and lets it run until it waits or returns.
 func (w *world) acquire(key string, terms Terms) *call {
 	return w.acquireAs(0, key, terms)
 }
@@ -211,7 +211,7 @@ func (w *world) lease(key string, terms Terms) testLease {
 	return c.leased()
 }
 
-// release ends the lease and says what Release said.
+// release ends the lease and returns the result of Release.
 func (w *world) release(lease testLease) Reason {
 	lease.Conn().letGo()
 	reason := lease.Release()
@@ -269,7 +269,7 @@ func (w *world) tryNothing(key string, terms Terms) {
 	}
 }
 
-// wantCloses says which connections have to be closed by now, and why.
+// wantCloses checks which connections have been closed so far, and why.
 func (w *world) wantCloses(want map[*fakeConn]Reason) {
 	w.t.Helper()
 	synctest.Wait()
@@ -289,7 +289,7 @@ func (w *world) wantCloses(want map[*fakeConn]Reason) {
 	}
 }
 
-// wantGauges says how many connections have to be idle and active, and how many dials under way and wants.
+// wantGauges checks how many connections are idle and active, and how many dials and wants there are.
 func (w *world) wantGauges(idle, active, dialing, waiting int) {
 	w.t.Helper()
 	synctest.Wait()

@@ -70,7 +70,7 @@ func newWorld(t reporter, config config) *world {
 	return w
 }
 
-// end lets every goroutine of the world come to its end, as a bubble needs it, whatever the test has left.
+// end lets every goroutine of the world end, as a bubble requires, no matter what the test has left.
 func (w *world) end() {
 	for _, c := range w.calls {
 		c.cancel(errGaveUp)
@@ -91,7 +91,7 @@ func inBubble(t *testing.T, config config, test func(t *testing.T, w *world)) {
 	})
 }
 
-// settled waits until nothing moves any more, and looks at everything that holds then.
+// settled waits until every goroutine waits, and checks everything that must hold then.
 func (w *world) settled() {
 	w.t.Helper()
 	synctest.Wait()
@@ -122,8 +122,8 @@ func (w *world) unlocked(what string) {
 	}
 }
 
-// held says whether this goroutine holds the lock, and so will never see it free. Others hold it for a moment,
-// which may be a long one on a busy machine.
+// held reports whether this goroutine holds the lock and so will never see it free. Other goroutines hold it only for a
+// moment, which may be long on a busy machine.
 func held(mu *sync.Mutex) bool {
 	for range 5_000_000 {
 		if mu.TryLock() {
@@ -155,7 +155,7 @@ func (w *world) forgotten() []string {
 	return slices.Clone(w.forgets)
 }
 
-// wantForgotten says which keys have to be forgotten by now.
+// wantForgotten checks which keys have been forgotten so far.
 func (w *world) wantForgotten(want ...string) {
 	w.t.Helper()
 	if got := w.forgotten(); !slices.Equal(got, want) {

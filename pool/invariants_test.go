@@ -60,7 +60,7 @@ func hostsOf[K comparable, C Conn](p *Pool[K, C]) (hosts []*host[K, C]) {
 	return hosts
 }
 
-// name says in a message which host it is.
+// name returns the name of a host for messages.
 func (h *host[K, C]) name() (keys []K) {
 	for _, g := range h.allGroups() {
 		keys = append(keys, g.key)

@@ -55,15 +55,15 @@ func TestTheMissSaysWhatWasFound(t *testing.T) {
 	}
 }
 
-// expiredThenStale leaves two idle connections: for an asker that allows one reuse, the first to be tried has
-// expired; the second fails its probe.
+// expiredThenStale leaves two idle connections. For a caller that allows one reuse, the first to be tried has expired, and
+// the second fails its probe.
 func expiredThenStale(w *world) {
 	conns := w.idle(2, "a", Terms{})
 	w.release(w.try("a", Terms{}))
 	conns[0].sicken(ReasonPeerClosed)
 }
 
-// staleThenExpired is the reverse, for an asker with an IdleTimeout of a second.
+// staleThenExpired leaves the reverse, for a caller with an IdleTimeout of a second.
 func staleThenExpired(w *world) {
 	conns := w.idle(2, "a", Terms{})
 	time.Sleep(time.Second)

@@ -41,7 +41,7 @@ func (m *reference) bottom(keys []string) *refConn {
 	return nil
 }
 
-// instead is what a request takes that has left the top alone, because it had been idle for too long.
+// instead returns the connection that a request takes if the one at the top has been idle for too long.
 func (m *reference) instead(ask *refAsk, top *refConn, terms Terms) *refConn {
 	if top.uses == 0 {
 		c := m.top(ask.keys, func(c *refConn) bool { return m.now-c.idleSince < terms.MaxIdleTime })
@@ -58,7 +58,8 @@ func (m *reference) rouse(c *refConn) {
 	c.state = active
 }
 
-// idleReason is why an idle connection is closed that has been idle for too long, where the request accepts that limit.
+// idleReason returns the reason to close an idle connection that has been idle for too long, if the request accepts that
+// limit.
 func (c *refConn) idleReason(limit time.Duration) Reason {
 	if c.uses == 0 && min(c.idleUntil-c.idleSince, limit) == unusedFor {
 		return ReasonUnused

@@ -18,7 +18,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("pool: Warm needs %d connections, %s allows %d", e.Conns, e.Limit, e.Max)
 }
 
-var errIdleClosed = errors.New("pool: CloseIdle was called before the connections stood")
+var errIdleClosed = errors.New("pool: CloseIdle was called before the connections were open")
 
 // warmup is one call of Warm.
 type warmup struct {

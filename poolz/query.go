@@ -38,7 +38,7 @@ func parseQuery(values url.Values) (query, error) {
 	case len(q.Search) > maxSearch:
 		return query{}, fmt.Errorf("q: write at most %d bytes", maxSearch)
 	case len(q.ID) > maxID:
-		return query{}, fmt.Errorf("id: there is no identity with so long an id")
+		return query{}, fmt.Errorf("id: no identity has an id of this length")
 	}
 	var err error
 	if q.JSON, err = choice(values, "format", "html", "json"); err != nil {
