@@ -35,9 +35,10 @@ func (d burstDialer) Dial(context.Context) (Conn, error) {
 	return new(burstConn), nil
 }
 
-// BenchmarkBurst has 10,000 callers want a connection at once, each of which gives its own back at once. It is what the
-// economy of dials is measured by: without covering, 10,000 dials for connections that 100 share; without adopting, 5,000;
-// without the roof over MaxConns, and without knowing that all wants expect the same, four to six times the time.
+// BenchmarkBurst has 10,000 callers ask for a connection at once. Each gives its connection back at once. The benchmark shows
+// what the rules for dials save. If one dial did not count for several wants, there would be 10,000 dials for connections that
+// 100 share. If wants did not take over the dials of others, there would be 5,000. If the pool did not remember the limits of
+// the wants (host.roof), or that all wants expect the same, the benchmark would take four to six times as long.
 func BenchmarkBurst(b *testing.B) {
 	const wants = 10_000
 	for _, c := range []struct {

@@ -82,7 +82,8 @@ func TestAServerWithoutAnIdleLimitTeachesNone(t *testing.T) {
 	})
 }
 
-// TestAServerThatRestartsHardlyTeaches: connections that happen to be idle for equal times at several restarts do teach.
+// TestAServerThatRestartsHardlyTeaches allows a few servers to teach a limit: connections may happen to have been idle for
+// equal times at several restarts.
 func TestAServerThatRestartsHardlyTeaches(t *testing.T) {
 	taught, servers := 0, 0
 	for seed := range uint64(5) {
@@ -100,7 +101,7 @@ func TestAServerThatRestartsHardlyTeaches(t *testing.T) {
 	}
 }
 
-// withoutALimit simulates servers without a limit, which restart every so many pauses of a caller, or never.
+// withoutALimit simulates servers without a limit, which restart after a number of pauses of a caller, or never.
 func withoutALimit(restarts time.Duration, seed uint64, then func(s *simulation, callers int, load string)) {
 	for _, pause := range []time.Duration{40 * ms, time.Second, 75 * time.Second} {
 		for _, callers := range []int{1, 10, 100, 500} {
