@@ -181,21 +181,41 @@ func (h *host) grace() time.Duration { return goneFor * h.head.t.dnsRefresh() }
 // miss notes an answer, and forgets the addresses that have been missing from too many. It returns the routes to these. The
 // caller holds mu.
 func (h *host) miss(found listing) (gone []*route) {
-	if found.number != 0 && found.number <= h.number || found.number == 0 && found.version <= h.version || len(found.addrs) == 0 {
+	switch {
+	case len(found.addrs) == 0, found.number == 0 && found.version <= h.version:
+		return nil
+	case found.number != 0 && found.number <= h.number:
+		h.overtaken(found)
 		return nil
 	}
+	unseen := h.number != 0 && found.number > h.number+1 // the host was not told of an answer, which may have listed any address
 	h.number = found.number
 	for _, m := range h.leaving {
 		s := h.book.of(m.addr)
 		if slices.Contains(found.addrs, m.addr) {
 			continue
 		}
-		if s.missed++; s.missed > goneFor && time.Since(epoch)-s.left >= h.grace() {
+		if s.missed++; unseen {
+			s.missed = min(s.missed, 2)
+		}
+		if s.missed > goneFor && time.Since(epoch)-s.left >= h.grace() {
 			h.forget(m)
 			gone = append(gone, m)
 		}
 	}
 	return gone
+}
+
+// overtaken notes an answer that another goroutine brings although the host knows a later one. The addresses in it have been
+// missing only from later answers. The caller holds mu.
+func (h *host) overtaken(found listing) {
+	later := int(h.number - found.number)
+	for _, m := range h.leaving {
+		if s := h.book.of(m.addr); s.missed > later && slices.Contains(found.addrs, m.addr) {
+			h.leave(m)
+			s.missed = max(1, later)
+		}
+	}
 }
 
 // leave closes the connections to an address after a while, if it is then still not listed. The caller holds mu.

@@ -158,8 +158,11 @@ func (h *host) connect(ctx context.Context, first *route, work groundwork) (*rou
 	race.connect = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
 		r.begin(addr)
 		nc, err := connect(ctx, addr)
+		if err != nil && ctx.Err() != nil {
+			return nc, err // it got no answer before the end of the race, and stays among the pending ones
+		}
 		begun, over := r.end(addr)
-		if err != nil && !over && ctx.Err() == nil {
+		if err != nil && !over {
 			h.connectFailed(ctx, r.members[addr], EjectConnect, err, begun)
 		}
 		return nc, err
@@ -208,7 +211,7 @@ func (r *raced) end(addr netip.AddrPort) (begun time.Time, over bool) {
 	return begun, r.pending == nil
 }
 
-// finish ends the race, and returns the connects that have not ended.
+// finish ends the race, and returns the connects that have not ended, or that the end of the race has ended.
 func (r *raced) finish() map[netip.AddrPort]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -76,6 +76,7 @@ func TestAnAddressThatHasGoneLosesItsConnectionsWithTheFourthAnswer(t *testing.T
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, &Transport{DNSRefresh: 10 * time.Second, Balance: BalanceRoundRobin})
 		c.mustGet(4)
+		synctest.Wait() // a connection to each address is there
 		c.tr.Resolver.(*httptestutil.Resolver).Set(t, "a.test", "192.0.2.1")
 		c.during(35*time.Second, 500*time.Millisecond)
 		if n := c.tr.Stats().Closes[reasonUnlisted]; n != 0 {
@@ -92,6 +93,7 @@ func TestAnAddressOfAHostThatIsNotUsedLosesItsConnectionsAfterThreeRefreshes(t *
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, &Transport{DNSRefresh: 10 * time.Second, Balance: BalanceRoundRobin})
 		c.mustGet(4)
+		synctest.Wait() // a connection to each address is there
 		c.tr.Resolver.(*httptestutil.Resolver).Set(t, "a.test", "192.0.2.1")
 		time.Sleep(11 * time.Second)
 		c.mustGet(1)

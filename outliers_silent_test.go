@@ -31,6 +31,7 @@ func TestADarkAddressCostsOneRaceAndItsConnectionsServeNoMore(t *testing.T) {
 		c.tr.CloseIdleConnections()
 		for range 20 {
 			dial()
+			synctest.Wait() // the race has ended
 			if a := c.address(1); a.State != AddressAvoided || a.Reason != EjectSilent {
 				t.Errorf("%+v", a)
 			}
@@ -66,6 +67,7 @@ func TestTheIdleConnectionsOfASilentAddressServeNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer nc.Close()
+		synctest.Wait() // the race has ended
 		if a := c.address(1); a.Idle != 0 || a.State != AddressAvoided {
 			t.Errorf("%+v, want no idle connection", a)
 		}
