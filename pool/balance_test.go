@@ -176,24 +176,11 @@ func TestABalanceDoesNotDialForAConnectionThatCouldNotIdle(t *testing.T) {
 func TestAKeyThatWasNotListedDoesNotMakeUpForThat(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		h := balancedWorld(w, BalanceRoundRobin, 0)
-		take := func(n int) map[string]int {
-			served := make(map[string]int)
-			for range n {
-				call := w.acquire("x", Terms{})
-				for range w.dials() {
-					w.dialed()
-				}
-				lease := call.leased()
-				served[lease.Key()]++
-				w.release(lease)
-			}
-			return served
-		}
-		take(30)
+		w.take(30)
 		h.SetKeys([]string{"a", "b"})
-		take(300)
+		w.take(300)
 		h.SetKeys([]string{"a", "b", "c"})
-		if served := take(30); served["c"] < 8 || served["c"] > 12 {
+		if served := w.take(30); served["c"] < 8 || served["c"] > 12 {
 			t.Errorf("the keys have served %v since there are three again, want 10 each, give or take 2", served)
 		}
 	})

@@ -77,12 +77,7 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 // choose takes the next candidate. If there is none and the request waits, choose lets it join the queue. The caller
 // holds the lock.
 func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w *want[K, C], err error) {
-	var h *host[K, C]
-	if at.host != nil {
-		h = p.hostOf(at)
-	} else if g := p.groups[at.key]; g != nil {
-		h = &g.own
-	}
+	h := p.hostOf(at)
 	if p.closed {
 		if h != nil {
 			p.tendHost(h)
@@ -133,8 +128,8 @@ func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 	return &named.host
 }
 
-// candidate takes the first idle connection of the host, after it has closed those that are spent. If
-// there is none, candidate takes a place on the shared connection that has the fewest leases.
+// candidate takes the first idle connection of the host, after it has closed those that are spent. If there is none,
+// candidate takes a place on the shared connection that has the fewest leases.
 func (p *Pool[K, C]) candidate(h *host[K, C], r *request[K, C]) claim[K, C] {
 	if r.terms.Fresh || r.terms.Unpooled {
 		return claim[K, C]{}

@@ -8,10 +8,7 @@ func (p *Pool[K, C]) CloseIdle() {
 	p.mu.Lock()
 	p.closeIdle = true
 	p.endFloors(errIdleClosed)
-	for e := p.idle.last; e != nil; e = p.idle.last {
-		p.close(e, ReasonCloseIdle)
-		p.tend(e.group)
-	}
+	p.closeIdleConns(ReasonCloseIdle)
 	p.unlock()
 }
 
@@ -22,11 +19,16 @@ func (p *Pool[K, C]) KeepNone() {
 	p.mu.Lock()
 	p.keepNone = true
 	p.endFloors(ErrClosed)
+	p.closeIdleConns(ReasonShutdown)
+	p.unlock()
+}
+
+// closeIdleConns closes all idle connections. The caller holds the lock.
+func (p *Pool[K, C]) closeIdleConns(reason Reason) {
 	for e := p.idle.last; e != nil; e = p.idle.last {
-		p.close(e, ReasonShutdown)
+		p.close(e, reason)
 		p.tend(e.group)
 	}
-	p.unlock()
 }
 
 // Shutdown ends the pool. From then on the pool leases nothing new, and Acquires that are waiting return ErrClosed.
