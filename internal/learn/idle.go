@@ -18,7 +18,7 @@ const (
 
 	marginParts = 20
 	minMargin   = 10 * time.Millisecond
-	leastWary   = time.Second            // the shortest time for which a loss is remembered
+	leastWary   = time.Second            // the shortest time for which requests are wary after a close or a loss
 	mostWary    = 5 * time.Second        // the longest time
 	minWiden    = 100 * time.Millisecond // the shortest time between two losses that widen the margin
 	mostWidened = 8
@@ -55,7 +55,7 @@ type Idle struct {
 	widened   uint          // how often the margin has doubled
 	lost      time.Duration // when the margin last doubled
 
-	wary  time.Duration // the shortest idle time at which a request was lost lately; 0 if none was
+	wary  time.Duration // the shortest idle time that requests avoid after a close or a loss: see beware; 0 if there is none
 	until time.Duration // when wary is forgotten
 
 	precision precision
@@ -140,16 +140,18 @@ func (l *Idle) Lose(idle time.Duration, exact bool, now, roundTrip time.Duration
 // closesIdle reports whether the peer has lately closed a connection that was idle. If it has not, a lost request may have
 // been lost for any reason, and to open a connection for each of the next requests might do harm to a peer in trouble.
 func (l *Idle) closesIdle(now time.Duration) bool {
-	for i := max(0, l.next-remembered); i < l.next; i++ {
-		if c := l.closes[i%remembered]; c.seen && now-c.at < c.lifetime() {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.teaching(now), func(c closing) bool { return c.seen })
 }
 
-// lifetime returns how long a close can teach.
-func (c closing) lifetime() time.Duration { return max(recent, 2*remembered*c.idle) }
+// teaching returns the remembered closes that are not too old to teach.
+func (l *Idle) teaching(now time.Duration) (found []closing) {
+	for i := max(0, l.next-remembered); i < l.next; i++ {
+		if c := l.closes[i%remembered]; now-c.at < max(recent, 2*remembered*c.idle) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
 
 // Answers notes how long the quickest and the slowest of some requests took, from before they were sent to the end of the
 // response. Call it for every 16 requests or so.
@@ -190,12 +192,7 @@ func (l *Idle) confirms(idle, now time.Duration) bool {
 
 // infer looks for a limit in the closes that are remembered.
 func (l *Idle) infer(now time.Duration) {
-	var found []closing
-	for i := max(0, l.next-remembered); i < l.next; i++ {
-		if c := l.closes[i%remembered]; now-c.at < c.lifetime() {
-			found = append(found, c)
-		}
-	}
+	found := l.teaching(now)
 	slices.SortFunc(found, func(a, b closing) int { return cmp.Compare(a.idle, b.idle) })
 	limit := none
 	for _, a := range agreements {
