@@ -149,6 +149,19 @@ type returning struct {
 // 4 seconds.
 const patience = time.Minute
 
+// post sends a POST request and reads the response. It waits for patience at most.
+func post(t *testing.T, rt http.RoundTripper, url string) error {
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	resp, err := rt.RoundTrip(testkit.NewRequest(t, http.MethodPost, url, strings.NewReader("body")).WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
 // run returns how many POST requests were sent and lost from the second round on, and how many callers the server left
 // without any answer.
 func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lost, unanswered int64) {
@@ -157,14 +170,7 @@ func (l returning) run(t *testing.T, rt http.RoundTripper, url string) (sent, lo
 	for range l.callers {
 		wg.Go(func() {
 			for round := range l.rounds {
-				ctx, stop := context.WithTimeout(t.Context(), patience)
-				req := testkit.NewRequest(t, http.MethodPost, url, strings.NewReader("body")).WithContext(ctx)
-				resp, err := rt.RoundTrip(req)
-				if err == nil {
-					_, err = io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-				}
-				stop()
+				err := post(t, rt, url)
 				if errors.Is(err, context.DeadlineExceeded) {
 					silent.Add(1)
 					return

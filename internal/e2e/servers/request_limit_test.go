@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,14 +75,7 @@ func TestNoPostIsLostToTheRequestLimitOfAServer(t *testing.T) {
 			for range n {
 				wg.Go(func() {
 					for range each {
-						ctx, stop := context.WithTimeout(t.Context(), patience)
-						req := testkit.NewRequest(t, http.MethodPost, url, strings.NewReader("body")).WithContext(ctx)
-						resp, err := tr.RoundTrip(req)
-						if err == nil {
-							_, err = io.Copy(io.Discard, resp.Body)
-							resp.Body.Close()
-						}
-						stop()
+						err := post(t, tr, url)
 						if errors.Is(err, context.DeadlineExceeded) {
 							t.Error("the server did not answer")
 							return
