@@ -213,7 +213,7 @@ func (h *host) overtaken(found listing) {
 	for _, m := range h.leaving {
 		if s := h.book.of(m.addr); s.missed > later && slices.Contains(found.addrs, m.addr) {
 			h.leave(m)
-			s.missed = max(1, later)
+			s.missed = later
 		}
 	}
 }
