@@ -232,6 +232,9 @@ func (c *corked) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// CloseWrite sends a FIN, and leaves the other direction open.
+func (c *corked) CloseWrite() error { return closeWrite(c.Conn) }
+
 // release writes the bytes that were held back.
 func (c *corked) release() error {
 	held := c.held

@@ -87,6 +87,14 @@ func FramesOn(nc net.Conn, r io.Reader) *FrameConn {
 // Close closes the connection.
 func (c *FrameConn) Close() { c.nc.Close() }
 
+// CloseWrite closes the direction to the client and leaves the other one
+// open. The client then notices the end of the connection in one way alone.
+// After Close it gets a reset instead if it had sent something that was not
+// read. The connection must have a method CloseWrite, as those of a Wire have.
+func (c *FrameConn) CloseWrite() {
+	c.write(func() error { return c.nc.(interface{ CloseWrite() error }).CloseWrite() })
+}
+
 // Err returns the error with which reading has ended: io.EOF if the client
 // has closed the connection in order. If reading has not ended, Err returns
 // the error with which writing has failed.

@@ -101,15 +101,15 @@ func TestAStreamThatIsResetFailsAsWithNetHTTP(t *testing.T) {
 
 func TestAConnectionThatEndsOverHTTP2FailsAsWithNetHTTP(t *testing.T) {
 	table := failures{
-		"without an answer": asking(func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.Close() }),
+		"without an answer": asking(func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.CloseWrite() }),
 		"after the head": asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false)
-			c.Close()
+			c.CloseWrite()
 		}),
 		"within the body": asking(func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 			c.Head(r.Stream, 200, false, "content-length: 10")
 			c.Data(r.Stream, "some", false)
-			c.Close()
+			c.CloseWrite()
 		}),
 		"without a frame": func(p *performance) {
 			p.get(p.use(overHTTP2()), httptestutil.NewWire(p, hangUp("")).URL())
@@ -136,14 +136,14 @@ func TestAConnectionThatEndsOverHTTP2FailsAsWithNetHTTP(t *testing.T) {
 		table[fmt.Sprint("GOAWAY with ", code, " that counts the request, and a close")] = asking(
 			func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 				c.GoAway(r.Stream, code)
-				c.Close()
+				c.CloseWrite()
 			})
 		table[fmt.Sprint("GOAWAY with ", code, " within the body, and a close")] = asking(
 			func(c *h2server.FrameConn, r *h2server.FrameRequest) {
 				c.Head(r.Stream, 200, false)
 				c.Data(r.Stream, "some", false)
 				c.GoAway(r.Stream, code)
-				c.Close()
+				c.CloseWrite()
 			})
 		table[fmt.Sprint("GOAWAY with ", code, " that does not count the upload")] = uploading(
 			func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.GoAway(0, code) })
