@@ -124,9 +124,9 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 		uses: histogram("connection_requests",
 			"Requests that a connection has carried when it is closed.", requestBuckets),
 	}
-	e.servers = hosts.New(limit, func(n hosts.Name) *server { return e.server(labelsOf(n.String())) })
+	e.servers = hosts.New(limit, func(n hosts.Name) *server { return e.server(labelsOf(n, n.String())) })
 	e.names = hosts.New(limit, func(n hosts.Name) lookup {
-		host := labelsOf(n.Addr)
+		host := labelsOf(n, n.Addr)
 		return lookup{
 			e.lookups.WithLabelValues(host("success")...), e.lookups.WithLabelValues(host("error")...),
 			newResults(e.answers, host, peerpool.ResolveErrorTypes()),
@@ -135,10 +135,11 @@ func newEvents(pool prometheus.Labels, limit int) *events {
 	return e
 }
 
-// labelsOf returns a function that appends the host, if there is one, to the values of other labels.
-func labelsOf(host string) func(...string) []string {
+// labelsOf returns a function that appends the host, which may be "", to the values of other labels. It appends nothing if n is
+// the zero Name, because the metrics then have no label for the host.
+func labelsOf(n hosts.Name, host string) func(...string) []string {
 	return func(values ...string) []string {
-		if host == "" {
+		if n == (hosts.Name{}) {
 			return values
 		}
 		return append(values, host)

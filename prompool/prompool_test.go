@@ -140,6 +140,22 @@ func TestHostsAreToldApartUpToTheLimitAndNeverByAddress(t *testing.T) {
 	}
 }
 
+func TestTheRootOfDNSIsAHostLikeAnyOther(t *testing.T) {
+	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	_, port, _ := net.SplitHostPort(origin.Addr())
+	resolver := new(httptestutil.Resolver)
+	resolver.Set(t, ".", "127.0.0.1")
+	tr := &peerpool.Transport{Resolver: resolver}
+	registry := register(t, tr, prompool.WithHosts(1))
+	mustFetch(t, tr, t.Context(), "http://.:"+port)
+	want(t, registry, map[string]uint64{
+		`peerpool_acquires_total{host=":` + port + `",outcome="miss"}`:           1,
+		`peerpool_dns_lookup_duration_seconds{host="",outcome="success"}`:        1,
+		`peerpool_dns_lookups_total{error_type="",host="",outcome="success"}`:    1,
+		`peerpool_wait_duration_seconds{host=":` + port + `",outcome="success"}`: 1,
+	})
+}
+
 func TestAWaitHasTheTraceOfItsRequestAsAnExemplar(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := &peerpool.Transport{}
