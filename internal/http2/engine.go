@@ -86,7 +86,7 @@ func New(c Config) *Engine {
 		e.pingTimeout = defaultPingTimeout
 	}
 	if n := c.MaxResponseHeaderBytes; n > 0 {
-		e.maxHeader = min(n+typicalFieldsExtra, math.MaxUint32)
+		e.maxHeader = min(n, math.MaxUint32-typicalFieldsExtra) + typicalFieldsExtra
 	}
 	if n := within(h.MaxReceiveBufferPerConnection, initialWindow, maxWindow-initialWindow, 0); n > 0 {
 		e.connWindow, e.connBounded = int64(n)+initialWindow, true

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -191,6 +192,16 @@ func TestAMalformedResponseIsAnErrorOfItsStream(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestTheGreatestLimitOfAHeadIsNoLimit(t *testing.T) {
+	testkit.FrameTest(t, &peerpool.Transport{MaxResponseHeaderBytes: math.MaxInt64}, func(h *testkit.Framed) {
+		call := h.Starts("GET", "1")[0]
+		p := h.Welcome()
+		p.Requests(1)
+		p.Respond(1, 200, "first")
+		call.Gets("first")
+	})
 }
 
 // bodyBreaches end stream 1 after a head and the DATA "ok".
