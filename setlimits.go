@@ -113,9 +113,16 @@ func (t *Transport) termsOf(routes []*route) map[unique.Handle[Identity]]pool.Te
 	return all
 }
 
-// looser returns terms with the higher one of each limit.
+// looser returns terms with the higher one of each limit. Terms of connections that are never pooled say nothing about how long
+// a connection may be idle.
 func looser(a, b pool.Terms) pool.Terms {
-	a.IdleTimeout = higher(a.IdleTimeout, b.IdleTimeout)
+	switch {
+	case a.Unpooled:
+		a.IdleTimeout = b.IdleTimeout
+	case !b.Unpooled:
+		a.IdleTimeout = higher(a.IdleTimeout, b.IdleTimeout)
+	}
+	a.Unpooled = a.Unpooled && b.Unpooled
 	a.MaxReuse = higher(a.MaxReuse, b.MaxReuse)
 	a.MaxLifetime = higher(a.MaxLifetime, b.MaxLifetime)
 	a.MaxConns = higher(a.MaxConns, b.MaxConns)

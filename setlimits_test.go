@@ -176,6 +176,24 @@ func TestAPeersOwnLimitsStay(t *testing.T) {
 	})
 }
 
+func TestAPeerThatIsNeverPooledLiftsNoIdleLimitOfOthers(t *testing.T) {
+	never := time.Duration(0)
+	peer := peerNew(t, PeerOptions{IdleTimeout: &never})
+	tr := &Transport{IdleConnTimeout: time.Minute}
+	inUse(t, tr, 1, func(t *testing.T, letGo func(int)) {
+		letGo(1)
+		done := peerAsync(tr, peerRequest(t, "http://a.test/", peer))
+		letGo(1)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		wantConns(t, tr, 1, 0)
+		tr.SetLimits(tr.Limits())
+		time.Sleep(time.Minute + time.Second)
+		wantConns(t, tr, 0, 0)
+	})
+}
+
 func TestSetLimitsBeginsAndEndsAFloor(t *testing.T) {
 	tr := &Transport{IdleConnTimeout: time.Minute}
 	inUse(t, tr, 1, func(t *testing.T, letGo func(int)) {
