@@ -2,6 +2,7 @@ package peerpool
 
 import (
 	"context"
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,21 @@ func subsets(t *testing.T, n, shown int, tr *Transport) *cluster {
 	}
 	tr.Resolver = r
 	return c
+}
+
+func TestALongDNSRefreshClosesNoConnection(t *testing.T) {
+	for _, refresh := range []time.Duration{100 * 365 * 24 * time.Hour, math.MaxInt64/9 + 1, math.MaxInt64} {
+		synctest.Test(t, func(t *testing.T) {
+			c, r := watchedCluster(t, 2, &Transport{DNSRefresh: refresh})
+			r.changes <- []string{"192.0.2.1:80", "192.0.2.2:80"}
+			c.mustGet(1)
+			r.changes <- []string{"192.0.2.2:80"}
+			time.Sleep(time.Second)
+			if s := c.tr.Stats(); s.Closes[reasonUnlisted] != 0 {
+				t.Errorf("after one of %v, closes are %v, want none", refresh, s.Closes)
+			}
+		})
+	}
 }
 
 // during sends a GET each time that the pause has passed.

@@ -3,6 +3,7 @@ package peerpool
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -91,11 +92,14 @@ func (p *plan) lastAnswer() listing {
 	return listed(p.t.core.names.Known(family(p.t.local(p.peer).Addr()), ascii.ToLower(host)), uint16(port))
 }
 
+// longestDNSRefresh is more than nine years. Its multiples, up to the 27th, do not overflow.
+const longestDNSRefresh = math.MaxInt64 >> 5
+
 func (t *Transport) dnsRefresh() time.Duration {
 	if t.DNSRefresh <= 0 {
 		return defaultDNSRefresh
 	}
-	return t.DNSRefresh
+	return min(t.DNSRefresh, longestDNSRefresh)
 }
 
 // family returns the network, for a Resolver, of the addresses that a socket with the given local address can connect to.

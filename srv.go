@@ -76,7 +76,7 @@ func (r *SRVResolver) lookup(ctx context.Context, network, host string, known ta
 		dns = net.DefaultResolver
 	}
 	_, records, err := dns.LookupSRV(ctx, r.Service, cmp.Or(r.Proto, "tcp"), host)
-	if err != nil {
+	if err != nil && len(records) == 0 { // a net.Resolver leaves out malformed records, and returns the others with an error
 		return nil, err
 	}
 	var addrs []netip.AddrPort

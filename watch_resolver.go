@@ -16,13 +16,14 @@ import (
 )
 
 // WatchResolver is a [Resolver] that reports changes by itself, for example one of a service registry. If Transport.Resolver
-// is a WatchResolver, the Transport calls Watch instead of LookupNetIP, and DNSRefresh has no effect on it.
+// is a WatchResolver, the Transport calls Watch instead of LookupNetIP. DNSRefresh then says only for how long the connections
+// to an address are kept that is no longer listed.
 type WatchResolver interface {
 	Resolver
 
 	// Watch calls update with all addresses of a host: once as soon as they are known, and again each time they have
 	// changed. An address with the port 0 has the port of the URL. Update may keep the slice. An update without
-	// addresses changes nothing. Watch returns when ctx is done, or with an error when it cannot go on. The last
+	// addresses changes nothing, and an address that is not valid is ignored. Watch returns when ctx is done, or with an error when it cannot go on. The last
 	// addresses then stay in use, and the Transport calls Watch again after a pause of one second, doubled each time
 	// up to a minute. If there are no addresses yet, the waiting requests fail with the error. The next request then calls
 	// Watch again: at once after the first failure, and later not before a pause of one second, doubled each time up to
@@ -206,12 +207,13 @@ func callWatch(ctx context.Context, r WatchResolver, host string, update func([]
 func (t *Transport) listed(ctx context.Context, w *hostWatch, addrs []netip.AddrPort) {
 	ws := &t.core.watches
 	ws.mu.Lock()
+	addrs = slices.DeleteFunc(slices.Clone(addrs), func(addr netip.AddrPort) bool { return !addr.Addr().IsValid() })
 	if ctx.Err() != nil || len(addrs) == 0 || slices.Equal(addrs, w.addrs) {
 		ws.mu.Unlock()
 		return
 	}
 	ws.count++
-	w.addrs, w.version, w.err = slices.Clone(addrs), ws.count, nil
+	w.addrs, w.version, w.err = addrs, ws.count, nil
 	w.open()
 	ws.mu.Unlock()
 	t.core.counters.lookups.Add(1)

@@ -88,6 +88,37 @@ func TestAResolverThatPushesChangesIsHeededAtOnceAndNotAsked(t *testing.T) {
 	})
 }
 
+func TestAnUpdateWithoutAValidAddressChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, &Transport{})
+		var update func([]netip.AddrPort)
+		c.tr.Resolver = watchFunc(func(ctx context.Context, host string, told func([]netip.AddrPort)) error {
+			update = told
+			told([]netip.AddrPort{{}, netip.MustParseAddrPort("192.0.2.1:80")})
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		c.mustGet(1)
+		update([]netip.AddrPort{{}})
+		time.Sleep(2 * lookInterval)
+		c.mustGet(1)
+		if err := c.tr.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// watchFunc is a WatchResolver that only watches.
+type watchFunc func(context.Context, string, func([]netip.AddrPort)) error
+
+func (f watchFunc) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return nil, errors.New("it was asked")
+}
+
+func (f watchFunc) Watch(ctx context.Context, host string, update func([]netip.AddrPort)) error {
+	return f(ctx, host, update)
+}
+
 func TestARequestWaitsForTheFirstUpdateNoLongerThanItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r := watchedCluster(t, 1, &Transport{})
@@ -224,6 +255,7 @@ type zone struct {
 	mu      sync.Mutex // guards the fields below
 	records []*net.SRV
 	broken  string // the look-up of this target fails
+	err     error  // of the look-up of the records
 }
 
 func (z *zone) breaks(target string) {
@@ -244,7 +276,7 @@ func (z *zone) LookupSRV(_ context.Context, service, proto, name string) (string
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	return "", z.records, nil
+	return "", z.records, z.err
 }
 
 func (z *zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -310,6 +342,18 @@ func TestATargetWhoseLookUpFailsKeepsItsAddressesAsLongAsItHasARecord(t *testing
 		if served() == 0 {
 			t.Error("the target whose look-up succeeds again got no request")
 		}
+		c.tr.Shutdown(t.Context())
+	})
+}
+
+// A net.Resolver leaves out malformed records, and returns an error beside the others.
+func TestOneMalformedSRVRecordCostsNoOtherRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		z := &zone{addrs: map[string]string{"one.test": "192.0.2.1"}, records: []*net.SRV{{Target: "one.test.", Port: 80}}}
+		z.err = &net.DNSError{Err: "DNS response contained records which contain invalid names", Name: "a.test"}
+		c := newCluster(t, 1, &Transport{})
+		c.tr.Resolver = &SRVResolver{Service: "http", Lookup: z}
+		c.mustGet(1)
 		c.tr.Shutdown(t.Context())
 	})
 }
