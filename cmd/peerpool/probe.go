@@ -129,6 +129,9 @@ func probeText(r *probe.Report) string {
 		row("stopped", "%s", r.Stopped)
 	}
 	w.Flush()
+	if r.HTTP1 == nil && r.HTTP2 == nil {
+		return b.String() // it says why
+	}
 	if len(r.Settings) == 0 {
 		b.WriteString("\nThe default settings fit what was found.\n")
 		return b.String()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,4 +47,7 @@ func TestAProbeThatFailsReportsWhatItFound(t *testing.T) {
 	got := command(t.Context(), "probe", s.URL)
 	wantCode(t, got, exitFailed)
 	wantIn(t, got.out, "address", "stopped", "the server does not want to be probed: status 429")
+	if strings.Contains(got.out, "settings fit") {
+		t.Errorf("settings are said to fit that of which nothing was found:\n%s", got.out)
+	}
 }

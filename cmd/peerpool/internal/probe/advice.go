@@ -70,13 +70,13 @@ func orSilence(code string) string {
 	return "GOAWAY " + code
 }
 
-// margin returns nine tenths of a limit.
+// margin returns nine tenths of a limit, and at least a millisecond, because zero would mean no limit.
 func margin(limit float64) time.Duration {
 	d := time.Duration(limit * 0.9 * float64(time.Second))
 	if d > time.Second {
 		return d.Truncate(100 * time.Millisecond)
 	}
-	return d.Truncate(10 * time.Millisecond)
+	return max(d.Truncate(10*time.Millisecond), time.Millisecond)
 }
 
 // duration returns d as Go code.

@@ -74,21 +74,23 @@ func (p *prober) once(ctx context.Context, r request) (*wire, *answer, error) {
 	a, err := p.ask(w, r)
 	if err != nil {
 		w.Close()
-		return nil, nil, err
+		return nil, a, err
 	}
 	return w, a, nil
 }
 
 func (p *prober) firstAnswer(ctx context.Context) error {
 	w, a, err := p.once(ctx, request{})
-	if err != nil && ended(err) && p.speaks("h2") { // a server that speaks only HTTP/2 may complete the handshake
+	if a == nil && ended(err) && p.speaks("h2") { // a server that speaks only HTTP/2 may complete the handshake
 		p.report.TLS.Protocols = []string{"h2"}
 		return nil
 	}
-	if err != nil {
+	if err != nil && err != errEndless {
 		return err
 	}
-	defer w.Close()
+	if w != nil {
+		w.Close()
+	}
 	p.head = a.long
 	p.report.HTTP1 = &HTTP1{Status: a.status, Server: a.server, Hint: a.keepAlive}
 	return nil
@@ -124,7 +126,7 @@ func (p *prober) countRequests(ctx context.Context) error {
 // manners finds out what the server does with a body that it does not need, and with a client that has closed its side.
 func (p *prober) manners(ctx context.Context) error {
 	found := p.report.HTTP1
-	w, a, err := p.once(ctx, request{halfClose: true})
+	w, a, err := p.once(ctx, request{head: p.head, halfClose: true})
 	if isUnwelcome(err) {
 		return err
 	}
@@ -136,7 +138,7 @@ func (p *prober) manners(ctx context.Context) error {
 	if !found.KeepsAlive {
 		return nil
 	}
-	w, a, err = p.once(ctx, request{body: unusedBody})
+	w, a, err = p.once(ctx, request{head: p.head, body: unusedBody})
 	if isUnwelcome(err) {
 		return err
 	}
@@ -183,7 +185,7 @@ const silence = "silence"
 
 // idle leaves a connection idle. It returns how long the connection lived and how it ended, or "" if it still works.
 func (p *prober) idle(ctx context.Context, wait time.Duration) (age time.Duration, how string, err error) {
-	w, a, err := p.once(ctx, request{})
+	w, a, err := p.once(ctx, request{head: p.head})
 	if err != nil {
 		return 0, "", err
 	}

@@ -158,12 +158,16 @@ func (c *framed) ask(p *prober) error {
 		return err
 	}
 	return c.readUntil(func(f http2.Frame) bool {
-		head, ok := f.(*http2.MetaHeadersFrame)
-		if !ok || head.StreamID != 1 {
-			return false
+		switch f := f.(type) {
+		case *http2.MetaHeadersFrame:
+			if status, err := strconv.Atoi(f.PseudoValue("status")); err == nil { // a trailer has none
+				c.found.Status = status
+			}
+			return f.StreamEnded()
+		case *http2.DataFrame: // empty; some servers end the stream with it
+			return f.StreamEnded()
 		}
-		c.found.Status, _ = strconv.Atoi(head.PseudoValue("status"))
-		return head.StreamEnded()
+		return false
 	})
 }
 

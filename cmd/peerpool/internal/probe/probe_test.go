@@ -165,6 +165,54 @@ func TestASiteThatIsForbiddenThroughoutCanBeMeasured(t *testing.T) {
 	}
 }
 
+func TestABodyWithoutAnEndIsNotReadToItsEndAndAskedForOnce(t *testing.T) {
+	t.Parallel()
+	var gets, heads atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			heads.Add(1)
+			return
+		}
+		gets.Add(1)
+		for err := error(nil); err == nil; {
+			_, err = w.Write(make([]byte, 32<<10))
+		}
+	}))
+	defer s.Close()
+	r, err := probing(t, s.URL, Options{})
+	if err != nil || !r.HTTP1.KeepsAlive || r.HTTP1.Tried != 10 || r.HTTP1.Idle == nil {
+		t.Errorf("%v, %+v", err, r.HTTP1)
+	}
+	if gets.Load() != 1 || heads.Load() == 0 {
+		t.Errorf("%d GET and %d HEAD requests", gets.Load(), heads.Load())
+	}
+}
+
+func TestAnInterimResponseIsNotTakenForTheAnswer(t *testing.T) {
+	t.Parallel()
+	r := foundInBubble(t, "http://127.0.0.1/", Options{}, func(t *testing.T, ln net.Listener) {
+		httptestutil.NewWireWith(t, httptestutil.WireOptions{Listener: ln}, func(c *httptestutil.WireConn) {
+			for range 4 {
+				if c.ReadRequest() == nil {
+					return
+				}
+				c.Write("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + httptestutil.Response("x"))
+			}
+		})
+	})
+	if h := r.HTTP1; h.Status != 200 || h.MaxRequests != 4 || r.Stopped != "" {
+		t.Errorf("%+v, stopped %q", h, r.Stopped)
+	}
+}
+
+func TestALimitTooShortToMeasureIsNotTakenForNone(t *testing.T) {
+	for _, limit := range []float64{0, 0.001, 0.01} {
+		if d := margin(limit); d <= 0 {
+			t.Errorf("IdleConnTimeout is %v for a limit of %v s, which means no limit", d, limit)
+		}
+	}
+}
+
 func TestAnAddressThatDoesNotAnswerIsReported(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -212,9 +260,8 @@ func countsPings(nc net.Conn) {
 		}
 		switch got := got.(type) {
 		case *http2.HeadersFrame:
-			_ = f.WriteHeaders(http2.HeadersFrameParam{
-				StreamID: got.StreamID, BlockFragment: []byte{0x88}, EndStream: true, EndHeaders: true,
-			})
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: got.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true})
+			_ = f.WriteData(got.StreamID, true, nil) // as some servers end the answer to a HEAD
 		case *http2.PingFrame:
 			if seen++; seen == 3 {
 				_ = f.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, []byte("too_many_pings"))

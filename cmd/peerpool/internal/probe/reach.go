@@ -58,12 +58,17 @@ func (p *prober) reach(ctx context.Context) error {
 	return nil
 }
 
+// dial opens a connection, which is closed when ctx ends.
 func (p *prober) dial(ctx context.Context, address string) (net.Conn, error) {
-	if p.Dial != nil {
-		return p.Dial(ctx, "tcp", address)
+	dial := p.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: answerTime}).DialContext
 	}
-	d := net.Dialer{Timeout: answerTime}
-	return d.DialContext(ctx, "tcp", address)
+	nc, err := dial(ctx, "tcp", address)
+	if err == nil {
+		context.AfterFunc(ctx, func() { nc.Close() })
+	}
+	return nc, err
 }
 
 // connect opens a connection to the first address that answered. protocols are offered with ALPN.

@@ -41,15 +41,21 @@ type answer struct {
 }
 
 // longBody is the size in bytes of a body from which on further requests are HEAD. Otherwise they stay GET, because some
-// servers answer HEAD with a body.
-const longBody = 64 << 10
+// servers answer HEAD with a body. No more than maxBody is read of a body, which may have no end.
+const (
+	longBody = 64 << 10
+	maxBody  = 1 << 20
+)
+
+// errEndless is the error of an answer whose body is longer than maxBody, or is not complete after answerTime.
+var errEndless = errors.New("the body of the answer does not end")
 
 // ended reports whether err means that the connection has ended, and not that the answer is malformed.
 func ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// ask sends a request and reads its answer to the end.
+// ask sends a request and reads its answer to the end. If the error is errEndless, there is an answer all the same.
 func (p *prober) ask(w *wire, r request) (*answer, error) {
 	method := http.MethodGet
 	if r.head {
@@ -74,17 +80,38 @@ func (p *prober) ask(w *wire, r request) (*answer, error) {
 			return nil, err
 		}
 	}
-	resp, err := http.ReadResponse(w.r, &http.Request{Method: method})
+	resp, err := w.final(method)
 	if err != nil {
 		return nil, err
 	}
-	n, err := io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
+	a := &answer{status: resp.StatusCode, closes: resp.Close, keepAlive: resp.Header.Get("Keep-Alive"), server: resp.Header.Get("Server")}
+	if err := p.heed(a.status); err != nil {
+		return nil, err
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // Body.Close would read all of it
+	if n == maxBody || errors.Is(err, os.ErrDeadlineExceeded) {
+		a.long = true
+		return a, errEndless
+	}
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{status: resp.StatusCode, closes: resp.Close, keepAlive: resp.Header.Get("Keep-Alive"), server: resp.Header.Get("Server"), long: n >= longBody}
-	return a, p.heed(resp.StatusCode)
+	a.long = n >= longBody
+	return a, nil
+}
+
+// maxInterim is the number of interim responses that may come before an answer.
+const maxInterim = 16
+
+// final reads responses until one is not interim (RFC 9110 section 15.2).
+func (w *wire) final(method string) (*http.Response, error) {
+	for range maxInterim {
+		resp, err := http.ReadResponse(w.r, &http.Request{Method: method})
+		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+	}
+	return nil, errors.New("more interim responses than any client takes")
 }
 
 // awaitClose waits until the server closes the connection. It returns how the server did that: FIN, RST, or an answer that
