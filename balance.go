@@ -12,8 +12,8 @@ const (
 	// requests as connections are replaced, which takes at most one MaxConnLifetime.
 	BalanceNone Balance = iota
 
-	// BalanceRoundRobin sends the same number of requests to each address. A new address gets its share as soon as
-	// the resolver lists it.
+	// BalanceRoundRobin sends the same number of requests to each address, beginning with one that it draws at random. A
+	// new address gets its share as soon as the resolver lists it.
 	BalanceRoundRobin
 
 	// BalanceLeastRequests sends a request to the address that has the fewest requests under way. It suits servers

@@ -29,11 +29,11 @@ type http1Conn struct {
 	mute uint32        // milliseconds for which nothing had arrived when it was closed; see learnFromClose
 }
 
-// These flags say what has happened to a connection. The quarantine of its peer uses them.
+// These flags say what has happened to a connection.
 const (
 	served  = 1 << iota // it has served a request
 	blamed              // its peer was blamed for unexpected data on it
-	lingers             // it is closed because its peer is in quarantine, and is watched for a while unless another one is
+	lingers             // its socket stays open for a moment when the pool has closed it, unless another one does: see linger
 )
 
 var (
@@ -81,6 +81,7 @@ func (c *http1Conn) endLease(a *attempt, end exchange.End, o exchange.Outcome) (
 	case exchange.Reusable:
 		if c.route.learned.limits.shown.Load() != nil {
 			c.learnFromAnswer(a)
+			c.keepToRequests(a)
 		}
 		if o.KeepAlive.Timeout >= 0 || o.KeepAlive.Max >= 0 {
 			a.heedKeepAlive(o.KeepAlive)
@@ -211,14 +212,13 @@ func (c *http1Conn) Notify() {
 // idleEnded is called when the read of an idle connection has ended that the watcher cannot watch.
 func (c *http1Conn) idleEnded(found http1.Condition) { c.place.Retire(c.found(found, whileIdle)) }
 
-// Close closes the connection, or leaves that to the quarantine of its peer, which watches the connection for a moment
-// first.
+// Close closes the connection. If that can show something about the peer, the socket stays open for a moment: see linger.
 func (c *http1Conn) Close() error {
 	c.unwatch()
 	if c.has(served) {
 		c.mute = uint32(min(c.SinceReceived().Milliseconds(), math.MaxUint32))
 	}
-	if c.has(lingers) && c.route.t.core.quarantine.watch(c) {
+	if c.has(lingers) && c.linger() {
 		return nil
 	}
 	return c.Conn.Close()

@@ -46,6 +46,7 @@ type core struct {
 	widest   atomic.Int64 // the most addresses of a host over which Balance spreads requests
 
 	quarantine quarantine
+	lingering  lingering
 	http2      func() *http2.Engine // made at first use
 
 	altMu sync.Mutex                                   // serializes RegisterProtocol

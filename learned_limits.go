@@ -131,7 +131,7 @@ func alike(a, b LearnedLimits) bool {
 	return a.Requests == b.Requests && differ <= a.IdleTime/10 && (a.IdleTime == 0) == (b.IdleTime == 0)
 }
 
-// bound adds the learned limits of the peer, or of the addresses of a host, to the terms of a request.
+// bound adds the learned idle times of the peer, or of the addresses of a host, to the terms of a request.
 func (r *route) bound(terms *pool.Terms, req *http.Request) {
 	if r.host == nil {
 		r.boundByOwn(terms, req)
@@ -152,12 +152,6 @@ func (r *route) boundByOwn(terms *pool.Terms, req *http.Request) {
 	}
 	if idle := time.Duration(l.idleTime.Load()); idle != 0 && !sendsAgain(req) {
 		terms.MaxIdleTime = lower(terms.MaxIdleTime, idle)
-	}
-	switch n := int(l.requests.Load()); {
-	case n == 1:
-		terms.Unpooled = true
-	case n > 1:
-		terms.MaxReuse = lower(terms.MaxReuse, n-1)
 	}
 }
 

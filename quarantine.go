@@ -6,6 +6,7 @@ import (
 	"time"
 	"unique"
 
+	"github.com/peerpool/peerpool/internal/http1"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -54,19 +55,7 @@ type quarantine struct {
 	count atomic.Int32 // number of peers, so that no request takes the lock without need
 
 	mu    sync.Mutex // guards the fields below; nothing is called, and nothing is closed, while it is held
-	peers map[unique.Handle[Identity]]*confined
-}
-
-// confined is a peer in quarantine.
-type confined struct {
-	Quarantine
-	watched *watchedConn // nil if no connection is watched
-}
-
-// watchedConn is a connection that has served its request and that the pool has closed. Its socket is still open.
-type watchedConn struct {
-	conn  *http1Conn
-	timer *time.Timer
+	peers map[unique.Handle[Identity]]*Quarantine
 }
 
 // holds reports whether a peer is in quarantine. If count is zero, no peer is.
@@ -86,15 +75,15 @@ func (q *quarantine) add(id unique.Handle[Identity], why string) (began bool, no
 	if p == nil {
 		forgotten = q.makeRoom()
 		if q.peers == nil {
-			q.peers = make(map[unique.Handle[Identity]]*confined)
+			q.peers = make(map[unique.Handle[Identity]]*Quarantine)
 		}
-		p = &confined{Quarantine: Quarantine{Since: time.Now()}}
+		p = &Quarantine{Since: time.Now()}
 		q.peers[id], began = p, true
 		q.count.Store(int32(len(q.peers)))
 	}
 	p.Last, p.Why, p.Silent = time.Now(), why, 0
 	p.Events++
-	return began, p.Quarantine, forgotten
+	return began, *p, forgotten
 }
 
 // makeRoom forgets the peers whose time is over. If there is still no room for another peer, it forgets the one that has
@@ -121,34 +110,7 @@ func (q *quarantine) release(id unique.Handle[Identity]) QuarantineChange {
 	p := q.peers[id]
 	delete(q.peers, id)
 	q.count.Store(int32(len(q.peers)))
-	return QuarantineChange{Identity: id.Value(), Quarantine: p.Quarantine, Ended: true}
-}
-
-// watch begins to watch a connection that has served its request. It returns false if another connection of the peer is
-// watched.
-func (q *quarantine) watch(c *http1Conn) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	p := q.peers[c.route.id]
-	if p == nil || p.watched != nil {
-		return false
-	}
-	w := &watchedConn{conn: c}
-	p.watched = w
-	w.timer = time.AfterFunc(watchTime, func() { c.route.t.watchEnds(w) })
-	return true
-}
-
-// unwatch ends the watching of a connection. It returns false if the connection is not watched any more.
-func (q *quarantine) unwatch(w *watchedConn) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	p := q.peers[w.conn.route.id]
-	if p == nil || p.watched != w {
-		return false
-	}
-	p.watched = nil
-	return true
+	return QuarantineChange{Identity: id.Value(), Quarantine: *p, Ended: true}
 }
 
 // silent counts a connection that has been silent, and returns whether the quarantine ends with it.
@@ -166,24 +128,6 @@ func (q *quarantine) silent(id unique.Handle[Identity]) (ended QuarantineChange,
 	return q.release(id), true
 }
 
-// stop closes all watched connections.
-func (q *quarantine) stop() {
-	var all []*watchedConn
-	q.mu.Lock()
-	for _, p := range q.peers {
-		if p.watched != nil {
-			all = append(all, p.watched)
-			p.watched = nil
-		}
-	}
-	q.mu.Unlock()
-	for _, w := range all {
-		if w.timer.Stop() {
-			w.conn.Conn.Close()
-		}
-	}
-}
-
 // all returns the peers in quarantine.
 func (q *quarantine) all() []PeerQuarantine {
 	q.mu.Lock()
@@ -191,23 +135,20 @@ func (q *quarantine) all() []PeerQuarantine {
 	all := make([]PeerQuarantine, 0, len(q.peers))
 	for id, p := range q.peers {
 		if time.Since(p.Last) < quarantineMemory {
-			all = append(all, PeerQuarantine{id.Value(), p.Quarantine})
+			all = append(all, PeerQuarantine{id.Value(), *p})
 		}
 	}
 	return all
 }
 
-// watchEnds checks whether a watched connection has been silent, and closes it.
-func (t *Transport) watchEnds(w *watchedConn) {
-	c, q := w.conn, &t.core.quarantine
-	if q.unwatch(w) {
-		if c.found(c.Conn.Probe(), whileIdle) != pool.ReasonUnexpectedData {
-			if ended, ends := q.silent(c.route.id); ends {
-				t.tellQuarantined(ended)
-			}
-		}
+// watchEnds is called with what was found on a connection of a peer in quarantine whose socket has stayed open for watchTime.
+func (c *http1Conn) watchEnds(found http1.Condition) {
+	if c.found(found, whileIdle) == pool.ReasonUnexpectedData {
+		return
 	}
-	c.Conn.Close()
+	if ended, ends := c.route.t.core.quarantine.silent(c.route.id); ends {
+		c.route.t.tellQuarantined(ended)
+	}
 }
 
 // misbehaved notes that the peer has sent unexpected data.

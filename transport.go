@@ -303,7 +303,7 @@ func New() *Transport {
 func (t *Transport) CloseIdleConnections() {
 	c := t.use()
 	c.pool.CloseIdle()
-	c.quarantine.stop()
+	c.lingering.stop()
 	for _, alt := range c.alternates() {
 		if a, ok := alt.(interface{ CloseIdleConnections() }); ok {
 			a.CloseIdleConnections()
@@ -326,7 +326,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	defer c.watches.shutdown()
 	c.inflight.Emptied(ctx)
 	err := c.pool.Shutdown(ctx)
-	c.quarantine.stop()
+	c.lingering.stop()
 	return err
 }
 

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -58,6 +59,22 @@ func TestRoundRobinHasEachKeyServeAsOftenAndDialsForTheOneThatLacksAConnection(t
 			})
 		})
 	}
+}
+
+func TestABalancedHostThatIsForgottenBeginsWithAKeyThatItDraws(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		balancedWorld(w, BalanceRoundRobin, 0)
+		for i, key := range []string{"c", "a", "b", "b"} {
+			w.pool.pick = func(n int) int { return slices.Index([]string{"a", "b", "c"}[:n], key) }
+			call := w.acquire("x", Terms{})
+			w.dialed()
+			lease := call.leased()
+			if lease.Key() != key {
+				t.Errorf("request %d was served by %s, want %s", i, lease.Key(), key)
+			}
+			w.discard(lease, "done")
+		}
+	})
 }
 
 func TestABalancedHostDialsForALackingKeyWithinMaxConns(t *testing.T) {

@@ -107,7 +107,8 @@
 //     With a Balance, the key whose turn it is serves the request. If it has no connection for the request, another key
 //     that has one serves it. Meanwhile the pool dials for the first key, one dial at a time, within the limits, and only
 //     if the connection could become idle. To make room for it, the pool closes an idle connection of a key that has at
-//     least two more. BalanceRoundRobin gives the keys their turns one after the other. A key that
+//     least two more. BalanceRoundRobin gives the keys their turns one after the other; when the
+//     pool comes to know the Host, it draws the first at random. A key that
 //     has served out of its turn is passed over, and one that has missed its turn makes up for it. BalanceLeastLeases
 //     takes the key with the fewest leases or, of equal ones, the key that has served the fewest. It compares up to
 //     eight keys. If there are more, it compares the next key in turn with one that it draws at random, so that a

@@ -213,6 +213,9 @@ func (h *host[K, C]) inUse() bool {
 func (h *host[K, C]) join() {
 	h.set.known = true
 	h.list(h.set.keys)
+	if h.set.balance != BalanceNone && h.set.listed > 0 {
+		h.set.turn = h.pool.pick(h.set.listed) // a host that is forgotten after each request would otherwise use one key alone
+	}
 }
 
 // gone reports whether nothing is left of the host.

@@ -98,9 +98,9 @@ func (l Lease[K, C]) Waited() time.Duration {
 	return l.span
 }
 
-// Limit tells the pool which limits the peer has announced for the connection, as in the Keep-Alive header of RFC
-// 2068, section 19.7.1.1. The peer keeps the connection open for idle while it is idle, and serves reuse more leases
-// on it after this one. If idle is zero or less, or reuse is negative, the peer has announced no such limit. Later
+// Limit tells the pool which limits the peer has for the connection. It may have announced them, as in the Keep-Alive header
+// of RFC 2068, section 19.7.1.1. The peer keeps the connection open for idle while it is idle, and serves reuse more leases
+// on it after this one. If idle is zero or less, or reuse is negative, there is no such limit. Later
 // calls can only lower the limits. Limit does nothing if the lease has ended.
 func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	e := l.entry
@@ -114,11 +114,14 @@ func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 		return
 	}
 	b := *e.bounds
+	before := b
 	b.peerIdle = shorter(b.peerIdle, atAll(idle))
 	if reuse >= 0 {
 		b.maxUses = min(b.maxUses, l.number+uint64(reuse))
 	}
-	e.setBounds(b)
+	if b != before {
+		e.setBounds(b)
+	}
 }
 
 // Release ends the lease and gives the connection back to the pool. It first calls the connection's Probe method, or

@@ -76,5 +76,6 @@
 // [Requests] keeps the number of requests that the latest connections had served when the peer ended them, either by
 // announcing it with the last response or by closing at once after that response. If four in a row had served the same
 // number, and no other connection has served more in the meantime, the peer has a limit. If one connection serves
-// more, the peer has no limit, or another one.
+// more, the peer has no limit, or another one. The same is true if the peer keeps a connection open after as many
+// requests as the limit allows, and the caller can find that out without a risk.
 package learn

@@ -70,6 +70,10 @@ func (r *Requests) Exceed(served int) {
 	}
 }
 
+// Keep notes that a connection has served that many requests, and that the peer has kept it open for a while after the last
+// of them. A peer with that limit would have closed it.
+func (r *Requests) Keep(served int) { r.Exceed(served + 1) }
+
 // Review forgets a limit that has not been confirmed for a long time. It returns when to review again.
 func (r *Requests) Review(now time.Duration) time.Duration {
 	if r.limit != 0 && now >= r.confirmed+forgetted {

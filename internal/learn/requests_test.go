@@ -59,6 +59,19 @@ func TestAConnectionThatServesMoreRefutesTheLimit(t *testing.T) {
 	wantRequests(t, &r, 0)
 }
 
+func TestAConnectionThatIsKeptAfterItsLastRequestRefutesTheLimit(t *testing.T) {
+	var r Requests
+	ends(&r, time.Second, false, 3, 3, 3, 3)
+	r.Keep(2)
+	wantRequests(t, &r, 3)
+	r.Keep(3)
+	wantRequests(t, &r, 0)
+	ends(&r, 10*time.Second, false, 3, 3, 3)
+	wantRequests(t, &r, 0)
+	ends(&r, 20*time.Second, false, 3)
+	wantRequests(t, &r, 3)
+}
+
 func TestAnAnnouncementThatDoesNotComeRefutesTheLimit(t *testing.T) {
 	var r Requests
 	ends(&r, time.Second, true, 5, 5, 5, 5)
