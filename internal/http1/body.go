@@ -3,12 +3,18 @@ package http1
 import (
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// responseBody is an exchange as the body of its response. It owns the connection until it ends: by EOF, an error, or Close. Close is
-// in drain.go.
+const (
+	maxDrain  = 256 << 10             // bytes of a closed body that are read so that its connection survives
+	drainWait = 50 * time.Millisecond // how long they may take to arrive
+	closeWait = 10 * time.Millisecond // how long Close waits for that
+)
+
+// responseBody is an exchange as the body of its response. It owns the connection until it ends: by EOF, an error, or Close.
 //
 // Read and Close may be called at the same time. The Read then gets what arrives in the next moments, or an error.
 type responseBody Exchange
@@ -27,16 +33,11 @@ const (
 	bodyInTime    // that Read has returned in time
 )
 
-func (s *bodyState) has(bit uint32) bool { return s.Load()&bit != 0 }
-
-// set sets a bit, and returns the bits from before.
-func (s *bodyState) set(bit uint32) (before uint32) { return s.Or(bit) }
-
 // Read reads the next bytes of the body. At the end it returns io.EOF. If the body is shorter than its framing says, it returns
 // io.ErrUnexpectedEOF (RFC 9112 section 8).
 func (b *responseBody) Read(p []byte) (int, error) {
 	if exchange.IsDiscard(p) {
-		b.state.set(bodyDiscarded)
+		b.state.Or(bodyDiscarded)
 		return 0, nil
 	}
 	if err := b.begin(); err != nil {
@@ -72,8 +73,12 @@ func (b *responseBody) begin() error {
 // done ends what begin has begun. err is how the body has ended, or nil if it has not.
 func (b *responseBody) done(err error) {
 	change := uint32(bodyReading)
-	if err != nil {
-		b.err, change = pointer(err), bodyReading|bodyOver
+	switch {
+	case err == io.EOF:
+		b.err, change = &io.EOF, bodyReading|bodyOver // saves an allocation
+	case err != nil:
+		failed := err
+		b.err, change = &failed, bodyReading|bodyOver
 	}
 	was := b.state.Load()
 	for !b.state.CompareAndSwap(was, was^change) {
@@ -84,14 +89,6 @@ func (b *responseBody) done(err error) {
 	} else if err != nil {
 		b.finish(err, false)
 	}
-}
-
-func pointer(err error) *error {
-	if err == io.EOF {
-		return &io.EOF // saves an allocation
-	}
-	other := err
-	return &other
 }
 
 // read reads according to the framing. It returns io.EOF only at the proper end.
@@ -134,7 +131,7 @@ func (b *responseBody) trailer() error {
 	if err != nil {
 		return unexpectedEOF(err)
 	}
-	if !b.state.has(bodyReading) {
+	if b.state.Load()&bodyReading == 0 {
 		return io.EOF
 	}
 	resp := &b.resp
@@ -151,24 +148,188 @@ func (b *responseBody) trailer() error {
 // finish ends the exchange. It is called once, by the Read, Close or WriteTo that has ended the body.
 func (b *responseBody) finish(err error, interrupted bool) {
 	e := (*Exchange)(b)
+	var how exchange.End
 	switch {
-	case b.state.has(bodyDiscarded):
-		e.receivedAll(exchange.EndDiscarded)
+	case b.state.Load()&bodyDiscarded != 0:
+		how = exchange.EndDiscarded
 	case err == io.EOF:
-		e.receivedAll(ends[b.after])
+		how = ends[b.after]
 	case interrupted:
-		e.receivedAll(exchange.EndUnread)
+		how = exchange.EndUnread
 	case e.ctx().Err() != nil:
-		e.receivedAll(exchange.GivenUp(e.ctx()))
+		how = exchange.GivenUp(e.ctx())
 	default:
-		e.receivedAll(endOf(err))
+		how = endOf(err)
 	}
+	e.end(e.received(how))
 }
 
 // Closed returns nil before Close has been called, and the error of a Read afterwards.
 func (b *responseBody) Closed() error {
-	if b.state.has(bodyClosed) {
+	if b.state.Load()&bodyClosed != 0 {
 		return ErrBodyReadAfterClose
 	}
 	return nil
+}
+
+// Close ends the exchange. If little of the body is left, it is read, so that the connection survives: at most 256 KiB, for at
+// most 50 milliseconds. Close waits for this for at most 10 milliseconds. If more is left, the connection is closed. Close may be
+// called twice. After Close, nobody reads the body of the request any more, except for a Read that blocks for longer than
+// exchange.ReadWait.
+func (b *responseBody) Close() error {
+	if b.sending != nil {
+		defer (*Exchange)(b).finishUpload() // also if another goroutine has ended the exchange, or is about to
+	}
+	switch was := b.state.Or(bodyClosed); {
+	case was&(bodyClosed|bodyOver) != 0:
+	case was&bodyReading != 0:
+		b.closeWhileRead(was&bodyDiscarded == 0)
+	case was&bodyDiscarded != 0:
+		b.finish(errNotDrained, true)
+	default:
+		b.drain()
+	}
+	return nil
+}
+
+// closeWhileRead leaves the end to the Read that is under way; see readAfterClose. If the rest of the body is worth draining, the
+// Read has as much time as a drain has.
+func (b *responseBody) closeWhileRead(patient bool) {
+	if !patient || !b.endsByItself() {
+		b.Conn.Abort(ErrBodyReadAfterClose)
+		return
+	}
+	time.AfterFunc(drainWait, func() {
+		if b.state.Or(bodyLate)&bodyInTime == 0 {
+			b.Conn.Abort(ErrBodyReadAfterClose)
+		}
+	})
+}
+
+// readAfterClose does the rest of Close when the Read that was under way has returned. err is how the body has ended, or nil if
+// it has not.
+func (b *responseBody) readAfterClose(err error) {
+	late := b.state.Or(bodyInTime)&bodyLate != 0
+	if late {
+		b.Conn.Abort(ErrBodyReadAfterClose) // the timer calls it too, but may not have done so yet
+	}
+	switch {
+	case late || b.Conn.aborted() == ErrBodyReadAfterClose:
+		b.finish(ErrBodyReadAfterClose, true)
+	case err != nil:
+		b.finish(err, false)
+	default:
+		b.drain()
+	}
+}
+
+// endsByItself reports whether the connection could be used again if the body were read to its end.
+func (b *responseBody) endsByItself() bool {
+	return ends[b.after] == exchange.Reusable && b.kind != untilClose
+}
+
+// drain reads the rest of a body that nobody else uses any more, if that is little, and ends the exchange. A goroutine reads
+// what has not arrived yet. It belongs to the exchange, and ends within drainWait.
+func (b *responseBody) drain() {
+	e := (*Exchange)(b)
+	if !b.endsByItself() || b.kind == byLength && b.left > maxDrain {
+		b.finish(errNotDrained, true)
+		return
+	}
+	left := maxDrain
+	if err := b.drainBuffered(&left); err != nil {
+		b.finish(err, true)
+		return
+	}
+	e.notice()
+	// The caller may cancel the request's context as soon as Close has returned, and from here on that has no effect. If the
+	// request's body is still being sent, there is no drain: it would go on after Close.
+	if e.sending != nil && !e.sent() {
+		e.end(e.received(exchange.EndUnsent))
+		return
+	}
+	if !e.conclude() {
+		e.received(exchange.EndUnread)
+		return
+	}
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		e.done(e.received(endOfDrain(b.drainArriving(left), ends[b.after])))
+	}()
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+	select {
+	case <-drained:
+	case <-timer.C:
+	}
+}
+
+func endOfDrain(err error, after exchange.End) exchange.End {
+	if err == io.EOF {
+		return after
+	}
+	return exchange.EndUnread
+}
+
+// drainBuffered reads what has arrived in the buffer. If the body ends, it returns how: io.EOF is the proper end.
+func (b *responseBody) drainBuffered(left *int) error {
+	for b.readsAtOnce() {
+		if err := b.drainSome(left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drainArriving reads what has not arrived yet.
+func (b *responseBody) drainArriving(left int) error {
+	c := b.Conn
+	timer := time.AfterFunc(drainWait, func() { c.Abort(errDrainTimeout) })
+	defer func() {
+		if !timer.Stop() {
+			c.Abort(errDrainTimeout) // the timer calls it too, but may not have done so yet
+		}
+	}()
+	if b.kind == byLength {
+		_, _, err := b.copyTo(io.Discard)
+		return err
+	}
+	for {
+		if err := b.drainSome(&left); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *responseBody) drainSome(left *int) error {
+	bulk := bulks.Get().(*bulk)
+	defer bulks.Put(bulk)
+	n, err := b.read(bulk[:])
+	if *left -= n; err == nil && *left < 0 {
+		return errNotDrained
+	}
+	return err
+}
+
+// readsAtOnce reports whether the next read does not wait for the peer.
+func (b *responseBody) readsAtOnce() bool {
+	in := b.Conn.in
+	arrived := in.buf[in.r:in.w]
+	if b.kind != byChunks {
+		return len(arrived) > 0
+	}
+	switch chunk := &in.chunk; {
+	case chunk.last:
+		return trailerIn(arrived)
+	case chunk.left > 0:
+		return len(arrived) > 0
+	case chunk.inside:
+		arrived = arrived[min(len(crlf), len(arrived)):]
+	}
+	line, rest, whole := cutLine(arrived)
+	if size, err := parseChunkSize(line); whole && err == nil && size == 0 {
+		return trailerIn(rest)
+	}
+	return len(rest) > 0 && whole
 }

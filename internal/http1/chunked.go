@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"strings"
 
 	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/refusal"
@@ -232,4 +233,42 @@ func (c *Conn) readData(p []byte) (int, error) {
 	n := copy(p, c.in.buf[c.in.r:c.in.w])
 	c.in.r += n
 	return n, nil
+}
+
+// trailer returns the trailer fields that the head of a chunked response announces, without values, and removes Trailer from the header. A field that
+// decides about framing is an error. A field that decides about routing is left out (RFC 9110 section 6.5.1).
+func (h *head) trailer() (http.Header, error) {
+	announced := h.get("Trailer")
+	if len(announced) == 0 {
+		return nil, nil
+	}
+	delete(h.header, "Trailer")
+	trailer := make(http.Header)
+	for _, line := range announced {
+		for name := range strings.SplitSeq(line, ",") {
+			name = http.CanonicalHeaderKey(ascii.TrimSpace(name))
+			if name == "" {
+				continue
+			}
+			switch {
+			case framesMessage(name):
+				return nil, malformed("bad trailer key", name)
+			case !forbiddenTrailer(name):
+				trailer[name] = nil
+			}
+		}
+	}
+	if len(trailer) == 0 {
+		return nil, nil
+	}
+	return trailer, nil
+}
+
+// forbiddenTrailer reports whether a field decides about framing or routing (RFC 9110 section 6.5.1).
+func forbiddenTrailer(name string) bool {
+	return framesMessage(name) || name == "Host" || name == "Connection"
+}
+
+func framesMessage(name string) bool {
+	return name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer"
 }

@@ -28,6 +28,7 @@ type traits uint8
 
 const (
 	kernelSocket traits = 1 << iota // the socket is one: the kernel takes small writes even while nobody reads
+	overTLS                         // nc is TLS made by crypto/tls
 	middling                        // the last response had a body of middling length: see Conn.expect
 )
 
@@ -62,6 +63,7 @@ func NewConn(nc net.Conn) *Conn {
 func (c *Conn) Init(nc net.Conn) {
 	c.nc = nc
 	if t := c.tls(); t != nil {
+		c.traits |= overTLS
 		if under, ok := t.NetConn().(*records); ok {
 			c.under, under.conn = under, c
 			under.exact = t.ConnectionState().Version == tls.VersionTLS13

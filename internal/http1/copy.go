@@ -59,8 +59,8 @@ func properEnd(err error) error {
 
 // copyTo copies the rest of the body to w. It returns the error of w, and how the body has ended.
 func (b *responseBody) copyTo(w io.Writer) (n int64, werr, err error) {
-	if n, werr = b.flush(w); werr != nil || b.kind == byLength && b.left == 0 {
-		return n, werr, b.endOfLength()
+	if n, werr, err = b.flush(w); werr != nil || err != nil {
+		return n, werr, err
 	}
 	if w == io.Discard && b.kind != byChunks && b.Conn.canSkip() && !b.Conn.limitsReads() {
 		skipped, err := b.skip()
@@ -102,29 +102,24 @@ func (b *responseBody) skip() (n int64, err error) {
 	return n, err
 }
 
-// flush writes what is in the buffer of a body that is not chunked.
-func (b *responseBody) flush(w io.Writer) (int64, error) {
-	in := b.Conn.in
-	if b.kind == byChunks || in.buffered() == 0 {
-		return 0, nil
+// flush writes what is in the buffer of a body that is not chunked. It returns the error of w, and io.EOF if that was the rest.
+func (b *responseBody) flush(w io.Writer) (n int64, werr, err error) {
+	if in := b.Conn.in; b.kind != byChunks && in.buffered() > 0 {
+		p := in.buf[in.r:in.w]
+		if b.kind == byLength {
+			p = p[:min(int64(len(p)), b.left)]
+		}
+		var taken int
+		taken, werr = write(w, p)
+		in.r += taken
+		n = int64(taken)
 	}
-	p := in.buf[in.r:in.w]
 	if b.kind == byLength {
-		p = p[:min(int64(len(p)), b.left)]
+		if b.left -= n; b.left == 0 {
+			err = io.EOF
+		}
 	}
-	n, err := write(w, p)
-	in.r += n
-	if b.kind == byLength {
-		b.left -= int64(n)
-	}
-	return int64(n), err
-}
-
-func (b *responseBody) endOfLength() error {
-	if b.kind == byLength && b.left == 0 {
-		return io.EOF
-	}
-	return nil
+	return n, werr, err
 }
 
 // write calls Write, and checks that it has done what io.Writer demands.
@@ -142,18 +137,18 @@ func write(w io.Writer, p []byte) (int, error) {
 // systemCopies reports whether the system can move the bytes from the connection to w by itself, and whether there are enough
 // of them to be worth it.
 func (b *responseBody) systemCopies(w io.Writer) bool {
-	c := b.Conn
-	if c.limitsReads() {
-		return false
-	}
 	switch w.(type) {
 	case *net.TCPConn, *os.File:
 	default:
 		return false
 	}
+	c := b.Conn
 	switch c.nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 	default:
+		return false
+	}
+	if c.limitsReads() {
 		return false
 	}
 	return b.kind == untilClose || b.kind == byLength && b.left-int64(c.in.buffered()) >= int64(len(bulk{}))
@@ -161,8 +156,8 @@ func (b *responseBody) systemCopies(w io.Writer) bool {
 
 // splice has the system copy the body to w. from is w.
 func (b *responseBody) splice(w io.Writer, from io.ReaderFrom) (n int64, werr, err error) {
-	if n, werr = b.flush(w); werr != nil {
-		return n, werr, b.endOfLength()
+	if n, werr, err = b.flush(w); werr != nil {
+		return n, werr, err
 	}
 	c := b.Conn
 	var src io.Reader = c.nc

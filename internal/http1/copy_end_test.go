@@ -61,7 +61,7 @@ func TestACopyCanBeInterrupted(t *testing.T) {
 					_, err := io.Copy(target.Writer, resp.Body)
 					failed <- err
 				}()
-				for !e.state.has(bodyReading) {
+				for e.state.Load()&bodyReading == 0 {
 					runtime.Gosched()
 				}
 				if want == errReason {

@@ -14,16 +14,13 @@
 //	records.go   the layer between crypto/tls and its socket that makes this possible
 //	exchange.go  Exchange.Run: one request and its response; who ends it, exactly once
 //	send.go      its first half: writing the request, and the time limit for the answer
-//	header.go    the header of the request, which is walked once
 //	request.go   the head of the request
 //	outgoing.go  how the body of the request is sent
 //	upload.go    the body of the request, if it may block
 //	respond.go   its second half: from the first byte to the http.Response
-//	head.go      the head of the response
+//	head.go      the head of the response, and what it says about the length of the body (RFC 9112 section 6)
 //	fields.go    its fields
-//	framing.go   how long the body of the response is (RFC 9112 section 6)
-//	body.go      the body of the response
-//	drain.go     what Close does with the rest of it
+//	body.go      the body of the response, and what Close does with the rest of it
 //	copy.go      the body of the response, copied or discarded as a whole, by the system where it can
 //	chunked.go   the chunked coding of responses
 //

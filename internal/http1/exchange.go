@@ -255,10 +255,8 @@ func (e *Exchange) handOver() {
 	}
 }
 
-// receivedAll is called when the response has been read to its end, or will not be read on. after says which.
-func (e *Exchange) receivedAll(after exchange.End) { e.end(e.received(after)) }
-
-// received gives the read buffer back, and returns how the exchange has ended.
+// received is called when the response has been read to its end, or will not be read on. after says which. It gives the read
+// buffer back, and returns how the exchange has ended. The caller then calls end.
 func (e *Exchange) received(after exchange.End) exchange.End {
 	if after == exchange.Reusable && e.Conn.in.buffered() > 0 {
 		after = exchange.EndUnexpected

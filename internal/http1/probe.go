@@ -39,7 +39,7 @@ func (c *Conn) Probe() Condition {
 		return PeerClosed
 	case n < 0:
 		return Quiet
-	case c.tls() != nil:
+	case c.traits&overTLS != 0:
 		c.look(looking{is: true, raw: c.raw})
 		return c.found
 	}
@@ -59,7 +59,7 @@ func (c *Conn) Rest() Condition {
 		return c.found
 	case c.veil != nil:
 		return c.restVeiled()
-	case !c.decrypted && c.tls() != nil:
+	case c.traits&overTLS != 0 && !c.decrypted:
 		c.look(looking{is: true})
 	}
 	return c.found

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"cmp"
 	"io"
 	"net/http"
 	"net/url"
@@ -198,7 +199,7 @@ func TestABodyOfUnknownLengthIsChunkedWhateverItSays(t *testing.T) {
 func FuzzRequestHead(f *testing.F) {
 	for _, c := range requestCases {
 		req := c.make(f)
-		f.Add(method(req), req.URL.String(), req.Host, "X-A", req.Header.Get("User-Agent"), c.proxied)
+		f.Add(cmp.Or(req.Method, http.MethodGet), req.URL.String(), req.Host, "X-A", req.Header.Get("User-Agent"), c.proxied)
 	}
 	f.Fuzz(func(t *testing.T, verb, target, host, name, value string, proxied bool) {
 		req, err := http.NewRequest(verb, target, nil)

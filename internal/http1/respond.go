@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
+	"strings"
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/refusal"
 )
@@ -128,7 +130,9 @@ func (e *Exchange) proceed() {
 
 // respond turns the head into the response.
 func (e *Exchange) respond(h *head) (*http.Response, error) {
-	h.noCache()
+	if h.get("Pragma") != nil {
+		h.noCache()
+	}
 	var trailer http.Header
 	if h.chunked {
 		var err error
@@ -136,12 +140,8 @@ func (e *Exchange) respond(h *head) (*http.Response, error) {
 			return nil, e.fail(e.refuse(e.headBytes(h), nil, err))
 		}
 	}
-	if up := e.up(); up != nil {
-		e.Touched = true // it is closed in any case
-		up.answered(h.persist)
-	} else if e.sending != nil {
-		e.sending.Finish() // sent, or not wanted any more
-		e.Touched = e.sending.Touched()
+	if e.sending != nil {
+		e.endSending(h.persist)
 	}
 	e.Status, e.KeepAlive = int32(h.code), noHint
 	if h.get("Keep-Alive") != nil {
@@ -159,7 +159,7 @@ func (e *Exchange) respond(h *head) (*http.Response, error) {
 	after := e.afterResponse(h)
 	if h.kind == noBody {
 		r.Body = http.NoBody
-		e.receivedAll(after)
+		e.end(e.received(after))
 		return r, nil
 	}
 	e.Conn.expect(h.length)
@@ -168,11 +168,23 @@ func (e *Exchange) respond(h *head) (*http.Response, error) {
 		e.Conn.in.limit = limit // of every read from now on, until the input is given back
 	}
 	r.Body = (*responseBody)(e)
-	if e.gzip && exchange.IsGzip(h.header) {
+	if e.gzip && h.get("Content-Encoding") != nil && exchange.IsGzip(h.header) {
 		exchange.Ungzip(&e.resp, (*responseBody)(e))
 	}
 	e.handOver()
 	return r, nil
+}
+
+// endSending ends the sending of the request's body because the head of the response has come. If the connection persists, an
+// upload may go on.
+func (e *Exchange) endSending(persist bool) {
+	if up := e.sending.up; up != nil {
+		e.Touched = true // it is closed in any case
+		up.answered(persist)
+		return
+	}
+	e.sending.Finish() // sent, or not wanted any more
+	e.Touched = e.sending.Touched()
 }
 
 var chunkedOnly = []string{"chunked"}
@@ -192,8 +204,48 @@ func (e *Exchange) afterResponse(h *head) exchange.End {
 		return exchange.EndTunnel
 	case h.ambiguous:
 		return exchange.EndAmbiguous
-	case !e.Opts.Partitioned && (e.intents&intendsBinding != 0 || exchange.ChallengeBinds(h.code, h.header)):
+	case !e.Opts.Partitioned && (e.intents&intendsBinding != 0 || h.code >= 400 && exchange.ChallengeBinds(h.code, h.header)):
 		return exchange.EndAuth
 	}
 	return exchange.Reusable
+}
+
+// noHint is the hint of a server that gives none.
+var noHint = exchange.KeepAlive{Timeout: -1, Max: -1}
+
+// maxHint bounds a hint, so that no arithmetic on it overflows.
+const maxHint = 1 << 24
+
+// keepAlive parses "Keep-Alive: timeout=5, max=100", a field that RFC 9112 appendix C.2.2 mentions and
+// the expired draft-thomson-hybi-http-timeout describes.
+func keepAlive(header http.Header) exchange.KeepAlive {
+	ka := noHint
+	for _, line := range header["Keep-Alive"] {
+		for param := range strings.SplitSeq(line, ",") {
+			name, value, _ := strings.Cut(param, "=")
+			n, ok := parseHint(strings.Trim(value, " \t\""))
+			if !ok {
+				continue
+			}
+			switch ascii.ToLower(ascii.TrimSpace(name)) {
+			case "timeout":
+				ka.Timeout = n
+			case "max":
+				ka.Max = n
+			}
+		}
+	}
+	return ka
+}
+
+// parseHint parses a number of any length. Numbers above maxHint become maxHint.
+func parseHint(digits string) (n int32, ok bool) {
+	for i := range len(digits) {
+		d := digits[i]
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = min(n*10+int32(d-'0'), maxHint)
+	}
+	return n, digits != ""
 }

@@ -16,8 +16,8 @@ func (e *Exchange) send() error {
 	if err != nil {
 		return err
 	}
-	if e.asks(&out) {
-		return e.ask(&out)
+	if whole := out.body == nil || out.inline && out.length <= maxAsked; whole && e.trace() == nil && e.Conn.canAsk() {
+		return e.ask(&out) // otherwise a part is sent later, or a trace wants to know when the request has been written
 	}
 	buf := getBuffer(e.Opts.WriteBuffer, out.inlineLength())
 	b, err := e.appendRequest(buf[:0], &out)
@@ -47,12 +47,6 @@ func (e *Exchange) write(out *outgoing, b []byte) {
 	n, err := e.Conn.Write(b)
 	e.Wrote = n > 0
 	e.wroteHead(out, err)
-}
-
-// asks reports whether send uses Exchange.ask. It does not if a part of the request is sent later, if a trace wants to know
-// when the request has been written, or if the request is long.
-func (e *Exchange) asks(out *outgoing) bool {
-	return e.Conn.canAsk() && e.trace() == nil && (out.body == nil || out.inline && out.length <= maxAsked)
 }
 
 // ask writes the request and waits for its answer at the same time. The request is in the buffer into which the answer is read
