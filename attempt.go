@@ -147,7 +147,9 @@ func (a *attempt) acquire() error {
 	terms.Unpooled = terms.Unpooled || a.alone || r.looks()
 	if r.mayHTTP2 {
 		terms.Expect = r.expect()
-		terms.Unpooled = terms.Unpooled || terms.Expect != 0 && r.peer.Group == "" && bindsConnection(a.req)
+		if terms.Expect != 0 && r.peer.Group == "" && exchange.RequestBinds(a.req.Header) {
+			terms.Unpooled = true // the server may apply the credential to every request that shares the connection
+		}
 	}
 	if r.host != nil {
 		a.aim(&terms)
@@ -208,10 +210,6 @@ func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 
 // tries returns how many tries at the request there have been, including this one.
 func (a *attempt) tries() int { return int(a.number + a.redials) }
-
-// bindsConnection reports whether the server may apply the request's credential to the whole connection, and so to every
-// request that shares the connection. No other request may then share it.
-func bindsConnection(req *http.Request) bool { return exchange.RequestBinds(req.Header) }
 
 // wanted returns the identity of the connection that the attempt failed to get, as far as it is known.
 func (a *attempt) wanted(err error) Identity {
@@ -387,7 +385,9 @@ func (a *attempt) ExchangeDone(end exchange.End, o exchange.Outcome) {
 	if end == exchange.EndTimeout && o.Status != 0 {
 		a.timedOut(nil)
 	}
-	a.rebind()
+	if a.limits != a.t.changed.Load() { // SetLimits has been called during the request
+		a.lease.Rebind(a.t.terms(a.peer))
+	}
 	reason := c.endLease(a, end, o)
 	if a.t.Observer != nil {
 		a.observeAttemptDone(left, &o, reason)

@@ -316,16 +316,6 @@ func valuesOf(ctx context.Context) contextValues {
 	return v
 }
 
-// given returns what the context of a request holds for this package. If the context names no peer, the peer is the one that
-// PeerFor returns. It is nil if the Transport's own settings apply.
-func (t *Transport) given(req *http.Request) (v contextValues, err error) {
-	v, _ = req.Context().Value(contextKey{}).(contextValues)
-	if v.peer == nil && t.PeerFor != nil {
-		v.peer, err = t.PeerFor(req)
-	}
-	return v, err
-}
-
 // target returns the address that a URL leads to: the peer's if it has one, otherwise the host:port of the URL. It returns
 // the peer's address even if there is something wrong with the URL.
 func (p *Peer) target(u *url.URL) (network, addr string, err error) {

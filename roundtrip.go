@@ -61,6 +61,16 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// given returns what the context of a request holds for this package. If the context names no peer, the peer is the one that
+// PeerFor returns. It is nil if the Transport's own settings apply.
+func (t *Transport) given(req *http.Request) (v contextValues, err error) {
+	v, _ = req.Context().Value(contextKey{}).(contextValues)
+	if v.peer == nil && t.PeerFor != nil {
+		v.peer, err = t.PeerFor(req)
+	}
+	return v, err
+}
+
 func nothing() {}
 
 // checkForm returns an error if no RoundTripper can serve the request, not even a registered one. The error has the text of

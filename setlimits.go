@@ -3,12 +3,10 @@ package peerpool
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"time"
 	"unique"
 
-	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/pool"
 )
 
@@ -136,77 +134,4 @@ func higher[T cmp.Ordered](a, b T) T {
 		return none
 	}
 	return max(a, b)
-}
-
-// limits returns the time limits that the Transport itself sets for an exchange.
-func (t *Transport) limits() exchange.Limits {
-	if l := t.changed.Load(); l != nil {
-		return exchange.Limits{
-			HeaderTimeout: l.ResponseHeaderTimeout, BodyReadTimeout: l.BodyReadTimeout, BodyWriteTimeout: l.BodyWriteTimeout,
-		}
-	}
-	return exchange.Limits{
-		HeaderTimeout: t.ResponseHeaderTimeout, BodyReadTimeout: t.BodyReadTimeout, BodyWriteTimeout: t.BodyWriteTimeout,
-	}
-}
-
-// retryBudget returns the share of requests that may be sent again. Zero means no limit. A share that is not a number, as
-// the result of a division may be, is the smallest one.
-func (t *Transport) retryBudget() float64 {
-	share := t.RetryBudget
-	if l := t.changed.Load(); l != nil {
-		share = l.RetryBudget
-	}
-	if math.IsNaN(share) {
-		return math.SmallestNonzeroFloat64
-	}
-	return share
-}
-
-// minIdlePerHost returns how many idle connections are kept ready to a peer that has no option for it.
-func (t *Transport) minIdlePerHost() int {
-	if l := t.changed.Load(); l != nil {
-		return l.MinIdleConnsPerHost
-	}
-	return t.MinIdleConnsPerHost
-}
-
-// rebind makes the connection keep to the limits that hold now, if they have been changed during the request.
-func (a *attempt) rebind() {
-	if a.limits != a.t.changed.Load() {
-		a.lease.Rebind(a.t.terms(a.peer))
-	}
-}
-
-// terms returns what the settings of the Transport and of the peer say about pooling.
-func (t *Transport) terms(p *Peer) pool.Terms {
-	terms := pool.Terms{
-		IdleTimeout: t.IdleConnTimeout,
-		Unpooled:    t.DisableKeepAlives,
-		MaxReuse:    t.MaxConnReuse,
-		MaxLifetime: t.MaxConnLifetime,
-		MaxConns:    t.MaxConnsPerHost,
-	}
-	if l := t.changed.Load(); l != nil {
-		terms.IdleTimeout, terms.MaxConns = l.IdleConnTimeout, l.MaxConnsPerHost
-		terms.MaxReuse, terms.MaxLifetime = l.MaxConnReuse, l.MaxConnLifetime
-	}
-	if p == nil {
-		return terms
-	}
-	o := &p.opts
-	if o.IdleTimeout != nil {
-		terms.IdleTimeout = *o.IdleTimeout
-		terms.Unpooled = terms.Unpooled || *o.IdleTimeout == 0
-	}
-	if o.MaxConnReuse > 0 {
-		terms.MaxReuse = o.MaxConnReuse
-	}
-	if o.MaxConnLifetime > 0 {
-		terms.MaxLifetime = o.MaxConnLifetime
-	}
-	if o.MaxConns > 0 {
-		terms.MaxConns = o.MaxConns
-	}
-	return terms
 }

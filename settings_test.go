@@ -19,7 +19,7 @@ func TestEverySettingOfAnExchangeReachesIt(t *testing.T) {
 		setOther(t, reflect.ValueOf(&tr).Elem().FieldByIndex(field.Index))
 		if reflect.DeepEqual(*r.exchangeOptions(), before) {
 			t.Errorf("Transport.%s changes no option of an exchange: carry it over in optionsOf and compare it in Transport.asks "+
-				"(exchange_options.go)", field.Name)
+				"(settings.go)", field.Name)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func TestEveryOptionOfAnExchangeIsSetBySomething(t *testing.T) {
 	v := reflect.ValueOf(*r.exchangeOptions())
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
-			t.Errorf("http1.Options.%s is set by no field of a Transport: set it in optionsOf (exchange_options.go)",
+			t.Errorf("http1.Options.%s is set by no field of a Transport: set it in optionsOf (settings.go)",
 				v.Type().Field(i).Name)
 		}
 	}
