@@ -204,6 +204,35 @@ func (g *group[K, C]) mostIdle() int {
 	return most
 }
 
+// use counts n connections that have become active. If n is negative, it counts connections that are no longer active.
+func (g *group[K, C]) use(n int) {
+	g.active += n
+	if g.seats != nil { // usually it is nil; useJoined is separate so that this method is inlined
+		g.useJoined(n)
+	}
+}
+
+func (g *group[K, C]) useJoined(n int) {
+	for _, s := range *g.seats {
+		s.host.set.active += n
+	}
+}
+
+// rest counts n connections that have become idle. If n is negative, it counts connections that are no longer idle. The
+// caller has already put them into the lists of idle connections, or taken them out.
+func (g *group[K, C]) rest(n int) {
+	if g.seats != nil {
+		g.restJoined(n)
+	}
+}
+
+func (g *group[K, C]) restJoined(n int) {
+	for _, s := range *g.seats {
+		s.host.set.idle += n
+		s.place()
+	}
+}
+
 // inUse reports whether a connection of a listed key is in use.
 func (h *host[K, C]) inUse() bool {
 	return slices.ContainsFunc(h.listedGroups(), func(g *group[K, C]) bool { return g.active > 0 })

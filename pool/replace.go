@@ -122,11 +122,6 @@ func (e *entry[K, C]) each(now time.Duration) time.Duration {
 	return max(1, (now-e.born)/time.Duration(max(1, e.uses())))
 }
 
-// capped reports whether the connection has a limit on its uses or its age.
-func (e *entry[K, C]) capped() bool {
-	return e.bounds.maxUses != math.MaxUint64 || e.bounds.lifetime > 0
-}
-
 // left returns how many more leases the connection may have.
 func (e *entry[K, C]) left() uint64 { return e.bounds.maxUses - min(e.uses(), e.bounds.maxUses) }
 

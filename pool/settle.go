@@ -116,8 +116,8 @@ func (p *Pool[K, C]) giveBack(c claim[K, C]) {
 func (p *Pool[K, C]) settle(
 	e *entry[K, C], asker *want[K, C], reason Reason, now time.Duration,
 ) Reason {
-	if e.isRetired() {
-		reason = e.retired
+	if retired := e.whyRetired(); retired != "" {
+		reason = retired
 	}
 	if reason == "" {
 		reason = p.refusal(e, asker, now)

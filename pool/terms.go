@@ -86,20 +86,3 @@ func (t *Terms) maxConns() int {
 	}
 	return t.MaxConns
 }
-
-// shorter returns the lower of two limits. A value of zero or less sets no limit.
-func shorter(a, b time.Duration) time.Duration {
-	if a <= 0 || b > 0 && b < a {
-		return b
-	}
-	return a
-}
-
-// deadline returns the moment d after start. It returns forever if d sets no limit, or if the moment is beyond what a
-// Duration holds.
-func deadline(start, d time.Duration) time.Duration {
-	if d <= 0 || d > forever-start {
-		return forever
-	}
-	return start + d
-}
