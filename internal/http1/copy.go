@@ -27,8 +27,10 @@ var (
 // error of w ends the body, since nobody knows how many bytes are lost. After any other error of w the rest of the body can be
 // read.
 func (b *responseBody) WriteTo(w io.Writer) (n int64, err error) {
-	if err := b.begin(); err != nil {
-		return 0, properEnd(err)
+	if err := b.begin(); err == io.EOF {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
 	}
 	(*Exchange)(b).notice()
 	from, ok := w.(io.ReaderFrom)
@@ -44,17 +46,10 @@ func (b *responseBody) WriteTo(w io.Writer) (n int64, err error) {
 	} else {
 		n, err, end = b.copyTo(w)
 	}
-	if err == nil {
-		err = properEnd(end)
+	if err == nil && end != io.EOF {
+		err = end
 	}
 	return n, err
-}
-
-func properEnd(err error) error {
-	if err == io.EOF {
-		return nil
-	}
-	return err
 }
 
 // copyTo copies the rest of the body to w. It returns the error of w, and how the body has ended.

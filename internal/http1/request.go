@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -182,10 +181,6 @@ func appendTarget(b []byte, req *http.Request, host string, proxied bool) []byte
 	case u.Opaque != "":
 		return append(b, u.RequestURI()...)
 	}
-	return appendPath(b, u)
-}
-
-func appendPath(b []byte, u *url.URL) []byte {
 	path, query := u.EscapedPath(), u.ForceQuery || u.RawQuery != ""
 	// The asterisk is a target alone, with no authority before it and no query after (RFC 9112 section 3.2.4).
 	if asterisk := path == "*" && b[len(b)-1] == ' ' && !query; !asterisk && !strings.HasPrefix(path, "/") {
