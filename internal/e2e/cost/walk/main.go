@@ -3,12 +3,11 @@
 //	go run ./internal/e2e/cost/walk
 //
 // It builds itself with coverage counters, clears the counters after some requests, makes one more, and counts the
-// functions that have run. With -v it names them.
+// functions and the statements that have run. With -v it names the functions. The count does not depend on chance: the requests
+// run on one processor, so that each finds in a sync.Pool what the one before it has put there, and all responses are equal.
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"flag"
@@ -22,8 +21,10 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"runtime/coverage"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,7 +86,15 @@ func count(verbose bool) error {
 		if err != nil {
 			return err
 		}
-		print(w.name, passed(table, w.where), verbose)
+		blocks := filepath.Join(counters, "blocks.txt")
+		if _, err := run("go", "tool", "covdata", "textfmt", "-i", counters, "-o", blocks); err != nil {
+			return err
+		}
+		profile, err := os.ReadFile(blocks)
+		if err != nil {
+			return err
+		}
+		print(w.name, passed(table, w.where), statements(profile, w.where), verbose)
 	}
 	return nil
 }
@@ -100,7 +109,10 @@ func run(name string, args ...string) ([]byte, error) {
 
 // serve runs a server of net/http in this process, where nothing is counted.
 func serve(http2 bool, use func(url string) error) error {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }))
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+		io.WriteString(w, "hello")
+	}))
 	defer s.Close()
 	if s.EnableHTTP2 = http2; http2 {
 		s.StartTLS()
@@ -112,6 +124,7 @@ func serve(http2 bool, use func(url string) error) error {
 
 // makeRequests makes requests through an http.Client, and writes the counters of the last of them.
 func makeRequests(client, url, counters string) error {
+	runtime.GOMAXPROCS(1)
 	insecure := &tls.Config{InsecureSkipVerify: true} // the server's certificate is of no interest
 	c := http.Client{Transport: &peerpool.Transport{TLSClientConfig: insecure, ForceAttemptHTTP2: true}}
 	if client == "net/http" {
@@ -143,29 +156,47 @@ func makeRequests(client, url, counters string) error {
 	return nil
 }
 
-// passed returns the functions that have run, by file, of the packages at or below a path. This program is left out.
+// passed returns the functions that have run, by file, of the packages at or below a path.
 func passed(table []byte, where string) map[string][]string {
 	files := map[string][]string{}
-	for lines := bufio.NewScanner(bytes.NewReader(table)); lines.Scan(); {
-		columns := strings.Fields(lines.Text())
-		if len(columns) != 3 || columns[2] == "0.0%" || strings.Contains(columns[0], "/cost/walk/") {
-			continue
-		}
-		file, _, _ := strings.Cut(columns[0], ":")
-		if dir := path.Dir(file); dir == where || strings.HasPrefix(dir, where+"/") {
+	for line := range strings.Lines(string(table)) {
+		columns := strings.Fields(line)
+		if len(columns) == 3 && columns[2] != "0.0%" && isBelow(columns[0], where) {
+			file, _, _ := strings.Cut(columns[0], ":")
 			files[file] = append(files[file], columns[1])
 		}
 	}
 	return files
 }
 
-func print(name string, files map[string][]string, verbose bool) {
+// statements returns how many statements have run, of the packages at or below a path. Each line of the profile is a block
+// of statements: its place, their number, and how often they have run.
+func statements(profile []byte, where string) (n int) {
+	for line := range strings.Lines(string(profile)) {
+		columns := strings.Fields(line)
+		if len(columns) == 3 && columns[2] != "0" && isBelow(columns[0], where) {
+			size, _ := strconv.Atoi(columns[1])
+			n += size
+		}
+	}
+	return n
+}
+
+// isBelow reports whether a place, which begins with a file, is in a package at or below a path. This program is not.
+func isBelow(place, where string) bool {
+	file, _, _ := strings.Cut(place, ":")
+	dir := path.Dir(file)
+	return (dir == where || strings.HasPrefix(dir, where+"/")) && !strings.HasSuffix(dir, "/cost/walk")
+}
+
+func print(name string, files map[string][]string, statements int, verbose bool) {
 	functions, packages := 0, map[string]bool{}
 	for file, names := range files {
 		functions += len(names)
 		packages[path.Dir(file)] = true
 	}
-	fmt.Printf("%-30s %4d functions in %2d files and %d packages\n", name, functions, len(files), len(packages))
+	fmt.Printf("%-30s %4d functions with %d statements in %2d files and %d packages\n",
+		name, functions, statements, len(files), len(packages))
 	if !verbose {
 		return
 	}
