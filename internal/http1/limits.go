@@ -7,9 +7,9 @@ import (
 	"github.com/peerpool/peerpool/internal/exchange"
 )
 
-// maxPiece is how many bytes are written to TLS at a time if there is a limit: after a timeout it does not say how many
-// of them have been sent.
-const maxPiece = 16 << 10
+// maxPiece is how many bytes are written at a time, if there is a limit, to TLS or to a layer of unknown type. These do not say
+// how many of the bytes have been sent, so a peer that takes less than a piece seems to take nothing.
+const maxPiece = 4 << 10
 
 // endReadLimit takes the limit back, before another exchange has the connection.
 func (c *Conn) endReadLimit() {
@@ -49,16 +49,21 @@ func (c *Conn) writeWithin(p []byte, limit time.Duration) (n int, err error) {
 	case limit <= 0:
 		return c.Write(p)
 	case c.veil != nil:
-		timer := time.AfterFunc(limit, func() { c.Abort(exchange.ErrBodyWrite) })
-		n, err = c.Write(p)
-		if !timer.Stop() {
-			c.Abort(exchange.ErrBodyWrite) // the timer calls it too, but may not have done so yet
+		for n < len(p) && err == nil {
+			timer := time.AfterFunc(limit, func() { c.Abort(exchange.ErrBodyWrite) })
+			var took int
+			took, err = c.Write(p[n:min(n+maxPiece, len(p))])
+			n += took
+			if !timer.Stop() {
+				c.Abort(exchange.ErrBodyWrite) // the timer calls it too, but may not have done so yet
+			}
 		}
 		return n, err
 	}
-	piece := len(p)
-	if _, plain := c.nc.(*net.TCPConn); !plain {
-		piece = maxPiece
+	piece, resumes := maxPiece, false // resumes: a write says how much it has sent when its deadline passes
+	switch c.nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		piece, resumes = len(p), true
 	}
 	for n < len(p) {
 		_ = c.nc.SetWriteDeadline(time.Now().Add(limit))
@@ -68,7 +73,7 @@ func (c *Conn) writeWithin(p []byte, limit time.Duration) (n int, err error) {
 		case err == nil:
 		case !exchange.IsTimeout(err) || c.aborted() != nil:
 			return n, c.explain(err)
-		case took == 0 || piece == maxPiece:
+		case took == 0 || !resumes:
 			return n, exchange.ErrBodyWrite
 		}
 	}

@@ -3,6 +3,7 @@ package http1
 import (
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,6 +39,28 @@ func TestAWriteLimitThatPassesIsKnownWhenTheWriteReturns(t *testing.T) {
 			return
 		}
 	}
+}
+
+// A layer of unknown type does not say how much of a write has been sent before the write returns.
+func TestAPeerBehindALayerThatTakesALittleAtATimeIsNotOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nc, peer := net.Pipe()
+		var taking sync.WaitGroup
+		taking.Go(func() {
+			for buf := make([]byte, maxPiece/2); ; time.Sleep(400 * time.Millisecond) { // longer than the limit in all
+				if _, err := peer.Read(buf); err != nil {
+					return
+				}
+			}
+		})
+		c := NewConn(struct{ net.Conn }{nc})
+		const size = 8 * maxPiece
+		if n, err := c.writeWithin(make([]byte, size), time.Second); n != size || err != nil {
+			t.Errorf("%d bytes written, %v", n, err)
+		}
+		nc.Close()
+		taking.Wait()
+	})
 }
 
 // The limit is so long that no peer on a busy machine pauses for it.
