@@ -3,7 +3,6 @@ package peerpool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,7 +24,8 @@ import (
 //
 // If a connection cannot be opened, Warm returns the error that RoundTrip would return. It also returns an error if a
 // limit does not allow that many connections, or if connections to the peer serve only one request each. If
-// MaxConnsPerHost allows them but requests use some of them, Warm waits. It returns context.Cause(ctx) if ctx ends first,
+// MaxConnsPerHost allows them but requests use some of them, Warm waits. Meanwhile nothing takes the places of its connections
+// among MaxIdleConns: if calls for several hosts together need more, the later call returns an error and opens nothing. Warm returns context.Cause(ctx) if ctx ends first,
 // and [ErrClosed] after Shutdown. Connections that Warm has opened by then stay. If n is zero or less, Warm does nothing.
 func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	if n <= 0 {
@@ -104,7 +104,7 @@ func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case limited:
-		return fmt.Errorf("peerpool: Warm needs %d connections, %s allows %d", limit.Conns, limitNames[limit.Limit], limit.Max)
+		return errors.New("peerpool: " + strings.TrimPrefix(strings.Replace(limit.Error(), limit.Limit, limitNames[limit.Limit], 1), "pool: "))
 	case errors.Is(err, pool.ErrRetired) && r.looks():
 		return errNotKept
 	}

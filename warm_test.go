@@ -371,3 +371,26 @@ func TestMinIdleConnsOfAPeerIsChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLaterOfTwoWarmsThatDoNotFitSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &Transport{MaxIdleConns: 4, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		go tr.Warm(ctx, "http://a.test/", 3)
+		synctest.Wait()
+		err := tr.Warm(ctx, "http://b.test/", 2)
+		if want := "peerpool: Warm needs 2 connections, MaxIdleConns allows 4, and other calls of Warm need 3 of these"; err == nil || err.Error() != want {
+			t.Errorf("Warm: %v, want %s", err, want)
+		}
+		if n := tr.Stats().Dials; n != 3 {
+			t.Errorf("%d dials, want the 3 of the first", n)
+		}
+		cancel()
+		closed, end := context.WithCancel(t.Context())
+		end()
+		tr.Shutdown(closed) // ends the dials
+	})
+}

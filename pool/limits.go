@@ -1,10 +1,12 @@
 package pool
 
 import (
+	"slices"
 	"time"
 )
 
-// SetLimits replaces Config.MaxIdle and Config.MaxIdlePerKey, and the Terms of the connections and wants of some keys.
+// SetLimits replaces Config.MaxIdle and Config.MaxIdlePerKey, and the Terms of the connections, dials, wants and floors of some
+// keys.
 // Higher limits apply at once to the wants. Lower limits apply gently: SetLimits closes the idle connections that
 // exceed them, those idle longest first. It does not cut a connection in use; the caller of that connection calls
 // Lease.Rebind before it gives the connection back. A connection keeps a lower MaxReuse and MaxLifetime that it had
@@ -31,6 +33,9 @@ func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
 	}
 	for _, g := range changed {
 		p.tend(g)
+	}
+	for _, f := range slices.Clone(p.warming) {
+		p.tendHost(f.host)
 	}
 }
 
@@ -84,18 +89,30 @@ func (e *entry[K, C]) limit(terms *Terms) {
 	e.unpooled = unpooled
 }
 
-// rebind applies other terms to the wants of the host.
+// rebind applies other terms to the wants, the dials and the floor of the host.
 func (h *host[K, C]) rebind(terms *Terms) {
 	if h.set != nil {
 		h.set.maxConns = terms.maxConns()
 	}
 	for _, queue := range []*list[want[K, C]]{&h.plain, &h.own} {
 		for w := queue.first(); w != nil; w = w.inQueue.next.owner {
-			w.terms.MaxConns, w.terms.MaxReuse = terms.MaxConns, terms.MaxReuse
-			w.terms.MaxLifetime, w.terms.IdleTimeout = terms.MaxLifetime, terms.IdleTimeout
+			w.terms.replace(terms)
 			h.roof = max(h.roof, terms.maxConns())
 		}
 	}
+	if f := h.pool.floors[h]; f != nil {
+		f.terms.replace(terms)
+	}
+	for d := h.pool.dials.first(); d != nil; d = d.inPool.next.owner {
+		if d.host == h {
+			d.terms.replace(terms)
+		}
+	}
+}
+
+// replace replaces the limits that SetLimits changes.
+func (t *Terms) replace(by *Terms) {
+	t.MaxConns, t.MaxReuse, t.MaxLifetime, t.IdleTimeout = by.MaxConns, by.MaxReuse, by.MaxLifetime, by.IdleTimeout
 }
 
 // trim closes the idle connections that exceed Config.MaxIdlePerKey, and returns their groups.

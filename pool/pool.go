@@ -131,6 +131,8 @@ type Pool[K comparable, C Conn] struct {
 	hijacked   uint64
 	floors     map[*host[K, C]]*floor[K, C] // by their hosts
 	floorDials int                          // dials under way for floors
+	warming    []*floor[K, C]               // those that calls of Warm wait for
+	warmups    uint64                       // calls of Warm so far, which orders them
 	vacant     *wants[K, C]                 // wants that no host needs now, or nil
 	todo       after[K, C]                  // what the holder of mu has decided; empty while nobody holds mu
 }

@@ -255,7 +255,11 @@ func (p *Pool[K, C]) park(e *entry[K, C], now time.Duration) Reason {
 		}
 	}
 	for total > 0 && p.idle.len() >= total { // several, if the limit has been lowered
-		p.evict(p.idle.last, ReasonIdleLimit)
+		other := p.evictee(g)
+		if other == nil {
+			return ReasonIdleLimit
+		}
+		p.evict(other, ReasonIdleLimit)
 	}
 	if e.shared {
 		e.removeSpare()

@@ -218,3 +218,103 @@ func TestWarmFailsWhenIdleConnectionsAreClosedMeanwhile(t *testing.T) {
 		w.wantGauges(0, 0, 0, 0)
 	})
 }
+
+func TestCallsOfWarmThatNeedMoreThanMaxIdleTogetherDoNotTakeEachOthersConnections(t *testing.T) {
+	inBubble(t, config{MaxIdle: 4}, func(t *testing.T, w *world) {
+		first := w.warm("a", 3, Terms{})
+		later := w.warm("b", 2, Terms{}).returned()
+		if limit, ok := errors.AsType[*LimitError](later); !ok || *limit != (LimitError{Limit: "MaxIdle", Max: 4, Conns: 2, Taken: 3}) {
+			t.Errorf("the later call returned %v", later)
+		}
+		w.wantDials(3)
+		fits := w.warm("c", 1, Terms{})
+		for len(w.dials()) > 0 {
+			w.dialed()
+		}
+		if err := errors.Join(first.returned(), fits.returned()); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.wantGauges(4, 0, 0, 0)
+		if n := w.pool.Stats().Opened; n != 4 {
+			t.Errorf("%d connections were opened, want 4", n)
+		}
+	})
+}
+
+func TestAWarmThatHasReturnedReservesNothing(t *testing.T) {
+	inBubble(t, config{MaxIdle: 2}, func(t *testing.T, w *world) {
+		for _, key := range []string{"a", "b"} {
+			call := w.warm(key, 2, Terms{})
+			w.dialed()
+			w.dialed()
+			if err := call.returned(); err != nil {
+				t.Errorf("Warm of %s returned %v", key, err)
+			}
+		}
+		w.wantGauges(2, 0, 0, 0)
+		if idle := w.pool.Stats().Keys["b"].Idle; idle != 2 {
+			t.Errorf("%d connections of b are idle, want 2", idle)
+		}
+	})
+}
+
+func TestAWarmThatWaitsKeepsItsConnectionsWhileOthersAreReleased(t *testing.T) {
+	inBubble(t, config{MaxIdle: 2}, func(t *testing.T, w *world) {
+		leases := []testLease{w.lease("b", Terms{}), w.lease("b", Terms{}), w.lease("b", Terms{})}
+		call := w.warm("a", 2, Terms{})
+		w.dialed()
+		w.release(leases[0]) // takes the second place
+		for _, l := range leases[1:] {
+			w.release(l)
+		}
+		call.stillWaits()
+		if keys := w.pool.Stats().Keys; keys["a"].Idle != 1 || keys["b"].Idle != 1 {
+			t.Errorf("%d connections of a and %d of b are idle, want 1 of each", keys["a"].Idle, keys["b"].Idle)
+		}
+		w.dialed()
+		if err := call.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		if n := w.pool.Stats().Opened; n != 5 {
+			t.Errorf("%d connections were opened, want 5", n)
+		}
+	})
+}
+
+func TestAWarmCountsAConnectionThatIsReleasedMeanwhile(t *testing.T) {
+	inBubble(t, config{MaxIdle: 2}, func(t *testing.T, w *world) {
+		one, other := w.lease("a", Terms{MaxConns: 3}), w.lease("b", Terms{})
+		call := w.warm("a", 2, Terms{MaxConns: 2})
+		w.dialed()
+		w.warm("c", 1, Terms{}).returned() // does not fit
+		w.release(other)                   // fills the second place
+		w.release(one)                     // takes it
+		if err := call.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		if idle := w.pool.Stats().Keys["a"].Idle; idle != 2 {
+			t.Errorf("%d connections of a are idle, want 2", idle)
+		}
+	})
+}
+
+func TestAWarmThatALowerLimitNoLongerAllowsFails(t *testing.T) {
+	for name, lower := range map[string]func(w *world){
+		"MaxIdle":       func(w *world) { w.pool.SetLimits(1, 0, nil) },
+		"MaxIdlePerKey": func(w *world) { w.pool.SetLimits(0, 1, nil) },
+		"MaxConns":      func(w *world) { w.pool.SetLimits(0, 0, map[string]Terms{"a": {MaxConns: 1}}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, config{}, func(t *testing.T, w *world) {
+				call := w.warm("a", 2, Terms{})
+				lower(w)
+				err := call.returned()
+				if limit, ok := errors.AsType[*LimitError](err); !ok || limit.Limit != name || limit.Max != 1 {
+					t.Errorf("Warm returned %v", err)
+				}
+				w.dialed()
+				w.dialed()
+			})
+		})
+	}
+}
