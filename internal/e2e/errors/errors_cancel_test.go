@@ -127,32 +127,33 @@ func (p *performance) silent(whole bool, says string) (target string, reached ch
 // soon is when a time limit ends that a waiting request runs into.
 const soon = 40 * time.Millisecond
 
-// means are the ways to end a request that waits. Each returns the request to send, and the client.
-var means = map[string]func(*performance, waiting) (*http.Client, *http.Request){
-	"its context": func(p *performance, w waiting) (*http.Client, *http.Request) {
+// means are the ways to end a request that waits. Each returns the request to send, and the client. If it sets a time
+// limit, that is the limit it is given.
+var means = map[string]func(*performance, waiting, time.Duration) (*http.Client, *http.Request){
+	"its context": func(p *performance, w waiting, _ time.Duration) (*http.Client, *http.Request) {
 		ctx, cancel := context.WithCancel(p.Context())
 		w.once(cancel)
 		return &http.Client{Transport: w.tr}, w.req.WithContext(ctx)
 	},
-	"its context, with a cause": func(p *performance, w waiting) (*http.Client, *http.Request) {
+	"its context, with a cause": func(p *performance, w waiting, _ time.Duration) (*http.Client, *http.Request) {
 		ctx, cancel := context.WithCancelCause(p.Context())
 		w.once(func() { cancel(errOfTheCaller) })
 		return &http.Client{Transport: w.tr}, w.req.WithContext(ctx)
 	},
-	"its deadline": func(p *performance, w waiting) (*http.Client, *http.Request) {
-		ctx, cancel := context.WithTimeout(p.Context(), soon)
+	"its deadline": func(p *performance, w waiting, limit time.Duration) (*http.Client, *http.Request) {
+		ctx, cancel := context.WithTimeout(p.Context(), limit)
 		p.Cleanup(cancel)
 		return &http.Client{Transport: w.tr}, w.req.WithContext(ctx)
 	},
-	"its deadline, with a cause": func(p *performance, w waiting) (*http.Client, *http.Request) {
-		ctx, cancel := context.WithTimeoutCause(p.Context(), soon, errOfTheCaller)
+	"its deadline, with a cause": func(p *performance, w waiting, limit time.Duration) (*http.Client, *http.Request) {
+		ctx, cancel := context.WithTimeoutCause(p.Context(), limit, errOfTheCaller)
 		p.Cleanup(cancel)
 		return &http.Client{Transport: w.tr}, w.req.WithContext(ctx)
 	},
-	"the client's Timeout": func(_ *performance, w waiting) (*http.Client, *http.Request) {
-		return &http.Client{Transport: w.tr, Timeout: soon}, w.req
+	"the client's Timeout": func(_ *performance, w waiting, limit time.Duration) (*http.Client, *http.Request) {
+		return &http.Client{Transport: w.tr, Timeout: limit}, w.req
 	},
-	"its Cancel channel": func(_ *performance, w waiting) (*http.Client, *http.Request) {
+	"its Cancel channel": func(_ *performance, w waiting, _ time.Duration) (*http.Client, *http.Request) {
 		c := make(chan struct{})
 		w.req.Cancel = c
 		w.once(func() { close(c) })
@@ -173,29 +174,52 @@ func (w waiting) once(end func()) {
 	}()
 }
 
+// ends sends a request that is ended where it waits, and notes how it fails. It returns false, and notes nothing, if a time
+// limit has ended the request before it got there.
+func (p *performance) ends(w waiting, end func(*performance, waiting, time.Duration) (*http.Client, *http.Request), limit time.Duration) bool {
+	reached := w.reached
+	if w.inBody { // when the client has the response, and not before
+		w.reached = make(chan struct{})
+	}
+	client, req := end(p, w, limit)
+	resp, err := client.Do(req)
+	switch {
+	case err == nil && w.inBody:
+		<-reached
+		close(w.reached)
+		// What net/http says when it is asked again is another matter.
+		_, err = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		p.fault("reading the body", err)
+		return true
+	case err != nil && reached != nil && (w.inBody || !closed(reached)):
+		return false
+	}
+	p.outcome(resp, err)
+	return true
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 func TestARequestThatIsEndedFailsAsWithNetHTTP(t *testing.T) {
 	table := failures{}
 	for stage, wait := range stages {
 		for how, end := range means {
 			table[stage+", ended by "+how] = func(p *performance) {
-				w := wait(p)
-				reached := w.reached
-				if w.inBody { // when the client has the response, and not before
-					w.reached = make(chan struct{})
+				limit := soon
+				for limit < patience && !p.ends(wait(p), end, limit) {
+					limit *= 4
 				}
-				client, req := end(p, w)
-				resp, err := client.Do(req)
-				if err == nil && w.inBody {
-					<-reached
-					close(w.reached)
+				if limit >= patience {
+					p.Error("the request never gets to where it is to wait")
 				}
-				if err == nil && w.inBody { // what net/http says when it is asked again is another matter
-					_, err = io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-					p.fault("reading the body", err)
-					return
-				}
-				p.outcome(resp, err)
 			}
 		}
 	}

@@ -72,6 +72,7 @@ func TestAResponseBodyThatPausesTooLongEnds(t *testing.T) {
 }
 
 func TestTheLimitOfAReadIsGoneWithItsBody(t *testing.T) {
+	t.Parallel()
 	slow := func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(longer) // the head may take as long as it likes
 		testkit.Flush(w)
@@ -94,6 +95,7 @@ func TestTheLimitOfAReadIsGoneWithItsBody(t *testing.T) {
 }
 
 func TestACallerThatPausesBetweenReadsIsNotOutOfTime(t *testing.T) {
+	t.Parallel()
 	whole := func(w http.ResponseWriter, r *http.Request) { w.Write(make([]byte, 64<<10)) }
 	eachReadLimit(t, kept, func(t *testing.T, tr *peerpool.Transport) {
 		eachServer(t, whole, tr, func(t *testing.T, s *testkit.Subject, url string) {

@@ -86,6 +86,7 @@ func TestARequestBodyThatTheServerDoesNotTakeEnds(t *testing.T) {
 }
 
 func TestARequestBodyThatIsSlowItselfIsNotOutOfTime(t *testing.T) {
+	t.Parallel()
 	eachWriteLimit(t, kept, func(t *testing.T, tr *peerpool.Transport) {
 		handler, _ := deaf()
 		eachServer(t, handler, tr, func(t *testing.T, s *testkit.Subject, url string) {
@@ -111,6 +112,7 @@ func TestARequestBodyThatIsSlowItselfIsNotOutOfTime(t *testing.T) {
 }
 
 func TestTheWaitFor100ContinueIsNoPauseOfTheBody(t *testing.T) {
+	t.Parallel()
 	patient := func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(longer)
 		io.Copy(io.Discard, r.Body)
@@ -130,6 +132,7 @@ func TestTheWaitFor100ContinueIsNoPauseOfTheBody(t *testing.T) {
 }
 
 func TestAResponseThatComesBeforeItsRequestIsSentCanBeRead(t *testing.T) {
+	t.Parallel()
 	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
 		c.ReadHead()
 		c.Write("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nearly ")
