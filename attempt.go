@@ -187,13 +187,16 @@ func (a *attempt) findRoute(to destination) (*route, groundwork, error) {
 // await waits for a connection that is dialed, or that another request releases.
 func (a *attempt) await(terms pool.Terms, work groundwork) (err error) {
 	r := a.route
-	terms.Missed = a.lease.Miss()
+	terms.Missed, a.clock.planted = a.lease.Miss(), a.lease.FoundUnexpectedData()
 	if r.host != nil {
 		work.trial, work.avoid = a.trial, a.avoid
 		defer a.landed()
 	}
 	ctx, stop := a.waiting()
 	defer a.waited(stop)
+	if a.t.Observer != nil && terms.MaxConns > 0 {
+		ctx = a.mayBeHeldBack(ctx)
+	}
 	a.lease, err = r.acquire(ctx, terms, work)
 	for err == nil && a.outlived(&terms) {
 		a.lease.Discard(pool.ReasonIdleTimeout)

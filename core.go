@@ -66,6 +66,7 @@ func (t *Transport) use() *core {
 			DialBurst:     dialBurst,
 			OnForget:      c.routes.forget,
 			OnClose:       t.closed,
+			OnHeldBack:    t.heldBack,
 		})
 		t.core = c
 	})

@@ -1,7 +1,9 @@
 package peerpool
 
 import (
+	"net/http"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,7 +15,10 @@ import (
 // useAll uses the Transport as a hook may, and more: it waits for a request, which shows that no lock is held that the
 // request needs. It waits without a limit, and a bubble fails if nothing would ever wake it.
 func (c *cluster) useAll(hook string) {
-	if hook != "ResolveDone" { // the look-up ends after the hook, and the request would wait for it
+	switch hook {
+	case "ResolveDone": // the look-up ends after the hook, and the request would wait for it
+	case "AcquireWait": // the connection goes to the attempt that waits in the hook, and the request would wait for it
+	default:
 		if err := peerTry(c.tr, peerRequest(c.t, "http://a.test/", nil)); err != nil {
 			c.t.Logf("the request of a hook has failed: %v", err)
 		}
@@ -61,6 +66,25 @@ func (c *cluster) liveThrough() {
 	c.get()
 }
 
+// holdBack sends a request while another one has the only connection.
+func (c *cluster) holdBack() {
+	limits := c.tr.Limits()
+	limits.MaxConnsPerHost = 1
+	c.tr.SetLimits(limits)
+	c.tr.CloseIdleConnections()
+	for _, s := range c.servers {
+		s.does(func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(100 * time.Millisecond)
+			serves(w, r)
+		})
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { c.get() })
+	}
+	wg.Wait()
+}
+
 func TestAHookMayUseTheTransport(t *testing.T) {
 	needFault := map[string]bool{"QuarantineChange": true, "LimitsChange": true} // they need a server with a fault
 	for _, hook := range reflect.VisibleFields(reflect.TypeFor[Observer]()) {
@@ -80,6 +104,9 @@ func TestAHookMayUseTheTransport(t *testing.T) {
 				}))
 				c = newCluster(t, 3, &Transport{Balance: BalanceRoundRobin, DNSRefresh: time.Second, Observer: o})
 				c.liveThrough()
+				if hook.Name == "AcquireWait" { // in other hooks, the request would wait for the only connection
+					c.holdBack()
+				}
 				if calls.Load() == 0 && !needFault[hook.Name] {
 					t.Error("the hook was not called")
 				}

@@ -78,6 +78,8 @@ type clock struct {
 
 	resolve time.Duration // how long the attempt waited for a look-up
 	reused  bool          // the connection was a reused one
+	held    bool          // MaxConnsPerHost has made the attempt wait
+	planted bool          // the pool has found unexpected data on an idle connection
 
 	head   time.Duration // time from first until the head of the response had come; 0 if it has not
 	limit  TimeLimit     // that has ended the request; "" if none has
@@ -141,9 +143,11 @@ func (a *attempt) observeAcquired(id Identity, err error) {
 		e.Miss, e.Reused, e.Uses = l.Miss(), l.Reused(), l.Uses()
 		e.Idle, e.Age = l.IdleTime(), l.Age()
 	}
+	e.UnexpectedData = a.clock.planted || a.lease.FoundUnexpectedData()
 	if err != nil || e.Miss != "" {
-		e.Waited, e.Resolve = sinceThen(a.clock.sought), a.clock.resolve
+		e.Waited, e.Resolve, e.HeldBack = sinceThen(a.clock.sought), a.clock.resolve, a.clock.held
 		a.clock.sought += e.Waited
+		a.clock.held, a.clock.planted = false, false
 	}
 	if o.AcquireDone != nil {
 		o.AcquireDone(a.ctx, e)

@@ -17,6 +17,7 @@ import (
 //	  ResolveDone       a host was looked up, because no answer was known
 //	  ConnectFailed     a connect to one of several addresses has failed
 //	  DialDone          a dial has ended, in success or failure
+//	  AcquireWait       an attempt has to wait, because MaxConnsPerHost allows no further connection
 //	  AcquireDone       an attempt has got a connection, or has failed to get one
 //	  AttemptDone       the attempt is over: its response has been read or given up
 //	  RequestRetry      the request is sent again: back to AcquireDone
@@ -63,6 +64,11 @@ type Observer struct {
 	// DialDone is called when a dial has ended, in success or failure. It is also called when a dial could not begin
 	// because there was no address.
 	DialDone func(ctx context.Context, d DialDone)
+
+	// AcquireWait is called when an attempt has found no idle connection and cannot dial, because there are as many
+	// connections and dials as MaxConnsPerHost allows. The attempt waits until another request is done with a connection.
+	// AcquireDone is called for the same attempt later, with HeldBack set.
+	AcquireWait func(ctx context.Context, w AcquireWait)
 
 	// AcquireDone is called for each attempt of a request, when the attempt has got a connection or has failed to get
 	// one. It is also called for each address that the Transport gives up to try the next one.
@@ -166,6 +172,18 @@ type DialDone struct {
 	HopErrorType ErrorType
 }
 
+// AcquireWait describes an attempt that has to wait for a connection, because there are as many connections and dials as
+// MaxConnsPerHost allows.
+type AcquireWait struct {
+	Identity Identity
+	Host     string        // see RequestStart
+	Attempt  int           // see AcquireDone
+	MaxConns int           // the limit: MaxConnsPerHost of the Transport or of the peer
+	Dialing  int           // dials under way: some of the connections that MaxConns allows
+	Waiting  int           // requests that wait for such a connection now, including this one
+	Longest  time.Duration // how long the oldest of them has waited
+}
+
 // AcquireDone describes how an attempt got its connection, or why it failed to get one.
 type AcquireDone struct {
 	Identity Identity // as far as it was known
@@ -182,8 +200,13 @@ type AcquireDone struct {
 	Age      time.Duration // time since the connection was dialed
 	Waited   time.Duration // how long the request waited for a look-up, a dial, or another request's connection; 0 for a hit
 	Resolve  time.Duration // the part of Waited that the request waited for a look-up; 0 if it did not
+	HeldBack bool          // MaxConnsPerHost made the request wait: see AcquireWait
 	Hop      string        // hop of the dial that failed: see DialDone
 	Err      error         // why there is no connection; nil if there is one
+
+	// UnexpectedData says that the attempt found an idle connection on which the server had sent bytes that answer no
+	// request. The pool has closed that connection, and the attempt has not used it.
+	UnexpectedData bool
 
 	// ErrorType and HopErrorType classify Err as in DialDone. They are also "" if the caller canceled the request.
 	ErrorType, HopErrorType ErrorType

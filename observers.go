@@ -21,6 +21,7 @@ func MultiObserver(observers ...*Observer) *Observer {
 		RequestStart:  each(observers, func(o *Observer) func(context.Context, RequestStart) { return o.RequestStart }),
 		ResolveDone:   each(observers, func(o *Observer) func(context.Context, ResolveDone) { return o.ResolveDone }),
 		DialDone:      each(observers, func(o *Observer) func(context.Context, DialDone) { return o.DialDone }),
+		AcquireWait:   each(observers, func(o *Observer) func(context.Context, AcquireWait) { return o.AcquireWait }),
 		AcquireDone:   each(observers, func(o *Observer) func(context.Context, AcquireDone) { return o.AcquireDone }),
 		AttemptDone:   each(observers, func(o *Observer) func(context.Context, AttemptDone) { return o.AttemptDone }),
 		RequestRetry:  each(observers, func(o *Observer) func(context.Context, RequestRetry) { return o.RequestRetry }),

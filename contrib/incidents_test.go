@@ -27,7 +27,9 @@ type incident struct {
 	alerts []string // without "Peerpool"
 	log    []string // message, hop, error_type and reason, at level info
 	page   []string
-	trace  []string // spans that have failed with their error.type, and events of retries
+	trace  []string // spans that have failed with their error.type, or that say why they waited, and events that name a cause
+
+	chance []string // what the log or the trace may say besides
 }
 
 // get returns a call that fetches a URL.
@@ -147,7 +149,9 @@ var incidents = []incident{
 		callers: 6,
 		pause:   time.Millisecond,
 		alerts:  []string{"RequestsWait"},
+		log:     []string{heldBack},
 		page:    []string{"waiting"},
+		trace:   []string{waitedAtMaxConns},
 	},
 	{
 		name: "a server sends bytes that nobody asked for",
@@ -163,6 +167,7 @@ var incidents = []incident{
 		alerts: []string{"UnexpectedData"},
 		log:    []string{"server in quarantine, connections serve one request each, behind_response", "server out of step, connection closed, unexpected_data"},
 		page:   []string{"closes: quarantine", "closes: unexpected_data", "in quarantine: behind_response"},
+		trace:  []string{"peerpool.unexpected_data: behind_response"},
 	},
 	{
 		name: "one address of three is bad",
@@ -265,6 +270,46 @@ var others = []incident{
 		},
 		callers: 12,
 		pause:   400 * time.Millisecond, // or they would wait most of the time
+		chance:  []string{heldBack, waitedAtMaxConns},
+	},
+	{
+		name: "a response is not closed and has the only connection",
+		play: func(s *stage) func(context.Context) {
+			s.transport.MaxConnsPerHost = 1
+			server := s.serve(httptestutil.WireOptions{}, answer)
+			holds, patient := make(chan struct{}, 1), make(chan struct{}, 3) // the calls that have the connection, and that wait for ever
+			return func(ctx context.Context) {
+				if !s.broken.Load() {
+					s.call(ctx, http.MethodGet, server.URL())
+					return
+				}
+				select {
+				case holds <- struct{}{}:
+					s.holdConnection(ctx, server.URL())
+					<-holds
+					return
+				default:
+				}
+				select {
+				case patient <- struct{}{}:
+					s.call(ctx, http.MethodGet, server.URL())
+					<-patient
+				default:
+					ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+					defer cancel()
+					s.call(ctx, http.MethodGet, server.URL())
+				}
+			}
+		},
+		callers: 7,
+		alerts:  []string{"RequestsFail", "RequestsWait"},
+		log: []string{
+			heldBack, "request ended while it waited for a connection, MaxConnsPerHost is reached, timeout", "request failed, timeout",
+		},
+		page: []string{"no connection: timed out while MaxConnsPerHost was reached", "waiting"},
+		trace: []string{
+			waitedAtMaxConns, "HTTP wait_for_connection: timeout", "HTTP GET: context.deadlineExceededError",
+		},
 	},
 	{
 		name: "callers give up early",
@@ -297,6 +342,27 @@ var others = []incident{
 		page:    []string{"closes: canceled"},
 		trace:   []string{"HTTP GET: *errors.errorString"},
 	},
+}
+
+// These are what the log and a span say of a request that has to wait because of MaxConnsPerHost.
+const (
+	heldBack         = "requests wait for a connection, MaxConnsPerHost is reached"
+	waitedAtMaxConns = "HTTP wait_for_connection: max_conns"
+)
+
+// holdConnection gets a response, and does not read its body before the incident is over.
+func (s *stage) holdConnection(ctx context.Context, url string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	resp, err := s.send.RoundTrip(req)
+	if err != nil {
+		return // the test is over
+	}
+	defer resp.Body.Close()
+	until(time.Hour, func() bool { return !s.broken.Load() || ctx.Err() != nil })
 }
 
 // threeServers starts servers on one port of three addresses, of which the first has a part in the incident, and returns the

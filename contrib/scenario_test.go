@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -57,6 +58,43 @@ func misbehave(c *httptestutil.WireConn) {
 	}
 }
 
+// as returns the context of a request to a peer with these options.
+func as(t *testing.T, ctx context.Context, opts peerpool.PeerOptions) context.Context {
+	t.Helper()
+	peer, err := peerpool.NewPeer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return peerpool.WithPeer(ctx, peer)
+}
+
+// silent reads a request and does not answer it.
+func silent(c *httptestutil.WireConn) {
+	c.ReadRequest()
+	c.WaitClosed()
+}
+
+// crowd sends a second request to a server while the first has the only connection that is allowed.
+func crowd(t *testing.T, tr *peerpool.Transport, ctx context.Context, target string) {
+	t.Helper()
+	one := as(t, ctx, peerpool.PeerOptions{MaxConns: 1, Group: "crowd"})
+	req, err := http.NewRequestWithContext(one, http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := tr.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var second sync.WaitGroup
+	second.Go(func() { send(t, tr, one, target) })
+	if !until(httptestutil.Bound, func() bool { return tr.Stats().Waiting == 1 }) {
+		t.Error("the second request does not wait")
+	}
+	first.Body.Close()
+	second.Wait()
+}
+
 func run(t *testing.T) seen {
 	t.Helper()
 	wire := httptestutil.NewWire(t, misbehave)
@@ -95,6 +133,11 @@ func run(t *testing.T) seen {
 		send(t, tr, ctx, target)
 		span.End()
 	}
+	ctx, span := tracers.Tracer("test").Start(context.Background(), "request")
+	crowd(t, tr, ctx, httptestutil.NewOrigin(t, httptestutil.OriginOptions{}).URL())
+	soon := time.Millisecond
+	send(t, tr, as(t, ctx, peerpool.PeerOptions{ResponseHeaderTimeout: &soon}), httptestutil.NewWire(t, silent).URL())
+	span.End()
 	tr.CloseIdleConnections()
 
 	s := seen{families: map[string]*dto.MetricFamily{}, spans: spans.GetSpans()}

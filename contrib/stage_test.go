@@ -158,7 +158,8 @@ func (n *notes) all() []string {
 	return slices.Sorted(maps.Keys(n.said))
 }
 
-// facts is a SpanProcessor that keeps which spans have failed and why, and which requests were sent again.
+// facts is a SpanProcessor that keeps which spans have failed and why, why spans waited, and which requests were sent again or
+// met unexpected data.
 type facts struct {
 	mu   sync.Mutex // guards seen
 	seen map[string]bool
@@ -169,15 +170,14 @@ func (f *facts) Shutdown(context.Context) error                  { return nil }
 func (f *facts) ForceFlush(context.Context) error                { return nil }
 
 func (f *facts) OnEnd(span sdktrace.ReadOnlySpan) {
-	if span.Status().Code == codes.Error {
-		name := span.Name()
-		if cut := strings.LastIndex(name, " "); cut > 0 && !strings.HasPrefix(name, "HTTP GET") && !strings.HasPrefix(name, "HTTP POST") {
-			name = name[:cut]
-		}
-		for _, kv := range span.Attributes() {
-			if kv.Key == "error.type" {
-				f.add(name + ": " + kv.Value.String())
-			}
+	name := span.Name()
+	if cut := strings.LastIndex(name, " "); cut > 0 && !strings.HasPrefix(name, "HTTP GET") && !strings.HasPrefix(name, "HTTP POST") {
+		name = name[:cut]
+	}
+	failed := span.Status().Code == codes.Error
+	for _, kv := range span.Attributes() {
+		if kv.Key == "peerpool.wait.reason" || kv.Key == "error.type" && failed {
+			f.add(name + ": " + kv.Value.String())
 		}
 	}
 	for _, e := range span.Events() {
@@ -188,6 +188,8 @@ func (f *facts) OnEnd(span sdktrace.ReadOnlySpan) {
 		switch e.Name {
 		case "peerpool.retry":
 			f.add(e.Name + ": " + has["peerpool.retry.reason"])
+		case "peerpool.unexpected_data":
+			f.add(e.Name + ": " + has["peerpool.unexpected_data.place"])
 		case "peerpool.failure":
 			text := e.Name + ": " + has["peerpool.request.outcome"] + ", " + has["peerpool.close.reason"]
 			if kind := has["error.type"]; kind != "" {
@@ -258,4 +260,20 @@ func (s *stage) pageFacts() []string {
 	seen[waiting] = page.Waiting > 1 // one may always wait for its dial
 	maps.DeleteFunc(seen, func(_ string, there bool) bool { return !there })
 	return slices.Sorted(maps.Keys(seen))
+}
+
+// until looks again and again until cond holds, and returns whether that was before the time was up.
+func until(long time.Duration, cond func() bool) bool {
+	giveUp := time.NewTimer(long)
+	defer giveUp.Stop()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for !cond() {
+		select {
+		case <-again.C:
+		case <-giveUp.C:
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,7 @@
 package logpool
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 
@@ -52,14 +53,33 @@ func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
 	l.log(ctx, msgDialed, attrs)
 }
 
+func (l *Log) heldBack(ctx context.Context, w peerpool.AcquireWait) {
+	l.logDigest(ctx, msgHeldBack, "", msgHeldBackAgain, func() []slog.Attr {
+		return []slog.Attr{
+			slog.String("host", w.Host), identity(w.Identity), slog.Int("max_conns", w.MaxConns), slog.Int("dialing", w.Dialing),
+			slog.Int("waiting", w.Waiting), slog.Duration("longest", w.Longest),
+		}
+	})
+}
+
 func (l *Log) acquired(ctx context.Context, a peerpool.AcquireDone) {
-	l.log(ctx, msgAcquired, func() []slog.Attr {
+	attrs := func() []slog.Attr {
 		attrs := []slog.Attr{
 			slog.String("host", a.Host), identity(a.Identity), slog.Int("attempt", a.Attempt), slog.Uint64("conn", uint64(a.Conn)),
 			slog.String("miss", string(a.Miss)), slog.Int("uses", a.Uses), slog.Duration("idle", a.Idle),
-			slog.Duration("age", a.Age), slog.Duration("waited", a.Waited),
+			slog.Duration("age", a.Age), slog.Duration("waited", a.Waited), slog.Bool("held_back", a.HeldBack),
 		}
 		return withError(attrs, a.Err)
+	}
+	if !a.HeldBack || a.Err == nil || a.Hop != "" {
+		l.log(ctx, msgAcquired, attrs)
+		return
+	}
+	cause := cmp.Or(string(a.ErrorType), "canceled")
+	l.logDigest(ctx, msgGaveUp, cause, msgAcquired, func() []slog.Attr {
+		return withError([]slog.Attr{
+			slog.String("host", a.Host), identity(a.Identity), slog.Duration("waited", a.Waited), slog.String("cause", cause),
+		}, a.Err)
 	})
 }
 

@@ -7,6 +7,7 @@
 //	warn   a server sent bytes that no request asked for, or bytes that two readers could read differently
 //	info   look-ups, dials and requests that failed, and responses that were truncated; connections that were drained
 //	       a request is sent again; a connection was closed because something went wrong on it
+//	       requests wait for a connection, or have ended while they waited, because of MaxConnsPerHost
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
 // The package logs each kind of failure, such as a refused connection, a time-out or a wrong certificate, once in ten
@@ -75,6 +76,7 @@ func (l *Log) Observer() *peerpool.Observer {
 		RequestStart: l.started,
 		ResolveDone:  l.resolved,
 		DialDone:     l.dialed,
+		AcquireWait:  l.heldBack,
 		AcquireDone:  l.acquired,
 		AttemptDone:  l.done,
 		RequestRetry: l.retried,
@@ -127,6 +129,9 @@ const (
 	msgReplaced
 	msgOverBudget
 	msgStateAgain
+	msgHeldBack
+	msgHeldBackAgain
+	msgGaveUp
 	numMessages
 )
 
@@ -158,6 +163,10 @@ var texts = [numMessages]string{
 	msgOverBudget:       "peerpool: request not sent again, retry budget used up",
 	msgLeftOut:          "peerpool: address left out",
 	msgUsedAgain:        "peerpool: address used again",
+
+	msgHeldBack:      "peerpool: requests wait for a connection, MaxConnsPerHost is reached",
+	msgHeldBackAgain: "peerpool: request waits for a connection",
+	msgGaveUp:        "peerpool: request ended while it waited for a connection, MaxConnsPerHost is reached",
 }
 
 func (m message) level() slog.Level {
@@ -165,7 +174,7 @@ func (m message) level() slog.Level {
 	case msgUnexpected, msgQuarantined:
 		return slog.LevelWarn
 	case msgBroken, msgRetried, msgUnresolved, msgUndialed, msgFailed, msgTruncated, msgDrained, msgReleased,
-		msgUnconnected, msgLeftOut, msgUsedAgain, msgLearned, msgReplaced, msgOverBudget:
+		msgUnconnected, msgLeftOut, msgUsedAgain, msgLearned, msgReplaced, msgOverBudget, msgHeldBack, msgGaveUp:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug

@@ -27,12 +27,19 @@ const (
 	keyAge            = attribute.Key("peerpool.connection.age")  // in seconds
 	keyIdle           = attribute.Key("peerpool.connection.idle") // in seconds
 	keyWait           = attribute.Key("peerpool.wait.duration")   // in seconds
+	keyWaitReason     = attribute.Key("peerpool.wait.reason")     // max_conns
+	keyPlace          = attribute.Key("peerpool.unexpected_data.place")
 )
 
 const (
 	outcomeHit   = "hit"
 	outcomeMiss  = "miss"
 	outcomeError = "error"
+
+	waitMaxConns = "max_conns" // there were as many connections and dials as MaxConnsPerHost allows
+
+	placeIdle   = "while_idle"      // on an idle connection that the request was to use
+	placeBehind = "behind_response" // behind the response of the request
 
 	retrySaved  = "saved"
 	retryFailed = "failed"

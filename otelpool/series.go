@@ -13,6 +13,9 @@ import (
 // closeHijacked is the Close of an AttemptDone if the caller owns the connection from then on.
 const closeHijacked = "hijacked"
 
+// closeUnexpected is the Close of an AttemptDone if the server sent bytes behind the response that answer no request.
+const closeUnexpected = "unexpected_data"
+
 // reasonStray is the close reason that has its own counter.
 const reasonStray = "unexpected_data"
 

@@ -3,6 +3,7 @@ package otelpool
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ const (
 	eventAcquire = "peerpool.acquire"
 	eventRetry   = "peerpool.retry"
 	eventFailure = "peerpool.failure"
+	eventPlanted = "peerpool.unexpected_data"
 )
 
 // These are the beginnings of the names of spans. The rest of a name says what the span is about.
@@ -79,9 +81,20 @@ func (s *setups) forget(conn peerpool.ConnID) {
 
 func (t *tracing) closed(c peerpool.ConnClosed) { t.setups.forget(c.Conn) }
 
-func (t *tracing) done(_ context.Context, d peerpool.AttemptDone) {
-	if d.Close == closeHijacked {
+func (t *tracing) done(ctx context.Context, d peerpool.AttemptDone) {
+	switch d.Close {
+	case closeHijacked:
 		t.setups.forget(d.Conn)
+	case closeUnexpected:
+		addUnexpected(trace.SpanFromContext(ctx), d.Identity, placeBehind, keyConn.Int64(int64(d.Conn)))
+	}
+}
+
+// addUnexpected adds to the span of a request that it has met a server that sent bytes that answer no request.
+func addUnexpected(span trace.Span, id peerpool.Identity, place string, more ...attribute.KeyValue) {
+	if span.IsRecording() {
+		attrs := append(more, keyIdentity.String(id.String()), keyPlace.String(place))
+		span.AddEvent(eventPlanted, trace.WithAttributes(attrs...))
 	}
 }
 
@@ -90,6 +103,9 @@ func (t *tracing) acquired(ctx context.Context, a peerpool.AcquireDone) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
+	}
+	if a.UnexpectedData {
+		addUnexpected(span, a.Identity, placeIdle)
 	}
 	if a.Miss != "" || a.Err != nil {
 		t.waited(ctx, a)
@@ -106,6 +122,9 @@ func acquireAttributes(a peerpool.AcquireDone) []attribute.KeyValue {
 		keyIdentity.String(a.Identity.String()),
 		keyAttempt.Int(a.Attempt),
 		keyWait.Float64(a.Waited.Seconds()),
+	}
+	if a.HeldBack {
+		attrs = append(attrs, keyWaitReason.String(waitMaxConns))
 	}
 	if a.Err != nil {
 		return appendErrorType(attrs, a.ErrorType)
@@ -150,7 +169,14 @@ func (t *tracing) waited(ctx context.Context, a peerpool.AcquireDone) {
 		}
 		t.lookup(ctx, server.Addr, begun, a.Resolve, errorType, a.Err)
 	}
-	fail(span, a.ErrorType, a.Err)
+	err := a.Err
+	if a.HeldBack {
+		span.SetAttributes(keyWaitReason.String(waitMaxConns))
+		if err != nil && a.Hop == "" {
+			err = fmt.Errorf("the request waited for a connection, because MaxConnsPerHost is reached: %w", err)
+		}
+	}
+	fail(span, a.ErrorType, err)
 	span.End(trace.WithTimestamp(now))
 }
 

@@ -38,6 +38,7 @@ func (p *Pool[K, C]) acquire(at asked[K, C], by *caller[K, C], terms *Terms) (Le
 	case w == nil:
 		return l, nil
 	default:
+		p.tellHeldBack(by.ctx, w)
 		return p.await(w, &r)
 	}
 }
@@ -53,7 +54,7 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 		c, w, err = p.choose(at, r)
 		p.unlock()
 		if c.entry == nil {
-			return Lease[K, C]{found: r.found}, w, err
+			return Lease[K, C]{found: r.found.with(r.data)}, w, err
 		}
 		reason := c.entry.conn.Probe()
 		if reason == "" {
@@ -61,9 +62,9 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 			if r.roomy {
 				p.offerRoom(c.entry)
 			}
-			return c.begin(r.terms, hit, r.rested), nil, nil
+			return c.begin(r.terms, hit.with(r.data), r.rested), nil, nil
 		}
-		r.found, r.roomy = stale, false
+		r.found, r.roomy, r.data = stale, false, r.data || reason == ReasonUnexpectedData
 		p.mu.Lock()
 		c.void()
 		if at.host != nil {
@@ -101,6 +102,9 @@ func (p *Pool[K, C]) choose(at asked[K, C], r *request[K, C]) (c claim[K, C], w 
 	}
 	if h != nil {
 		p.tendHost(h)
+	}
+	if w != nil && p.config.OnHeldBack != nil {
+		p.heldBack(w)
 	}
 	return c, w, err
 }

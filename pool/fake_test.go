@@ -43,6 +43,7 @@ type world struct {
 	closes   []closeEvent
 	closings []Closing
 	forgets  []string
+	backlogs []Backlog
 	failures []string
 }
 
@@ -65,6 +66,7 @@ func newWorld(t reporter, config config) *world {
 	w := &world{t: t, hosts: make(map[string]*Host[string, fake])}
 	config.OnClose = w.onClose
 	config.OnForget = w.onForget
+	config.OnHeldBack = w.onHeldBack
 	w.pool = New(config)
 	w.pool.draw = func() time.Duration { return 1000 }
 	return w

@@ -61,7 +61,7 @@ func (l Lease[K, C]) Key() K {
 // Reused reports whether the connection was leased before, or was idle in the pool before this lease. A connection
 // that was idle can be stale even if no caller has used it.
 func (l Lease[K, C]) Reused() bool {
-	return l.number > 1 || l.entry != nil && l.found == hit
+	return l.number > 1 || l.entry != nil && l.found.kind() == hit
 }
 
 // Uses returns how many leases the connection had before this one.
@@ -71,7 +71,7 @@ func (l Lease[K, C]) Uses() int {
 
 // IdleTime returns how long the connection was idle before this lease.
 func (l Lease[K, C]) IdleTime() time.Duration {
-	if l.found != hit {
+	if l.found.kind() != hit {
 		return 0
 	}
 	return l.span
@@ -89,10 +89,14 @@ func (l Lease[K, C]) Age() time.Duration {
 // TryAcquire, Miss returns what TryAcquire found, or "" if no connection was idle.
 func (l Lease[K, C]) Miss() Miss { return l.found.miss() }
 
+// FoundUnexpectedData reports whether the pool has closed an idle connection before it began the lease, because the
+// connection's Probe returned ReasonUnexpectedData. It also does so for the Lease of a failed TryAcquire.
+func (l Lease[K, C]) FoundUnexpectedData() bool { return l.found&planted != 0 }
+
 // Waited returns how long the Acquire waited for a dial or for the release of another lease. It returns zero for a
 // hit.
 func (l Lease[K, C]) Waited() time.Duration {
-	if l.found == hit {
+	if l.found.kind() == hit {
 		return 0
 	}
 	return l.span

@@ -163,3 +163,41 @@ func TestAnAcquireThatFindsAConnectionAfterAllIsAHit(t *testing.T) {
 		}
 	})
 }
+
+func TestALeaseTellsThatAnIdleConnectionHeldUnexpectedData(t *testing.T) {
+	for _, reason := range []Reason{ReasonUnexpectedData, ReasonPeerClosed} {
+		want := reason == ReasonUnexpectedData
+		check := func(t *testing.T, l testLease, miss Miss) {
+			t.Helper()
+			if l.FoundUnexpectedData() != want || l.Miss() != miss {
+				t.Errorf("after %s: unexpected data %v, miss %q", reason, l.FoundUnexpectedData(), l.Miss())
+			}
+		}
+		inBubble(t, config{}, func(t *testing.T, w *world) {
+			w.idle(1, "a", Terms{})[0].sicken(reason)
+			l, ok := w.tryAcquire("a", Terms{})
+			if ok {
+				t.Fatal("there is a lease")
+			}
+			check(t, l, MissStale)
+
+			w.idle(1, "a", Terms{})[0].sicken(reason)
+			c := w.acquire("a", Terms{})
+			w.dialed()
+			dialed := c.leased()
+			check(t, dialed, MissStale)
+			w.discard(dialed, "")
+
+			w.idle(2, "a", Terms{})[1].sicken(reason)
+			hit := w.try("a", Terms{})
+			check(t, hit, "")
+			if !hit.Reused() {
+				t.Error("the connection was not idle")
+			}
+			w.release(hit)
+			if w.try("a", Terms{}).FoundUnexpectedData() {
+				t.Error("the next lease tells so, too")
+			}
+		})
+	}
+}

@@ -90,6 +90,11 @@ type Config[K comparable, C Conn] struct {
 	// OnForget is called when the pool has forgotten a key, because the key had no connection, dial or want any more.
 	// Before OnForget is called, another Acquire may already have made the key known again. OnForget may be nil.
 	OnForget func(key K)
+	// OnHeldBack is called when an Acquire finds no connection and the pool cannot dial for it, because there are as many
+	// connections and dials as its Terms.MaxConns allows. The Acquire then waits for another lease to end. OnHeldBack is
+	// called once for such an Acquire, before it waits, on its goroutine, with its context, and without the pool's lock.
+	// It may use the pool, but must not wait for an Acquire. OnHeldBack may be nil.
+	OnHeldBack func(ctx context.Context, b Backlog)
 }
 
 // Closing says how a connection was closed.

@@ -66,7 +66,21 @@ var misses = [...]Miss{
 	cold: MissCold, busy: MissBusy, expired: MissExpired, stale: MissStale, fresh: MissFresh, unpooled: MissUnpooled,
 }
 
-func (f finding) miss() Miss { return misses[f] }
+// planted is set in a finding if an idle connection has failed its probe with ReasonUnexpectedData.
+const planted finding = 1 << 7
+
+// with returns the finding, and sets planted in it if data is true.
+func (f finding) with(data bool) finding {
+	if data {
+		f |= planted
+	}
+	return f
+}
+
+// kind returns the finding without planted.
+func (f finding) kind() finding { return f &^ planted }
+
+func (f finding) miss() Miss { return misses[f.kind()] }
 
 // finding returns the Miss as a number. If the Miss does not say what a search has found, finding returns hit.
 func (m Miss) finding() finding {

@@ -15,6 +15,7 @@ type request[K comparable, C Conn] struct {
 	found  finding       // what the request has found so far
 	rested time.Duration // how long the connection that it found had been idle
 	roomy  bool          // that connection is shared and was idle while others waited
+	data   bool          // a connection that it found held unexpected data
 	caller *caller[K, C] // nil for a TryAcquire, which does not wait
 }
 
@@ -54,6 +55,8 @@ type want[K comparable, C Conn] struct {
 	caller    caller[K, C]
 	terms     Terms
 	order     uint64              // its place among all wants of the pool
+	since     time.Duration       // when it joined
+	backlog   *Backlog            // nil unless MaxConns held it back when it joined, and there is a hook to tell
 	dial      *dial[K, C]         // the dial under way that this want asked for or adopted, or nil
 	over      bool                // one-way: the want has left its queue
 	ready     chan delivery[K, C] // has room for one value, so that a delivery never blocks
@@ -95,7 +98,7 @@ func (p *Pool[K, C]) join(at asked[K, C], h *host[K, C], r *request[K, C]) (*wan
 
 	p.joined++
 	w := &want[K, C]{
-		host: h, caller: *r.caller, terms: *r.terms, order: p.joined,
+		host: h, caller: *r.caller, terms: *r.terms, order: p.joined, since: r.start,
 		ready: make(chan delivery[K, C], 1),
 	}
 	if h.wants == p.nobody {
@@ -170,7 +173,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	if got.err != nil {
 		return Lease[K, C]{}, got.err
 	}
-	return got.begin(r.terms, r.found, p.now()-r.start), nil
+	return got.begin(r.terms, r.found.with(r.data), p.now()-r.start), nil
 }
 
 // leave ends a want whose context has ended, or returns what was delivered to it just before. The want's dial then no

@@ -53,6 +53,10 @@ func (p *Page) closed(c peerpool.ConnClosed) {
 // failureOf says in a word or two why an attempt got no connection. The page does not show the text of the error, because
 // it may hold secrets: for example, a Proxy function may quote credentials in its error.
 func failureOf(a peerpool.AcquireDone) string {
+	if a.HeldBack && a.Hop == "" {
+		a.HeldBack = false
+		return failureOf(a) + " while MaxConnsPerHost was reached"
+	}
 	switch {
 	case a.Hop != "" && a.ErrorType == "timeout":
 		return a.Hop + ", timed out"

@@ -1,0 +1,60 @@
+package logpool_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/logpool"
+)
+
+func TestRequestsThatMaxConnsPerHostHoldsBackAreInTheLogOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logger := open(slog.LevelInfo)
+		o := logpool.New(logger).Observer()
+		for range 40 {
+			o.AcquireWait(t.Context(), peerpool.AcquireWait{Host: "a.test", MaxConns: 2, Waiting: 5, Longest: time.Millisecond})
+		}
+		time.Sleep(10 * time.Second)
+		o.AcquireWait(t.Context(), peerpool.AcquireWait{Host: "a.test", MaxConns: 2, Dialing: 1, Waiting: 7, Longest: 3 * time.Second})
+		records := log.records(t)
+		if len(records) != 2 {
+			t.Fatalf("%v, want 2 records", records)
+		}
+		for key, want := range map[string]any{
+			"msg":  "peerpool: requests wait for a connection, MaxConnsPerHost is reached",
+			"host": "a.test", "max_conns": 2.0, "dialing": 1.0, "waiting": 7.0, "longest": 3e9, "times": 40.0,
+		} {
+			if records[1][key] != want {
+				t.Errorf("%s is %v, want %v", key, records[1][key], want)
+			}
+		}
+	})
+}
+
+func TestARequestThatEndsWhileItIsHeldBackIsInTheLog(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger).Observer()
+	for range 3 {
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Err: context.DeadlineExceeded, ErrorType: "timeout", HeldBack: true, Waited: time.Second})
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Err: context.Canceled, HeldBack: true})
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Miss: "busy", HeldBack: true})                                                    // served in the end
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Err: errors.New("refused"), Hop: "connect", ErrorType: "_OTHER", HeldBack: true}) // its own dial has failed in the end
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Err: context.DeadlineExceeded, ErrorType: "timeout"})
+	}
+	var causes []any
+	for _, r := range log.records(t) {
+		if r["msg"] != "peerpool: request ended while it waited for a connection, MaxConnsPerHost is reached" || r["error"] == nil {
+			t.Errorf("the log says %v", r)
+		}
+		causes = append(causes, r["cause"])
+	}
+	if want := []any{"timeout", "canceled"}; !slices.Equal(causes, want) {
+		t.Errorf("the causes are %v, want %v", causes, want)
+	}
+}
