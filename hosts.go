@@ -104,7 +104,7 @@ type AddressChange struct {
 // does not list any more. If a host is dialed as several kinds of peer, Hosts describes it once for each kind. Hosts is
 // safe for concurrent use. The caller owns the returned slice.
 func (t *Transport) Hosts() []HostStats {
-	var all []HostStats
+	all := []HostStats{} // as JSON, it is not null
 	for _, h := range t.use().routes.hosts() {
 		all = append(all, h.stats())
 	}

@@ -1,6 +1,8 @@
 package peerpool
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
@@ -38,5 +40,12 @@ func TestAHostWithOneAddressIsNotAmongHosts(t *testing.T) {
 	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
 	if hosts := tr.Hosts(); len(hosts) != 0 {
 		t.Errorf("the hosts are %+v, want none", hosts)
+	}
+}
+
+func TestStatsHaveNoNullInJSON(t *testing.T) {
+	b, err := json.Marshal(new(Transport).Stats())
+	if err != nil || strings.Contains(string(b), "null") {
+		t.Errorf("%s, %v", b, err)
 	}
 }

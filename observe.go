@@ -3,6 +3,7 @@ package peerpool
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -216,10 +217,28 @@ type observedResolver struct {
 	t *Transport
 }
 
-// LookupNetIP is called by the cache of names when it has no answer, or an old one.
-func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+// LookupNetIP is called by the cache of names when it has no answer, or an old one. The look-up has failed when its context
+// ends, even if the resolver does not heed that.
+func (r observedResolver) LookupNetIP(ctx context.Context, network, host string) (addrs []netip.Addr, err error) {
 	start := time.Now()
-	addrs, err := r.Resolver.LookupNetIP(ctx, network, host)
+	inTime := context.AfterFunc(ctx, func() { r.done(ctx, host, start, nil, resolve.TimedOut(host)) })
+	err = errNoReturn
+	defer func() {
+		if inTime() {
+			r.done(ctx, host, start, addrs, err)
+		}
+	}()
+	addrs, err = r.Resolver.LookupNetIP(ctx, network, host)
+	if err == nil && len(addrs) == 0 {
+		err = resolve.NotFound(host)
+	}
+	return addrs, err
+}
+
+var errNoReturn = errors.New("peerpool: the resolver has panicked, or has ended its goroutine")
+
+// done counts and reports a look-up.
+func (r observedResolver) done(ctx context.Context, host string, start time.Time, addrs []netip.Addr, err error) {
 	r.t.core.counters.lookups.Add(1)
 	if err != nil {
 		r.t.core.counters.lookupFailures.Add(1)
@@ -229,5 +248,4 @@ func (r observedResolver) LookupNetIP(ctx context.Context, network, host string)
 			Host: host, Start: start, Duration: time.Since(start), Addrs: addrs, Err: err, ErrorType: lookupErrorType(err),
 		})
 	}
-	return addrs, err
 }

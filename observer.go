@@ -52,7 +52,7 @@ type Observer struct {
 	// RoundTrip refuses before that. RequestDone is called later for each request for which RequestStart was called.
 	RequestStart func(ctx context.Context, s RequestStart)
 
-	// ResolveDone is called when a resolver has answered. It is not called when the Transport uses an answer that it
+	// ResolveDone is called when a look-up has ended, in success or failure. It is not called when the Transport uses an answer that it
 	// still knows. ResolveDone reports only names that the Transport resolves itself. It does not report names that a
 	// proxy or a dial function resolves.
 	ResolveDone func(ctx context.Context, r ResolveDone)

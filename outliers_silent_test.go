@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
+	"runtime"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -93,6 +95,33 @@ func TestAConnectThatFailsInARaceIsTold(t *testing.T) {
 			t.Errorf("%+v", failed)
 		}
 	})
+}
+
+func TestALookUpWithoutAnAnswerHasFailed(t *testing.T) {
+	for name, answer := range map[string]func() ([]netip.Addr, error){
+		"hangs":              func() ([]netip.Addr, error) { time.Sleep(time.Hour); return nil, nil },
+		"panics":             func() ([]netip.Addr, error) { panic("broken") },
+		"ends its goroutine": func() ([]netip.Addr, error) { runtime.Goexit(); return nil, nil },
+		"finds nothing":      func() ([]netip.Addr, error) { return nil, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told []error
+				r := resolverFunc(func(context.Context, string, string) ([]netip.Addr, error) { return answer() })
+				tr := peerTransport(t, &Transport{Resolver: r, Observer: &Observer{
+					ResolveDone: func(_ context.Context, d ResolveDone) { told = append(told, d.Err) },
+				}})
+				if peerTry(tr, peerRequest(t, "http://a.test/", nil)) == nil {
+					t.Error("it was answered")
+				}
+				synctest.Wait()
+				if s := tr.Stats(); s.Lookups != 1 || s.LookupFailures != 1 || len(told) != 1 || told[0] == nil {
+					t.Errorf("%d look-ups, of which %d failed, and the observer was told %v, want one", s.Lookups, s.LookupFailures, told)
+				}
+				time.Sleep(time.Hour)
+			})
+		})
+	}
 }
 
 func TestALookUpThatFailsIsCounted(t *testing.T) {

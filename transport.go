@@ -187,8 +187,8 @@ type Transport struct {
 	//
 	// The Transport stays within MaxConnsPerHost, MaxIdleConns and MaxIdleConnsPerHost. It pauses if a connection cannot
 	// be opened, or if the server closes one within a minute that no request has used: for a second at first, and for up
-	// to a minute after more failures. A host is in use from its first request, or the first call of [Transport.Warm],
-	// until an hour after its last, or until CloseIdleConnections or Shutdown is called. The Transport keeps no connection
+	// to a minute after more failures. A host is in use from the first request that gets a connection, or the first call of
+	// [Transport.Warm] that succeeds, until an hour after the last, or until CloseIdleConnections or Shutdown is called. The Transport keeps no connection
 	// ready to a peer whose connections are not pooled, or serve only one request because GetClientCertificate uses the
 	// context of a request.
 	MinIdleConnsPerHost int

@@ -83,12 +83,14 @@ func (p *plan) watched(ctx context.Context, r WatchResolver, host string, port u
 	case <-known:
 	default:
 		waited = true
-		ctx, cancel := context.WithTimeout(ctx, resolve.LookupTimeout)
-		defer cancel()
+		late := time.NewTimer(resolve.LookupTimeout)
+		defer late.Stop()
 		select {
 		case <-known:
 		case <-ctx.Done():
 			return listing{}, context.Cause(ctx)
+		case <-late.C:
+			return listing{}, resolve.TimedOut(host)
 		}
 	}
 	found, err := p.told(w, port)
@@ -193,14 +195,21 @@ func (t *Transport) keepWatching(r WatchResolver, w *hostWatch) {
 	}
 }
 
-// callWatch calls Watch. If Watch panics, callWatch returns an error.
-func callWatch(ctx context.Context, r WatchResolver, host string, update func([]netip.AddrPort)) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("peerpool: Watch of %s panicked: %v", host, v)
-		}
+// callWatch calls Watch, on a goroutine that ends with Watch. If Watch panics, or ends the goroutine, callWatch returns an
+// error.
+func callWatch(ctx context.Context, r WatchResolver, host string, update func([]netip.AddrPort)) error {
+	ended := make(chan error)
+	go func() {
+		err := fmt.Errorf("peerpool: Watch of %s has ended its goroutine", host)
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("peerpool: Watch of %s panicked: %v", host, v)
+			}
+			ended <- err
+		}()
+		err = r.Watch(ctx, host, update)
 	}()
-	return r.Watch(ctx, host, update)
+	return <-ended
 }
 
 // listed notes the addresses that a WatchResolver has reported, and updates the hosts that have them.

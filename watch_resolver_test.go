@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -86,6 +88,28 @@ func TestAResolverThatPushesChangesIsHeededAtOnceAndNotAsked(t *testing.T) {
 			t.Errorf("Watch was called %d times", n)
 		}
 	})
+}
+
+func TestAWatchWithoutAnUpdateFailsTheRequestByName(t *testing.T) {
+	for name, watch := range map[string]watchFunc{
+		"blocks": func(ctx context.Context, _ string, _ func([]netip.AddrPort)) error { <-ctx.Done(); return ctx.Err() },
+		"ends its goroutine": func(context.Context, string, func([]netip.AddrPort)) error {
+			runtime.Goexit()
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tr := peerTransport(t, &Transport{Resolver: watch})
+				begun := time.Now()
+				err := peerTry(tr, peerRequest(t, "http://a.test/", nil))
+				if err == nil || !strings.Contains(err.Error(), "a.test") || (name != "blocks") != (time.Since(begun) == 0) {
+					t.Errorf("after %v: %v", time.Since(begun), err)
+				}
+				tr.Shutdown(t.Context())
+			})
+		})
+	}
 }
 
 func TestAnUpdateWithoutAValidAddressChangesNothing(t *testing.T) {

@@ -60,11 +60,13 @@ func inNetwork(network string, addr netip.Addr) bool {
 // The errors of this package have the type that the resolvers of package net return, so that a program that looks for
 // that type finds it.
 
-func notFound(host string) error {
+// NotFound returns the error of a host that has no address.
+func NotFound(host string) error {
 	return &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
-func timedOut(host string) error {
+// TimedOut returns the error of a look-up that has taken [LookupTimeout].
+func TimedOut(host string) error {
 	return &net.DNSError{
 		UnwrapErr: context.DeadlineExceeded,
 		Err:       "no answer within " + LookupTimeout.String(),

@@ -47,7 +47,7 @@ func (f *flight) wait(ctx context.Context) (Answer, error) {
 // that time, or when its time is up. If the resolver panics or ends its goroutine, the flight lands with an error.
 func (c *Cache) fly(ctx context.Context, r Resolver, q question, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, LookupTimeout)
-	giveUp := context.AfterFunc(ctx, func() { c.land(q, f, nil, timedOut(q.host)) })
+	giveUp := context.AfterFunc(ctx, func() { c.land(q, f, nil, TimedOut(q.host)) })
 
 	var addrs []netip.Addr
 	err := brokenResolver(q.host, "ended its goroutine")
@@ -65,7 +65,7 @@ func (c *Cache) fly(ctx context.Context, r Resolver, q question, f *flight) {
 // land makes the result known, once. If the flight was given up before, land drops the result.
 func (c *Cache) land(q question, f *flight, addrs []netip.Addr, err error) {
 	if addrs = usable(q.network, addrs); len(addrs) == 0 && err == nil {
-		err = notFound(q.host)
+		err = NotFound(q.host)
 	}
 	now := time.Now()
 
