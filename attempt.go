@@ -96,8 +96,8 @@ func (a *attempt) try() (*http.Response, outcome) {
 	if err := a.acquire(); err != nil {
 		return nil, outcome{err: err, unleased: true, retired: errors.Is(err, pool.ErrRetired)}
 	}
-	if a.t.minIdlePerHost() > 0 || a.peer != nil {
-		a.route.keepReady(a.peer)
+	if n := a.t.minIdle(a.peer); n > 0 {
+		a.route.keepIdle(n, a.peer)
 	}
 	if a.t.Observer != nil || a.report != nil || a.trace != nil {
 		a.acquired(a.lease.Key().Value(), nil) // if the host has several addresses, the identity of one address

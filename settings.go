@@ -135,8 +135,11 @@ func (t *Transport) retryBudget() float64 {
 	return share
 }
 
-// minIdlePerHost returns how many idle connections are kept ready to a peer that has no option for it.
-func (t *Transport) minIdlePerHost() int {
+// minIdle returns how many idle connections are kept ready to a peer.
+func (t *Transport) minIdle(p *Peer) int {
+	if p != nil && p.opts.MinIdleConns > 0 {
+		return p.opts.MinIdleConns
+	}
 	if l := t.changed.Load(); l != nil {
 		return l.MinIdleConnsPerHost
 	}

@@ -53,7 +53,9 @@ func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 		}
 		return err
 	}
-	r.keepReady(given.peer)
+	if n := t.minIdle(given.peer); n > 0 {
+		r.keepIdle(n, given.peer)
+	}
 	return nil
 }
 
@@ -116,23 +118,8 @@ var limitNames = map[string]string{
 	"MaxConns": "MaxConnsPerHost", "MaxIdlePerKey": "MaxIdleConnsPerHost", "MaxIdle": "MaxIdleConns",
 }
 
-// minIdle returns how many idle connections are kept ready to a peer.
-func (t *Transport) minIdle(p *Peer) int {
-	if p != nil && p.opts.MinIdleConns > 0 {
-		return p.opts.MinIdleConns
-	}
-	return t.minIdlePerHost()
-}
-
-// keepReady is called for each request that has got a connection. It makes the pool keep idle connections ready on the
-// route, which is in use.
-func (r *route) keepReady(p *Peer) {
-	if n := r.t.minIdle(p); n > 0 {
-		r.keepIdle(n, p)
-	}
-}
-
-// keepIdle makes the pool keep n idle connections ready.
+// keepIdle makes the pool keep n idle connections ready on the route. It is called for each request that has got a
+// connection.
 func (r *route) keepIdle(n int, p *Peer) {
 	if terms := r.readyTerms(p); r.host != nil {
 		r.host.pool.KeepIdle(readyHostDial{r.host}, n, terms)

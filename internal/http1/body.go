@@ -156,8 +156,8 @@ func (b *responseBody) finish(err error, interrupted bool) {
 		how = ends[b.after]
 	case interrupted:
 		how = exchange.EndUnread
-	case e.ctx().Err() != nil:
-		how = exchange.GivenUp(e.ctx())
+	case e.Req.Context().Err() != nil:
+		how = exchange.GivenUp(e.Req.Context())
 	default:
 		how = endOf(err)
 	}

@@ -48,13 +48,6 @@ func (o *Options) writeBuffer() int {
 	return o.WriteBuffer
 }
 
-func (o *Options) maxHeaderBytes() int64 {
-	if o.MaxHeaderBytes <= 0 {
-		return defaultMaxHeader
-	}
-	return o.MaxHeaderBytes
-}
-
 // Exchange is one request and its response. Fill the exported fields in the first group, then call Run once.
 //
 // Every request makes one, and the caller keeps it for as long as the response. So it is small: its size is one that the
@@ -127,8 +120,6 @@ func (e *Exchange) trace() *httptrace.ClientTrace {
 	return e.sending.trace
 }
 
-func (e *Exchange) ctx() context.Context { return e.Req.Context() }
-
 // more returns what sending holds, and makes it if there is none.
 func (e *Exchange) more() *sending {
 	if e.sending == nil {
@@ -173,8 +164,8 @@ func (e *Exchange) Run() (*http.Response, error) {
 	}
 	if !e.HeedLater {
 		e.Heed()
-	} else if e.ctx().Err() != nil {
-		return nil, e.fail(context.Cause(e.ctx()))
+	} else if e.Req.Context().Err() != nil {
+		return nil, e.fail(context.Cause(e.Req.Context()))
 	}
 	if err := e.send(); err != nil {
 		return nil, e.fail(e.sendFailed(err))
@@ -188,10 +179,10 @@ func (e *Exchange) Run() (*http.Response, error) {
 
 // Heed makes the exchange end with its context, whatever it is doing.
 func (e *Exchange) Heed() {
-	if e.ctx().Done() == nil {
+	if e.Req.Context().Done() == nil {
 		return
 	}
-	stop := context.AfterFunc(e.ctx(), e.contextEnded)
+	stop := context.AfterFunc(e.Req.Context(), e.contextEnded)
 	e.mu.Lock()
 	ended := e.ended
 	if !ended {
@@ -206,14 +197,14 @@ func (e *Exchange) Heed() {
 // notice cancels the exchange if its context has ended. It is called where an exchange that does not listen to its context yet
 // would go on.
 func (e *Exchange) notice() {
-	if e.HeedLater && e.ctx().Err() != nil {
+	if e.HeedLater && e.Req.Context().Err() != nil {
 		e.contextEnded()
 	}
 }
 
 // contextEnded cancels the exchange, after its http.Client has had time to notice a timeout.
 func (e *Exchange) contextEnded() {
-	err := context.Cause(e.ctx())
+	err := context.Cause(e.Req.Context())
 	exchange.AwaitClient(e.Req, err)
 	e.Cancel(err)
 }
@@ -234,7 +225,7 @@ func (e *Exchange) Cancel(cause error) {
 		e.Conn.cut()
 	}
 	if handed && e.conclude() {
-		e.done(exchange.GivenUp(e.ctx()))
+		e.done(exchange.GivenUp(e.Req.Context()))
 		if e.up() != nil {
 			go e.sending.Finish() // ends with the last Read of the body, or soon
 		}
@@ -249,9 +240,9 @@ func (e *Exchange) handOver() {
 	canceled := e.canceled
 	e.mu.Unlock()
 	if canceled {
-		e.end(exchange.GivenUp(e.ctx()))
-	} else if e.ctx().Err() != nil {
-		e.Cancel(context.Cause(e.ctx()))
+		e.end(exchange.GivenUp(e.Req.Context()))
+	} else if e.Req.Context().Err() != nil {
+		e.Cancel(context.Cause(e.Req.Context()))
 	}
 }
 
@@ -301,7 +292,7 @@ func (e *Exchange) conclude() bool {
 // done tells the owner that the exchange has been concluded.
 func (e *Exchange) done(how exchange.End) {
 	if how == exchange.Reusable && e.canceled {
-		how = exchange.GivenUp(e.ctx())
+		how = exchange.GivenUp(e.Req.Context())
 	} else if how == exchange.Reusable && e.Conn.aborted() != nil {
 		how = exchange.EndTimeout
 	}
@@ -340,9 +331,9 @@ func (e *Exchange) fail(err error) error {
 	e.conclude()
 	how := endOf(err)
 	e.Wrote = e.wrote()
-	givenUp := e.canceled || e.ctx().Err() != nil
+	givenUp := e.canceled || e.Req.Context().Err() != nil
 	if givenUp {
-		how = exchange.GivenUp(e.ctx())
+		how = exchange.GivenUp(e.Req.Context())
 	}
 	untouched := !e.Wrote && e.Conn.in == nil && e.Conn.aborted() == nil
 	if untouched && !givenUp {

@@ -261,10 +261,10 @@ func (h *head) frame(method string) error {
 	if chunked {
 		delete(h.header, "Transfer-Encoding")
 	}
-	if !f.persist && h.minor > 0 {
-		delete(h.header, "Connection") // http.Response.Close says it
-	}
-	bodiless := h.bodiless()
+	// A response with these statuses has no body, whatever its fields say (section 6.3, item 1). A server must not send
+	// Transfer-Encoding with it (section 6.1), and Content-Length only with 304 (RFC 9110 section 8.6): a reader that relies on
+	// the field and one that relies on the status would disagree.
+	bodiless := h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified
 	f.ambiguous = repeated || chunked && (length >= 0 || bodiless) || length > 0 && h.code == http.StatusNoContent
 	switch {
 	case h.code == http.StatusSwitchingProtocols:
@@ -289,13 +289,6 @@ func (h *head) frame(method string) error {
 	}
 	h.framing = f
 	return nil
-}
-
-// bodiless reports whether a response with this status has no body, whatever its fields say (RFC 9112 section 6.3, item 1). A
-// server must not send Transfer-Encoding with such a response (section 6.1), and Content-Length only with 304 (RFC 9110
-// section 8.6): a reader that relies on the field and one that relies on the status would disagree.
-func (h *head) bodiless() bool {
-	return h.code < 200 || h.code == http.StatusNoContent || h.code == http.StatusNotModified
 }
 
 // isChunked reports whether the body is chunked. Any other transfer coding is an error: our requests announce none with TE

@@ -181,7 +181,7 @@ func (e *Exchange) probeBody() io.Reader {
 			return nil
 		}
 	case <-timer.C:
-	case <-e.ctx().Done():
+	case <-e.Req.Context().Done():
 	}
 	return p
 }

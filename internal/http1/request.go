@@ -143,12 +143,19 @@ func bracketed(host string) bool {
 // it is.
 func plainHost(host string) bool {
 	for i := range len(host) {
-		if c := host[i]; (c|0x20 < 'a' || c|0x20 > 'z') && (c < '-' || c > ':' || c == '/') {
+		if !inPlainHost[host[i]] {
 			return false
 		}
 	}
 	return true
 }
+
+var inPlainHost = func() (plain [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:") {
+		plain[c] = true
+	}
+	return plain
+}()
 
 // removeZone removes the IPv6 zone, which means something on this machine only (RFC 6874 section 1).
 func removeZone(host string) string {
@@ -236,12 +243,11 @@ func (w *headWriter) header(header http.Header) {
 // userAgent writes the User-Agent. If the caller has set it to nothing, none is sent.
 func (w *headWriter) userAgent(agent string, given bool) {
 	switch {
-	case !given && w.wrote == nil:
-		w.b = append(w.b, "User-Agent: "+defaultUserAgent+"\r\n"...)
 	case !given:
 		w.field("User-Agent", defaultUserAgent)
 	case agent != "":
-		w.field("User-Agent", agent)
+		w.line("User-Agent", agent)
+		w.told("User-Agent", agent)
 	}
 }
 
@@ -258,14 +264,20 @@ func (w *headWriter) fields(fields []sentField) {
 	}
 }
 
+// field writes a field whose value the exchange has made or checked.
 func (w *headWriter) field(name, value string) {
-	w.line(name, value)
+	w.b = append(append(append(append(w.b, name...), ": "...), value...), "\r\n"...)
+	w.told(name, value)
+}
+
+// told passes a field with one value to the trace.
+func (w *headWriter) told(name, value string) {
 	if w.wrote != nil {
 		w.wrote(name, []string{value})
 	}
 }
 
-// line appends a field line. The Transport has checked names and values before it acquired a connection. A line end that is
+// line appends a field line with a value of the caller. The Transport has checked names and values before it acquired a connection. A line end that is
 // there all the same becomes a space.
 func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)

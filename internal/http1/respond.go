@@ -80,7 +80,11 @@ func (e *Exchange) noAnswer(err error) error {
 // If the fields of one say that it has, h is ambiguous.
 func (e *Exchange) finalHead(h *head) error {
 	trace := e.trace()
-	limit := e.Opts.maxHeaderBytes()
+	most := e.Opts.MaxHeaderBytes
+	if most <= 0 {
+		most = defaultMaxHeader
+	}
+	limit := most
 	room := e.values[:]
 	for interim, ambiguous := 0, false; ; interim++ {
 		err := e.Conn.readHead(h, limit, room)
@@ -108,7 +112,7 @@ func (e *Exchange) finalHead(h *head) error {
 			if err := trace.Got1xxResponse(h.code, textproto.MIMEHeader(h.header)); err != nil {
 				return connectionBroken(err)
 			}
-			interim, limit = -1, e.Opts.maxHeaderBytes()
+			interim, limit = -1, most
 			continue
 		}
 		limit -= int64(h.size)
