@@ -247,7 +247,9 @@ func (w *headWriter) userAgent(agent string, given bool) {
 		w.field("User-Agent", defaultUserAgent)
 	case agent != "":
 		w.line("User-Agent", agent)
-		w.told("User-Agent", agent)
+		if w.wrote != nil {
+			w.wrote("User-Agent", []string{agent})
+		}
 	}
 }
 
@@ -267,11 +269,6 @@ func (w *headWriter) fields(fields []sentField) {
 // field writes a field whose value the exchange has made or checked.
 func (w *headWriter) field(name, value string) {
 	w.b = append(append(append(append(w.b, name...), ": "...), value...), "\r\n"...)
-	w.told(name, value)
-}
-
-// told passes a field with one value to the trace.
-func (w *headWriter) told(name, value string) {
 	if w.wrote != nil {
 		w.wrote(name, []string{value})
 	}
