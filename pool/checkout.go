@@ -54,7 +54,7 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 		c, w, err = p.choose(at, r)
 		p.unlock()
 		if c.entry == nil {
-			return Lease[K, C]{found: r.found.with(r.data)}, w, err
+			return Lease[K, C]{found: r.found | r.data}, w, err
 		}
 		reason := c.entry.conn.Probe()
 		if reason == "" {
@@ -62,9 +62,11 @@ func (p *Pool[K, C]) checkout(at asked[K, C], r *request[K, C]) (l Lease[K, C], 
 			if r.roomy {
 				p.offerRoom(c.entry)
 			}
-			return c.begin(r.terms, hit.with(r.data), r.rested), nil, nil
+			return c.begin(r.terms, hit|r.data, r.rested), nil, nil
 		}
-		r.found, r.roomy, r.data = stale, false, r.data || reason == ReasonUnexpectedData
+		if r.found, r.roomy = stale, false; reason == ReasonUnexpectedData {
+			r.data = planted
+		}
 		p.mu.Lock()
 		c.void()
 		if at.host != nil {

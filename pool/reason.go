@@ -69,14 +69,6 @@ var misses = [...]Miss{
 // planted is set in a finding if an idle connection has failed its probe with ReasonUnexpectedData.
 const planted finding = 1 << 7
 
-// with returns the finding, and sets planted in it if data is true.
-func (f finding) with(data bool) finding {
-	if data {
-		f |= planted
-	}
-	return f
-}
-
 // kind returns the finding without planted.
 func (f finding) kind() finding { return f &^ planted }
 

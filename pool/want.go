@@ -15,7 +15,7 @@ type request[K comparable, C Conn] struct {
 	found  finding       // what the request has found so far
 	rested time.Duration // how long the connection that it found had been idle
 	roomy  bool          // that connection is shared and was idle while others waited
-	data   bool          // a connection that it found held unexpected data
+	data   finding       // planted if a connection that it found held unexpected data, or 0
 	caller *caller[K, C] // nil for a TryAcquire, which does not wait
 }
 
@@ -173,7 +173,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	if got.err != nil {
 		return Lease[K, C]{}, got.err
 	}
-	return got.begin(r.terms, r.found.with(r.data), p.now()-r.start), nil
+	return got.begin(r.terms, r.found|r.data, p.now()-r.start), nil
 }
 
 // leave ends a want whose context has ended, or returns what was delivered to it just before. The want's dial then no
