@@ -60,3 +60,32 @@ func TestWhatTheTransportHasLearnedAndReplacedIsInTheLogOnceInAWhile(t *testing.
 		t.Errorf("%v does not say which limits", r)
 	}
 }
+
+func TestARequestThatFailsOnAConnectionIsLoggedWithWhatBecameOfIt(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger).Observer()
+	o.RequestDone(t.Context(), peerpool.RequestDone{Err: errNever, ErrorType: "response_ended", Close: "error", Reused: true})
+	o.RequestDone(t.Context(), peerpool.RequestDone{Err: errNever, ErrorType: "connection_error"}) // had no connection
+	records := log.records(t)
+	if r := records[0]; r["reused"] != true || r["close"] != "error" {
+		t.Errorf("%v does not say what became of the connection", r)
+	}
+	if r := records[1]; r["reused"] != nil || r["close"] != nil {
+		t.Errorf("%v speaks of a connection", r)
+	}
+}
+
+func TestWarningsOfClosesAreWrittenOnceInAWhileByReason(t *testing.T) {
+	log, logger := open(slog.LevelInfo)
+	o := logpool.New(logger).Observer()
+	for range 50 {
+		o.ConnClosed(peerpool.ConnClosed{Reason: "unexpected_data"})
+		o.ConnClosed(peerpool.ConnClosed{Reason: "ambiguous_framing"})
+	}
+	want := []string{
+		"WARN server out of step, connection closed unexpected_data", "WARN server out of step, connection closed ambiguous_framing",
+	}
+	if !slices.Equal(log.says(t), want) {
+		t.Errorf("the log says %q, want %q", log.says(t), want)
+	}
+}

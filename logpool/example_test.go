@@ -20,5 +20,5 @@ func ExampleNew() {
 	observer := logpool.New(logger).Observer()
 	observer.ConnClosed(peerpool.ConnClosed{Host: "example.com", Conn: 7, Reason: "unexpected_data", Uses: 3})
 	// Output:
-	// level=WARN msg="peerpool: server out of step, connection closed" host=example.com identity=:// conn=7 reason=unexpected_data uses=3 age=0s in_use=false
+	// level=WARN msg="peerpool: server out of step, connection closed" host=example.com identity=:// conn=7 reason=unexpected_data uses=3 age=0s in_use=false times=1
 }

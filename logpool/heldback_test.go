@@ -17,14 +17,21 @@ func TestRequestsThatMaxConnsPerHostHoldsBackAreInTheLogOnceInAWhile(t *testing.
 	synctest.Test(t, func(t *testing.T) {
 		log, logger := open(slog.LevelInfo)
 		o := logpool.New(logger).Observer()
-		for range 40 {
-			o.AcquireWait(t.Context(), peerpool.AcquireWait{Host: "a.test", MaxConns: 2, Waiting: 5, Longest: time.Millisecond})
+		wait := func(host string, waiting int, longest time.Duration) {
+			o.AcquireWait(t.Context(), peerpool.AcquireWait{Host: host, MaxConns: 2, Dialing: 1, Waiting: waiting, Longest: longest})
 		}
+		wait("a.test", 9, time.Hour)
+		for n := range 38 {
+			wait("a.test", 1+n%7, time.Millisecond)
+		}
+		wait("b.test", 3, time.Minute)
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Host: "b.test", Miss: "busy", HeldBack: true, Waited: time.Hour})
+		o.AcquireDone(t.Context(), peerpool.AcquireDone{Host: "a.test", Miss: "busy", HeldBack: true, Waited: 3 * time.Second})
 		time.Sleep(10 * time.Second)
-		o.AcquireWait(t.Context(), peerpool.AcquireWait{Host: "a.test", MaxConns: 2, Dialing: 1, Waiting: 7, Longest: 3 * time.Second})
+		wait("b.test", 1, 0)
 		records := log.records(t)
-		if len(records) != 2 {
-			t.Fatalf("%v, want 2 records", records)
+		if len(records) != 2 || records[0]["waiting"] != 9.0 {
+			t.Fatalf("%v, want 2 records, and that 9 wait in the first", records)
 		}
 		for key, want := range map[string]any{
 			"msg":  "peerpool: requests wait for a connection, MaxConnsPerHost is reached",

@@ -16,7 +16,10 @@ func (l *Log) started(ctx context.Context, s peerpool.RequestStart) {
 
 func (l *Log) resolved(ctx context.Context, r peerpool.ResolveDone) {
 	attrs := func() []slog.Attr {
-		attrs := []slog.Attr{slog.String("host", r.Host), slog.Duration("took", r.Duration), slog.Any("addrs", r.Addrs)}
+		attrs := []slog.Attr{slog.String("host", r.Host), slog.Duration("took", r.Duration)}
+		if r.Err == nil {
+			attrs = append(attrs, slog.Any("addrs", r.Addrs))
+		}
 		if r.ErrorType != "" {
 			attrs = append(attrs, slog.String("cause", string(r.ErrorType)))
 		}
@@ -54,12 +57,17 @@ func (l *Log) dialed(ctx context.Context, d peerpool.DialDone) {
 }
 
 func (l *Log) heldBack(ctx context.Context, w peerpool.AcquireWait) {
-	l.logDigest(ctx, msgHeldBack, "", msgHeldBackAgain, func() []slog.Attr {
+	l.backlog.add(w)
+	written := l.logDigest(ctx, msgHeldBack, "", msgHeldBackAgain, func() []slog.Attr {
+		w := l.backlog.get()
 		return []slog.Attr{
 			slog.String("host", w.Host), identity(w.Identity), slog.Int("max_conns", w.MaxConns), slog.Int("dialing", w.Dialing),
 			slog.Int("waiting", w.Waiting), slog.Duration("longest", w.Longest),
 		}
 	})
+	if written {
+		l.backlog.reset()
+	}
 }
 
 func (l *Log) acquired(ctx context.Context, a peerpool.AcquireDone) {
@@ -70,6 +78,9 @@ func (l *Log) acquired(ctx context.Context, a peerpool.AcquireDone) {
 			slog.Duration("age", a.Age), slog.Duration("waited", a.Waited), slog.Bool("held_back", a.HeldBack),
 		}
 		return withError(attrs, a.Err)
+	}
+	if a.HeldBack {
+		l.backlog.ended(a.Host, a.Waited)
 	}
 	if !a.HeldBack || a.Err == nil || a.Hop != "" {
 		l.log(ctx, msgAcquired, attrs)
@@ -108,6 +119,9 @@ func (l *Log) ended(ctx context.Context, e peerpool.RequestDone) {
 			slog.String("host", e.Host), slog.String("method", e.Method), slog.Int("attempts", e.Attempts),
 			slog.Int("status", e.Status), slog.Duration("took", e.Duration), slog.String("outcome", string(e.Outcome())),
 		}
+		if e.Close != "" { // there was a connection
+			attrs = append(attrs, slog.Bool("reused", e.Reused), slog.String("close", string(e.Close)))
+		}
 		if e.ErrorType != "" {
 			attrs = append(attrs, slog.String("error_type", string(e.ErrorType)))
 		}
@@ -137,7 +151,7 @@ func (l *Log) closed(c peerpool.ConnClosed) {
 		}
 	}
 	switch m := closeMessage(c.Reason); m {
-	case msgBroken, msgDrained:
+	case msgBroken, msgDrained, msgUnexpected:
 		l.logDigest(context.Background(), m, string(c.Reason), msgClosed, attrs)
 	default:
 		l.log(context.Background(), m, attrs)

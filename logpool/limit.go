@@ -3,6 +3,8 @@ package logpool
 import (
 	"sync"
 	"time"
+
+	"github.com/peerpool/peerpool"
 )
 
 // limit limits the number of records in a second.
@@ -44,6 +46,46 @@ type occasion struct {
 type digest struct {
 	mu   sync.Mutex // guards the fields below; nothing is called under it
 	seen map[occasion]*sighting
+}
+
+// backlog holds what has been worst about the requests that MaxConnsPerHost has made wait since the latest record.
+type backlog struct {
+	mu    sync.Mutex           // guards worst; nothing is called under it
+	worst peerpool.AcquireWait // when the most requests waited; Longest is the longest wait for that host
+}
+
+// add notes that a request begins to wait.
+func (b *backlog) add(w peerpool.AcquireWait) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if w.Host == b.worst.Host {
+		w.Longest = max(w.Longest, b.worst.Longest)
+		b.worst.Longest = w.Longest
+	}
+	if w.Waiting > b.worst.Waiting {
+		b.worst = w
+	}
+}
+
+// ended notes that a request for that host has waited for d.
+func (b *backlog) ended(host string, d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if host == b.worst.Host {
+		b.worst.Longest = max(b.worst.Longest, d)
+	}
+}
+
+func (b *backlog) get() peerpool.AcquireWait {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.worst
+}
+
+func (b *backlog) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.worst = peerpool.AcquireWait{}
 }
 
 // sighting says when an occasion was last written, and how often it has happened since.

@@ -11,7 +11,7 @@
 //	debug  look-ups, dials, connections acquired and given back, requests, all other closes
 //
 // The package logs each kind of failure, such as a refused connection, a time-out or a wrong certificate, once in ten
-// seconds. It does the same for connections that were drained. The record says how many times that has happened since
+// seconds. It does the same for warnings, for requests that wait, and for connections that were drained. The record says how many times that has happened since
 // it was last logged. Of any other message, the package logs only the first few in a second. The next record of that
 // message says how many were not logged. No record holds a secret: a [peerpool.Identity] hides its secrets, and the URL
 // of a request is never logged.
@@ -98,6 +98,7 @@ type Log struct {
 
 	interval time.Duration
 	digest   digest
+	backlog  backlog
 }
 
 // message is a kind of record with its own rate.
@@ -209,16 +210,17 @@ func (l *Log) log(ctx context.Context, m message, attrs func() []slog.Attr) {
 	l.logger.LogAttrs(ctx, m.level(), texts[m], all...)
 }
 
-// logDigest writes a record of something that may happen often. If a record of that kind was written a short time ago,
-// logDigest writes a record of the message otherwise instead, which is for debugging.
-func (l *Log) logDigest(ctx context.Context, m message, kind string, otherwise message, attrs func() []slog.Attr) {
+// logDigest writes a record of something that may happen often, and returns true. If a record of that kind was written a
+// short time ago, logDigest writes a record of the message otherwise instead, which is for debugging, and returns false.
+func (l *Log) logDigest(ctx context.Context, m message, kind string, otherwise message, attrs func() []slog.Attr) (written bool) {
 	if !l.logger.Enabled(ctx, m.level()) {
-		return
+		return false
 	}
 	times, ok := l.digest.take(occasion{m, kind}, l.interval)
 	if !ok {
 		l.log(ctx, otherwise, attrs)
-		return
+		return false
 	}
 	l.logger.LogAttrs(ctx, m.level(), texts[m], append(attrs(), slog.Int("times", times))...)
+	return true
 }
