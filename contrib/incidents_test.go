@@ -29,7 +29,7 @@ type incident struct {
 	page   []string
 	trace  []string // spans that have failed with their error.type, or that say why they waited, and events that name a cause
 
-	chance []string // what the log or the trace may say besides
+	chance []string // what the log, the page or the trace may say besides
 }
 
 // get returns a call that fetches a URL.
@@ -150,7 +150,7 @@ var incidents = []incident{
 		pause:   time.Millisecond,
 		alerts:  []string{"RequestsWait"},
 		log:     []string{heldBack},
-		page:    []string{"waiting"},
+		page:    []string{pageHeldBack, "waiting"},
 		trace:   []string{waitedAtMaxConns},
 	},
 	{
@@ -270,7 +270,7 @@ var others = []incident{
 		},
 		callers: 12,
 		pause:   400 * time.Millisecond, // or they would wait most of the time
-		chance:  []string{heldBack, waitedAtMaxConns},
+		chance:  []string{heldBack, pageHeldBack, waitedAtMaxConns},
 	},
 	{
 		name: "a response is not closed and has the only connection",
@@ -306,7 +306,7 @@ var others = []incident{
 		log: []string{
 			heldBack, "request ended while it waited for a connection, MaxConnsPerHost is reached, timeout", "request failed, timeout",
 		},
-		page: []string{"no connection: timed out while MaxConnsPerHost was reached", "waiting"},
+		page: []string{pageHeldBack, "no connection: timed out", "waiting"},
 		trace: []string{
 			waitedAtMaxConns, "HTTP wait_for_connection: timeout", "HTTP GET: context.deadlineExceededError",
 		},
@@ -344,8 +344,9 @@ var others = []incident{
 	},
 }
 
-// These are what the log and a span say of a request that has to wait because of MaxConnsPerHost.
+// These are what the log, the page and a span say of a request that has to wait because of MaxConnsPerHost.
 const (
+	pageHeldBack     = "latest misses: MaxConnsPerHost is reached"
 	heldBack         = "requests wait for a connection, MaxConnsPerHost is reached"
 	waitedAtMaxConns = "HTTP wait_for_connection: max_conns"
 )

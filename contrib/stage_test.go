@@ -230,8 +230,11 @@ func (s *stage) pageFacts() []string {
 		Closes      map[string]int
 		Retries     map[string]int
 		Quarantined []struct{ Why string }
-		LastMisses  []struct{ Reason, Failure string } `json:"last_misses"`
-		LookupFails int                                `json:"lookup_failures"`
+		LastMisses  []struct {
+			Reason, Failure string
+			HeldBack        bool `json:"held_back"`
+		} `json:"last_misses"`
+		LookupFails int `json:"lookup_failures"`
 		Hosts       []struct{ Addresses []struct{ State string } }
 	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil {
@@ -250,6 +253,7 @@ func (s *stage) pageFacts() []string {
 	}
 	for _, m := range page.LastMisses {
 		seen["no connection: "+m.Failure] = m.Failure != ""
+		seen[pageHeldBack] = seen[pageHeldBack] || m.HeldBack
 	}
 	for _, h := range page.Hosts {
 		for _, a := range h.Addresses {

@@ -121,6 +121,7 @@ type jsonEvent struct {
 	Identity string    `json:"identity,omitempty"`
 	Waited   float64   `json:"waited_seconds,omitempty"`
 	Failure  string    `json:"failure,omitempty"`
+	HeldBack bool      `json:"held_back,omitempty"` // MaxConnsPerHost made the request wait
 }
 
 func (r *report) json() ([]byte, error) {
@@ -173,7 +174,7 @@ func timeOrNil(t time.Time) *time.Time {
 }
 
 func jsonEventOf(e entry) jsonEvent {
-	return jsonEvent{e.At, e.Reason, e.Count, e.ID, e.Name, e.Waited.Seconds(), e.Failure}
+	return jsonEvent{e.At, e.Reason, e.Count, e.ID, e.Name, e.Waited.Seconds(), e.Failure, e.HeldBack}
 }
 
 // converted returns the converted elements. It never returns nil, so that an empty list is [] in JSON and not null.

@@ -18,6 +18,7 @@ type event struct {
 	identity peerpool.Identity // the zero Identity if it is not known
 	Count    uint64
 	Waited   time.Duration // of a miss: how long the request waited for its connection
+	HeldBack bool          // of a miss: MaxConnsPerHost made the request wait
 	Failure  string        // of a miss without a connection: what failed
 }
 

@@ -37,7 +37,7 @@ func (p *Page) acquired(_ context.Context, a peerpool.AcquireDone) {
 		p.watching.hits.Add(1)
 	} else {
 		p.watching.misses.Add(1)
-		e := event{At: now, Reason: string(a.Miss), identity: a.Identity, Count: 1, Waited: a.Waited}
+		e := event{At: now, Reason: string(a.Miss), identity: a.Identity, Count: 1, Waited: a.Waited, HeldBack: a.HeldBack}
 		if a.Err != nil {
 			e.Reason, e.Failure = reasonNoConnection, failureOf(a)
 		}
@@ -53,10 +53,6 @@ func (p *Page) closed(c peerpool.ConnClosed) {
 // failureOf says in a word or two why an attempt got no connection. The page does not show the text of the error, because
 // it may hold secrets: for example, a Proxy function may quote credentials in its error.
 func failureOf(a peerpool.AcquireDone) string {
-	if a.HeldBack && a.Hop == "" {
-		a.HeldBack = false
-		return failureOf(a) + " while MaxConnsPerHost was reached"
-	}
 	switch {
 	case a.Hop != "" && a.ErrorType == "timeout":
 		return a.Hop + ", timed out"

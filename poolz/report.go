@@ -131,11 +131,12 @@ func together(events []event) []event {
 	type kind struct {
 		identity        peerpool.Identity
 		reason, failure string
+		heldBack        bool
 	}
 	at := make(map[kind]int)
 	var kept []event
 	for _, e := range events {
-		k := kind{e.identity, e.Reason, e.Failure}
+		k := kind{e.identity, e.Reason, e.Failure, e.HeldBack}
 		if i, known := at[k]; known {
 			kept[i].Count += e.Count
 			continue

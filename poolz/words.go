@@ -5,7 +5,7 @@ var words = map[string]string{
 	"Idle":            "connections that wait in the pool for a request",
 	"Active":          "connections that serve a request now",
 	"Dialing":         "connections that are being opened",
-	"Waiting":         "requests that wait for a connection",
+	"Waiting":         "requests that wait for a dial or, if MaxConnsPerHost is reached, for the connection of another request",
 	"Hit ratio":       "the share of attempts that found an idle connection",
 	"Hits":            "attempts that found an idle connection; an attempt is one try at a request",
 	"Misses":          "attempts that found no idle connection, by reason",
