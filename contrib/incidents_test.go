@@ -51,7 +51,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "ConnectionsBreak"},
 		log:    []string{"connection failed, timeout", "request failed, timeout"},
-		page:   []string{"closes: timeout"},
+		page:   []string{"closes: timeout", "failed requests: timeout"},
 		trace:  []string{"HTTP GET: timeout", "peerpool.failure: error, timeout, timeout", "peerpool.failure: error, timeout, timeout, reused"},
 	},
 	{
@@ -64,7 +64,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "ConnectionsBreak", "StaleConnections"},
 		log:    []string{"connection failed, error", "request failed, response_ended"},
-		page:   []string{"closes: error"},
+		page:   []string{"closes: error", "failed requests: response_ended"},
 		trace:  []string{"HTTP POST: *errors.errorString", "peerpool.failure: error, error, response_ended, reused"},
 	},
 	{
@@ -78,7 +78,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "ConnectionsBreak"},
 		log:    []string{"connection failed, error", "response truncated"},
-		page:   []string{"closes: error"},
+		page:   []string{"closes: error", "failed requests: truncated"},
 		trace:  []string{"HTTP GET: *errors.errorString", "peerpool.failure: truncated, error", "peerpool.failure: truncated, error, reused"},
 	},
 	{
@@ -91,7 +91,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "ConnectionsBreak", "RetriesFail", "StaleConnections"},
 		log:    []string{"connection failed, error", "request failed, response_ended", "request sent again, stale"},
-		page:   []string{"closes: error", "retries: failed", "retries: saved", "retries: stale"},
+		page:   []string{"closes: error", "failed requests: response_ended", "retries: failed", "retries: saved", "retries: stale"},
 		trace:  []string{"HTTP GET: *errors.errorString", "peerpool.failure: error, error, response_ended", "peerpool.retry: stale"},
 	},
 	{
@@ -109,7 +109,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "DialsFail"},
 		log:    []string{"dial failed, connect, connection_refused", "request failed, connection_error"},
-		page:   []string{"no connection: connect"},
+		page:   []string{"failed requests: connection_error", "no connection: connect"},
 		trace: []string{
 			"HTTP GET: *net.OpError", "HTTP connection_setup: connection_error", "HTTP wait_for_connection: connection_error",
 			"socket connect: connection_refused",
@@ -130,7 +130,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "LookupsFail"},
 		log:    []string{"dial failed, resolve, host_not_found", "look-up failed, host_not_found", "request failed, name_resolution_error"},
-		page:   []string{"failed look-ups", "no connection: resolve"},
+		page:   []string{"failed look-ups", "failed requests: name_resolution_error", "no connection: resolve"},
 		trace: []string{
 			"DNS lookup: host_not_found", "HTTP GET: *net.OpError", "HTTP connection_setup: name_resolution_error",
 			"HTTP wait_for_connection: name_resolution_error",
@@ -189,7 +189,7 @@ var incidents = []incident{
 		log: []string{
 			"address left out, timeout", "address used again", "connection failed, timeout", "request failed, timeout",
 		},
-		page:  []string{"address ejected", "closes: timeout"},
+		page:  []string{"address ejected", "closes: timeout", "failed requests: timeout"},
 		trace: []string{"HTTP GET: timeout", "peerpool.failure: error, timeout, timeout", "peerpool.failure: error, timeout, timeout, reused"},
 	},
 	{
@@ -213,7 +213,7 @@ var incidents = []incident{
 		},
 		alerts: []string{"RequestsFail", "DialsFail"},
 		log:    []string{"dial failed, tls, secure_connection_error", "request failed, secure_connection_error"},
-		page:   []string{"no connection: tls"},
+		page:   []string{"failed requests: secure_connection_error", "no connection: tls"},
 		trace: []string{
 			"HTTP GET: *tls.CertificateVerificationError", "HTTP connection_setup: secure_connection_error",
 			"HTTP wait_for_connection: secure_connection_error", "TLS client handshake: secure_connection_error",
@@ -306,7 +306,7 @@ var others = []incident{
 		log: []string{
 			heldBack, "request ended while it waited for a connection, MaxConnsPerHost is reached, timeout", "request failed, timeout",
 		},
-		page: []string{pageHeldBack, "no connection: timed out", "waiting"},
+		page: []string{"failed requests: timeout", "no connection: timed out", pageHeldBack, "waiting"},
 		trace: []string{
 			waitedAtMaxConns, "HTTP wait_for_connection: timeout", "HTTP GET: context.deadlineExceededError",
 		},

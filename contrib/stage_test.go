@@ -229,6 +229,7 @@ func (s *stage) pageFacts() []string {
 		Waiting     int
 		Closes      map[string]int
 		Retries     map[string]int
+		Failures    map[string]int `json:"failed_requests"`
 		Quarantined []struct{ Why string }
 		LastMisses  []struct {
 			Reason, Failure string
@@ -247,6 +248,9 @@ func (s *stage) pageFacts() []string {
 	delete(seen, "closes: ejected") // whether the address has an idle connection then is a matter of chance
 	for reason, n := range page.Retries {
 		seen["retries: "+reason] = n > 0
+	}
+	for kind, n := range page.Failures {
+		seen["failed requests: "+kind] = n > 0
 	}
 	for _, q := range page.Quarantined {
 		seen["in quarantine: "+q.Why] = true

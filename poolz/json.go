@@ -28,6 +28,7 @@ type document struct {
 	Closes       map[peerpool.CloseReason]uint64 `json:"closes"`
 	Retries      jsonRetries                     `json:"retries"`
 	Timeouts     map[peerpool.TimeLimit]uint64   `json:"timeouts"`
+	Failures     map[string]uint64               `json:"failed_requests"` // that the page has observed, by type of error, or truncated
 	Unexpected   uint64                          `json:"unexpected_data"`
 	Quarantined  []quarantined                   `json:"quarantined"`
 	Learned      []jsonLimit                     `json:"learned"`
@@ -132,7 +133,7 @@ func (r *report) json() ([]byte, error) {
 		Dials: s.Dials, DialFailures: s.DialFailures, Closes: s.Closes,
 		Replacements: s.Replacements, Lookups: s.Lookups, LookupFails: s.LookupFailures, ConnectFails: s.ConnectFailures, Ejections: s.Ejections,
 		Hosts: converted(r.Hosts, jsonHostOf), Learned: converted(r.Limits, jsonLimitOf),
-		Retries: jsonRetries(s.Retries), Timeouts: s.Timeouts, Unexpected: s.UnexpectedData, Quarantined: r.Quarantines,
+		Retries: jsonRetries(s.Retries), Timeouts: s.Timeouts, Failures: r.Failures, Unexpected: s.UnexpectedData, Quarantined: r.Quarantines,
 		Recent: jsonRecent{r.Recent.to.Sub(r.Recent.from).Seconds(), r.Recent.hits, r.Recent.misses},
 		Known:  len(s.Peers), Found: r.Pages.Found,
 		Identities: converted(r.Identities, jsonIdentityOf),

@@ -21,14 +21,14 @@ type watching struct {
 
 func (w *watching) counts() (hits, misses uint64) { return w.hits.Load(), w.misses.Load() }
 
-// Observer returns the Observer through which the page receives every close and every miss, and the hit ratio between
-// requests for the page. Set it only on the Transport of this page, before the first request. A hit costs two atomic
+// Observer returns the Observer through which the page receives every close, every miss and every request that has failed, and
+// the hit ratio between requests for the page. Set it only on the Transport of this page, before the first request. A hit costs two atomic
 // operations and one reading of the clock.
 func (p *Page) Observer() *peerpool.Observer {
 	if !p.watching.on.Swap(true) {
 		p.history.tick(time.Now(), p.watching.counts)
 	}
-	return &peerpool.Observer{AcquireDone: p.acquired, ConnClosed: p.closed}
+	return &peerpool.Observer{AcquireDone: p.acquired, RequestDone: p.failures.ended, ConnClosed: p.closed}
 }
 
 func (p *Page) acquired(_ context.Context, a peerpool.AcquireDone) {

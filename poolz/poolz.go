@@ -44,6 +44,7 @@ type Page struct {
 	closes   log
 	misses   log
 	watching watching
+	failures failures
 
 	// looking guards last. It is held while a snapshot is taken, so that snapshots are compared in the order in which
 	// they were taken. No hook of the Page takes it.

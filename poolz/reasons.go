@@ -63,6 +63,16 @@ var meanings = map[string]string{
 	"saved retry":           "requests that got a response in the end",
 	"failed retry":          "requests that got no response in the end",
 
+	"truncated failure":               "the body of the response ended early, was malformed, or timed out",
+	"timeout failure":                 "a time limit passed before there was a response",
+	"name_resolution_error failure":   "the host could not be looked up",
+	"connection_error failure":        "no connection could be made, or it failed before there was a response",
+	"proxy_tunnel_error failure":      "the proxy did not connect to the server",
+	"secure_connection_error failure": "the TLS handshake failed: for example, because of the certificate",
+	"invalid_response failure":        "the response was malformed",
+	"response_ended failure":          "the server ended the connection before it sent a response",
+	"_OTHER failure":                  "any other error",
+
 	"request limit":         "the deadline of the request's context has passed, or the client's Timeout",
 	"dial limit":            "opening a connection took longer than DialTimeout",
 	"connect limit":         "a connect took longer than ConnectTimeout or the Dialer's Timeout",
@@ -118,6 +128,15 @@ func limitShares(timeouts map[peerpool.TimeLimit]uint64) []share {
 	all := shares(timeouts)
 	for i := range all {
 		all[i].Meaning = meanings[all[i].Name+" limit"]
+	}
+	return all
+}
+
+// failureShares returns the requests that have failed, by type of error, or as truncated.
+func failureShares(failures map[string]uint64) []share {
+	all := shares(failures)
+	for i := range all {
+		all[i].Meaning = meanings[all[i].Name+" failure"]
 	}
 	return all
 }

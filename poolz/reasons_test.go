@@ -20,6 +20,10 @@ func TestThePageExplainsEveryReason(t *testing.T) {
 	for _, limit := range peerpool.TimeLimits() {
 		wanted = append(wanted, string(limit)+" limit")
 	}
+	wanted = append(wanted, "truncated failure")
+	for _, kind := range peerpool.ErrorTypes() {
+		wanted = append(wanted, string(kind)+" failure")
+	}
 	for _, reason := range wanted {
 		if meanings[reason] == "" {
 			t.Errorf("%q is not explained: add it to meanings (poolz/reasons.go)", reason)

@@ -103,10 +103,11 @@ func (r *report) html() ([]byte, error) {
 
 func (r *report) Ago(at time.Time) string { return ago(r.At.Sub(at)) }
 
-func (r *report) MissShares() shareList  { return listed(shares(r.Stats.Misses)) }
-func (r *report) CloseShares() shareList { return listed(shares(r.Stats.Closes)) }
-func (r *report) LimitShares() shareList { return listed(limitShares(r.Stats.Timeouts)) }
-func (r *report) RetryShares() shareList { return listed(retryShares(r.Stats.Retries)) }
+func (r *report) MissShares() shareList    { return listed(shares(r.Stats.Misses)) }
+func (r *report) CloseShares() shareList   { return listed(shares(r.Stats.Closes)) }
+func (r *report) FailureShares() shareList { return listed(failureShares(r.Failures)) }
+func (r *report) LimitShares() shareList   { return listed(limitShares(r.Stats.Timeouts)) }
+func (r *report) RetryShares() shareList   { return listed(retryShares(r.Stats.Retries)) }
 
 func (r *report) LatestMisses() latest { return r.latest(r.Misses) }
 func (r *report) LatestCloses() latest { return r.latest(r.Closes) }

@@ -30,6 +30,7 @@ type report struct {
 	One        *identity // the one that the query asks for; nil if it asks for none, or the pool does not know it
 
 	Closes, Misses []entry
+	Failures       map[string]uint64
 
 	Quarantines []quarantined
 	Hosts       []host
@@ -73,6 +74,7 @@ func (p *Page) report(q query, now time.Time) *report {
 	r.Quarantines = quarantines(&stats)
 	r.Hosts = p.hostsOf(&stats, now)
 	r.Limits = p.limits(&stats)
+	r.Failures = p.failures.get()
 	r.Closes, r.Misses = p.entries(&p.closes, q), p.entries(&p.misses, q)
 	for _, e := range slices.Concat(r.Closes, r.Misses) {
 		if e.Name != "" {

@@ -22,6 +22,7 @@ var words = map[string]string{
 	"Retries":         "requests that were sent again, by reason",
 	"Retries saved":   "requests that were sent again and got a response",
 	"Retries failed":  "requests that were sent again and got no response",
+	"Failed requests": "requests that have failed, by type of error, and those whose response was truncated",
 	"Time-outs":       "requests that a time limit has ended, by limit",
 	"Unexpected data": "connections that were closed because the peer sent bytes that answer no request",
 	"In quarantine":   "peers that have sent unexpected data; each connection to them serves one request",
