@@ -109,6 +109,7 @@ func (p *prober) openFramed(ctx context.Context) (*framed, error) {
 	c := &framed{Conn: nc, f: http2.NewFramer(nc, nc), found: found}
 	c.f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	if err = c.start(); err == nil {
+		p.report.Requests++
 		if err = c.ask(p); err == nil {
 			err = p.heed(found.Status)
 		}

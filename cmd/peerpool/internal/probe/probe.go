@@ -111,9 +111,8 @@ func (p *prober) run(ctx context.Context) error {
 	return nil
 }
 
-// heed counts an answer, and returns ErrUnwelcome if it asks clients to stay away.
+// heed returns ErrUnwelcome if an answer asks clients to stay away.
 func (p *prober) heed(status int) error {
-	p.report.Requests++
 	if status == 429 || status == 403 && p.answered {
 		return fmt.Errorf("%w: status %d", ErrUnwelcome, status)
 	}

@@ -205,6 +205,15 @@ func TestAnInterimResponseIsNotTakenForTheAnswer(t *testing.T) {
 	}
 }
 
+func TestARequestWithoutAnAnswerCountsAsSent(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer s.Close()
+	if r, err := probing(t, s.URL, Options{}); err == nil || r.Requests != 1 {
+		t.Errorf("%v, %+v", err, r)
+	}
+}
+
 func TestALimitTooShortToMeasureIsNotTakenForNone(t *testing.T) {
 	for _, limit := range []float64{0, 0.001, 0.01} {
 		if d := margin(limit); d <= 0 {

@@ -72,6 +72,7 @@ func (p *prober) ask(w *wire, r request) (*answer, error) {
 	if err := w.SetDeadline(time.Now().Add(answerTime)); err != nil {
 		return nil, err
 	}
+	p.report.Requests++
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return nil, err
 	}
