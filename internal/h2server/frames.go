@@ -22,7 +22,7 @@ import (
 // A method that reads returns nil if there is nothing more to read. A method
 // that writes does nothing after a write has failed. Err returns the reason.
 type FrameConn struct {
-	// Mute, if true, leaves the client's PING frames unanswered.
+	// Mute, if true, leaves the client's PING and SETTINGS frames unanswered.
 	Mute bool
 
 	nc      net.Conn
@@ -166,7 +166,9 @@ func (c *FrameConn) heed(s *http2.SettingsFrame) {
 	if size, ok := s.Value(http2.SettingHeaderTableSize); ok {
 		c.encoder.SetMaxDynamicTableSizeLimit(size)
 	}
-	c.write(c.framer.WriteSettingsAck)
+	if !c.Mute {
+		c.write(c.framer.WriteSettingsAck)
+	}
 }
 
 // step does what Next does, for methods that look for something. It keeps the frames that other methods may look for.

@@ -123,13 +123,22 @@ type clock func(*testing.T, func(*testing.T))
 
 func OnTheWall(t *testing.T, perform func(*testing.T)) { perform(t) }
 
+// Moods is how often net/http may run a scenario before it counts as different from ours. If two of its goroutines, or two
+// timers of http.Client, notice the same thing, the faster one decides. What ours does must be one of the things that
+// net/http does.
+const Moods = 20
+
+// Compare does what SideBySide does, each by a clock of its own.
 func Compare(t *testing.T, scenario func(s *Scene), theirClock, ourClock clock) {
 	t.Helper()
 	log.SetOutput(io.Discard) // net/http logs the mistakes of servers
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	theirs, ours := &Scene{}, &Scene{Ours: true}
-	t.Run("net http", func(t *testing.T) { theirClock(t, func(t *testing.T) { theirs.T = t; scenario(theirs) }) })
 	t.Run("peerpool", func(t *testing.T) { ourClock(t, func(t *testing.T) { ours.T = t; scenario(ours) }) })
+	for n := 0; n == 0 || n < Moods && !slices.Equal(ours.Notes, theirs.Notes); n++ {
+		theirs = &Scene{}
+		t.Run("net http", func(t *testing.T) { theirClock(t, func(t *testing.T) { theirs.T = t; scenario(theirs) }) })
+	}
 	if len(theirs.Notes) == 0 {
 		t.Error("nothing was noted, which shows nothing")
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // TestMain keeps net/http from logging what the servers of this package do wrong on purpose.
@@ -59,10 +60,6 @@ func (p *performance) use(config *http.Transport) transport {
 // patience is how long a request may take before it counts as one that hangs.
 const patience = 5 * time.Second
 
-// moods is how often net/http may perform a row before its errors count as different from ours. If two goroutines of
-// net/http notice the same fault, it returns the error of the faster one. Ours must be one of the errors that it returns.
-const moods = 20
-
 // compare runs every row with net/http's Transport and with ours, and fails the test unless the errors that the two return
 // have the same description.
 func compare(t *testing.T, table failures) {
@@ -72,7 +69,7 @@ func compare(t *testing.T, table failures) {
 			t.Parallel()
 			theirs, ours := &performance{}, &performance{ours: true}
 			t.Run("peerpool", func(t *testing.T) { ours.T = t; row(ours) })
-			for n := 0; n == 0 || n < moods && !slices.Equal(ours.notes, theirs.notes); n++ {
+			for n := 0; n == 0 || n < testkit.Moods && !slices.Equal(ours.notes, theirs.notes); n++ {
 				theirs = &performance{}
 				t.Run("net http", func(t *testing.T) { theirs.T = t; row(theirs) })
 			}

@@ -124,7 +124,7 @@ var exchangeCases = map[string]exchangeCase{
 		only:    2, // over HTTP/1.1 the server may take the end of the connection for the end of the wait
 		handler: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		client: func(s *testkit.Scene, tr testkit.Transport, o *httptestutil.Origin) {
-			_, err := (&http.Client{Transport: tr, Timeout: 50 * time.Millisecond}).Get(o.URL())
+			_, err := getWithin(50*time.Millisecond, s, tr, o)
 			s.Fault("http.Client", err)
 		},
 	},
@@ -136,8 +136,7 @@ var exchangeCases = map[string]exchangeCase{
 			<-r.Context().Done()
 		},
 		client: func(s *testkit.Scene, tr testkit.Transport, o *httptestutil.Origin) {
-			resp, err := (&http.Client{Transport: tr, Timeout: 2 * time.Second}).Get(o.URL())
-			s.Response(resp, err)
+			s.Response(getWithin(2*time.Second, s, tr, o))
 		},
 	},
 	"Request.Cancel": {
@@ -182,6 +181,14 @@ var exchangeCases = map[string]exchangeCase{
 		},
 		client: nothingToRead(http.MethodGet),
 	},
+}
+
+// getWithin sends a GET that has a deadline. With a Timeout of the http.Client, the text of the error depends on which of two
+// timers the client notices first.
+func getWithin(limit time.Duration, s *testkit.Scene, tr testkit.Transport, o *httptestutil.Origin) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(s.Context(), limit)
+	s.Cleanup(cancel)
+	return (&http.Client{Transport: tr}).Do(testkit.NewRequest(s, http.MethodGet, o.URL(), nil).WithContext(ctx))
 }
 
 func nothingToRead(method string) func(s *testkit.Scene, tr testkit.Transport, o *httptestutil.Origin) {
