@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/socket"
 )
 
 // An ask writes a request and waits for the answer at the same time. A read that follows the write at once finds nothing, and
@@ -75,10 +77,10 @@ func (c *Conn) askSocket(socket net.Conn, in *input, b []byte) (int, error) {
 // ask is called by the poller: once at the start of the wait, and then whenever something has happened to the socket.
 func (in *input) ask(fd uintptr) (done bool) {
 	if in.sent == untried {
-		in.sent, in.failed = sendNow(int(fd), in.out)
+		in.sent, in.failed = socket.Send(fd, in.out)
 		return in.sent < len(in.out)
 	}
-	n, err := receiveNow(int(fd), in.buf[in.w:])
+	n, err := socket.Receive(fd, in.buf[in.w:])
 	if n < 0 {
 		return false
 	}

@@ -14,6 +14,7 @@ import (
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/socket"
 )
 
 // asked runs test on every kind of connection that is asked on, after a first exchange on it.
@@ -324,7 +325,7 @@ func fill(t *testing.T, c *Conn) (total int) {
 	some := make([]byte, 1<<16)
 	if err := c.raw.Control(func(fd uintptr) {
 		for n := 1; n > 0; total += n {
-			n, _ = sendNow(int(fd), some)
+			n, _ = socket.Send(fd, some)
 		}
 	}); err != nil {
 		t.Fatal(err)

@@ -18,15 +18,15 @@ import (
 type records struct {
 	net.Conn
 
-	tcp    *net.TCPConn // Conn, if it is one; else nil
-	out    io.Writer    // writes go there and not to Conn; nil: they go to Conn
-	conn   *Conn        // whose asks come here; nil: there are none
-	in     *input       // received by an ask, and not passed on yet; or nil
-	record int32        // bytes of the current record in it that are not passed on yet
-	want   uint16       // bytes of the request in the next write, if that is an ask; else 0
-	exact  bool         // the length of a record is that of its contents and a constant: TLS 1.3
-	ahead  bool         // crypto/tls may have read more than it was asked for
-	look   looking      // whether a Read may wait
+	tcp    *net.TCPConn  // Conn, if it is one; else nil
+	rw     io.ReadWriter // Conn, or what GoThrough has got instead
+	conn   *Conn         // whose asks come here; nil: there are none
+	in     *input        // received by an ask, and not passed on yet; or nil
+	record int32         // bytes of the current record in it that are not passed on yet
+	want   uint16        // bytes of the request in the next write, if that is an ask; else 0
+	exact  bool          // the length of a record is that of its contents and a constant: TLS 1.3
+	ahead  bool          // crypto/tls may have read more than it was asked for
+	look   looking       // whether a Read may wait
 
 	passed mark
 	// These may be read while somebody reads from the connection.
@@ -53,16 +53,20 @@ const recordHeader = 5
 // exchanges cost less.
 func UnderTLS(nc net.Conn) net.Conn {
 	tcp, _ := nc.(*net.TCPConn)
-	return &records{Conn: nc, tcp: tcp}
+	return &records{Conn: nc, tcp: tcp, rw: nc}
 }
 
 // NetConn returns the connection below, as the method of crypto/tls does.
 func (r *records) NetConn() net.Conn { return r.Conn }
 
-// WriteThrough makes crypto/tls write to the Writer that through returns for the socket, unless through returns nil.
-func (r *records) WriteThrough(through func(*net.TCPConn) io.Writer) {
-	if r.tcp != nil {
-		r.out = through(r.tcp)
+// GoThrough makes crypto/tls read from and write to what through returns for the socket, unless through returns nil. Nobody may
+// be reading or writing.
+func (r *records) GoThrough(through func(*net.TCPConn) io.ReadWriter) {
+	if r.tcp == nil {
+		return
+	}
+	if rw := through(r.tcp); rw != nil {
+		r.rw = rw
 	}
 }
 
@@ -71,11 +75,8 @@ func (r *records) WriteThrough(through func(*net.TCPConn) io.Writer) {
 func (r *records) Write(b []byte) (int, error) {
 	want := int(r.want)
 	r.want = 0
-	if r.out != nil {
-		return r.out.Write(b)
-	}
 	if want == 0 || len(b) != want+recordOverhead {
-		return r.Conn.Write(b)
+		return r.rw.Write(b)
 	}
 	r.in = r.conn.lentInput()
 	n, err := r.conn.askSocket(r.tcp, r.in, b)
@@ -99,7 +100,7 @@ func (r *records) read(p []byte) (int, error) {
 			return 0, errNothing
 		}
 		r.ahead = true
-		return r.Conn.Read(p)
+		return r.rw.Read(p)
 	}
 	if err := r.in.failure(); err != nil {
 		r.release()

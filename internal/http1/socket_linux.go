@@ -9,46 +9,12 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/peerpool/peerpool/internal/socket"
 	"golang.org/x/sys/unix"
 )
 
 // askable reports whether this system has what an ask needs.
 const askable = true
-
-// sendNow is send(2) for what fits into the socket at once. It returns the number of bytes that the socket has taken, which
-// may be zero, or -1 and an error. It never blocks, so the scheduler need not know of it, and a closed connection raises no
-// signal.
-func sendNow(fd int, b []byte) (int, error) {
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			return 0, nil
-		}
-		return -1, os.NewSyscallError("write", errno)
-	}
-}
-
-// receiveNow reads what has arrived. It returns -1 if nothing has, and 0 at the end of the stream.
-func receiveNow(fd int, b []byte) (int, error) {
-	for {
-		n, err := recv(fd, b, unix.MSG_DONTWAIT)
-		switch err {
-		case nil:
-			return n, nil
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			return -1, nil
-		}
-		return 0, os.NewSyscallError("read", err)
-	}
-}
 
 // recv is recv(2), which never blocks with MSG_DONTWAIT, so the scheduler need not know of it. The Recvfrom of x/sys would
 // allocate room for an address, which a connected socket does not need.
@@ -83,6 +49,7 @@ var skippers = sync.Pool{New: func() any {
 			switch errno {
 			case 0:
 				s.n, s.err = int(n), nil
+				socket.Acquire(fd)
 			case unix.EINTR:
 				continue
 			case unix.EAGAIN:

@@ -7,9 +7,6 @@ import "errors"
 // askable is false on systems without a watcher. There, an exchange writes the request first and then waits for the answer.
 const askable = false
 
-func sendNow(int, []byte) (int, error)    { return -1, errors.ErrUnsupported }
-func receiveNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
-
 // canSkip is false where the system cannot throw away what a connection receives.
 func (c *Conn) canSkip() bool { return false }
 

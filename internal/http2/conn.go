@@ -49,6 +49,7 @@ type Conn struct {
 	tls    *tls.ConnectionState // nil without TLS
 	born   time.Time
 	outlet *outlet   // below nc, or used instead of nc; nil if a Write may block
+	r      io.Reader // nc, or an inlet
 	w      io.Writer // nc, or the outlet
 
 	heard   atomic.Int64 // when the last bytes came; see now for the clock
@@ -104,7 +105,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 		state := t.ConnectionState()
 		c.tls = &state
 	}
-	c.w = nc
+	c.r, c.w = nc, nc
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	err := c.write(e.preface)
 	if !stop() {
@@ -116,7 +117,7 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 		return nil, err
 	}
 	if e.writeTimeout == 0 {
-		c.findOutlet()
+		c.reachSocket()
 	}
 	c.mu.Lock()
 	c.startReadingLocked()
@@ -124,27 +125,33 @@ func (e *Engine) NewConn(ctx context.Context, nc net.Conn, known Known) (*Conn, 
 	return c, nil
 }
 
-// findOutlet makes c write to its socket through an outlet, if it knows the types of nc's layers.
-func (c *Conn) findOutlet() {
+// reachSocket makes c use its socket through an inlet and an outlet, if it knows the types of nc's layers.
+func (c *Conn) reachSocket() {
 	switch nc := c.nc.(type) {
 	case *net.TCPConn:
-		if c.outlet = newOutlet(nc); c.outlet != nil {
-			c.w = c.outlet
+		if rw := c.openSocket(nc); rw != nil {
+			c.r, c.w = rw, rw
 		}
 	case *tls.Conn:
-		under, ok := nc.NetConn().(interface {
-			WriteThrough(func(*net.TCPConn) io.Writer)
-		})
-		if !ok {
-			return
+		if under, ok := nc.NetConn().(interface {
+			GoThrough(func(*net.TCPConn) io.ReadWriter)
+		}); ok {
+			under.GoThrough(c.openSocket)
 		}
-		under.WriteThrough(func(tcp *net.TCPConn) io.Writer {
-			if c.outlet = newOutlet(tcp); c.outlet != nil {
-				return c.outlet
-			}
-			return nil
-		})
 	}
+}
+
+// openSocket returns what reads from tcp and writes to it, or nil if the system does not support that.
+func (c *Conn) openSocket(tcp *net.TCPConn) io.ReadWriter {
+	in, out := newInlet(tcp), newOutlet(tcp)
+	if in == nil || out == nil {
+		return nil
+	}
+	c.outlet = out
+	return struct {
+		io.Reader
+		io.Writer
+	}{in, out}
 }
 
 // Watch sets the functions that tell the connection's owner about changes. The connection calls retire when it stops

@@ -27,6 +27,7 @@
 //	conn.go       a connection: how it begins, retires, fails and is closed
 //	send.go       the pending frames, and who writes them
 //	outlet.go     a socket that a caller can write to without waiting for the server
+//	inlet.go      reading from that socket
 //	receive.go    the reading goroutine; which frame goes where (sections 4 and 6)
 //	rest.go       when the reading goroutine ends and begins again
 //	callers.go    callers that read by themselves

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/peerpool/peerpool/internal/socket"
 )
 
 // outlet is a TCP socket whose Write does not wait. The system takes as many bytes at once as it can. If the server does not
@@ -32,7 +34,7 @@ type outlet struct {
 
 // newOutlet returns an outlet for tcp, or nil if the system cannot write without waiting.
 func newOutlet(tcp *net.TCPConn) *outlet {
-	if !canTry {
+	if !socket.Supported {
 		return nil
 	}
 	raw, err := tcp.SyscallConn()
@@ -80,6 +82,19 @@ func (o *outlet) Write(p []byte) (int, error) {
 	}
 	o.mu.Unlock()
 	return len(p), nil
+}
+
+// try writes as many bytes as the system takes at once.
+func (o *outlet) try(fd uintptr) (done bool) {
+	for o.n < len(o.p) {
+		n, err := socket.Send(fd, o.p[o.n:])
+		if n <= 0 {
+			o.failed = err
+			break
+		}
+		o.n += n
+	}
+	return true
 }
 
 // drain writes the bytes that the system has not taken. It ends when it has written them, or when writing fails, as it does

@@ -140,7 +140,7 @@ func (in *input) receive(p []byte) (int, error) {
 	if in.looking {
 		return in.c.solo.looker.Read(p)
 	}
-	return in.c.nc.Read(p)
+	return in.c.r.Read(p)
 }
 
 // readOn removes the read deadline. If the connection can no longer be written to, readOn sets a deadline of drainWait
