@@ -102,6 +102,7 @@ func TestTheFirstReasonCounts(t *testing.T) {
 		b.server.GoAway(1, xhttp2.ErrCodeNo)
 		b.server.GoAway(1, xhttp2.ErrCodeInternal)
 		b.server.Reset(1, xhttp2.ErrCodeProtocol)
+		synctest.Wait() // otherwise a write may fail before what the server has said is read
 		b.server.Close()
 		if reasons, _ := b.said(); !slices.Equal(reasons, []Reason{ReasonGoAway}) || b.Ended() != ReasonGoAway {
 			t.Errorf("%v", reasons)

@@ -22,7 +22,7 @@ type bench struct {
 	t      *testing.T
 	server *server
 
-	mu      sync.Mutex // guards the fields below
+	noting  sync.Mutex // guards the fields below; mu is that of the Conn
 	reasons []Reason
 	sizes   []int
 }
@@ -76,13 +76,13 @@ func connTestWith(t *testing.T, config Config, buffer int, test func(b *bench)) 
 func (b *bench) watch() int {
 	return b.Watch(
 		func(r Reason) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
+			b.noting.Lock()
+			defer b.noting.Unlock()
 			b.reasons = append(b.reasons, r)
 		},
 		func(n int) {
-			b.mu.Lock()
-			defer b.mu.Unlock()
+			b.noting.Lock()
+			defer b.noting.Unlock()
 			b.sizes = append(b.sizes, n)
 		},
 	)
@@ -91,8 +91,8 @@ func (b *bench) watch() int {
 // said returns what watch has recorded, after all goroutines have come to rest.
 func (b *bench) said() ([]Reason, []int) {
 	synctest.Wait()
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.noting.Lock()
+	defer b.noting.Unlock()
 	return b.reasons, b.sizes
 }
 
