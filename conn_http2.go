@@ -109,7 +109,7 @@ func (c *http2Conn) exchange(a *attempt) (*http.Response, exchange.Outcome, erro
 		}
 		return nil, o, err
 	}
-	if !c.partitioned && (exchange.RequestBinds(a.req.Header) || exchange.ChallengeBinds(resp.StatusCode, resp.Header)) {
+	if !c.partitioned && (x.Binds || exchange.ChallengeBinds(resp.StatusCode, resp.Header)) {
 		c.Retire(http2.Reason(exchange.EndAuth))
 	}
 	o := x.Outcome

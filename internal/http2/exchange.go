@@ -42,7 +42,8 @@ type Exchange struct {
 	// the end of the context only where it does not block.
 	HeedLater bool
 
-	exchange.Outcome // valid after Run
+	exchange.Outcome      // valid after Run
+	Binds            bool // the request may bind the connection; see exchange.BindsConnection; valid after Run
 
 	head    bool // the method is HEAD
 	gzip    bool // we ask for gzip, and decode it
@@ -126,6 +127,7 @@ func (x *Exchange) Run() (*http.Response, error) {
 	}
 	var room [usualFields]field
 	fields := h.list(x.req, room[:0])
+	x.Binds = h.binds
 	if err := x.open(&h, fields); err != nil {
 		return nil, x.fail(err)
 	}

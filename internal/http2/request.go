@@ -26,6 +26,7 @@ type head struct {
 	trailer                         string // the names of the trailer's fields
 	length                          string // Content-Length; empty if it is not sent
 	gzip                            bool
+	binds                           bool // a field has a credential that may bind the connection; set by list
 	ends                            bool // the head ends the stream: the request has no body and no trailer
 }
 
@@ -194,6 +195,7 @@ func (h *head) list(req *http.Request, all fields) fields {
 		case cookieName:
 			all = listCookies(values, all)
 		case plainName:
+			h.binds = h.binds || exchange.BindsConnection(lower, values)
 			for _, value := range values {
 				all = append(all, field{lower, value})
 			}
