@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/socket"
 )
 
 // DefaultBufferSize is the size in bytes of the read and write buffers when none is asked for.
@@ -167,10 +169,18 @@ func (c *Conn) read(p []byte) (n int, err error) {
 		}
 		c.decrypted = false
 	} else {
-		n, err = c.nc.Read(p)
+		n, err = c.readSocket(p)
 		c.decrypted = c.under.drained() && n < len(p)
 	}
 	return n, c.explain(err)
+}
+
+// readSocket is the Read of nc. If nc is a TCP connection, it costs less.
+func (c *Conn) readSocket(p []byte) (int, error) {
+	if _, ok := c.nc.(*net.TCPConn); ok && socket.Supported && c.raw != nil {
+		return socket.Read(c.nc, c.raw, p)
+	}
+	return c.nc.Read(p)
 }
 
 // Write writes to the peer.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/peerpool/peerpool/internal/socket"
 )
 
 // records is the layer under each TLS connection that we make. It does three things that are only possible there:
@@ -100,6 +102,9 @@ func (r *records) read(p []byte) (int, error) {
 			return 0, errNothing
 		}
 		r.ahead = true
+		if r.conn != nil && r.tcp != nil && socket.Supported && r.conn.raw != nil {
+			return socket.Read(r.tcp, r.conn.raw, p)
+		}
 		return r.rw.Read(p)
 	}
 	if err := r.in.failure(); err != nil {

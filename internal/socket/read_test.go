@@ -1,6 +1,6 @@
 //go:build unix
 
-package http2
+package socket
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-func TestAnInletReadsWhatArrivesUpToTheEnd(t *testing.T) {
+func TestAReadGetsWhatArrivesUpToTheEnd(t *testing.T) {
 	ours, theirs := tcpPair(t)
-	in := newInlet(ours)
+	in := rest{ours, rawOf(t, ours)}
 	go func() {
 		theirs.Write([]byte("some"))
 		theirs.CloseWrite()
@@ -27,7 +27,7 @@ func TestAnInletReadsWhatArrivesUpToTheEnd(t *testing.T) {
 	}
 }
 
-func TestAnInletFailsAsPackageNetDoes(t *testing.T) {
+func TestAReadFailsAsPackageNetDoes(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		fail func(ours, theirs *net.TCPConn)
@@ -39,9 +39,9 @@ func TestAnInletFailsAsPackageNetDoes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ours, theirs := tcpPair(t)
-			in := newInlet(ours)
+			raw := rawOf(t, ours)
 			test.fail(ours, theirs)
-			_, err := in.Read(make([]byte, 1))
+			_, err := Read(ours, raw, make([]byte, 1))
 			op, ok := err.(*net.OpError)
 			if !ok || !errors.Is(err, test.want) {
 				t.Fatalf("%T %v", err, err)
@@ -51,4 +51,41 @@ func TestAnInletFailsAsPackageNetDoes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rest is a Reader of what is still to come.
+type rest struct {
+	nc  net.Conn
+	raw syscall.RawConn
+}
+
+func (r rest) Read(p []byte) (int, error) { return Read(r.nc, r.raw, p) }
+
+func rawOf(t *testing.T, tcp *net.TCPConn) syscall.RawConn {
+	t.Helper()
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// tcpPair returns both ends of a TCP connection.
+func tcpPair(t *testing.T) (ours, theirs *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close(); peer.Close() })
+	return nc.(*net.TCPConn), peer.(*net.TCPConn)
 }
