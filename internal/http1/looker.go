@@ -36,6 +36,18 @@ func (l *Looker) Read(p []byte) (int, error) {
 		}
 		return l.nc.Read(p)
 	}
+	return l.read(p, how)
+}
+
+// ReadHeld is Read, but it reads only what crypto/tls has already read from the socket.
+func (l *Looker) ReadHeld(p []byte) (int, error) {
+	if l.records == nil {
+		return 0, errNothing
+	}
+	return l.read(p, looking{is: true})
+}
+
+func (l *Looker) read(p []byte, how looking) (int, error) {
 	l.records.look = how
 	n, err := l.nc.Read(p)
 	l.records.look = looking{}

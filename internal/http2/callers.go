@@ -25,9 +25,12 @@ const (
 // errTakeOver is returned by readArriving if the reading goroutine must continue.
 var errTakeOver = errors.New("peerpool: a caller cannot read this by itself")
 
-// Looker reads what has arrived on a connection. If nothing has, it returns an error that is a timeout.
+// Looker reads what has arrived on a connection, and does not wait for more. If nothing has arrived, its methods return an error
+// that is a timeout.
 type Looker interface {
 	Read(p []byte) (int, error)
+	// ReadHeld reads only what a layer above the socket holds.
+	ReadHeld(p []byte) (int, error)
 }
 
 // solo says whether callers should read by themselves. Conn.mu guards it.
@@ -137,12 +140,12 @@ func (c *Conn) Hear() error {
 // readArrived handles what has arrived, and does not wait. It returns the error with which readArriving has ended: errRest if
 // there is nothing more to read.
 func (c *Conn) readArrived() error {
-	c.in.looking = true
+	c.in.from = whatHasArrived
 	var err error
 	for n := 0; n < hearBatches && err == nil; n++ {
 		err = c.readArriving()
 	}
-	c.in.looking = false
+	c.in.from = whatComes
 	if err == nil {
 		return errTakeOver
 	}

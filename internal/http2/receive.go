@@ -24,14 +24,24 @@ type input struct {
 	framer  *xhttp2.Framer
 	decoder *hpack.Decoder
 	between bool // the next byte is the first one of a frame
-	looking bool // Read does not wait
-	started bool // the server's preface, its first SETTINGS, has come
+	from    origin
+	looker  Looker // nil if there is none
+	started bool   // the server's preface, its first SETTINGS, has come
 	err     error
 	ready   []*Exchange // exchanges to wake, because something has come for them
 	block   block
 	rest    []byte // fragments of a header block whose end has not come
 	names   map[string]string
 }
+
+// origin says what Read reads.
+type origin uint8
+
+const (
+	whatComes      origin = iota // it waits
+	whatHasArrived               // it does not wait
+	whatIsHeld                   // it does not call the system
+)
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readBuffer) }}
 
@@ -111,6 +121,9 @@ func (in *input) Read(p []byte) (int, error) {
 		if err == nil {
 			continue
 		}
+		if in.from == whatIsHeld {
+			return 0, errRest
+		}
 		if !exchange.IsTimeout(err) {
 			in.err = err
 			return 0, err
@@ -137,8 +150,11 @@ func (in *input) Read(p []byte) (int, error) {
 }
 
 func (in *input) receive(p []byte) (int, error) {
-	if in.looking {
-		return in.c.solo.looker.Read(p)
+	switch in.from {
+	case whatIsHeld:
+		return in.looker.ReadHeld(p)
+	case whatHasArrived:
+		return in.looker.Read(p)
 	}
 	return in.c.r.Read(p)
 }
@@ -172,16 +188,33 @@ func (c *Conn) failReading(err error) {
 	c.fail(err, why)
 }
 
-// readBatch reads frames until the buffer holds no complete one.
+// readBatch reads frames until neither the buffer nor crypto/tls holds a complete one.
 func (c *Conn) readBatch() error {
 	for {
 		if err := c.readFrame(); err != nil {
 			return err
 		}
-		if !c.in.whole() {
+		if !c.in.whole() && !c.in.takeHeld() {
 			return nil
 		}
 	}
+}
+
+// takeHeld fills the buffer with what crypto/tls holds, up to a complete frame. It returns false if there is none. A server that
+// answers several requests often sends several records of TLS, and crypto/tls reads them together.
+func (in *input) takeHeld() bool {
+	if in.looker == nil || in.exceeds() {
+		return false
+	}
+	before := in.from
+	in.from = whatIsHeld
+	for !in.whole() && !in.exceeds() {
+		if _, err := in.br.Peek(in.br.Buffered() + 1); err != nil {
+			break // if it is not that nothing is held, the next Read fails, too
+		}
+	}
+	in.from = before
+	return in.whole()
 }
 
 // whole reports whether the buffer holds a complete frame.
@@ -346,6 +379,7 @@ func (c *Conn) deliver() {
 		return
 	}
 	c.mu.Lock()
+	in.looker = c.solo.looker
 	for i, x := range in.ready {
 		x.stirred = false
 		x.cond.Broadcast()
