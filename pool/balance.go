@@ -247,8 +247,7 @@ func (p *Pool[K, C]) dialFor(s *seat[K, C], terms *Terms, next *entry[K, C]) {
 	case !p.roomFor(h) && !p.makeEven(s, next):
 		return
 	}
-	mine := *terms
-	d := &dial[K, C]{host: h, caller: caller[K, C]{hostDialer: h.set.dialer}, terms: &mine, order: p.joined}
+	d := &dial[K, C]{host: h, caller: caller[K, C]{hostDialer: h.set.dialer}, terms: *terms, order: p.joined}
 	p.begin(d, context.Background(), s.group)
 }
 

@@ -15,7 +15,7 @@ type dial[K comparable, C Conn] struct {
 	caller caller[K, C]    // with the context of the want that asked for the dial
 	ctx    context.Context // has the values of that context, but not its end; Shutdown cancels it
 	cancel context.CancelCauseFunc
-	terms  *Terms // limits of the connection: the Terms of the want that asked for the dial
+	terms  Terms  // limits of the connection: the Terms of the want that asked for the dial; guarded by Pool.mu
 	order  uint64 // the value of Pool.joined when the dial began
 	begun  time.Duration
 
@@ -124,7 +124,7 @@ func (p *Pool[K, C]) makeRoom(w *want[K, C], closed []*group[K, C]) []*group[K, 
 
 func (p *Pool[K, C]) startDial(w *want[K, C]) {
 	h := w.host
-	d := &dial[K, C]{host: h, caller: w.caller, terms: &w.terms, order: p.joined, want: w, forWant: true}
+	d := &dial[K, C]{host: h, caller: w.caller, terms: w.terms, order: p.joined, want: w, forWant: true}
 	w.dial = d
 	d.countPace(p)
 	h.unasked.remove(&w.inUnasked)
@@ -290,7 +290,7 @@ func (p *Pool[K, C]) admit(
 ) Reason {
 	e.born = now
 	e.group.opened(now - d.begun)
-	e.bind(d.terms)
+	e.bind(&d.terms)
 	e.become(active)
 	p.enroll(e)
 	e.group.use(+1)

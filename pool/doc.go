@@ -151,6 +151,14 @@
 //     for no want, and those that count for a floor or for a Warm, stay as long as used ones. A successor is not
 //     leased first, because requests use up the old connection before it.
 //
+//  15. SetLimits changes the limits on idle connections, and the Terms of some keys. The new Terms bind the idle and the
+//     shared connections of a key, its wants, its dials, also those of Hosts that have the key, and its floors. A
+//     connection keeps a lower MaxReuse and MaxLifetime that it had. SetLimits closes the idle connections that have
+//     reached a limit. If a key or a Host has more connections than its MaxConns, or more idle ones than a limit, it
+//     closes idle ones, in the order in which they make room (rule 6), until there are no more or the limit holds.
+//     A lease keeps its Terms, unless its caller calls Rebind. If there are more connections than MaxConns then, the
+//     pool retires the connection of that lease.
+//
 // # What only some callers need
 //
 // A simple caller uses New, Acquire, Release and Discard. These parts are for callers with a protocol of their own. No

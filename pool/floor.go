@@ -238,8 +238,7 @@ func (p *Pool[K, C]) floorWaits(f *floor[K, C], now time.Duration) time.Duration
 }
 
 func (p *Pool[K, C]) dialForFloor(f *floor[K, C]) {
-	terms := f.terms
-	d := &dial[K, C]{host: f.host, caller: f.caller, terms: &terms, order: p.joined, floor: f}
+	d := &dial[K, C]{host: f.host, caller: f.caller, terms: f.terms, order: p.joined, floor: f}
 	f.dialing++
 	p.floorDials++
 	p.begin(d, f.caller.ctx, f.host.first())

@@ -81,6 +81,24 @@ func TestALowerLifetimeAndReuseClose(t *testing.T) {
 	}
 }
 
+func TestNewTermsBindTheConnectionOfARequestThatWaits(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		old := Terms{MaxLifetime: time.Minute, MaxReuse: 1, IdleTimeout: time.Minute}
+		waiting := w.acquire("a", old)
+		w.setLimits(0, 0, Terms{IdleTimeout: time.Hour})
+		conn := w.dialed()
+		w.release(waiting.leased())
+		time.Sleep(59 * time.Minute)
+		for range 3 {
+			w.release(w.try("a", Terms{}))
+		}
+		w.wantCloses(nil)
+		w.setLimits(0, 0, Terms{IdleTimeout: time.Second})
+		time.Sleep(time.Second + time.Millisecond)
+		w.wantCloses(map[*fakeConn]Reason{conn: ReasonIdleTimeout})
+	})
+}
+
 func TestALowerMaxConnsCutsNoLeaseAndClosesAtTheirEnds(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		var leases []testLease

@@ -28,6 +28,10 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 		{"one host", []int{0, 0, 2}, choices{
 			maxConns: []int{2, 2, 3}, reuse: []int{0}, expect: []int{0}, names: []string{"x"},
 		}},
+		{"one host and its keys, some shared", []int{0, 0, 1, 2, 3}, choices{
+			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 1, 3},
+			expect: []int{0, 2, ExpectUnknown}, capacity: []int{exclusive, exclusive, 1, 2, 3}, names: []string{"x", "x", "a", "b"},
+		}},
 		{"hosts, some shared", []int{0, 0, 1, 2, 3, -1}, choices{
 			maxConns: []int{0, 1, 2, 3}, reuse: []int{0, 0, 0, 1, 3},
 			expect: []int{0, 1, 2, 3, 100, ExpectUnknown}, capacity: []int{exclusive, 0, 1, 2, 3, 100},
@@ -106,6 +110,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		actions[fmt.Sprint("tryAcquire", i)] = m.tryAcquire
 		actions[fmt.Sprint("release", i)] = m.release
 		actions[fmt.Sprint("dialed", i)] = m.dialed
+	}
+	if !slices.Contains(m.names, "y") { // with two hosts that share a key, it is not said which of them closes first
+		actions["setLimits"], actions["rebind"] = m.setLimits, m.rebind
 	}
 	if slices.Contains(m.names, "x") {
 		actions["setKeys"], actions["drainUnlisted"] = m.setKeys, m.drainUnlisted
@@ -262,6 +269,25 @@ func (m *machine) limit(rt *rapid.T) {
 	reuse := rapid.IntRange(-1, 3).Draw(rt, "reuse")
 	m.ref.limit(h.conn, h.lease.Uses()+1, idle, reuse)
 	h.lease.Limit(idle, reuse)
+}
+
+// setLimits changes the limits of the pool, and of one key. With a host, the limit on the idle connections of a key stays,
+// because it is not said which key closes first.
+func (m *machine) setLimits(rt *rapid.T) {
+	total := rapid.SampledFrom([]int{0, 0, 1, 2, 3, -1}).Draw(rt, "MaxIdle")
+	perKey := m.ref.config.MaxIdlePerKey
+	if !slices.Contains(m.names, "x") {
+		perKey = rapid.SampledFrom([]int{0, 0, 1, 2, 3, -1}).Draw(rt, "MaxIdlePerKey")
+	}
+	key, terms := drawKey(rt), m.drawTerms(rt)
+	m.ref.setLimits(total, perKey, key, terms)
+	m.world.pool.SetLimits(total, perKey, map[string]Terms{key: terms})
+}
+
+func (m *machine) rebind(rt *rapid.T) {
+	h, terms := draw(rt, m.leases, "lease"), m.drawTerms(rt)
+	m.ref.rebind(h.conn, terms)
+	h.lease.Rebind(terms)
 }
 
 func (m *machine) dialed(rt *rapid.T) {

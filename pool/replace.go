@@ -196,9 +196,9 @@ func (p *Pool[K, C]) replacement(e *entry[K, C]) *dial[K, C] {
 }
 
 // terms returns the limits that bind the connection, for its successor.
-func (e *entry[K, C]) terms() *Terms {
+func (e *entry[K, C]) terms() Terms {
 	b := e.bounds
-	terms := &Terms{IdleTimeout: b.idleFor(), MaxConns: b.maxConns, MaxLifetime: b.lifetime}
+	terms := Terms{IdleTimeout: b.idleFor(), MaxConns: b.maxConns, MaxLifetime: b.lifetime}
 	if b.maxUses != math.MaxUint64 {
 		terms.MaxReuse = int(min(b.maxUses-1, math.MaxInt))
 	}

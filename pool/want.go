@@ -173,7 +173,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 	if got.err != nil {
 		return Lease[K, C]{}, got.err
 	}
-	return got.begin(r.terms, r.found|r.data, p.now()-r.start), nil
+	return got.begin(&w.terms, r.found|r.data, p.now()-r.start), nil
 }
 
 // leave ends a want whose context has ended, or returns what was delivered to it just before. The want's dial then no
