@@ -70,6 +70,9 @@ func (p *Pool[K, C]) keepIdle(at asked[K, C], by caller[K, C], n int, terms *Ter
 	defer p.unlock()
 	h := p.hostOf(at)
 	if n <= 0 && (h == nil || p.floors[h] == nil) || p.closed || p.keepNone || p.closeIdle {
+		if h != nil {
+			p.tendHost(h) // it may have become known just now, with nothing to keep
+		}
 		return
 	}
 	if h == nil {

@@ -326,3 +326,15 @@ func TestAFloorDialsAsSoonAsARequestTakesAConnection(t *testing.T) {
 		w.pool.CloseIdle()
 	})
 }
+
+func TestAHostThatWasAskedToKeepNothingIsForgotten(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.hosts["x"] = w.pool.NewHost([]string{"a", "b"}, nil)
+		w.acquire("a", Terms{}) // so that one of its keys is known
+		w.keepIdle("x", 0, Terms{})
+		if keys := w.pool.Stats().Keys; len(keys) != 1 {
+			t.Errorf("the pool knows %v, want a", keys)
+		}
+		w.dialed()
+	})
+}

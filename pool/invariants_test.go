@@ -77,7 +77,7 @@ func checkMembers[K comparable, C Conn](p *Pool[K, C], h *host[K, C], broken fun
 		return
 	}
 	checkRanking(h, broken)
-	alive := h.dialing+h.waiting() > 0
+	alive := h.dialing+h.waiting() > 0 || h.kept()
 	for i, g := range h.set.groups {
 		if s := g.seat(h); p.groups[g.key] != g || s == nil || s.group != g || s.listed != (i < h.set.listed) {
 			broken("rule 1: a host and the group of %v do not agree", g.key)
