@@ -72,6 +72,7 @@ func TestAServerThatServesMoreRequestsOnAConnectionAgainIsPooledAgainAtOnce(t *t
 		c.at(1).does(closes)
 		c.slowly(10)
 		c.wantCapped(1)
+		time.Sleep(2 * keptTime) // a socket that still lingers would keep the next one from it
 		c.at(1).does(serves)
 		c.mustGet(1)
 		time.Sleep(keptTime)
@@ -107,6 +108,7 @@ func TestASocketThatLingersIsClosedByShutdown(t *testing.T) {
 		c.at(1).does(closes)
 		c.slowly(10)
 		c.wantCapped(1)
+		time.Sleep(2 * keptTime)
 		c.at(1).does(serves)
 		c.mustGet(1)
 		if n := len(c.tr.core.lingering.conns); n != 1 {

@@ -347,7 +347,7 @@ func TestATargetWhoseLookUpFailsKeepsItsAddressesAsLongAsItHasARecord(t *testing
 		served := func() (n int64) {
 			before := c.at(2).requests.Load()
 			time.Sleep(2 * time.Second)
-			c.mustGet(4)
+			c.mustGet(12) // more than the turns that the other address may have to make up for
 			return int64(c.at(2).requests.Load() - before)
 		}
 		z.breaks("two.test")
@@ -356,11 +356,11 @@ func TestATargetWhoseLookUpFailsKeepsItsAddressesAsLongAsItHasARecord(t *testing
 		}
 		z.set(z.records[:1])
 		if n := served(); n != 0 {
-			t.Errorf("the target without a record got %d of 4 requests", n)
+			t.Errorf("the target without a record got %d of 12 requests", n)
 		}
 		z.set([]*net.SRV{{Target: "one.test.", Port: 80}, {Target: "two.test.", Port: 80}})
 		if n := served(); n != 0 {
-			t.Errorf("the target, which was forgotten, got %d of 4 requests", n)
+			t.Errorf("the target, which was forgotten, got %d of 12 requests", n)
 		}
 		z.breaks("")
 		if served() == 0 {

@@ -200,7 +200,12 @@ func TestFewPostsAreLostToTheIdleLimitOfAServer(t *testing.T) {
 			load := returning{callers: cmp.Or(*callers, server.callers), rounds: 5, pause: server.limit, spread: server.limit / 50}
 			tr := &peerpool.Transport{}
 			t.Cleanup(tr.CloseIdleConnections)
-			sent, lost, unanswered := load.run(t, tr, server.start(t))
+			url := server.start(t)
+			sent, lost, unanswered := load.run(t, tr, url)
+			// On a busy machine too few closes may be at a steady age.
+			for again := 0; again < 5 && unanswered == 0 && !server.announces && len(tr.Stats().Learned) == 0; again++ {
+				sent, lost, unanswered = load.run(t, tr, url)
+			}
 			st := tr.Stats()
 			if unanswered > 0 {
 				t.Fatalf("the server has left %d callers without an answer; closes %v", unanswered, st.Closes)
