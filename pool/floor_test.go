@@ -338,3 +338,15 @@ func TestAHostThatWasAskedToKeepNothingIsForgotten(t *testing.T) {
 		w.dialed()
 	})
 }
+
+func TestAFloorFollowsAHigherLimitOnIdleConnections(t *testing.T) {
+	inBubble(t, config{MaxIdlePerKey: 1}, func(t *testing.T, w *world) {
+		w.keepIdle("a", 2, Terms{})
+		w.dialed()
+		w.wantDials(0)
+		w.pool.SetLimits(0, 0, nil)
+		w.wantDials(1)
+		w.dialed()
+		w.wantGauges(2, 0, 0, 0)
+	})
+}

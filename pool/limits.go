@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -34,8 +35,8 @@ func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
 	for _, g := range changed {
 		p.tend(g)
 	}
-	for _, f := range slices.Clone(p.warming) {
-		p.tendHost(f.host)
+	for _, h := range slices.Collect(maps.Keys(p.floors)) {
+		p.tendHost(h) // a higher limit may let it dial, a lower one may end a Warm
 	}
 }
 
