@@ -185,12 +185,16 @@ type Transport struct {
 	// If an HTTP/2 connection has room for more requests, each place counts as an idle connection, so that one connection
 	// usually is enough. A host with several addresses, and each Group of a peer, counts as a host.
 	//
-	// The Transport stays within MaxConnsPerHost, MaxIdleConns and MaxIdleConnsPerHost. It pauses if a connection cannot
-	// be opened, or if the server closes one within a minute that no request has used: for a second at first, and for up
-	// to a minute after more failures. A host is in use from the first request that gets a connection, or the first call of
-	// [Transport.Warm] that succeeds, until an hour after the last, or until CloseIdleConnections or Shutdown is called. The Transport keeps no connection
-	// ready to a peer whose connections are not pooled, or serve only one request because GetClientCertificate uses the
-	// context of a request.
+	// The Transport stays within MaxConnsPerHost, MaxIdleConns and MaxIdleConnsPerHost. MaxIdleConnsPerHost should be
+	// larger by the number of requests that are under way at a time. Otherwise the connections of these requests find
+	// no room when they come back, and are closed.
+	//
+	// The Transport pauses if a connection cannot be opened, or if the server closes one within a minute that no
+	// request has used: for a second at first, and for up to a minute after more failures. A host is in use from the
+	// first request that gets a connection, or the first call of [Transport.Warm] that succeeds, until an hour after
+	// the last, or until CloseIdleConnections or Shutdown is called. The Transport keeps no connection ready to a peer
+	// whose connections are not pooled, or serve only one request because GetClientCertificate uses the context of a
+	// request.
 	MinIdleConnsPerHost int
 
 	// MaxConnReuse is how many times a connection may be reused: a connection carries at most MaxConnReuse+1

@@ -142,9 +142,9 @@ func dispatch(ctx context.Context, args []string, s streams) (int, error) {
 		return exitOK, writeReport(s.out, usage)
 	}
 	if isWebURL(args[0]) {
-		return 0, misuse(`no command given: write "peerpool get URL"`)
+		return 0, misuse(`no command given: write "peerpool get URL" or "peerpool probe URL"`)
 	}
-	return 0, misuse(`unknown command %s: write "peerpool get URL" or "peerpool" alone`, shown(args[0]))
+	return 0, misuse(`unknown command %s: the commands are get, probe and soak, or none for the demonstration`, shown(args[0]))
 }
 
 // usageError says what is wrong with the arguments and what to write instead.

@@ -52,9 +52,9 @@ func wantCode(t *testing.T, got ran, code int) {
 
 func TestBadArgumentsSayOnOneLineWhatToWriteInstead(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
-		{"gett", `unknown command "gett": write "peerpool get URL" or "peerpool" alone`},
-		{"-n 5", `unknown command "-n": write "peerpool get URL" or "peerpool" alone`},
-		{"http://h/", `no command given: write "peerpool get URL"`},
+		{"gett", `unknown command "gett": the commands are get, probe and soak, or none for the demonstration`},
+		{"-n 5", `unknown command "-n": the commands are get, probe and soak, or none for the demonstration`},
+		{"http://h/", `no command given: write "peerpool get URL" or "peerpool probe URL"`},
 		{"get", `no URL given: write "peerpool get http://HOST/PATH"`},
 		{"get -n 0 http://h/", `invalid value "0" for flag -n: write a whole number from 1 on, as in -n 100`},
 		{"get -n many http://h/", `invalid value "many" for flag -n: write a whole number`},
