@@ -37,7 +37,16 @@ func (c *Conn) newReadAhead() *readAhead {
 func (c *Conn) restVeiled() Condition {
 	if c.veil.ahead == nil {
 		if lowest(c.nc) != nil && !c.decrypted {
-			if c.look(looking{is: true}); c.found != Quiet {
+			found := c.lookInto(looking{is: true})
+			switch {
+			case found == inPart && c.traits&used == 0:
+				// It may be a session ticket, of which the pending read takes the rest.
+			case found == inPart:
+				c.found = Unexpected
+			default:
+				c.found = found
+			}
+			if c.found != Quiet {
 				return c.found
 			}
 		}
@@ -64,6 +73,9 @@ func (c *Conn) probeVeiled() Condition {
 		for start := time.Now(); !a.over() && time.Since(start) < maxWork; {
 			time.Sleep(longTime)
 		}
+	}
+	for start := time.Now(); inRecord(c.nc) && !a.over() && time.Since(start) < c.restTime(); {
+		time.Sleep(longTime)
 	}
 	switch {
 	case a.over():

@@ -32,6 +32,7 @@ const (
 	kernelSocket traits = 1 << iota // the socket is one: the kernel takes small writes even while nobody reads
 	overTLS                         // nc is TLS made by crypto/tls
 	middling                        // the last response had a body of middling length: see Conn.expect
+	used                            // an exchange has begun
 )
 
 // Conn is a connection on which HTTP/1.1 exchanges run, one after the other. It is made by [NewConn].
@@ -249,6 +250,7 @@ func (in *input) buffered() int {
 
 // takeInput takes an input for an exchange, if it has none.
 func (c *Conn) takeInput(size int) {
+	c.traits |= used
 	switch {
 	case c.in != nil:
 	case size > 0 && size != DefaultBufferSize:

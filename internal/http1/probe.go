@@ -12,6 +12,8 @@ const (
 	Quiet      Condition = iota // nothing: it can serve another exchange
 	PeerClosed                  // the peer closed it, or is about to
 	Unexpected                  // bytes that answer no request (RFC 9112 section 9.2)
+
+	inPart // a part of a TLS record; look finds out what it belongs to
 )
 
 // peeked is how many of the bytes in a socket a probe looks at.
@@ -23,7 +25,7 @@ const peeked = len("HTTP/1.x 408")
 //
 //   - in the socket: by a peek, which takes nothing away;
 //   - in TLS: by reading through crypto/tls what is in the socket, and what crypto/tls has read from it. Session tickets are
-//     taken, a close_notify is a close, and a part of a record is found too;
+//     taken, and a close_notify is a close. If a part of a record has arrived, Probe waits for the rest for a moment;
 //   - in layers of unknown types: by a read that is pending while the connection idles. If the read has just begun, Probe waits
 //     until it has had its turn.
 func (c *Conn) Probe() Condition {
@@ -46,9 +48,9 @@ func (c *Conn) Probe() Condition {
 	return conditionOf(b[:n])
 }
 
-// Rest is the part of Probe that makes no call of the system. Call it when a connection becomes idle; call Probe before the next
-// use. Rest finds what came together with the last response. On a veiled connection, it begins the read that is pending while the
-// connection idles.
+// Rest is the part of Probe that makes no call of the system, unless a part of a TLS record has arrived. Call it when a connection
+// becomes idle; call Probe before the next use. Rest finds what came together with the last response. On a veiled connection, it
+// begins the read that is pending while the connection idles.
 func (c *Conn) Rest() Condition {
 	switch {
 	case c.aborted() != nil:
@@ -73,25 +75,59 @@ func isRequestTimeout(b []byte) bool {
 // longAgo is a deadline in the past.
 var longAgo = time.Unix(1, 0)
 
-// restOfRecord is how long a look may wait for the rest of a record, under a TLS connection that we have not made.
-const restOfRecord = time.Millisecond
+const (
+	// restOfRecord is how long a look waits for the rest of a record of which a part has arrived.
+	restOfRecord = time.Millisecond
 
-// look calls lookInto, and keeps what it has found: the bytes are no longer in crypto/tls.
-func (c *Conn) look(how looking) { c.found = c.lookInto(how) }
+	// restOfTicket is that time on a connection without an exchange so far. Some servers send a session ticket together with
+	// the end of the handshake (RFC 8446 section 4.6.1), and its end may be in a packet that follows, or that is sent again
+	// because it was lost.
+	restOfTicket = 300 * time.Millisecond
+)
 
-// lookInto reads what crypto/tls holds. If how says so, crypto/tls also reads what has arrived in the socket. If it does not,
-// one look is enough: crypto/tls gets nothing new while nobody reads. lookInto waits only on a connection of a custom TLS dialer,
-// for restOfRecord.
+// look looks for what crypto/tls holds, and keeps what it has found: the bytes are no longer in crypto/tls.
+func (c *Conn) look(how looking) {
+	if c.found = c.lookInto(how); c.found == inPart {
+		c.found = c.lookForRest()
+	}
+}
+
+// lookForRest is called when a part of a record has arrived. It waits for the rest, which shows whether it belongs to a session
+// ticket, or answers no request.
+func (c *Conn) lookForRest() Condition {
+	for until := time.Now().Add(c.restTime()); ; {
+		found := c.lookInto(looking{is: true, raw: c.raw, rest: c.nc, until: until})
+		if found != inPart {
+			return found
+		}
+		if !time.Now().Before(until) {
+			return Unexpected
+		}
+	}
+}
+
+func (c *Conn) restTime() time.Duration {
+	if c.traits&used == 0 {
+		return restOfTicket
+	}
+	return restOfRecord
+}
+
+// lookInto reads what crypto/tls holds, and as much more as how says. One look is enough: crypto/tls gets nothing new while
+// nobody reads. On a connection of a custom TLS dialer, lookInto may wait for restOfRecord.
 func (c *Conn) lookInto(how looking) Condition {
 	t := c.tls()
+	until := how.until
 	if ours := lowest(c.nc); ours != nil {
 		ours.look = how
 		defer func() { ours.look = looking{} }()
 	} else {
-		until := longAgo
+		until = longAgo
 		if how.raw != nil {
 			until = time.Now().Add(restOfRecord)
 		}
+	}
+	if !until.IsZero() {
 		if err := t.SetReadDeadline(until); err != nil {
 			return PeerClosed
 		}
@@ -104,16 +140,13 @@ func (c *Conn) lookInto(how looking) Condition {
 	if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
 		return PeerClosed
 	}
-	if inRecord(c.nc) {
-		return Unexpected
-	}
-	if lowest(c.nc) == nil {
-		if inForeignRecord(t) {
-			return Unexpected
-		}
+	if !until.IsZero() {
 		if err := t.SetReadDeadline(time.Time{}); err != nil {
 			return PeerClosed
 		}
+	}
+	if inRecord(c.nc) || lowest(c.nc) == nil && inForeignRecord(t) {
+		return inPart
 	}
 	c.decrypted = true // and so it stays until somebody reads
 	if c.under != nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/socket"
 )
@@ -38,8 +39,10 @@ type records struct {
 
 // looking says what a Read does to find something.
 type looking struct {
-	is  bool            // it does not wait, and returns errNothing if nothing has arrived
-	raw syscall.RawConn // it reads what has arrived at this socket; nil: it reads nothing
+	is    bool            // it does not wait, and returns errNothing if nothing has arrived
+	raw   syscall.RawConn // it reads what has arrived at this socket; nil: it reads nothing
+	rest  net.Conn        // it waits as long as a part of a record has arrived here; nil: it does not wait
+	until time.Time       // how long it waits, if rest is set
 }
 
 // errNothing is a timeout: after it, crypto/tls can go on reading.
@@ -116,10 +119,13 @@ func (r *records) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// finds reports whether a Read finds something without waiting.
+// finds reports whether a Read finds something without waiting, or may wait.
 func (l *looking) finds() bool {
 	if l.raw == nil {
 		return false
+	}
+	if l.rest != nil && inRecord(l.rest) {
+		return true
 	}
 	_, n, err := peek(l.raw)
 	return n >= 0 || err != nil
