@@ -350,3 +350,38 @@ func TestAFloorFollowsAHigherLimitOnIdleConnections(t *testing.T) {
 		w.wantGauges(2, 0, 0, 0)
 	})
 }
+
+func TestAFloorDialsWhenTheLastConnectionOfAnUnlistedKeyHasMadeRoom(t *testing.T) {
+	inBubble(t, config{MaxIdlePerKey: 1}, func(t *testing.T, w *world) {
+		h := w.pool.NewHost([]string{"a"}, nil)
+		w.hosts["x"] = h
+		terms := Terms{IdleTimeout: time.Minute}
+		call := w.acquire("x", terms)
+		conn := w.newConn()
+		conn.key = "a"
+		w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+		w.release(call.leased())
+		w.keepIdle("x", 1, terms)
+		h.SetKeys([]string{"b"})
+		synctest.Wait()
+		w.wantDials(0) // the idle connection of a counts toward the limit
+		time.Sleep(time.Minute)
+		w.wantDials(1)
+	})
+}
+
+func TestAHostKeepsToTheIdleLimitWhenItsKeysAreKnownAlready(t *testing.T) {
+	inBubble(t, config{MaxIdlePerKey: 1}, func(t *testing.T, w *world) {
+		for _, key := range []string{"a", "b"} {
+			w.keepIdle(key, 1, Terms{})
+			w.dialed()
+		}
+		w.hosts["x"] = w.pool.NewHost([]string{"a", "b"}, nil)
+		w.keepIdle("a", 0, Terms{})
+		w.keepIdle("b", 0, Terms{})
+		w.keepIdle("x", 2, Terms{})
+		if idle := w.pool.Stats().Idle; idle != 1 {
+			t.Errorf("%d connections of the host are idle, MaxIdlePerKey is 1", idle)
+		}
+	})
+}

@@ -95,9 +95,7 @@ func (h *Host[K, C]) SetKeys(keys []K) {
 		return
 	}
 	h.list(h.set.keys)
-	for limit := p.config.MaxIdlePerKey; limit > 0 && h.host.idle() > limit; {
-		p.close(h.longestIdle(), ReasonKeyIdleLimit)
-	}
+	h.trim()
 	p.tendHost(&h.host)
 	p.unlock()
 	h.offer()

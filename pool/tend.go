@@ -76,6 +76,9 @@ func (p *Pool[K, C]) tendAll(groups ...*group[K, C]) {
 				}
 				if alive {
 					again = append(again, h.set.groups...)
+					if f := p.floors[h]; f != nil { // it has room again, and the group no longer leads to it
+						p.tendFloor(f)
+					}
 				}
 			}
 		}
