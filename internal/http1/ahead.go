@@ -37,7 +37,7 @@ func (c *Conn) newReadAhead() *readAhead {
 func (c *Conn) restVeiled() Condition {
 	if c.veil.ahead == nil {
 		if lowest(c.nc) != nil && !c.decrypted {
-			found := c.lookInto(looking{is: true})
+			found := c.lookInto(looking{is: true}, time.Time{})
 			switch {
 			case found == inPart && c.traits&used == 0:
 				// It may be a session ticket, of which the pending read takes the rest.
@@ -74,13 +74,13 @@ func (c *Conn) probeVeiled() Condition {
 			time.Sleep(longTime)
 		}
 	}
-	for start := time.Now(); inRecord(c.nc) && !a.over() && time.Since(start) < c.restTime(); {
+	for start := time.Now(); partial(c.nc) != nil && !a.over() && time.Since(start) < c.restTime(); {
 		time.Sleep(longTime)
 	}
 	switch {
 	case a.over():
 		return a.found()
-	case !waits || inRecord(c.nc):
+	case !waits || partial(c.nc) != nil:
 		return Unexpected
 	}
 	return Quiet

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"reflect"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -146,27 +147,27 @@ func lowest(nc net.Conn) (last *records) {
 	}
 }
 
-// inRecord reports whether a part of a TLS record has arrived and the rest has not, in one of our own layers. It may be called
-// while somebody reads.
-func inRecord(nc net.Conn) bool {
+// partial returns what says that a part of a TLS record has arrived and the rest has not, in one of our own layers. It returns nil
+// if there is no such layer. It may be called while somebody reads.
+func partial(nc net.Conn) *atomic.Bool {
 	for {
 		t, ok := nc.(*tls.Conn)
 		if !ok {
-			return false
+			return nil
 		}
 		r, ok := t.NetConn().(*records)
 		if !ok {
-			return false
+			return nil
 		}
 		if r.inRecord.Load() {
-			return true
+			return &r.inRecord
 		}
 		nc = r.Conn
 	}
 }
 
-// inForeignRecord is inRecord for a TLS connection that we have not made, where only crypto/tls knows the answer. Nobody may read
-// at the same time. If a new Go release keeps the bytes elsewhere, inForeignRecord returns false.
+// inForeignRecord reports whether a part of a record has arrived on a TLS connection that we have not made, where only crypto/tls
+// knows it. Nobody may read at the same time. If a new Go release keeps the bytes elsewhere, inForeignRecord returns false.
 func inForeignRecord(t *tls.Conn) bool {
 	raw := reflect.ValueOf(t).Elem().FieldByName("rawInput") // a bytes.Buffer
 	if !raw.IsValid() || raw.Kind() != reflect.Struct {

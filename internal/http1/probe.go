@@ -87,7 +87,7 @@ const (
 
 // look looks for what crypto/tls holds, and keeps what it has found: the bytes are no longer in crypto/tls.
 func (c *Conn) look(how looking) {
-	if c.found = c.lookInto(how); c.found == inPart {
+	if c.found = c.lookInto(how, time.Time{}); c.found == inPart {
 		c.found = c.lookForRest()
 	}
 }
@@ -96,7 +96,7 @@ func (c *Conn) look(how looking) {
 // ticket, or answers no request.
 func (c *Conn) lookForRest() Condition {
 	for until := time.Now().Add(c.restTime()); ; {
-		found := c.lookInto(looking{is: true, raw: c.raw, rest: c.nc, until: until})
+		found := c.lookInto(looking{is: true, raw: c.raw, rest: partial(c.nc)}, until)
 		if found != inPart {
 			return found
 		}
@@ -114,10 +114,10 @@ func (c *Conn) restTime() time.Duration {
 }
 
 // lookInto reads what crypto/tls holds, and as much more as how says. One look is enough: crypto/tls gets nothing new while
-// nobody reads. On a connection of a custom TLS dialer, lookInto may wait for restOfRecord.
-func (c *Conn) lookInto(how looking) Condition {
+// nobody reads. If how says that lookInto waits, it waits until then at most. On a connection of a custom TLS dialer, it may wait
+// for restOfRecord.
+func (c *Conn) lookInto(how looking, until time.Time) Condition {
 	t := c.tls()
-	until := how.until
 	if ours := lowest(c.nc); ours != nil {
 		ours.look = how
 		defer func() { ours.look = looking{} }()
@@ -145,7 +145,7 @@ func (c *Conn) lookInto(how looking) Condition {
 			return PeerClosed
 		}
 	}
-	if inRecord(c.nc) || lowest(c.nc) == nil && inForeignRecord(t) {
+	if partial(c.nc) != nil || lowest(c.nc) == nil && inForeignRecord(t) {
 		return inPart
 	}
 	c.decrypted = true // and so it stays until somebody reads

@@ -5,7 +5,6 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/peerpool/peerpool/internal/socket"
 )
@@ -39,10 +38,9 @@ type records struct {
 
 // looking says what a Read does to find something.
 type looking struct {
-	is    bool            // it does not wait, and returns errNothing if nothing has arrived
-	raw   syscall.RawConn // it reads what has arrived at this socket; nil: it reads nothing
-	rest  net.Conn        // it waits as long as a part of a record has arrived here; nil: it does not wait
-	until time.Time       // how long it waits, if rest is set
+	is   bool            // it does not wait, and returns errNothing if nothing has arrived
+	raw  syscall.RawConn // it reads what has arrived at this socket; nil: it reads nothing
+	rest *atomic.Bool    // it waits as long as this is true; nil: it does not wait
 }
 
 // errNothing is a timeout: after it, crypto/tls can go on reading.
@@ -124,7 +122,7 @@ func (l *looking) finds() bool {
 	if l.raw == nil {
 		return false
 	}
-	if l.rest != nil && inRecord(l.rest) {
+	if l.rest != nil && l.rest.Load() {
 		return true
 	}
 	_, n, err := peek(l.raw)

@@ -19,10 +19,10 @@ import (
 
 // What an idle connection may hold besides what a socket, and crypto/tls, hold by themselves, in bytes of the heap: the
 // connection and what the pool knows of it, its raw connection and its place with the watcher; with TLS its state, and
-// what lies between it and the socket.
+// what lies between it and the socket. It is about 300 and 590 with Go 1.26, 300 and 640 with Go 1.27.
 const (
-	maxIdleBytes    = 320
-	maxIdleTLSBytes = 640
+	maxIdleBytes    = 336
+	maxIdleTLSBytes = 672
 )
 
 // idlers is how many connections are opened: many enough for what comes in blocks to be spread.
