@@ -242,17 +242,25 @@ func (h *host[K, C]) inUse() bool {
 func (h *host[K, C]) join() {
 	h.set.known = true
 	h.list(h.set.keys)
-	h.trim()
+	h.trim(ReasonKeyIdleLimit)
 	if h.set.balance != BalanceNone && h.set.listed > 0 {
 		h.set.turn = h.pool.pick(h.set.listed) // a host that is forgotten after each request would otherwise use one key alone
 	}
 }
 
-// trim closes the idle connections that exceed Config.MaxIdlePerKey since the host has more keys.
-func (h *host[K, C]) trim() {
-	for limit := h.pool.config.MaxIdlePerKey; limit > 0 && h.idle() > limit; {
-		h.pool.close(h.longestIdle(), ReasonKeyIdleLimit)
+// trim closes the idle connections that exceed Config.MaxIdlePerKey, and returns their groups.
+func (h *host[K, C]) trim(reason Reason) (closed []*group[K, C]) {
+	p := h.pool
+	limit := p.config.MaxIdlePerKey
+	if limit == 0 {
+		return nil
 	}
+	for h.idle() > max(0, limit) {
+		e := h.longestIdle()
+		closed = append(closed, e.group)
+		p.close(e, reason)
+	}
+	return closed
 }
 
 // gone reports whether nothing is left of the host.

@@ -26,7 +26,9 @@ func (p *Pool[K, C]) SetLimits(maxIdle, maxIdlePerKey int, terms map[K]Terms) {
 		}
 	}
 	for _, g := range p.groups {
-		changed = append(changed, p.trim(g)...)
+		for _, h := range g.counting() {
+			changed = append(changed, h.trim(ReasonLimitLowered)...)
+		}
 	}
 	for maxIdle != 0 && p.idle.len() > max(0, maxIdle) {
 		changed = append(changed, p.idle.last.group)
@@ -114,22 +116,6 @@ func (h *host[K, C]) rebind(terms *Terms) {
 // replace replaces the limits that SetLimits changes.
 func (t *Terms) replace(by *Terms) {
 	t.MaxConns, t.MaxReuse, t.MaxLifetime, t.IdleTimeout = by.MaxConns, by.MaxReuse, by.MaxLifetime, by.IdleTimeout
-}
-
-// trim closes the idle connections that exceed Config.MaxIdlePerKey, and returns their groups.
-func (p *Pool[K, C]) trim(g *group[K, C]) (closed []*group[K, C]) {
-	limit := p.config.MaxIdlePerKey
-	if limit == 0 {
-		return nil
-	}
-	for _, h := range g.counting() {
-		for h.idle() > max(0, limit) {
-			e := h.longestIdle()
-			closed = append(closed, e.group)
-			p.close(e, ReasonLimitLowered)
-		}
-	}
-	return closed
 }
 
 // Rebind replaces the limits of the lease's Terms: IdleTimeout, MaxReuse, MaxLifetime and MaxConns. Call it before the

@@ -95,7 +95,7 @@ func (h *Host[K, C]) SetKeys(keys []K) {
 		return
 	}
 	h.list(h.set.keys)
-	h.trim()
+	h.trim(ReasonKeyIdleLimit)
 	p.tendHost(&h.host)
 	p.unlock()
 	h.offer()

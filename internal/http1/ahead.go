@@ -37,14 +37,12 @@ func (c *Conn) newReadAhead() *readAhead {
 func (c *Conn) restVeiled() Condition {
 	if c.veil.ahead == nil {
 		if lowest(c.nc) != nil && !c.decrypted {
-			found := c.lookInto(looking{is: true}, time.Time{})
-			switch {
-			case found == inPart && c.traits&used == 0:
-				// It may be a session ticket, of which the pending read takes the rest.
-			case found == inPart:
-				c.found = Unexpected
-			default:
+			switch found := c.lookInto(looking{is: true}, time.Time{}); {
+			case found != inPart:
 				c.found = found
+			case c.traits&used != 0:
+				c.found = Unexpected
+			default: // it may be a session ticket, of which the pending read takes the rest
 			}
 			if c.found != Quiet {
 				return c.found
