@@ -48,6 +48,20 @@ func (c *cluster) wantCapped(want ...byte) {
 	}
 }
 
+// lingeringCluster starts one server, which is known to serve one request on a connection, and which has just served a request
+// without closing the connection.
+func lingeringCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := newCluster(t, 1, &Transport{})
+	c.at(1).does(closes)
+	c.slowly(10)
+	c.wantCapped(1)
+	time.Sleep(2 * keptTime) // a socket that still lingers would keep the next one from it
+	c.at(1).does(serves)
+	c.mustGet(1)
+	return c
+}
+
 func TestAnAddressThatServesOneRequestOnAConnectionDoesNotUnpoolTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, &Transport{Balance: BalanceRoundRobin})
@@ -68,13 +82,7 @@ func TestAnAddressThatServesOneRequestOnAConnectionDoesNotUnpoolTheOthers(t *tes
 
 func TestAServerThatServesMoreRequestsOnAConnectionAgainIsPooledAgainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 1, &Transport{})
-		c.at(1).does(closes)
-		c.slowly(10)
-		c.wantCapped(1)
-		time.Sleep(2 * keptTime) // a socket that still lingers would keep the next one from it
-		c.at(1).does(serves)
-		c.mustGet(1)
+		c := lingeringCluster(t)
 		time.Sleep(keptTime)
 		synctest.Wait()
 		c.wantCapped()
@@ -104,13 +112,7 @@ func TestALimitOfOneRequestLastsAsLongAsTheServerKeepsToIt(t *testing.T) {
 
 func TestASocketThatLingersIsClosedByShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 1, &Transport{})
-		c.at(1).does(closes)
-		c.slowly(10)
-		c.wantCapped(1)
-		time.Sleep(2 * keptTime)
-		c.at(1).does(serves)
-		c.mustGet(1)
+		c := lingeringCluster(t)
 		if n := len(c.tr.core.lingering.conns); n != 1 {
 			t.Fatalf("%d sockets linger, want 1", n)
 		}
