@@ -131,7 +131,12 @@ func (e *Exchange) startUpload(out outgoing, head []byte) {
 	go up.run()
 }
 
+// wroteRequest calls the trace. If the server does not want the body, that is no error to the trace, as with net/http: all
+// that the server wanted has been written.
 func (e *Exchange) wroteRequest(err error) {
+	if err == errUnwanted {
+		err = nil
+	}
 	switch failed := err.(type) {
 	case *exchange.BodyError:
 		err = failed.Err

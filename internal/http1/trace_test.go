@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/exchange"
 )
@@ -83,6 +84,22 @@ func TestATraceFollowsAnExchangeThatWaitsForContinue(t *testing.T) {
 		wantBody(t, run(t, e), "hello")
 		wantEnd(t, e, exchange.Reusable)
 		book.want(t, 2, "wrote head", "waiting", "first byte", "continue", "100", "wrote request")
+	})
+}
+
+func TestATraceHearsOfNoFailureIfTheServerDoesNotWantTheBody(t *testing.T) {
+	with(t, 0, func(p *peer) {
+		p.head()
+		p.say("HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+		p.untilClosed()
+	}, func(t *testing.T, c *Conn) {
+		var book notebook
+		e, _ := expecting(t, c)
+		e.SetTrace(book.trace())
+		wantBody(t, run(t, e), "no")
+		wantEnd(t, e, exchange.EndClose)
+		time.Sleep(2 * expectWait) // the upload is over
+		book.want(t, 4, "first byte", "waiting", "wrote head", "wrote request")
 	})
 }
 
