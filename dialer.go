@@ -223,16 +223,19 @@ func (r *route) lastHop(ctx context.Context, nc net.Conn) (net.Conn, error) {
 
 // newConn makes a connection of the pool from one that is ready.
 func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
-	state := r.tlsState(nc)
-	if state != nil && state.NegotiatedProtocol != "" {
+	state, agreed := r.tlsState(nc), ""
+	if state != nil && r.key.scheme == "https" { // otherwise TLS ends at a proxy, which speaks HTTP/1.1
+		agreed = state.NegotiatedProtocol
+	}
+	if agreed != "" {
 		tc, ok := nc.(*tls.Conn)
-		if next := r.t.TLSNextProto[state.NegotiatedProtocol]; ok && next != nil {
+		if next := r.t.TLSNextProto[agreed]; ok && next != nil {
 			if c, err := r.newAlternate(next, tc); !isStub(err) {
 				return c, err
 			}
 		}
 	}
-	if r.identity().priorHTTP2 || state != nil && state.NegotiatedProtocol == protoHTTP2 {
+	if r.identity().priorHTTP2 || agreed == protoHTTP2 {
 		r.learned.spoke(speaksHTTP2)
 		return r.newHTTP2(ctx, nc)
 	}
@@ -240,11 +243,13 @@ func (r *route) newConn(ctx context.Context, nc net.Conn) (conn, error) {
 	return r.newHTTP1(nc, state), nil
 }
 
-// tlsState returns the state of TLS with the target, or nil. The connection of a custom dialer need not be a [tls.Conn] if
-// it has the method ConnectionState.
+// tlsState returns the state of TLS with the server that answers the requests, or nil: with the target, or with an https
+// proxy to which requests name their target in full. The connection of a custom dialer need not be a [tls.Conn] if it has
+// the method ConnectionState.
 func (r *route) tlsState(nc net.Conn) *tls.ConnectionState {
 	shown, ok := nc.(interface{ ConnectionState() tls.ConnectionState })
-	if !ok || r.key.scheme != "https" {
+	answersItself := r.via != nil && r.via.tunnel == "" && r.via.url.Scheme == "https"
+	if !ok || r.key.scheme != "https" && !answersItself {
 		return nil
 	}
 	state := shown.ConnectionState()
