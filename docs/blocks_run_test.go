@@ -36,8 +36,9 @@ var stand = map[string]string{
 	"registry *prometheus.Registry":           `prometheus.NewRegistry()`,
 	"req *http.Request":                       `func() *http.Request { req, _ := http.NewRequest("GET", "` + named + `/", nil); return req }()`,
 	"roots *x509.CertPool":                    `func() *x509.CertPool { pool, _ := x509.SystemCertPool(); return pool }()`,
-	"server *http.Server":                     `&http.Server{}`,
+	"server *http.Server":                     `&http.Server{Addr: "127.0.0.1:0"}`,
 	"server *httptest.Server":                 `httptest.NewTLSServer(http.NotFoundHandler())`,
+	"stop context.Context":                    `func() context.Context { stop, cancel := context.WithCancel(t.Context()); cancel(); return stop }()`,
 	"theirs *http.Transport":                  `http.DefaultTransport.(*http.Transport).Clone()`,
 	"transport *peerpool.Transport":           `peerpool.New()`,
 }
