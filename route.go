@@ -163,7 +163,8 @@ func (t *Transport) planTo(u *url.URL, to destination) (plan, Identity, error) {
 		mayHTTP2: id.priorHTTP2 || u.Scheme == "https" && protocols.HTTP2(),
 	}
 	if to.via != nil {
-		p.via = &hop
+		via := hop // so that hop is on the heap only if there is a proxy
+		p.via = &via
 	}
 	return p, id, nil
 }

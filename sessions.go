@@ -75,5 +75,5 @@ func (id Identity) sessionPrefix() string {
 		b = strconv.AppendBool(b, flag)
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]) + " "
+	return string(append(hex.AppendEncode(b[:0], sum[:]), ' '))
 }

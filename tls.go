@@ -17,9 +17,9 @@ import (
 
 // baseTLS returns a copy of the Transport's TLS configuration for a server with the given name.
 func (t *Transport) baseTLS(serverName string) *tls.Config {
-	cfg := &tls.Config{}
-	if t.TLSClientConfig != nil {
-		cfg = t.TLSClientConfig.Clone()
+	cfg := t.TLSClientConfig.Clone()
+	if cfg == nil {
+		cfg = new(tls.Config)
 	}
 	if cfg.ServerName == "" {
 		cfg.ServerName = ascii.ToLower(serverName)

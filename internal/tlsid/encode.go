@@ -4,9 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
-	"io"
 	"reflect"
 	"slices"
+	"sync"
 )
 
 // encoder writes values into a SHA-256. Two different sequences of values of the same types never write the same bytes,
@@ -14,12 +14,16 @@ import (
 type encoder struct {
 	hash hash.Hash
 	word [8]byte
-	tied bool // a value has no contents to compare, so the object that it came with counts
+	text []byte // scratch space for text, which holds no secrets
+	tied bool   // a value has no contents to compare, so the object that it came with counts
 }
 
-// newEncoder starts an encoding. what is a name that keeps the kinds of fingerprints apart.
+// encoders hold encoders that are not in use. A client that opens a connection for each request makes a fingerprint each time.
+var encoders = sync.Pool{New: func() any { return &encoder{hash: sha256.New()} }}
+
+// newEncoder starts an encoding, which sum ends. what is a name that keeps the kinds of fingerprints apart.
 func newEncoder(what string) *encoder {
-	e := &encoder{hash: sha256.New()}
+	e := encoders.Get().(*encoder)
 	e.string(what)
 	return e
 }
@@ -44,7 +48,8 @@ func (e *encoder) bytes(b []byte) {
 
 func (e *encoder) string(s string) {
 	e.uint(uint64(len(s)))
-	io.WriteString(e.hash, s)
+	e.text = append(e.text[:0], s...)
+	e.hash.Write(e.text)
 }
 
 func (e *encoder) digest(d [sha256.Size]byte) { e.hash.Write(d[:]) }
@@ -68,7 +73,15 @@ func (e *encoder) object(value any) {
 	}
 }
 
-func (e *encoder) sum() [sha256.Size]byte { return [sha256.Size]byte(e.hash.Sum(nil)) }
+// sum returns the SHA-256 and ends the encoding. The encoder must not be used any more.
+func (e *encoder) sum() (sum [sha256.Size]byte) {
+	e.text = e.hash.Sum(e.text[:0])
+	copy(sum[:], e.text)
+	e.hash.Reset() // its state depends on private keys
+	e.tied = false
+	encoders.Put(e)
+	return sum
+}
 
 // set writes numbers whose order and repetition have no meaning.
 func set[T ~uint16](e *encoder, numbers []T) {
