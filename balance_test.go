@@ -70,11 +70,11 @@ func TestABalanceSpreadsRequestsOverTheAddressesOfAHost(t *testing.T) {
 						for i := range servers {
 							c.at(byte(i + 1)).does(takes(time.Millisecond))
 						}
-						const callers, each = 16, 50
-						if http2 { // the first connection serves all requests that wait for one; others make up for that
-							c.requestsOf(callers, 4*callers*servers)
+						each := 100
+						if http2 { // the first connection serves all requests that wait for one, and others make up for that
+							each = 150
 						}
-						for i, n := range c.requestsOf(callers, each*servers) {
+						for i, n := range c.requestsOf(16, each*servers) {
 							if n < each*9/10 || n > each*11/10 {
 								t.Errorf("192.0.2.%d has got %d requests, want %d, give or take 10 %%", i+1, n, each)
 							}

@@ -22,7 +22,7 @@ func closing(t *testing.T, limit time.Duration) (url string) {
 }
 
 func TestProbePrintsWhatItFoundAndTheSettingsForIt(t *testing.T) {
-	got := command(t.Context(), "probe", "-max-requests", "3", "-max-wait", "9s", closing(t, 500*time.Millisecond))
+	got := command(t.Context(), "probe", "-max-requests", "3", "-max-wait", "9s", closing(t, 3*time.Second))
 	wantCode(t, got, exitOK)
 	wantIn(t, got.out, "HTTP/1.1", "status 200, connections kept", "more than the 3 that were tried", "then FIN",
 		"t := peerpool.New()", "t.IdleConnTimeout = ", "a tenth less leaves a request time to arrive")

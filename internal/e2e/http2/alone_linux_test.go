@@ -37,7 +37,7 @@ type alone struct {
 }
 
 // aloneOn runs a test with a caller that is alone on its connection, without TLS and with it.
-func aloneOn(t *testing.T, tr func() *peerpool.Transport, test func(a *alone)) {
+func aloneOn(t *testing.T, test func(a *alone)) {
 	for name, cfg := range map[string]*tls.Config{"plain": nil, "TLS": {NextProtos: []string{"h2"}}} {
 		t.Run(name, func(t *testing.T) {
 			httptestutil.CheckLeaks(t)
@@ -46,7 +46,11 @@ func aloneOn(t *testing.T, tr func() *peerpool.Transport, test func(a *alone)) {
 				f := h2server.FramesOn(c.Conn(), c)
 				f.Settings()
 				for req := f.ReadRequest(); req != nil; req = f.ReadRequest() {
-					if req.Path == "/warm" {
+					switch req.Path {
+					case "/warm":
+						f.Respond(req.Stream, http.StatusOK, "")
+						continue
+					case "/who":
 						body := "others read"
 						if callersReadHTTP2() {
 							body = "the caller reads"
@@ -63,7 +67,7 @@ func aloneOn(t *testing.T, tr func() *peerpool.Transport, test func(a *alone)) {
 					}
 				}
 			})
-			rt := tr()
+			rt := &peerpool.Transport{}
 			if cfg == nil {
 				rt.Protocols = testkit.PriorKnowledge()
 			} else {
@@ -76,13 +80,15 @@ func aloneOn(t *testing.T, tr func() *peerpool.Transport, test func(a *alone)) {
 	}
 }
 
-func plainTransport() *peerpool.Transport { return &peerpool.Transport{} }
-
-// becomeAlone sends requests until their caller reads by itself.
+// becomeAlone sends requests until their caller reads by itself. The Transport expects some requests one soon after the other
+// before that, so most of them ask for nothing that takes long.
 func (a *alone) becomeAlone() {
 	a.T.Helper()
 	testkit.Eventually(a.T, "the caller reads", func() bool {
-		return a.Get(a.URL()+"/warm") == "the caller reads"
+		for range 30 {
+			a.Get(a.URL() + "/warm")
+		}
+		return a.Get(a.URL()+"/who") == "the caller reads"
 	}, func() any { return nil })
 }
 
@@ -116,7 +122,7 @@ func (a *alone) servedBy(conns int) {
 }
 
 func TestACallerThatReadsCanBeCanceled(t *testing.T) {
-	aloneOn(t, plainTransport, func(a *alone) {
+	aloneOn(t, func(a *alone) {
 		ctx, cancel := context.WithCancel(t.Context())
 		req, done := a.begin(a.request(ctx, "/slow"))
 		cancel()
@@ -135,15 +141,14 @@ func TestACallerThatReadsCanBeCanceled(t *testing.T) {
 }
 
 func TestACallerThatReadsHeedsItsTimeLimits(t *testing.T) {
-	limited := func() *peerpool.Transport {
-		return &peerpool.Transport{ResponseHeaderTimeout: 300 * time.Millisecond}
-	}
-	aloneOn(t, limited, func(a *alone) {
+	aloneOn(t, func(a *alone) {
+		a.SetLimits(peerpool.Limits{ResponseHeaderTimeout: 20 * time.Millisecond})
 		_, done := a.begin(a.request(t.Context(), "/slow"))
 		var timeout interface{ Timeout() bool }
 		if r := <-done; !errors.As(r.err, &timeout) || !timeout.Timeout() {
 			t.Errorf("got %+v", r)
 		}
+		a.SetLimits(peerpool.Limits{}) // the requests that are answered may take any time
 		a.answer <- nil
 		a.becomeAlone()
 		a.servedBy(1)
@@ -151,7 +156,7 @@ func TestACallerThatReadsHeedsItsTimeLimits(t *testing.T) {
 }
 
 func TestACallerThatReadsServesThoseWhoComeLater(t *testing.T) {
-	aloneOn(t, plainTransport, func(a *alone) {
+	aloneOn(t, func(a *alone) {
 		first, slow := a.begin(a.request(t.Context(), "/slow"))
 		quick := make(chan result, 1)
 		go func() {
@@ -172,7 +177,7 @@ func TestACallerThatReadsServesThoseWhoComeLater(t *testing.T) {
 }
 
 func TestOthersAreServedWhenACallerThatReadsGivesUp(t *testing.T) {
-	aloneOn(t, plainTransport, func(a *alone) {
+	aloneOn(t, func(a *alone) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, first := a.begin(a.request(ctx, "/first"))
 		second := make(chan result, 1)
@@ -203,7 +208,7 @@ func TestNoRequestIsSentOnAConnectionThatEndedWhileNobodyRead(t *testing.T) {
 		"goaway": func(f *h2server.FrameConn, stream uint32) { f.GoAway(stream, http2.ErrCodeNo) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			aloneOn(t, plainTransport, func(a *alone) {
+			aloneOn(t, func(a *alone) {
 				req, done := a.begin(a.request(t.Context(), "/last"))
 				a.answer <- func(f *h2server.FrameConn) { f.Respond(req.Stream, http.StatusOK, "last") }
 				if r := <-done; r.body != "last" {
@@ -223,7 +228,7 @@ func TestNoRequestIsSentOnAConnectionThatEndedWhileNobodyRead(t *testing.T) {
 }
 
 func TestACallerThatReadsGetsALongBody(t *testing.T) {
-	aloneOn(t, plainTransport, func(a *alone) {
+	aloneOn(t, func(a *alone) {
 		req, done := a.begin(a.request(t.Context(), "/long"))
 		parts := []string{strings.Repeat("a", 16<<10), strings.Repeat("b", 3), strings.Repeat("c", 9<<10)}
 		a.answer <- func(f *h2server.FrameConn) {
@@ -242,7 +247,7 @@ func TestACallerThatReadsGetsALongBody(t *testing.T) {
 
 // A caller may take its time with a response. The Transport still answers the server meanwhile.
 func TestAPingIsAnsweredWhileACallerDoesNotReadItsBody(t *testing.T) {
-	aloneOn(t, plainTransport, func(a *alone) {
+	aloneOn(t, func(a *alone) {
 		got := make(chan *http.Response, 1)
 		go func() {
 			resp, err := a.RoundTrip(a.request(t.Context(), "/slow"))

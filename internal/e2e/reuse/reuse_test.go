@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/peerpool/peerpool/internal/testkit"
 
@@ -132,27 +133,29 @@ func TestNothingIsReusedWhileTheRequestIsStillBeingSent(t *testing.T) {
 	s.Closes("request_unsent", 1)
 }
 
+// In simulated time the rest of the body is never too late.
 func TestAnUploadThatEndsWithTheResponseKeepsTheConnection(t *testing.T) {
-	httptestutil.CheckLeaks(t)
-	head := make(chan struct{})
-	wire := httptestutil.NewWire(t, func(c *httptestutil.WireConn) {
-		for req := c.ReadHead(); req != nil; req = c.ReadHead() {
-			c.Write(testkit.Ok) // before the body is there
-			head <- struct{}{}
-			io.Copy(io.Discard, req.Body)
+	synctest.Test(t, func(t *testing.T) {
+		head := make(chan struct{})
+		wire, tr := testkit.InMemory(t, func(c *httptestutil.WireConn) {
+			for req := c.ReadHead(); req != nil; req = c.ReadHead() {
+				c.Write(testkit.Ok) // before the body is there
+				head <- struct{}{}
+				io.Copy(io.Discard, req.Body)
+			}
+			c.WaitClosed()
+		})
+		s := testkit.Observe(t, tr)
+		for range 3 {
+			body := io.MultiReader(strings.NewReader("some, "), testkit.AtEnd(func() { <-head }), strings.NewReader("and the rest"))
+			if got := s.Ok(testkit.NewRequest(t, http.MethodPost, wire.URL(), body)); got != "ok" {
+				t.Errorf("got %q", got)
+			}
 		}
-		c.WaitClosed()
+		if n := wire.Conns(); n != 1 {
+			t.Errorf("%d connections, want 1; closes %v", n, s.Stats().Closes)
+		}
 	})
-	s := testkit.Observe(t, &peerpool.Transport{})
-	for range 3 {
-		body := io.MultiReader(strings.NewReader("some, "), testkit.AtEnd(func() { <-head }), strings.NewReader("and the rest"))
-		if got := s.Ok(testkit.NewRequest(t, http.MethodPost, wire.URL(), body)); got != "ok" {
-			t.Errorf("got %q", got)
-		}
-	}
-	if n := wire.Conns(); n != 1 {
-		t.Errorf("%d connections, want 1; closes %v", n, s.Stats().Closes)
-	}
 }
 
 func TestDiscardGivesAConnectionUp(t *testing.T) {
