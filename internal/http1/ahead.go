@@ -23,7 +23,7 @@ func (c *Conn) newReadAhead() *readAhead {
 	a := &readAhead{begun: make(chan struct{}), done: make(chan struct{}), since: time.Now()}
 	go func() {
 		close(a.begun)
-		a.n, a.err = c.nc.Read(a.b[:])
+		a.n, a.err = c.veil.top.Read(a.b[:])
 		close(a.done)
 		if ended := c.veil.idleEnded; ended != nil && !a.claimed.Swap(true) {
 			ended(a.found())
@@ -51,9 +51,7 @@ func (c *Conn) restVeiled() Condition {
 		if inside := c.veil.tls; inside != nil && inForeignRecord(inside) {
 			return Unexpected
 		}
-		if c.under != nil {
-			c.under.passing.Store(false)
-		}
+		c.veil.tap.observe()
 		c.veil.ahead = c.newReadAhead()
 		return Quiet
 	}
@@ -66,20 +64,48 @@ func (c *Conn) restVeiled() Condition {
 // probeVeiled waits until the pending read has had its turn, and returns what it has found.
 func (c *Conn) probeVeiled() Condition {
 	a := c.veil.ahead
-	waits := a.settle(c.veil)
-	if c.under != nil && c.under.passing.Swap(false) { // crypto/tls is at work on bytes that it has got
+	<-a.begun
+	start := time.Now()
+	for n := 0; !a.over(); n++ {
+		waits, known := c.veil.tap.waits()
+		if !known {
+			return c.probeOpaque()
+		}
+		inPart := partial(c.nc) != nil
+		if waits && !inPart {
+			return Quiet
+		}
+		if past := time.Since(start); past >= maxSettle || waits && past >= c.restTime() {
+			return Unexpected
+		}
+		pause(n)
+	}
+	return a.found()
+}
+
+// probeOpaque is probeVeiled over a layer of which nobody can tell whether it holds something.
+func (c *Conn) probeOpaque() Condition {
+	a := c.veil.ahead
+	if !a.settle(c.veil) {
+		return Unexpected
+	}
+	if c.veil.tap.arrived() { // in vain so far: a session ticket, or the layer is at work on it
 		for start := time.Now(); !a.over() && time.Since(start) < maxWork; {
 			time.Sleep(longTime)
 		}
 	}
-	for start := time.Now(); partial(c.nc) != nil && !a.over() && time.Since(start) < c.restTime(); {
-		time.Sleep(longTime)
+	for n, start := 0, time.Now(); c.under != nil && !a.over(); n++ {
+		returned, inPart := c.veil.tap.reading.Load(), partial(c.nc) != nil // to the layer, from crypto/tls
+		if returned && !inPart {
+			break
+		}
+		if past := time.Since(start); past >= maxSettle || returned && past >= c.restTime() {
+			return Unexpected
+		}
+		pause(n)
 	}
-	switch {
-	case a.over():
+	if a.over() {
 		return a.found()
-	case !waits || partial(c.nc) != nil:
-		return Unexpected
 	}
 	return Quiet
 }
@@ -94,28 +120,35 @@ const (
 	// settled is how long a read must have been pending until it certainly waits for the peer.
 	settled = time.Millisecond
 
-	// maxWork is how long to wait for crypto/tls to return what it has got. It returns nothing for a session ticket.
-	maxWork = 2 * time.Millisecond
+	// maxWork is how long to wait for a layer to return what it has got. A layer of TLS returns nothing for a session ticket.
+	maxWork = 10 * time.Millisecond
 
-	// maxSettle is how long to wait for the read to take what is in the socket.
-	maxSettle = 50 * time.Millisecond
+	// maxSettle is how long to wait for what has certainly arrived. Only a program that is very short of processor time, or a
+	// layer that delays what it gets, takes so long.
+	maxSettle = 500 * time.Millisecond
 )
 
 // settle waits until the read has had its turn. It returns false if the read has not taken what is in the socket.
 func (a *readAhead) settle(over *veil) (waits bool) {
-	<-a.begun
 	start := time.Now()
 	a.yield(over.raw != nil && over.tls == nil && start.Sub(a.since) >= settled)
-	for held := false; !a.over() && holds(over.raw); held = true {
+	for n := 0; !a.over() && holds(over.raw); n++ {
 		if time.Since(start) >= maxSettle {
 			return false
 		}
-		if held {
-			time.Sleep(longTime)
-		}
+		pause(n)
 		a.yield(false)
 	}
 	return true
+}
+
+// pause lets other goroutines run. It gives the processor up if that has not helped so far.
+func pause(n int) {
+	if n < shortYields {
+		runtime.Gosched()
+	} else {
+		time.Sleep(longTime)
+	}
 }
 
 // yield lets other goroutines run, that of the read among them.

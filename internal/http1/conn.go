@@ -73,7 +73,9 @@ func (c *Conn) Init(nc net.Conn) {
 		}
 	}
 	var socket net.Conn
-	socket, c.raw, c.veil = below(nc)
+	if socket, c.raw, c.veil = below(nc); c.veil != nil {
+		c.veil.put(nc)
+	}
 	if _, ok := socket.(syscall.Conn); ok {
 		c.traits |= kernelSocket
 	}
@@ -180,6 +182,9 @@ func (c *Conn) read(p []byte) (n int, err error) {
 func (c *Conn) readSocket(p []byte) (int, error) {
 	if _, ok := c.nc.(*net.TCPConn); ok && socket.Supported && c.raw != nil {
 		return socket.Read(c.nc, c.raw, p)
+	}
+	if c.veil != nil {
+		return c.veil.top.Read(p)
 	}
 	return c.nc.Read(p)
 }

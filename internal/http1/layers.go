@@ -2,6 +2,7 @@ package http1
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"reflect"
 	"sync/atomic"
@@ -55,9 +56,23 @@ func isSocket(nc net.Conn) bool {
 type veil struct {
 	tls   *tls.Conn       // nil: there is none
 	raw   syscall.RawConn // of the socket; nil: it cannot be seen
+	tap   *tap            // directly above the layer
+	top   io.Reader       // the whole connection, the tap included
 	ahead *readAhead      // pending while the connection idles
 
 	idleEnded func(Condition) // see OnIdleEnd
+}
+
+// put puts the tap over the veil, unless it is below our own layer already.
+func (v *veil) put(nc net.Conn) {
+	v.top = nc
+	if ours := lowest(nc); ours != nil {
+		v.tap, _ = ours.rw.(*tap)
+	}
+	if v.tap == nil {
+		v.tap = newTap(nc, v.raw)
+		v.top = v.tap
+	}
 }
 
 // maxDepth limits the search below a veil.

@@ -27,7 +27,8 @@ const peeked = len("HTTP/1.x 408")
 //   - in TLS: by reading through crypto/tls what is in the socket, and what crypto/tls has read from it. Session tickets are
 //     taken, and a close_notify is a close. If a part of a record has arrived, Probe waits for the rest for a moment;
 //   - in layers of unknown types: by a read that is pending while the connection idles. If the read has just begun, Probe waits
-//     until it has had its turn.
+//     until it has had its turn. On Linux, Probe compares what the socket has received with what has come out of the layer, and
+//     so knows whether the layer holds something; see tap.
 func (c *Conn) Probe() Condition {
 	if cond := c.Rest(); cond != Quiet {
 		return cond

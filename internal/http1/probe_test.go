@@ -45,10 +45,12 @@ func eventually(t *testing.T, c *Conn, want Condition) {
 // hidden is a connection that does not show its socket.
 type hidden struct{ net.Conn }
 
+func hide(nc net.Conn) net.Conn { return hidden{nc} }
+
 type connKind struct {
-	tls  uint16 // version; 0: none
-	hide bool
-	ask  bool // watched, and TLS over what UnderTLS returns
+	tls  uint16                  // version; 0: none
+	over func(net.Conn) net.Conn // makes the layer over the socket; nil: there is none
+	ask  bool                    // watched, and TLS over what UnderTLS returns
 }
 
 // kinds are the connections that probing has to deal with, each over a socket.
@@ -59,8 +61,8 @@ var kinds = map[string]connKind{
 	"asked TLS 1.2":  {tls: tls.VersionTLS12, ask: true},
 	"TLS 1.3":        {tls: tls.VersionTLS13},
 	"asked TLS 1.3":  {tls: tls.VersionTLS13, ask: true},
-	"hidden":         {hide: true},
-	"hidden TLS 1.3": {tls: tls.VersionTLS13, hide: true},
+	"hidden":         {over: hide},
+	"hidden TLS 1.3": {tls: tls.VersionTLS13, over: hide},
 }
 
 // probed runs test on a connection of every kind to a server that plays script.
@@ -86,8 +88,8 @@ func (k connKind) dial(t *testing.T, script httptestutil.Script) *Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	if k.hide {
-		nc = hidden{nc}
+	if k.over != nil {
+		nc = k.over(nc)
 	}
 	if k.ask && k.tls != 0 {
 		nc = UnderTLS(nc)

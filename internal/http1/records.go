@@ -21,7 +21,7 @@ type records struct {
 	net.Conn
 
 	tcp    *net.TCPConn  // Conn, if it is one; else nil
-	rw     io.ReadWriter // Conn, or what GoThrough has got instead
+	rw     io.ReadWriter // Conn, or what GoThrough has got instead, or a tap
 	conn   *Conn         // whose asks come here; nil: there are none
 	in     *input        // received by an ask, and not passed on yet; or nil
 	record int32         // bytes of the current record in it that are not passed on yet
@@ -31,9 +31,8 @@ type records struct {
 	look   looking       // whether a Read may wait
 
 	passed mark
-	// These may be read while somebody reads from the connection.
-	inRecord atomic.Bool // the bytes passed on so far end within a record
-	passing  atomic.Bool // bytes have been passed on since this was last set to false
+	// inRecord says that the bytes passed on so far end within a record. It may be read while somebody reads from the connection.
+	inRecord atomic.Bool
 }
 
 // looking says what a Read does to find something.
@@ -56,7 +55,7 @@ const recordHeader = 5
 // exchanges cost less.
 func UnderTLS(nc net.Conn) net.Conn {
 	tcp, _ := nc.(*net.TCPConn)
-	return &records{Conn: nc, tcp: tcp, rw: nc}
+	return &records{Conn: nc, tcp: tcp, rw: tapped(nc)}
 }
 
 // NetConn returns the connection below, as the method of crypto/tls does.
@@ -92,7 +91,6 @@ func (r *records) Read(p []byte) (int, error) {
 	n, err := r.read(p)
 	if n > 0 {
 		r.inRecord.Store(r.passed.pass(p[:n]))
-		r.passing.Store(true)
 	}
 	return n, err
 }
