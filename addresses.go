@@ -341,7 +341,7 @@ func (a *attempt) fault(end exchange.End, o *exchange.Outcome) EjectReason {
 			return "" // the caller's body may have been too slow
 		}
 		return EjectTimeout
-	case a.lease.Reused() && !o.Started && !o.Malformed && !o.Reset && !o.Lost:
+	case a.lease.Uses() > 0 && !o.Started && !o.Malformed && !o.Reset && !o.Lost:
 		return "" // the server may have closed the connection before the request came
 	}
 	return EjectRequest

@@ -3,6 +3,7 @@ package peerpool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/netip"
@@ -177,6 +178,34 @@ func TestStaleConnectionsAreNoFailureOfTheAddress(t *testing.T) {
 		}
 		c.wantState(1, AddressListed, "")
 	})
+}
+
+// A Balance opens connections before requests need them. A request that cannot be sent again is lost if its server breaks
+// each connection with the first request.
+func TestAServerThatBreaksConnectionsWhichWereOpenedBeforehandIsEjected(t *testing.T) {
+	for _, balance := range []Balance{BalanceRoundRobin, BalanceLeastRequests} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(fmt.Sprintf("%s, balance %d", method, balance), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := newCluster(t, 3, &Transport{Balance: balance})
+					c.at(2).does(aborts)
+					failed := 0
+					for range 60 {
+						req := peerRequest(t, "http://a.test/", nil)
+						req.Method = method
+						if peerTry(c.tr, req) != nil {
+							failed++
+						}
+						synctest.Wait() // until dials have ended
+					}
+					if lost := map[string]int{http.MethodPost: 3}[method]; failed != lost {
+						t.Errorf("%d requests have failed, want %d", failed, lost)
+					}
+					c.wantState(2, AddressEjected, EjectRequest)
+				})
+			})
+		}
+	}
 }
 
 func TestAListThatShrinksTakesAddressesBack(t *testing.T) {
