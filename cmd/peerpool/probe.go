@@ -132,6 +132,9 @@ func probeText(r *probe.Report) string {
 	if r.HTTP1 == nil && r.HTTP2 == nil {
 		return b.String() // it says why
 	}
+	if len(r.Settings) == 0 && r.Stopped != "" {
+		return b.String() // more might have been found
+	}
 	if len(r.Settings) == 0 {
 		b.WriteString("\nThe default settings fit what was found.\n")
 		return b.String()
@@ -150,11 +153,18 @@ func probeText(r *probe.Report) string {
 type rows func(name, format string, args ...any)
 
 func http1Rows(row rows, h *probe.HTTP1) {
-	row("HTTP/1.1", "status %d, connections %s", h.Status, either(h.KeepsAlive, "kept", "closed after one request"))
+	kept := "kept"
+	switch {
+	case h.MaxRequests == 1:
+		kept = "closed after one request"
+	case !h.KeepsAlive:
+		kept = "not tried with a second request"
+	}
+	row("HTTP/1.1", "status %d, connections %s", h.Status, kept)
 	switch {
 	case h.MaxRequests > 0:
 		row("  requests", "%d on a connection, %s", h.MaxRequests, either(h.Announced, "the last one announced", "then it is closed"))
-	case h.Tried > 0:
+	case h.KeepsAlive:
 		row("  requests", "more than the %d that were tried on a connection", h.Tried)
 	}
 	idleRow(row, h.Idle)

@@ -22,7 +22,7 @@ func advise(r *Report) []Setting {
 	add := func(field, value, format string, args ...any) {
 		settings = append(settings, Setting{field, value, fmt.Sprintf(format, args...)})
 	}
-	if h := r.HTTP1; h != nil && h.Tried > 0 && !h.KeepsAlive && r.HTTP2 == nil {
+	if h := r.HTTP1; h != nil && h.MaxRequests == 1 && r.HTTP2 == nil {
 		add("DisableKeepAlives", "true", "the server closes every connection after one request")
 		return settings
 	}

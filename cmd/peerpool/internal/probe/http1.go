@@ -12,7 +12,8 @@ type HTTP1 struct {
 	Status int    `json:"status"` // of the first answer
 	Server string `json:"server,omitempty"`
 
-	// KeepsAlive reports whether the server answered a second request on the same connection.
+	// KeepsAlive reports whether the server answered a second request on the same connection. If it is false and MaxRequests
+	// is not 1, the probe has not found out.
 	KeepsAlive bool `json:"keeps_alive"`
 
 	// MaxRequests is the number of requests on a connection after which the server closed it. Zero means more than were

@@ -123,6 +123,35 @@ func TestAServerThatKeepsNoConnectionIsKnown(t *testing.T) {
 	}
 }
 
+// If the probe has not seen a connection end after one request, it does not say so: a body may be long, or the bytes behind an
+// answer may be none.
+func TestAConnectionThatWasNotTriedTwiceDoesNotCountAsClosed(t *testing.T) {
+	t.Parallel()
+	answer := httptestutil.Response("x")
+	for name, script := range map[string]httptestutil.Script{
+		"bytes behind each answer": httptestutil.Replies(answer+"more", answer+"more"),
+		"no second answer":         httptestutil.ReplyThenStall(answer),
+		"a body without an end":    httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"),
+		"one request asked for":    httptestutil.Replies(answer),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := new(Report)
+			synctest.Test(t, func(t *testing.T) {
+				ln := httptestutil.NewListener(1 << 10)
+				httptestutil.NewWireWith(t, httptestutil.WireOptions{Listener: ln, Bound: time.Hour}, script)
+				o := Options{URL: &url.URL{Scheme: "http", Host: "127.0.0.1"}, MaxWait: time.Second, MaxRequests: 10, Dial: ln.Dial}
+				if name == "one request asked for" {
+					o.MaxRequests = 1
+				}
+				r, _ = Run(t.Context(), o) // some of these stop the probe
+			})
+			if h := r.HTTP1; h == nil || h.MaxRequests != 0 || settingsOf(r)["DisableKeepAlives"] != "" {
+				t.Errorf("%+v, %v", h, r.Settings)
+			}
+		})
+	}
+}
+
 // probing runs a probe that is expected to stop.
 func probing(t *testing.T, target string, o Options) (*Report, error) {
 	t.Helper()
