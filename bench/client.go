@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -105,6 +107,7 @@ type transportOptions struct {
 	http2     bool
 	unpooled  bool // a new connection for every request
 	idleTotal int  // MaxIdleConns
+	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // newTransport returns peerpool's or net/http's transport. net/http is tuned: it keeps as many idle connections as
@@ -114,12 +117,12 @@ func newTransport(who candidate, o transportOptions) (http.RoundTripper, error) 
 	case netHTTP, again:
 		return &http.Transport{
 			TLSClientConfig: o.tls, ForceAttemptHTTP2: o.http2, DisableKeepAlives: o.unpooled, MaxIdleConns: o.idleTotal,
-			MaxIdleConnsPerHost: unlimited, DisableCompression: true, IdleConnTimeout: 90 * time.Second,
+			MaxIdleConnsPerHost: unlimited, DisableCompression: true, IdleConnTimeout: 90 * time.Second, DialContext: o.dial,
 		}, nil
 	case ours:
 		return &peerpool.Transport{
 			TLSClientConfig: o.tls, ForceAttemptHTTP2: o.http2, DisableKeepAlives: o.unpooled, MaxIdleConns: o.idleTotal,
-			MaxIdleConnsPerHost: unlimited, DisableCompression: true, IdleConnTimeout: 90 * time.Second,
+			MaxIdleConnsPerHost: unlimited, DisableCompression: true, IdleConnTimeout: 90 * time.Second, DialContext: o.dial,
 		}, nil
 	}
 	return nil, fmt.Errorf("%s is not a transport", who)

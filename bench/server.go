@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"time"
 )
 
 // endpoint says where the server process listens. Each address is host:port.
@@ -59,6 +61,9 @@ func serverMain(in io.Reader, out io.Writer) error {
 	return err
 }
 
+// connections is how many connections the server process has accepted.
+var connections atomic.Int64
+
 // accept serves each connection on a goroutine that ends with it. The process's end ends all of them.
 func accept(ln net.Listener, serve func(net.Conn)) {
 	for {
@@ -67,6 +72,7 @@ func accept(ln net.Listener, serve func(net.Conn)) {
 			fmt.Fprintln(os.Stderr, "bench: server:", err)
 			return
 		}
+		connections.Add(1)
 		go func() {
 			defer c.Close()
 			serve(c)
@@ -157,7 +163,14 @@ const (
 	fewFields   = "/4"
 	manyFields  = "/12"
 	largePrefix = "/large/" // and the bytes of the body
+
+	middlePath   = "/16k"      // a body of middleSize
+	latePrefix   = "/late/"    // and the milliseconds after which the answer comes, which is that of fewFields
+	acceptedPath = "/accepted" // how many connections the server has accepted
 )
+
+// middleSize is the size in bytes of a body that is neither small nor large.
+const middleSize = 16 << 10
 
 var answers = map[string][]byte{
 	fewFields: []byte(answerStart + "\r\nhello"),
@@ -165,6 +178,7 @@ var answers = map[string][]byte{
 		"ETag: \"5f3c9a1b-264\"\r\nLast-Modified: Sat, 21 Nov 2026 00:00:00 GMT\r\nAge: 17\r\n" +
 		"X-Request-Id: 0123456789abcdef\r\nX-Content-Type-Options: nosniff\r\n" +
 		"Strict-Transport-Security: max-age=63072000\r\n\r\nhello"),
+	middlePath: append([]byte(largeHead(middleSize)), make([]byte, middleSize)...),
 }
 
 const answerStart = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nServer: bench\r\n" +
@@ -177,6 +191,21 @@ func replyTo(head []byte) func(net.Conn) error {
 	if answer, ok := answers[string(path)]; ok {
 		return func(c net.Conn) error {
 			_, err := c.Write(answer)
+			return err
+		}
+	}
+	if late, ok := bytes.CutPrefix(path, []byte(latePrefix)); ok {
+		wait, _ := strconv.Atoi(string(late))
+		return func(c net.Conn) error {
+			time.Sleep(time.Duration(wait) * time.Millisecond)
+			_, err := c.Write(answers[fewFields])
+			return err
+		}
+	}
+	if string(path) == acceptedPath {
+		return func(c net.Conn) error {
+			n := strconv.FormatInt(connections.Load(), 10)
+			_, err := fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(n), n)
 			return err
 		}
 	}

@@ -63,6 +63,28 @@ func TestTheServerEndsAConnectionWithALongHead(t *testing.T) {
 	}
 }
 
+func TestTheServerAnswersLateIfAskedTo(t *testing.T) {
+	if got := talk(t, "GET /late/1 HTTP/1.1\r\nConnection: close\r\n\r\n"); got != string(answers[fewFields]) {
+		t.Errorf("the server answers %q", got)
+	}
+}
+
+func TestTheServerCountsTheConnectionsItAccepts(t *testing.T) {
+	before := connections.Load()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go accept(ln, answerAll) // ends with the listener
+	for i := range int64(3) {
+		n, err := accepted(endpoint{Plain: ln.Addr().String()})
+		if err != nil || n != before+i+1 {
+			t.Errorf("the server says %d, %v; want %d", n, err, before+i+1)
+		}
+	}
+}
+
 func TestTheServerKnowsNoOtherPath(t *testing.T) {
 	if got := talk(t, "GET /nonsense HTTP/1.1\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") {
 		t.Errorf("it answers %q", got)

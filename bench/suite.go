@@ -93,7 +93,7 @@ type worker interface {
 }
 
 var suites = []suite{
-	requestsSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite, peersSuite, hostsSuite, latencySuite, http2Suite,
+	requestsSuite, exchangeSuite, idleSuite, poolSuite, bodiesSuite, connectionsSuite, coldSuite, peersSuite, hostsSuite, latencySuite, http2Suite,
 }
 
 func findSuite(name string) (suite, bool) {

@@ -47,7 +47,7 @@ func connectionComparisons(short bool) []comparison {
 			name:       "new connections, TLS 1.3",
 			candidates: []candidate{netHTTP, again, ours, oursFull, netHTTPResumes, fastHTTP, bareFull, bareResumes},
 			baseline:   netHTTP, twin: again, metric: "conncpu", columns: append(columns, "resumed"), spec: secure,
-			targets: []target{{"conncpu", netHTTP, 0.70}},
+			targets: []target{{"conncpu", netHTTP, 0.70}, {"conncpu", netHTTPResumes, 0.95}},
 		},
 	}
 }

@@ -32,30 +32,35 @@ func tooFewFiles(limit uint64) string {
 	return fmt.Sprintf("it takes %d open files, and the limit is %d (ulimit -Hn)", neededFiles, limit)
 }
 
-// idleSpec is so many idle connections to one peer.
+// idleSpec is so many idle connections to one peer, or to as many.
 type idleSpec struct {
 	TLS   bool
+	Peers bool // each to a peer of its own
 	Conns int
 }
 
 func idleComparisons(short bool) []comparison {
-	plain, secure := idleSpec{Conns: 10_000}, idleSpec{TLS: true, Conns: 5_000}
+	plain, secure, peers := idleSpec{Conns: 10_000}, idleSpec{TLS: true, Conns: 5_000}, idleSpec{Peers: true, Conns: 10_000}
 	if short {
-		plain.Conns, secure.Conns = 500, 100
+		plain.Conns, secure.Conns, peers.Conns = 500, 100, 500
 	}
 	c := comparison{
 		candidates: everyone, baseline: netHTTP, twin: again, fresh: true,
 		metric: "rss", columns: []string{"rss", "heap", "goroutines"},
 	}
-	p, s := c, c
+	p, s, m := c, c, c
 	p.name, p.spec = plural(plain.Conns, "connection"), plain
 	p.rounds = 3 // these figures hardly move, and thousands of connections take their time
-	p.targets = []target{{"rss", "", 1600}, {"goroutines", "", 0}}
+	p.targets = []target{{"rss", "", 1500}, {"goroutines", "", 0}}
 	s.name, s.spec = plural(secure.Conns, "connection")+", TLS 1.3", secure
 	s.targets = []target{{"rss", "", 10_000}, {"goroutines", "", 0}}
 	s.rounds = 2
 	s.candidates = []candidate{netHTTP, ours, fastHTTP, bare}
-	return []comparison{p, s}
+	m.name, m.spec = "a connection to each of "+plural(peers.Conns, "peer"), peers
+	m.targets = []target{{"rss", "", 2500}, {"goroutines", "", 0}}
+	m.rounds = 2
+	m.candidates = []candidate{netHTTP, ours}
+	return []comparison{p, s, m}
 }
 
 // idleWorker measures once in its process: memory that was freed before would hide what the next round takes.
@@ -66,7 +71,7 @@ func (w idleWorker) measure(order) (reading, error) {
 	if err != nil {
 		return reading{}, err
 	}
-	open, err := newOpener(w.Candidate, requestSpec{Method: http.MethodGet, Path: fewFields, TLS: spec.TLS}, w.Server)
+	open, err := newOpener(w.Candidate, requestSpec{Method: http.MethodGet, Path: fewFields, TLS: spec.TLS}, w.Server, spec.Peers)
 	if err != nil {
 		return reading{}, err
 	}
@@ -94,7 +99,7 @@ func (w idleWorker) measure(order) (reading, error) {
 }
 
 func idleCost(before, after memory, conns int) sample {
-	// The first connection idles before the others come, and is used by one of them.
+	// The first connection idles before the others come, and is used by one of them, unless that has another peer.
 	n := float64(conns - 1)
 	s := sample{
 		"heap":       float64(after.heap-before.heap) / n,
@@ -125,7 +130,7 @@ func openAll(open opener, releases []func() error) error {
 	return errors.Join(errs...)
 }
 
-func newOpener(who candidate, spec requestSpec, at endpoint) (opener, error) {
+func newOpener(who candidate, spec requestSpec, at endpoint, peers bool) (opener, error) {
 	config, err := at.clientTLS()
 	if err != nil {
 		return nil, err
@@ -143,11 +148,26 @@ func newOpener(who candidate, spec requestSpec, at endpoint) (opener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if peers {
+		return peerOpener(newHTTPClient(rt, spec, at), rt), nil
+	}
 	req, err := spec.newRequest(at)
 	if err != nil {
 		return nil, err
 	}
 	return func() (func() error, error) { return openHTTP(rt, req) }, nil
+}
+
+// peerOpener opens each connection to another peer.
+func peerOpener(c *httpClient, rt http.RoundTripper) opener {
+	var opened atomic.Int64
+	return func() (func() error, error) {
+		req, err := c.peerRequest(int(opened.Add(1)))
+		if err != nil {
+			return nil, err
+		}
+		return openHTTP(rt, req)
+	}
 }
 
 // openHTTP leaves the response unread, so that the next one takes another connection.

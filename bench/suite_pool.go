@@ -48,9 +48,9 @@ func poolComparisons(short bool) []comparison {
 			}
 			switch {
 			case keys == 1 && goroutines == 1:
-				c.targets = []target{{"cpuns", "", 80}, {"poolallocs", "", 0}}
+				c.targets = []target{{"cpuns", "", 85}, {"poolallocs", "", 0}}
 			case keys == 1 && goroutines == 2:
-				c.targets = []target{{"ns", "", 150}, {"poolallocs", "", 0}}
+				c.targets = []target{{"ns", "", 140}, {"poolallocs", "", 0}}
 			}
 			all = append(all, c)
 		}

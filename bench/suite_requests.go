@@ -36,9 +36,10 @@ func requestComparisons(short bool) []comparison {
 	for _, callers := range []int{1, 16, 128, 1024} {
 		all = append(all, requestComparison("GET, TLS 1.3, "+plural(callers, "caller"), secure, callers, short))
 	}
-	post, large, many, cancelable, client := get, get, get, get, get
+	post, large, middle, many, cancelable, client := get, get, get, get, get, get
 	post.Method, post.Body = http.MethodPost, 64
-	large.Method, large.Body = http.MethodPost, 16<<10
+	large.Method, large.Body = http.MethodPost, middleSize
+	middle.Path = middlePath
 	many.Path = manyFields
 	cancelable.Cancelable = true
 	client.Client = true
@@ -47,6 +48,7 @@ func requestComparisons(short bool) []comparison {
 	all = append(all,
 		requestComparison("POST of 64 B, 16 callers", post, 16, short),
 		requestComparison("POST of 16 KiB, 16 callers", large, 16, short),
+		requestComparison("GET of 16 KiB, 16 callers", middle, 16, short),
 		requestComparison("GET, 12 fields, 16 callers", many, 16, short),
 		requestComparison("GET, cancelable, 16 callers", cancelable, 16, short),
 		requestComparison("GET, http.Client.Do with Timeout, 16 callers", client, 16, short),
@@ -63,14 +65,17 @@ func requestComparisons(short bool) []comparison {
 
 var requestTargets = map[string][]target{
 	"GET, 16 callers": {
-		{"cpu", netHTTP, 0.40}, {"cpu", fastHTTP, 1.05}, {"cpu", bare, 1.40}, {"allocs", "", 4}, {"bytes", "", 1024},
+		{"cpu", netHTTP, 0.40}, {"cpu", fastHTTP, 1.08}, {"user", fastHTTP, 1.20}, {"cpu", bare, 1.40}, {"allocs", "", 4}, {"bytes", "", 1024},
 	},
-	"GET, 128 callers":                             {{"cpu", netHTTP, 0.40}},
-	"GET, TLS 1.3, 16 callers":                     {{"cpu", netHTTP, 0.42}, {"allocs", "", 5}, {"bytes", "", 1024}},
-	"POST of 64 B, 16 callers":                     {{"cpu", netHTTP, 0.45}},
-	"GET, cancelable, 16 callers":                  {{"allocs", "", 6}, {"bytes", "", 1024}},
+	"GET, 128 callers":                             {{"cpu", netHTTP, 0.40}, {"cpu", fastHTTP, 1.08}},
+	"GET, TLS 1.3, 16 callers":                     {{"cpu", netHTTP, 0.44}, {"allocs", "", 5}, {"bytes", "", 1024}},
+	"POST of 64 B, 16 callers":                     {{"cpu", netHTTP, 0.42}},
+	"POST of 16 KiB, 16 callers":                   {{"cpu", netHTTP, 0.48}},
+	"GET of 16 KiB, 16 callers":                    {{"cpu", netHTTP, 0.48}},
+	"GET, 12 fields, 16 callers":                   {{"cpu", netHTTP, 0.42}},
+	"GET, cancelable, 16 callers":                  {{"cpu", netHTTP, 0.46}, {"allocs", "", 6}, {"bytes", "", 1024}},
 	"GET, http.Client.Do with Timeout, 16 callers": {{"cpu", netHTTP, 0.65}},
-	"GET, NewClient with Timeout, 16 callers":      {{"cpu", netHTTP, 0.58}},
+	"GET, NewClient with Timeout, 16 callers":      {{"cpu", netHTTP, 0.55}},
 }
 
 func requestComparison(name string, spec requestSpec, callers int, short bool) comparison {
