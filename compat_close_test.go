@@ -14,6 +14,7 @@ import (
 	"testing/fstest"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestARegisteredProtocolServesItsScheme(t *testing.T) {
@@ -264,7 +265,7 @@ func TestTheOldWaysToCancelEndARequestThatIsResolving(t *testing.T) {
 			req := peerRequest(t, "http://a.test/", nil)
 			cancel := arm(tr, req)
 			ended := peerAsync(tr, req)
-			peerEventually(t, "the name is looked up", func() bool { return names.Lookups("a.test") == 1 })
+			nettest.Eventually(t, "the name is looked up", func() bool { return names.Lookups("a.test") == 1 })
 			cancel()
 			if err := peerReceive(t, ended, "the request has ended"); err != errWaitCanceled {
 				t.Errorf("got %v, want %v", err, errWaitCanceled)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // secureOrigin starts an origin with TLS.
@@ -110,7 +111,7 @@ func TestARefusalOfAProxyReadsAsWithNetHTTP(t *testing.T) {
 		"502":               {refusing(httptestutil.FaultRefuse(502)), "proxy", "Bad Gateway"},
 		"a text of its own": {refusing(httptestutil.Fault{Answer: "HTTP/1.1 403 Not Today\r\nContent-Length: 0\r\n\r\n"}), "proxy", "Not Today"},
 		"SOCKS":             {socks.URL(), "proxy", ""},
-		"is not there":      {&url.URL{Scheme: "http", Host: peerClosedAddr(t)}, "connect", ""},
+		"is not there":      {&url.URL{Scheme: "http", Host: nettest.RefusingAddr(t)}, "connect", ""},
 		"speaks no TLS":     {&url.URL{Scheme: "https", Host: httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{}).Addr()}, "proxy", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

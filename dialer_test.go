@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // dialPath is one way to reach an origin.
@@ -245,7 +246,7 @@ func TestAForeignDialersTLSIsNotOursToChange(t *testing.T) {
 }
 
 func TestAPathThatLeadsNowhereFailsAtItsHop(t *testing.T) {
-	nowhere := peerClosedAddr(t)
+	nowhere := nettest.RefusingAddr(t)
 	noSocket := "unix:" + t.TempDir() + "/none"
 	refused := errors.New("not today")
 	failing := func(context.Context, string, string) (net.Conn, error) { return nil, refused }
@@ -293,9 +294,9 @@ func TestADialThatNobodyWaitsForIsWatchedOnceItIdles(t *testing.T) {
 		t.Errorf("got %v, want that the request was canceled", err)
 	}
 	close(proceed)
-	peerEventually(t, "the connection idles", func() bool { return tr.Stats().Idle == 1 })
+	nettest.Eventually(t, "the connection idles", func() bool { return tr.Stats().Idle == 1 })
 	close(hangUp)
-	peerEventually(t, "the connection is closed as its peer has closed it", func() bool {
+	nettest.Eventually(t, "the connection is closed as its peer has closed it", func() bool {
 		s := tr.Stats()
 		return s.Idle == 0 && s.Closes["peer_closed"] == 1
 	})

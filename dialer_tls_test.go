@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // The server never sends a byte.
@@ -164,7 +165,7 @@ func TestTheDialOfACanceledRequestServesAnotherThatWaits(t *testing.T) {
 		t.Errorf("the origin has seen %d connections, want that of the first dial", n)
 	}
 	close(secondDial.letGo)
-	peerEventually(t, "the other connection idles", func() bool { return tr.Stats().Idle == 2 })
+	nettest.Eventually(t, "the other connection idles", func() bool { return tr.Stats().Idle == 2 })
 }
 
 func TestTheDialOfACanceledRequestServesOneThatComesLater(t *testing.T) {
@@ -177,7 +178,7 @@ func TestTheDialOfACanceledRequestServesOneThatComesLater(t *testing.T) {
 	cancel()
 	peerReceive(t, first, "the first request returns")
 	close(firstDial.letGo)
-	peerEventually(t, "its connection idles", func() bool { return tr.Stats().Idle == 1 })
+	nettest.Eventually(t, "its connection idles", func() bool { return tr.Stats().Idle == 1 })
 	if seen := peerGet(t, tr, "http://a.test", nil); seen.Conn != 1 || seen.Seq != 1 {
 		t.Errorf("the request is number %d on connection %d, want number 1 on connection 1", seen.Seq, seen.Conn)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestHostsTellWhichAddressIsLeftOutAndWhy(t *testing.T) {
@@ -17,7 +18,7 @@ func TestHostsTellWhichAddressIsLeftOutAndWhy(t *testing.T) {
 	for range defaultFailures {
 		peerGet(t, tr, peerURL(t, o, "a.test"), nil)
 		o.CloseConns()
-		peerEventually(t, "nothing idles", func() bool { return tr.Stats().Idle == 0 })
+		nettest.Eventually(t, "nothing idles", func() bool { return tr.Stats().Idle == 0 })
 	}
 	peerGet(t, tr, peerURL(t, o, "a.test"), nil)
 	hosts := tr.Hosts()

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestAnIdentityDescribesItselfInOneShortLine(t *testing.T) {
@@ -142,7 +143,7 @@ func secretiveProxies(t *testing.T) map[string]*url.URL {
 		"closes":          faulty(httptestutil.Fault{}),
 		"SOCKS, refuses":  socks.URLAs("user", secretMarker),
 		"SOCKS, rules":    refusing.URLAs("user", secretMarker),
-		"is not there":    {Scheme: "http", User: user, Host: peerClosedAddr(t)},
+		"is not there":    {Scheme: "http", User: user, Host: nettest.RefusingAddr(t)},
 		"speaks no TLS":   {Scheme: "https", User: user, Host: httptestutil.NewHTTPProxy(t, httptestutil.ProxyOptions{}).Addr()},
 		"has no name":     {Scheme: "http", User: user, Host: "nowhere.invalid:1"},
 		"has no host":     {Scheme: "http", User: user},

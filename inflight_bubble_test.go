@@ -7,6 +7,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // inABubble sends a request through tr to a server in memory that never answers, and cancels it without letting any
@@ -65,7 +66,7 @@ func TestATransportMayBeUsedInABubbleAndOutsideAndInAnother(t *testing.T) {
 		if err := peerReceive(t, ended, "the request outside has ended"); err != errEnough {
 			t.Errorf("outside: %v", err)
 		}
-		peerEventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.Sweeping() })
+		nettest.Eventually(t, "no sweep is to come", func() bool { return !tr.core.inflight.Sweeping() })
 	}
 	for range 2 {
 		synctest.Test(t, func(t *testing.T) { inABubble(t, &tr) })

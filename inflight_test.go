@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 var errEnough = errors.New("enough of it")
@@ -141,7 +142,7 @@ func TestARequestThatIsCanceledInItsFirstMomentEndsWithTheSweep(t *testing.T) {
 			} else if !errors.Is(err, errEnough) {
 				t.Errorf("got %v", err)
 			}
-			peerEventually(t, "its connection is closed", func() bool { return tr.Stats().Closes["canceled"] == 1 })
+			nettest.Eventually(t, "its connection is closed", func() bool { return tr.Stats().Closes["canceled"] == 1 })
 			wantNoneListed(t, tr)
 		})
 	}
@@ -157,8 +158,8 @@ func TestTheSweepComesByItself(t *testing.T) {
 		req, h, cancel := hearable(t, o.URL()+"/head")
 		ended := peerAsync(tr, req)
 		o.WaitRequests(i + 1)
-		peerEventually(t, "somebody listens", func() bool { return h.listeners.Load() == 1 })
-		peerEventually(t, "no sweep is to come, though the request is under way", quiet)
+		nettest.Eventually(t, "somebody listens", func() bool { return h.listeners.Load() == 1 })
+		nettest.Eventually(t, "no sweep is to come, though the request is under way", quiet)
 		wantUnderWay(t, ended)
 		cancel(errEnough)
 		if err := peerReceive(t, ended, "the request has ended"); err != errEnough {
@@ -171,7 +172,7 @@ func TestTheSweepComesByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	peerEventually(t, "no sweep is to come to an idle Transport", quiet)
+	nettest.Eventually(t, "no sweep is to come to an idle Transport", quiet)
 }
 
 func TestReadingABodyNoticesThatTheContextHasEndedBeforeAnybodyListens(t *testing.T) {
@@ -203,7 +204,7 @@ func TestAResponseThatNobodyReadsIsGivenUpWithTheSweep(t *testing.T) {
 	cancel(errEnough)
 	sweep()
 	sweep()
-	peerEventually(t, "nothing is in use", func() bool { return tr.Stats().Active == 0 })
+	nettest.Eventually(t, "nothing is in use", func() bool { return tr.Stats().Active == 0 })
 	wantNoneListed(t, tr)
 	resp.Body.Close()
 }
@@ -240,7 +241,7 @@ func TestWaitingForAConnectionNeedsNoSweep(t *testing.T) {
 	o.WaitRequests(1)
 	req, _, cancel := hearable(t, o.URL()+"/")
 	ended := peerAsync(tr, req)
-	peerEventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
+	nettest.Eventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
 	cancel(errEnough)
 	if err := peerReceive(t, ended, "the request has ended"); err != errEnough {
 		t.Errorf("got %v", err)
@@ -261,7 +262,7 @@ func TestARequestThatHasWaitedForItsConnectionListensFromTheStart(t *testing.T) 
 	}
 	req, h, cancel := hearable(t, o.URL()+"/head")
 	ended := peerAsync(tr, req)
-	peerEventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
+	nettest.Eventually(t, "it waits", func() bool { return tr.Stats().Waiting == 1 })
 	sweep()
 	sweep()
 	DiscardConn(resp)
@@ -409,5 +410,5 @@ func TestOnlyThoseWhoAreCanceledAreCanceled(t *testing.T) {
 		}
 	}
 	wantNoneListed(t, tr)
-	peerEventually(t, "nothing is in use", func() bool { return tr.Stats().Active == 0 })
+	nettest.Eventually(t, "nothing is in use", func() bool { return tr.Stats().Active == 0 })
 }

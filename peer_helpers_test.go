@@ -190,17 +190,6 @@ func peerProxy(u *url.URL) func(*http.Request) (*url.URL, error) {
 	return func(*http.Request) (*url.URL, error) { return u, nil }
 }
 
-// peerClosedAddr returns an address on which nobody listens.
-func peerClosedAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // peerAsksForCert is a server's TLS configuration that asks for a client certificate of any authority.
 func peerAsksForCert() *tls.Config {
 	return &tls.Config{ClientAuth: tls.RequestClientCert, ClientCAs: x509.NewCertPool()}
@@ -229,23 +218,6 @@ func peerNeedsSecondLoopback(t testing.TB) {
 		t.Skipf("127.0.0.2 is not there on %s: %v", runtime.GOOS, err)
 	}
 	ln.Close()
-}
-
-// peerEventually waits until cond is true, and ends the test if that does not happen within the bound
-// of the servers.
-func peerEventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	giveUp := time.NewTimer(httptestutil.Bound)
-	defer giveUp.Stop()
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for !cond() {
-		select {
-		case <-again.C:
-		case <-giveUp.C:
-			t.Fatalf("after %v still not: %s", httptestutil.Bound, what)
-		}
-	}
 }
 
 // peerReceive returns what comes from a channel, and ends the test if nothing does within the bound of the servers.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestNewPeerAcceptsWhatCanBeMeant(t *testing.T) {
@@ -146,7 +147,7 @@ func TestAPeerDoesNotFollowTheOptionsItWasMadeOf(t *testing.T) {
 	opts.ClientCertificate.PrivateKey = b.PrivateKey
 	opts.ClientCertificate.Certificate[0] = b.Certificate[0]
 	opts.ClientCertificate.Leaf = b.Leaf
-	opts.Proxy.Host = peerClosedAddr(t)
+	opts.Proxy.Host = nettest.RefusingAddr(t)
 	opts.Protocols.SetHTTP1(false)
 	idle = time.Hour
 

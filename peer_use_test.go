@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // groupsSeen notes the groups of the connections that requests got.
@@ -196,7 +197,7 @@ func TestAPeersCapOnConnectionsReplacesTheTransports(t *testing.T) {
 			for range c.want {
 				peerReceive(t, held, "a request under way")
 			}
-			peerEventually(t, "all others wait", func() bool { return tr.Stats().Waiting == 5-c.want })
+			nettest.Eventually(t, "all others wait", func() bool { return tr.Stats().Waiting == 5-c.want })
 			if s := tr.Stats(); s.Active != c.want || s.Dialing != 0 {
 				t.Errorf("%d connections are in use, and %d are dialed, want %d", s.Active, s.Dialing, c.want)
 			}

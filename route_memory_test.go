@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // wantNoRoutes fails the test unless the Transport comes to remember no route.
@@ -27,7 +28,7 @@ func wantNoRoutes(t *testing.T, tr *Transport) {
 		}
 		return n + len(rs.byKey) + len(rs.byIdentity)
 	}
-	peerEventually(t, "no route is remembered", func() bool { return left() == 0 })
+	nettest.Eventually(t, "no route is remembered", func() bool { return left() == 0 })
 }
 
 func TestRoutesAreForgottenWithTheirConnections(t *testing.T) {
@@ -58,7 +59,7 @@ func TestRoutesAreForgottenWithTheirConnections(t *testing.T) {
 func TestRoutesThatLeadNowhereAreForgotten(t *testing.T) {
 	peerNeedsSecondLoopback(t)
 	httptestutil.CheckLeaks(t)
-	closed := peerClosedAddr(t)
+	closed := nettest.RefusingAddr(t)
 	r := &httptestutil.Resolver{}
 	tr := peerTransport(t, &Transport{Resolver: r})
 	for i := range 10 {
@@ -112,7 +113,7 @@ func twins(t *testing.T) (one, two *httptestutil.Origin, port string) {
 // answerSettled waits until the Transport knows the answer of its resolver.
 func answerSettled(t *testing.T, tr *Transport, host string, want ...string) {
 	t.Helper()
-	peerEventually(t, "the new answer is known", func() bool {
+	nettest.Eventually(t, "the new answer is known", func() bool {
 		answer, err := tr.core.names.Lookup(t.Context(), tr.Resolver, "ip", host, always)
 		return err == nil && fmt.Sprint(answer.Addrs) == fmt.Sprint(want)
 	})
@@ -133,7 +134,7 @@ func TestAnIdleConnectionToAnyListedAddressIsUsedAndADialFollowsTheResolver(t *t
 		}
 	}
 	two.CloseConns()
-	peerEventually(t, "the idle connection is closed", func() bool { return tr.Stats().Idle == 0 })
+	nettest.Eventually(t, "the idle connection is closed", func() bool { return tr.Stats().Idle == 0 })
 	if seen := peerGet(t, tr, "http://a.test:"+port, nil); seen.Origin != one.Addr() {
 		t.Errorf("the dial went to %s, want the first address that is listed", seen.Origin)
 	}
@@ -156,7 +157,7 @@ func TestAnAddressThatIsListedNoMoreGetsNoNewRequestsAndItsIdleConnectionsEnd(t 
 					t.Errorf("request %d is number %d at %s", want, seen.Seq, seen.Origin)
 				}
 			}
-			peerEventually(t, "the connection to the other address is closed", func() bool {
+			nettest.Eventually(t, "the connection to the other address is closed", func() bool {
 				return tr.Stats().Closes["unlisted"] == 1
 			})
 			two.WaitOpenConns(0)
@@ -199,7 +200,7 @@ func TestTheFirstRequestPassesOverAnAddressThatRefuses(t *testing.T) {
 // A net.Dialer does the same. The report lists all errors.
 func TestWhenEveryAddressFailsTheErrorIsThatOfTheFirst(t *testing.T) {
 	peerNeedsSecondLoopback(t)
-	port := peerPort(t, peerClosedAddr(t))
+	port := peerPort(t, nettest.RefusingAddr(t))
 	r := &httptestutil.Resolver{}
 	r.Set(t, "a.test", "127.0.0.2", "127.0.0.1")
 	tr := peerTransport(t, &Transport{Resolver: r})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // always makes a Transport look at every answer again at once.
@@ -106,7 +107,7 @@ func TestALookUpIsGivenUpWithTheRequestThatWaitsForIt(t *testing.T) {
 	cause := errors.New("enough")
 	asked := make(chan error)
 	go func() { asked <- peerTry(tr, peerRequest(t, "http://a.test:1", nil).WithContext(ctx)) }()
-	peerEventually(t, "the resolver is asked", func() bool { return r.Lookups("a.test") == 1 })
+	nettest.Eventually(t, "the resolver is asked", func() bool { return r.Lookups("a.test") == 1 })
 	cancel(cause)
 	if err := peerReceive(t, asked, "the request returns"); !errors.Is(err, cause) {
 		t.Errorf("got %v, want the cause of the context", err)
@@ -251,7 +252,7 @@ func TestARaceDoesNotBeginBeforeThereIsRoom(t *testing.T) {
 	first := peerAsync(tr, peerRequest(t, "http://a.test:"+port+"/", nil))
 	w.WaitRequests(1)
 	second := peerAsync(tr, peerRequest(t, "http://b.test:"+port+"/", nil))
-	peerEventually(t, "the second request waits", func() bool { return tr.Stats().Waiting == 1 })
+	nettest.Eventually(t, "the second request waits", func() bool { return tr.Stats().Waiting == 1 })
 	close(answer)
 	for _, ended := range []<-chan error{first, second} {
 		if err := peerReceive(t, ended, "both requests have ended"); err != nil {

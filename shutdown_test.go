@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // held returns what blocks until it is let go, and says when it is there.
@@ -83,7 +84,7 @@ func TestARequestThatShutdownFindsInsideRoundTripIsServed(t *testing.T) {
 			peerReceive(t, there, "the request is "+stage.name)
 			down := make(chan error, 1)
 			go func() { down <- tr.Shutdown(t.Context()) }()
-			peerEventually(t, "new requests are refused", func() bool {
+			nettest.Eventually(t, "new requests are refused", func() bool {
 				return errors.Is(peerTry(&refusedOnly{tr}, peerRequest(t, target, nil)), ErrClosed)
 			})
 			proceed()
@@ -117,7 +118,7 @@ func queued(t *testing.T, n int) (tr *Transport, proceed chan struct{}, got []<-
 	for range n {
 		got = append(got, trySend(tr, peerRequest(t, o.URL()+"/slow", nil)))
 	}
-	peerEventually(t, "all but one wait", func() bool { return tr.Stats().Waiting == n-1 })
+	nettest.Eventually(t, "all but one wait", func() bool { return tr.Stats().Waiting == n-1 })
 	o.WaitRequests(1)
 	return tr, proceed, got
 }
@@ -144,7 +145,7 @@ func TestRequestsThatStillWaitWhenTheContextOfShutdownEndsGetErrClosed(t *testin
 	ctx, cancel := context.WithCancelCause(t.Context())
 	down := make(chan error, 1)
 	go func() { down <- tr.Shutdown(ctx) }()
-	peerEventually(t, "Shutdown has begun", tr.core.inflight.IsShut)
+	nettest.Eventually(t, "Shutdown has begun", tr.core.inflight.IsShut)
 	cause := errors.New("not that long")
 	cancel(cause)
 	if err := peerReceive(t, down, "Shutdown returns"); !errors.Is(err, cause) {

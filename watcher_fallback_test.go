@@ -9,10 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // The tests here force on every system what some have to do without: a watcher of idle connections, which only Linux
@@ -131,7 +131,7 @@ func TestWithoutAWatcherIdleConnectionsHoldNoGoroutine(t *testing.T) {
 			before := runtime.NumGoroutine()
 			s.IdleConns(url, conns)
 			goroutines := func() int { return runtime.NumGoroutine() - before }
-			testkit.Eventually(t, "no goroutine", func() bool { return goroutines() <= 0 }, func() any { return goroutines() })
+			nettest.Eventually(t, "no goroutine", func() bool { return goroutines() <= 0 }, func() any { return goroutines() })
 		})
 	}
 }

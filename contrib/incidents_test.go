@@ -12,6 +12,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // An incident is something that goes wrong, and everything that an operator sees of it, no less and no more. A play without
@@ -98,7 +99,7 @@ var incidents = []incident{
 		name: "a server refuses connections",
 		play: func(s *stage) func(context.Context) {
 			origin := httptestutil.NewOrigin(s.t, httptestutil.OriginOptions{})
-			refused := "http://" + refusingPort(s)
+			refused := "http://" + nettest.RefusingAddr(s.t)
 			return func(ctx context.Context) {
 				if s.broken.Load() {
 					s.call(ctx, http.MethodGet, refused)
@@ -395,22 +396,6 @@ func threeServers(s *stage, incident script) (port string) {
 
 // quiet keeps an origin from logging handshakes that fail.
 func quiet(s *http.Server) { s.ErrorLog = log.New(io.Discard, "", 0) }
-
-// refusingPort returns an address at which nobody listens. Its port belongs to a connection, so that no server of another
-// play gets it meanwhile.
-func refusingPort(s *stage) string {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { ln.Close() })
-	conn, err := net.Dial("tcp4", ln.Addr().String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	return conn.LocalAddr().String()
-}
 
 // slug returns the name as the value of a label.
 func (i *incident) slug() string { return strings.ReplaceAll(i.name, " ", "-") }

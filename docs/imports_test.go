@@ -127,10 +127,12 @@ func TestWhatMayBeImportedWhere(t *testing.T) {
 		{"the pool knows no HTTP", "net/http", true, []string{"pool"}},
 		{"who imports the root gets no OpenTelemetry", "go.opentelemetry.io/", false, []string{"otelpool", "prompool", "allpool"}},
 		{"who imports the root gets no Prometheus", "github.com/prometheus/", false, []string{"prompool", "allpool", "cmd/peerpool"}},
-		{"only tests use the servers of tests", module + "/httptest_util", false, []string{"internal/testkit"}},
+		{"only tests use the servers of tests", module + "/httptest_util", false, []string{"internal/testkit", "internal/nettest"}},
 		{"who tests with httptestutil gets no types of x/net/http2", "golang.org/x/net/http2/", true, []string{"httptest_util"}},
 		{"only tests use the frames of tests", module + "/internal/h2server", false, []string{"internal/testkit"}},
 		{"only tests use the helpers of tests", module + "/internal/testkit", false, nil},
+		{"only tests use the sockets of tests", module + "/internal/nettest", false, []string{"internal/testkit"}},
+		{"only tests measure memory", module + "/internal/memtest", false, nil},
 	} {
 		for pkg, imports := range importsOf(t) {
 			if slices.Contains(rule.packages, pkg) != rule.not {

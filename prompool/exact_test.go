@@ -7,6 +7,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/otelpool"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -68,7 +69,7 @@ func TestTheMetricsAreWhatTheServerCounted(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "the dials that nobody waited for have ended", func() bool { return tr.Stats().Dialing == 0 })
+	nettest.Eventually(t, "the dials that nobody waited for have ended", func() bool { return tr.Stats().Dialing == 0 })
 	if err := tr.Shutdown(t.Context()); err != nil { // waits until all are closed, and the observers told
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestAConnectThatFailsBesideOneThatSucceedsIsCounted(t *testing.T) {
@@ -94,7 +95,7 @@ func TestLearnedLimitsAreCounted(t *testing.T) {
 	})
 	tr := &peerpool.Transport{}
 	registry := register(t, tr)
-	eventually(t, "the number of requests that the server allows is learned", func() bool {
+	nettest.Eventually(t, "the number of requests that the server allows is learned", func() bool {
 		mustFetch(t, tr, t.Context(), wire.URL())
 		return number(gather(t, registry)[`peerpool_learned_limits{limit="requests"}`]) == 1
 	})
@@ -104,7 +105,7 @@ func TestReplacementsAreCounted(t *testing.T) {
 	origin := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
 	tr := &peerpool.Transport{MaxConnReuse: 50}
 	registry := register(t, tr)
-	eventually(t, "connections are replaced before they have served so many requests", func() bool {
+	nettest.Eventually(t, "connections are replaced before they have served so many requests", func() bool {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {

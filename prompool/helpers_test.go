@@ -9,10 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/peerpool/peerpool"
-	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/prompool"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -103,22 +101,6 @@ func fetch(rt http.RoundTripper, ctx context.Context, url string) error {
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)
 	return err
-}
-
-// eventually waits until cond holds. It looks again and again, because what it waits for sends no signal.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	giveUp := time.NewTimer(httptestutil.Bound)
-	defer giveUp.Stop()
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for !cond() {
-		select {
-		case <-again.C:
-		case <-giveUp.C:
-			t.Fatalf("still not: %s", what)
-		}
-	}
 }
 
 func mustFetch(t testing.TB, rt http.RoundTripper, ctx context.Context, url string) {

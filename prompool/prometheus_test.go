@@ -9,6 +9,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/prompool"
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,7 +43,7 @@ func TestPrometheusScrapesEveryMetricUnderLoad(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "the dials that nobody waited for have ended", func() bool { return tr.Stats().Dialing == 0 })
+	nettest.Eventually(t, "the dials that nobody waited for have ended", func() bool { return tr.Stats().Dialing == 0 })
 	tr.CloseIdleConnections()
 
 	families, err := registry.Gather()
@@ -57,7 +58,7 @@ func TestPrometheusScrapesEveryMetricUnderLoad(t *testing.T) {
 		`sum(peerpool_acquires_total{pool="load",outcome!="error"})`,
 		`histogram_sum(sum(peerpool_connection_requests))`,
 	} {
-		eventually(t, "Prometheus says "+requests+" to "+sum, func() bool {
+		nettest.Eventually(t, "Prometheus says "+requests+" to "+sum, func() bool {
 			values, err := server.Query(sum)
 			return err == nil && len(values) == 1 && values[0].Value == requests
 		})
@@ -67,7 +68,7 @@ func TestPrometheusScrapesEveryMetricUnderLoad(t *testing.T) {
 		if family.GetMetric()[0].GetHistogram() != nil { // native, as Prometheus scrapes with protobuf
 			name = "histogram_count(" + name + ")"
 		}
-		eventually(t, name+" has an answer", func() bool { // a scrape that came late leaves a gap
+		nettest.Eventually(t, name+" has an answer", func() bool { // a scrape that came late leaves a gap
 			values, err := server.Query(name)
 			return err == nil && len(values) > 0
 		})

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
-	"github.com/peerpool/peerpool/internal/testkit"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // serving starts a server that ends with the test.
@@ -124,7 +124,7 @@ func TestARestartEndsAllConnectionsAndNotThePort(t *testing.T) {
 func TestARestartSparesAConnectionThatHasCarriedNoRequest(t *testing.T) {
 	s := serving(t, manners{restartEvery: 1, restarts: 1})
 	unused, busy := visit(t, s), visit(t, s)
-	testkit.Eventually(t, "the server has both connections", func() bool { return s.opened.Load() == 2 },
+	nettest.Eventually(t, "the server has both connections", func() bool { return s.opened.Load() == 2 },
 		func() any { return s.opened.Load() })
 	busy.ask("/1")
 	busy.isGone()

@@ -5,13 +5,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
 	"unsafe"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/memtest"
 )
 
 // exchangeAllocs is what a GET allocates whose response has four fields, as the response before it had: the exchange, which
@@ -41,15 +41,7 @@ func wantAllocs(t *testing.T, want float64, f func()) {
 // wantBytes checks how many bytes of the heap a call of f takes.
 func wantBytes(t *testing.T, want uint64, f func()) {
 	t.Helper()
-	f()
-	const runs = 5000
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
-		f()
-	}
-	runtime.ReadMemStats(&after)
-	got := (after.TotalAlloc - before.TotalAlloc) / runs
+	got := memtest.BytesPerRun(5000, f)
 	t.Logf("%d bytes", got)
 	if got > want {
 		t.Errorf("%d bytes, want at most %d", got, want)

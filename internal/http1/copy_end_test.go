@@ -11,6 +11,7 @@ import (
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 var errFull = errors.New("full")
@@ -137,7 +138,7 @@ func TestAWriterThatPanicsCostsOnlyTheConnection(t *testing.T) {
 // TestATargetThatIsGoneEndsACopyBySystem checks that the connection is closed, because nobody knows which bytes were on
 // their way.
 func TestATargetThatIsGoneEndsACopyBySystem(t *testing.T) {
-	near, far := tcpPair(t)
+	near, far := nettest.TCPPair(t)
 	go func() {
 		io.CopyN(io.Discard, far, 100<<10) // more than has been read ahead
 		far.SetLinger(0)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // large is the size of a body that is copied in several pieces.
@@ -53,7 +53,7 @@ var targets = map[string]func(*testing.T) target{
 		}}
 	},
 	"a TCP connection": func(t *testing.T) target {
-		near, far := tcpPair(t)
+		near, far := nettest.TCPPair(t)
 		got := make(chan string, 1)
 		go func() {
 			b, _ := io.ReadAll(far)
@@ -68,27 +68,6 @@ func everyTarget() map[string]func(*testing.T) target {
 	all := maps.Clone(targets)
 	all["nowhere"] = func(*testing.T) target { return target{io.Discard, nil} }
 	return all
-}
-
-// tcpPair returns the two ends of a TCP connection.
-func tcpPair(t *testing.T) (near, far *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	other, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { other.Close() })
-	return nc.(*net.TCPConn), other.(*net.TCPConn)
 }
 
 // framings wrap a body in each of the ways in which its end is told.

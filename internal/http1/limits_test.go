@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // slowWrites is a layer of unknown type whose Write takes a while.
@@ -66,23 +68,9 @@ func TestAPeerBehindALayerThatTakesALittleAtATimeIsNotOutOfTime(t *testing.T) {
 // The limit is so long that no peer on a busy machine pauses for it.
 func TestAPeerThatTakesALittleAtATimeIsNotOutOfTime(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	_ = nc.(*net.TCPConn).SetWriteBuffer(16 << 10)
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer peer.Close()
-	_ = peer.(*net.TCPConn).SetReadBuffer(16 << 10)
+	nc, peer := nettest.TCPPair(t)
+	_ = nc.SetWriteBuffer(16 << 10)
+	_ = peer.SetReadBuffer(16 << 10)
 
 	const size, limit = 1 << 20, 2 * time.Second
 	go func() {

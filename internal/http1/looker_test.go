@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // gathering is a connection that keeps what is written to it, once on is set, until send is called.
@@ -31,7 +32,7 @@ func (g *gathering) send() error {
 }
 
 func TestALookerReadsTheRecordsThatTLSHolds(t *testing.T) {
-	near, far := tcpPair(t)
+	near, far := nettest.TCPPair(t)
 	known := httptest.NewTLSServer(nil)
 	defer known.Close()
 	below := &gathering{Conn: far}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // cutting is a connection that keeps the end of its first write until send is called.
@@ -32,7 +34,7 @@ func (c *cutting) send() error {
 // last bytes are kept.
 func ticketed(t *testing.T, under func(net.Conn) net.Conn) (*Conn, *cutting) {
 	t.Helper()
-	near, far := tcpPair(t)
+	near, far := nettest.TCPPair(t)
 	known := httptest.NewTLSServer(nil)
 	defer known.Close()
 	server := &cutting{Conn: far, keep: 20}

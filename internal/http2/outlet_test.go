@@ -6,29 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"testing"
-)
 
-// tcpPair returns both ends of a TCP connection.
-func tcpPair(t *testing.T) (ours, theirs *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close(); peer.Close() })
-	return nc.(*net.TCPConn), peer.(*net.TCPConn)
-}
+	"github.com/peerpool/peerpool/internal/nettest"
+)
 
 // fill writes to an outlet until the system accepts no more. It returns the bytes that it has written.
 func fill(t *testing.T, o *outlet) (written []byte) {
@@ -44,7 +25,7 @@ func fill(t *testing.T, o *outlet) (written []byte) {
 }
 
 func TestAnOutletNeverBlocksAndKeepsTheOrder(t *testing.T) {
-	ours, theirs := tcpPair(t)
+	ours, theirs := nettest.TCPPair(t)
 	o := newOutlet(ours)
 	want := fill(t, o)
 	last := []byte("the last of it")
@@ -66,7 +47,7 @@ func TestAnOutletNeverBlocksAndKeepsTheOrder(t *testing.T) {
 }
 
 func TestAnOutletThatBlocksWaitsForTheSystem(t *testing.T) {
-	ours, theirs := tcpPair(t)
+	ours, theirs := nettest.TCPPair(t)
 	o := newOutlet(ours)
 	want := len(fill(t, o))
 	o.block(true)
@@ -87,7 +68,7 @@ func TestAnOutletThatBlocksWaitsForTheSystem(t *testing.T) {
 }
 
 func TestAnOutletTellsItsFailureToWhoWritesNext(t *testing.T) {
-	ours, _ := tcpPair(t)
+	ours, _ := nettest.TCPPair(t)
 	o := newOutlet(ours)
 	fill(t, o)
 	ours.Close()

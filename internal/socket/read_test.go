@@ -10,10 +10,12 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestAReadGetsWhatArrivesUpToTheEnd(t *testing.T) {
-	ours, theirs := tcpPair(t)
+	ours, theirs := nettest.TCPPair(t)
 	in := rest{ours, rawOf(t, ours)}
 	go func() {
 		theirs.Write([]byte("some"))
@@ -38,7 +40,7 @@ func TestAReadFailsAsPackageNetDoes(t *testing.T) {
 		{"reset", func(_, theirs *net.TCPConn) { theirs.SetLinger(0); theirs.Close() }, syscall.ECONNRESET},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ours, theirs := tcpPair(t)
+			ours, theirs := nettest.TCPPair(t)
 			raw := rawOf(t, ours)
 			test.fail(ours, theirs)
 			_, err := Read(ours, raw, make([]byte, 1))
@@ -68,24 +70,4 @@ func rawOf(t *testing.T, tcp *net.TCPConn) syscall.RawConn {
 		t.Fatal(err)
 	}
 	return raw
-}
-
-// tcpPair returns both ends of a TCP connection.
-func tcpPair(t *testing.T) (ours, theirs *net.TCPConn) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close(); peer.Close() })
-	return nc.(*net.TCPConn), peer.(*net.TCPConn)
 }

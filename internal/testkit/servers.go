@@ -1,4 +1,4 @@
-// Package testkit holds helpers that the tests of several packages share. Only tests import it.
+// Package testkit holds helpers that tests of several packages share and that use a Transport. Only tests import it.
 package testkit
 
 import (

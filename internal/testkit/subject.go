@@ -13,6 +13,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 // Subject is a Transport under test. Its methods fail the test if something goes wrong. Its ledger holds what was reported
@@ -71,23 +72,7 @@ func ClosesOf(st peerpool.Stats) uint64 {
 // goroutines: the watcher, a body that is being closed, a dial for which no request waits.
 func (s *Subject) Await(what string, cond func(peerpool.Stats) bool) {
 	s.T.Helper()
-	Eventually(s.T, what, func() bool { return cond(s.Stats()) }, func() any { return s.Stats() })
-}
-
-// Eventually waits until cond holds. It checks again and again, because nothing reports what it waits for.
-func Eventually(t testing.TB, what string, cond func() bool, show func() any) {
-	t.Helper()
-	giveUp := time.NewTimer(httptestutil.Bound)
-	defer giveUp.Stop()
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for !cond() {
-		select {
-		case <-again.C:
-		case <-giveUp.C:
-			t.Fatalf("still not: %s; %+v", what, show())
-		}
-	}
+	nettest.Eventually(s.T, what, func() bool { return cond(s.Stats()) }, func() any { return s.Stats() })
 }
 
 // Get fetches url and returns the body of the response, whose status must be 200.

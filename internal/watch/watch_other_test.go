@@ -3,24 +3,15 @@
 package watch
 
 import (
-	"net"
-	"syscall"
 	"testing"
+
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestNothingIsWatchedHere(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn, _ := nettest.TCPPair(t)
 	var w Watcher
-	if _, ok := w.Add(telling{conn.(syscall.Conn), silent{t}}); ok {
+	if _, ok := w.Add(telling{conn, silent{t}}); ok {
 		t.Error("a socket is watched on a system that cannot")
 	}
 }

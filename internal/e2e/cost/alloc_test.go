@@ -5,12 +5,11 @@ package cost_test
 import (
 	"context"
 	"net/http"
-	"runtime"
 	"testing"
 
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/memtest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // What a GET may allocate: the exchange with its response and the values of the header, the header's map and the
@@ -62,15 +61,7 @@ func TestAGetThatCanBeCanceledAllocatesNoMore(t *testing.T) {
 }
 
 func TestAGetTakesLittleMemory(t *testing.T) {
-	get := getter(t, newGet(t))
-	const runs = 2000
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
-		get()
-	}
-	runtime.ReadMemStats(&after)
-	got := (after.TotalAlloc - before.TotalAlloc) / runs
+	got := memtest.BytesPerRun(2000, getter(t, newGet(t)))
 	t.Logf("%d bytes for a GET", got)
 	if got > maxBytes {
 		t.Errorf("a GET takes %d bytes, want at most %d", got, maxBytes)

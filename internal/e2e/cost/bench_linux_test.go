@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/memtest"
 )
 
 // The benchmarks in this file run the server as a process of its own, so that the CPU time and the memory they
@@ -217,7 +218,7 @@ func BenchmarkPeers(b *testing.B) {
 	}
 	for _, c := range benchCandidates() {
 		b.Run(c.name, func(b *testing.B) {
-			heap := heapInUse()
+			heap := memtest.HeapInUse()
 			cpuPerRequest(b, c.rt, one, 1, 200*time.Millisecond)
 			single := cpuPerRequest(b, c.rt, one, 1, time.Second)
 			rss := residentBytes(b)
@@ -235,7 +236,7 @@ func BenchmarkPeers(b *testing.B) {
 			b.ReportMetric(float64((wide - single).Nanoseconds()), "added-cpu-ns/req")
 			c.rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 			time.Sleep(100 * time.Millisecond)
-			b.ReportMetric(float64(heapInUse()-heap)/peers, "heap-left-B/peer")
+			b.ReportMetric(float64(memtest.HeapInUse()-heap)/peers, "heap-left-B/peer")
 			for range b.N {
 			}
 		})
@@ -277,14 +278,6 @@ func BenchmarkIdle(b *testing.B) {
 			c.rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 		})
 	}
-}
-
-func heapInUse() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func residentBytes(b *testing.B) int64 {

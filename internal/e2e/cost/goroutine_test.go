@@ -9,10 +9,10 @@ import (
 	"time"
 	"weak"
 
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 func TestIdleConnectionsHoldNoGoroutine(t *testing.T) {
@@ -36,13 +36,13 @@ func TestIdleConnectionsHoldNoGoroutine(t *testing.T) {
 				watcher = 1
 			}
 			goroutines := func() int { return runtime.NumGoroutine() - before }
-			testkit.Eventually(t, "no goroutine but the watcher's", func() bool { return goroutines() <= watcher }, func() any { return goroutines() })
+			nettest.Eventually(t, "no goroutine but the watcher's", func() bool { return goroutines() <= watcher }, func() any { return goroutines() })
 			if runtime.GOOS != "linux" {
 				return
 			}
 			hangUp()
 			s.Closes("peer_closed", uint64(c.conns))
-			testkit.Eventually(t, "the watcher's is gone too", func() bool { return goroutines() <= 0 }, func() any { return goroutines() })
+			nettest.Eventually(t, "the watcher's is gone too", func() bool { return goroutines() <= 0 }, func() any { return goroutines() })
 		})
 	}
 }
@@ -91,7 +91,7 @@ func TestATransportThatIsDroppedIsCollected(t *testing.T) {
 			}()
 			c.end(origin)
 			origin.WaitOpenConns(0)
-			testkit.Eventually(t, "the Transport is collected", func() bool {
+			nettest.Eventually(t, "the Transport is collected", func() bool {
 				runtime.GC()
 				return dropped.Value() == nil
 			}, func() any { return dropped })

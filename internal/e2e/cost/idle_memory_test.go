@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
 	"testing"
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/memtest"
 )
 
 // What an idle connection may hold besides what a socket, and crypto/tls, hold by themselves, in bytes of the heap: the
@@ -64,22 +64,12 @@ func hall(t *testing.T, config *tls.Config) (addr string) {
 	return ln.Addr().String()
 }
 
-// heapNow returns the bytes of the heap that are in use after garbage collection, when the pools are empty too.
-func heapNow() uint64 {
-	var m runtime.MemStats
-	for range 3 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // heldBy returns the bytes of heap that each connection holds that open has opened. release lets the connections become
 // idle.
 func heldBy(t *testing.T, open func() (release func())) int {
 	t.Helper()
 	releases := make([]func(), idlers)
-	before := heapNow()
+	before := memtest.HeapInUse()
 	for i := range releases {
 		releases[i] = open()
 	}
@@ -87,7 +77,7 @@ func heldBy(t *testing.T, open func() (release func())) int {
 		release()
 		releases[i] = nil
 	}
-	return int(heapNow()-before) / idlers
+	return int(memtest.HeapInUse()-before) / idlers
 }
 
 // bareOpener opens connections of our own, with the same exchange on them, and keeps them.

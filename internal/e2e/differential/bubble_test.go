@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -202,13 +201,4 @@ func (c *conn) hungUp() {
 	if !errors.Is(c.Err(), io.EOF) && !errors.Is(c.Err(), net.ErrClosed) {
 		c.t.Errorf("the connection ended with %v", c.Err())
 	}
-}
-
-// heap returns how many bytes are in use.
-func heap() int64 {
-	runtime.GC()
-	runtime.GC() // what pools keep goes with the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/memtest"
 	"golang.org/x/net/http2"
 )
 
@@ -66,7 +67,7 @@ const unreadBound = 64 << 10
 func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
 	const streams = 1000
 	bubbleOver(t, 256<<10, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
-		before := heap()
+		before := memtest.HeapInUse()
 		bodies := make(chan io.ReadCloser, streams)
 		open := func() {
 			req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
@@ -97,7 +98,7 @@ func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
 			go push(s.next())
 		}
 		synctest.Wait()
-		if held := heap() - before; held > streams*(unreadBound+16<<10)+maxPoolSlack {
+		if held := memtest.HeapInUse() - before; held > streams*(unreadBound+16<<10)+maxPoolSlack {
 			t.Errorf("%d bytes are held for %d responses", held, streams)
 		}
 		for id := range uint32(streams) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/memtest"
 	"golang.org/x/net/http2"
 )
 
@@ -81,7 +82,7 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 				calls[2].gets("over")
 				c.Head(1, 200, false)
 				synctest.Wait()
-				before := heap()
+				before := memtest.HeapInUse()
 				var b bytes.Buffer
 				for range floodFrames / 100 {
 					b.Reset()
@@ -93,7 +94,7 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 					}
 					synctest.Wait()
 				}
-				if grown := heap() - before; grown > floodGrowth {
+				if grown := memtest.HeapInUse() - before; grown > floodGrowth {
 					t.Errorf("%d bytes are kept of %d frames", grown, floodFrames)
 				}
 				if f.ends != "" {
@@ -159,10 +160,10 @@ func TestAHeaderBombCostsItsStreamAlone(t *testing.T) {
 		// One field of nearly 4 KiB goes into the dynamic table, and 10,000 references to it follow.
 		block := c.Encode(":status: 200", "x-bomb: "+strings.Repeat("b", 3900))
 		block = append(block, bytes.Repeat([]byte{0x80 | 62}, 10_000)...)
-		before := heap()
+		before := memtest.HeapInUse()
 		c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 3, block)
 		bomb.fails("header list")
-		if grown := heap() - before; grown > floodGrowth {
+		if grown := memtest.HeapInUse() - before; grown > floodGrowth {
 			t.Errorf("%d bytes are kept", grown)
 		}
 		// The table is the connection's, and as before for the next response.
@@ -181,7 +182,7 @@ func TestADynamicTableThatChurnsStaysWithinItsSize(t *testing.T) {
 		c.MaxStreams(100)
 		c.Respond(c.request().Stream, 200, "warm")
 		warm.gets("warm")
-		before := heap()
+		before := memtest.HeapInUse()
 		for i := range 300 {
 			a := h.send("GET", "x", nil)
 			stream := c.request().Stream
@@ -206,7 +207,7 @@ func TestADynamicTableThatChurnsStaysWithinItsSize(t *testing.T) {
 				t.Fatalf("response %d has %d fields, %.20q", i, len(got), got)
 			}
 		}
-		if grown := heap() - before; grown > 256<<10 {
+		if grown := memtest.HeapInUse() - before; grown > 256<<10 {
 			t.Errorf("%d bytes are kept", grown)
 		}
 	})

@@ -11,15 +11,16 @@ import (
 	"testing"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 )
 
 func TestADialFailsAsWithNetHTTP(t *testing.T) {
 	compare(t, failures{
-		"refused":           func(p *performance) { p.get(p.use(&http.Transport{}), "http://"+freeAddr(p)) },
-		"refused, with TLS": func(p *performance) { p.get(p.use(&http.Transport{}), "https://"+freeAddr(p)) },
-		"refused, by POST":  func(p *performance) { p.do(p.use(&http.Transport{}), p.upload("http://"+freeAddr(p), 10)) },
+		"refused":           func(p *performance) { p.get(p.use(&http.Transport{}), "http://"+nettest.RefusingAddr(p)) },
+		"refused, with TLS": func(p *performance) { p.get(p.use(&http.Transport{}), "https://"+nettest.RefusingAddr(p)) },
+		"refused, by POST":  func(p *performance) { p.do(p.use(&http.Transport{}), p.upload("http://"+nettest.RefusingAddr(p), 10)) },
 		"refused by all of two": func(p *performance) {
-			_, port, _ := net.SplitHostPort(freeAddr(p))
+			_, port, _ := net.SplitHostPort(nettest.RefusingAddr(p))
 			p.get(p.use(&http.Transport{}), "http://two.test.:"+port)
 		},
 		"port out of range":    func(p *performance) { p.get(p.use(&http.Transport{}), "http://127.0.0.1:99999") },
@@ -82,7 +83,7 @@ func TestAProxyFailsAsWithNetHTTP(t *testing.T) {
 		p.get(p.use(&http.Transport{Proxy: http.ProxyURL(proxy)}), "http://example.test")
 	}
 	for _, scheme := range []string{"http", "https", "socks5", "socks5h"} {
-		table[scheme+" refused"] = func(p *performance) { through(p, &url.URL{Scheme: scheme, Host: freeAddr(p)}) }
+		table[scheme+" refused"] = func(p *performance) { through(p, &url.URL{Scheme: scheme, Host: nettest.RefusingAddr(p)}) }
 		table[scheme+" not found"] = func(p *performance) { through(p, &url.URL{Scheme: scheme, Host: "missing.test.:1080"}) }
 		table[scheme+" hangs up"] = func(p *performance) {
 			through(p, &url.URL{Scheme: scheme, Host: httptestutil.NewWire(p, hangUp("")).Addr()})

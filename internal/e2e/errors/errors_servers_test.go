@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -71,17 +70,6 @@ func answerName(query *dnsmessage.Message) *dnsmessage.Message {
 		reply.RCode = dnsmessage.RCodeNameError
 	}
 	return reply
-}
-
-// freeAddr returns an address of loopback that nobody listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	return l.Addr().String()
 }
 
 // faulty is a connection that fails with errors of the test's.

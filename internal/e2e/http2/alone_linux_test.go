@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/h2server"
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"golang.org/x/net/http2"
 )
 
@@ -84,7 +84,7 @@ func aloneOn(t *testing.T, test func(a *alone)) {
 // before that, so most of them ask for nothing that takes long.
 func (a *alone) becomeAlone() {
 	a.T.Helper()
-	testkit.Eventually(a.T, "the caller reads", func() bool {
+	nettest.Eventually(a.T, "the caller reads", func() bool {
 		for range 30 {
 			a.Get(a.URL() + "/warm")
 		}

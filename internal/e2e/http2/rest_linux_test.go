@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/peerpool/peerpool/internal/h2server"
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/h2server"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"golang.org/x/net/http2"
 )
 
@@ -46,7 +46,7 @@ func resting(t *testing.T, test func(s *testkit.Subject, url string, do chan<- f
 			if got := s.Get(wire.URL() + "/first"); got != "/first" {
 				t.Fatalf("got %q", got)
 			}
-			testkit.Eventually(t, "nobody reads", func() bool { return readingHTTP2() <= before }, func() any { return readingHTTP2() })
+			nettest.Eventually(t, "nobody reads", func() bool { return readingHTTP2() <= before }, func() any { return readingHTTP2() })
 			test(s, wire.URL(), do)
 			if n := wire.Conns(); n > 2 {
 				t.Errorf("%d connections", n)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
@@ -128,7 +129,7 @@ func TestAnHTTP2ServersGracefulRestartsLoseNothing(t *testing.T) {
 		for range restarts {
 			before := s.Stats().Opened
 			n.reload(t)
-			testkit.Eventually(t, "requests go to the new process", func() bool { return s.Stats().Opened > before },
+			nettest.Eventually(t, "requests go to the new process", func() bool { return s.Stats().Opened > before },
 				func() any { return s.Stats() })
 		}
 	})

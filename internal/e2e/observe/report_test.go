@@ -15,6 +15,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
@@ -218,7 +219,7 @@ func TestEveryKindOfErrorHasItsType(t *testing.T) {
 		errorType peerpool.ErrorType
 	}{
 		"no such name": {target: func(testing.TB) string { return "http://nowhere.test" }, hop: "resolve", errorType: "name_resolution_error"},
-		"refused":      {target: func(t testing.TB) string { return "http://" + testkit.FreeAddr(t.(*testing.T)) }, hop: "connect", errorType: "connection_error"},
+		"refused":      {target: func(t testing.TB) string { return "http://" + nettest.RefusingAddr(t) }, hop: "connect", errorType: "connection_error"},
 		"no TLS": {target: func(t testing.TB) string { return strings.Replace(says("garbage")(t), "http:", "https:", 1) },
 			hop: "tls", errorType: "secure_connection_error"},
 		"no handshake in time": {target: func(t testing.TB) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
@@ -62,7 +63,7 @@ func TestNewClientConnIsAsNetHTTPs(t *testing.T) {
 		o := httptestutil.NewOrigin(s, httptestutil.OriginOptions{CA: ca})
 		tr := s.Use(&http.Transport{TLSClientConfig: o.ClientTLS()})
 		for _, target := range [][2]string{
-			{"ftp", o.Addr()}, {"", o.Addr()}, {"https", "no port"}, {"https", "127.0.0.1"}, {"http", testkit.FreeAddr(t)}, {"https", ""},
+			{"ftp", o.Addr()}, {"", o.Addr()}, {"https", "no port"}, {"https", "127.0.0.1"}, {"http", nettest.RefusingAddr(t)}, {"https", ""},
 		} {
 			if _, err := tr.NewClientConn(s.Context(), target[0], target[1]); err == nil {
 				s.Errorf("%q has a connection", target)

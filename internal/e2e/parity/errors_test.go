@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 func TestADialFailsAsWithNetHTTP(t *testing.T) {
@@ -31,10 +31,10 @@ func TestADialFailsAsWithNetHTTP(t *testing.T) {
 		}
 	}
 	for name, scenario := range map[string]func(*testkit.Scene){
-		"refused":           func(s *testkit.Scene) { s.Get(s.Use(nil), "http://"+testkit.FreeAddr(t)) },
-		"refused, with TLS": func(s *testkit.Scene) { s.Get(s.Use(nil), "https://"+testkit.FreeAddr(t)) },
+		"refused":           func(s *testkit.Scene) { s.Get(s.Use(nil), "http://"+nettest.RefusingAddr(t)) },
+		"refused, with TLS": func(s *testkit.Scene) { s.Get(s.Use(nil), "https://"+nettest.RefusingAddr(t)) },
 		"refused by a proxy": func(s *testkit.Scene) {
-			proxy := &url.URL{Scheme: "http", Host: testkit.FreeAddr(t)}
+			proxy := &url.URL{Scheme: "http", Host: nettest.RefusingAddr(t)}
 			s.Get(s.Use(&http.Transport{Proxy: http.ProxyURL(proxy)}), "http://example.test")
 			s.Get(s.Use(&http.Transport{Proxy: http.ProxyURL(proxy)}), "https://example.test")
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 )
 
@@ -245,7 +246,7 @@ func TestFromHTTPSpeaksTheVersionsOfItsOriginal(t *testing.T) {
 				o := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t), Protocols: testkit.Versions(testkit.OverHTTP1, testkit.OverHTTP2)})
 				theirs := c.theirs
 				if used {
-					_, _ = theirs.RoundTrip(testkit.NewRequest(t, http.MethodGet, "http://"+testkit.FreeAddr(t), nil)) // fails, and sets it up
+					_, _ = theirs.RoundTrip(testkit.NewRequest(t, http.MethodGet, "http://"+nettest.RefusingAddr(t), nil)) // fails, and sets it up
 				}
 				ours := peerpool.FromHTTP(theirs)
 				defer ours.CloseIdleConnections()

@@ -8,16 +8,16 @@ import (
 	"net/http/httptrace"
 	"testing"
 
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // TestHooksAreCalledInNetHTTPsOrderWhereARequestFails does for requests that fail what TestHooksAreCalledInNetHTTPsOrder
 // does for those that succeed.
 func TestHooksAreCalledInNetHTTPsOrderWhereARequestFails(t *testing.T) {
 	for name, scenario := range map[string]func(*testkit.Scene){
-		"refused": func(s *testkit.Scene) { s.Traced(s.Use(nil), "http://"+testkit.FreeAddr(t)) },
+		"refused": func(s *testkit.Scene) { s.Traced(s.Use(nil), "http://"+nettest.RefusingAddr(t)) },
 		"refused by a dialer": func(s *testkit.Scene) {
 			s.Traced(s.Use(&http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return nil, errors.New("no way")

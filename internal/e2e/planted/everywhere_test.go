@@ -12,10 +12,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/peerpool/peerpool/internal/testkit"
-
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // sowing is where and when a server plants what nobody has asked for.
@@ -166,7 +166,7 @@ func (p *planting) passedOn(s *testkit.Subject) {
 	if p.relayed == nil {
 		return
 	}
-	testkit.Eventually(p.t, "the proxy has passed it on", func() bool { return p.relayed.Load() >= p.sent.Load() }, func() any { return p.relayed.Load() })
+	nettest.Eventually(p.t, "the proxy has passed it on", func() bool { return p.relayed.Load() >= p.sent.Load() }, func() any { return p.relayed.Load() })
 }
 
 // plants has the first connection answer once, and plant.
@@ -239,7 +239,7 @@ func (p *planting) plantsUnused(t *testing.T, s sowing) {
 	go func() { held <- client.Get(url + "/held") }()
 	<-p.arrived
 	go func() { held <- client.Get(url) }()
-	testkit.Eventually(t, "a second dial", func() bool { return p.dials.Load() == 2 }, func() any { return p.dials.Load() })
+	nettest.Eventually(t, "a second dial", func() bool { return p.dials.Load() == 2 }, func() any { return p.dials.Load() })
 	p.answers <- struct{}{}
 	for range 2 {
 		if got := <-held; got != "ok" {

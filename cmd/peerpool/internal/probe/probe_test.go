@@ -17,9 +17,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/net/http2"
-
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
+	"golang.org/x/net/http2"
 )
 
 func answerX(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x") }
@@ -253,12 +253,7 @@ func TestALimitTooShortToMeasureIsNotTakenForNone(t *testing.T) {
 
 func TestAnAddressThatDoesNotAnswerIsReported(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-	r, err := probing(t, "http://"+ln.Addr().String(), Options{})
+	r, err := probing(t, "http://"+nettest.RefusingAddr(t), Options{})
 	if err == nil || len(r.Addresses) != 1 || r.Addresses[0].Error == "" {
 		t.Errorf("%v, %+v", err, r)
 	}
