@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net/http"
 	"testing"
 	"time"
 
@@ -41,22 +40,10 @@ func attached(t testing.TB) (tr *peerpool.Transport, ctx context.Context) {
 	return tr, ctx
 }
 
-// hits returns what sends a request over the one idle connection.
-func hits(t testing.TB, tr *peerpool.Transport, ctx context.Context) func() {
-	t.Helper()
-	url := testkit.Frugal(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-	t.Cleanup(tr.CloseIdleConnections) // before the server's end, which waits for that
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return testkit.Getter(t, tr, req)
-}
-
 func TestAllOfItAddsFewAllocationsToARequest(t *testing.T) {
-	without := testing.AllocsPerRun(2000, hits(t, peerpool.New(), context.Background()))
+	without := testing.AllocsPerRun(2000, testkit.Hits(t, peerpool.New(), context.Background()))
 	tr, ctx := attached(t)
-	with := testing.AllocsPerRun(2000, hits(t, tr, ctx))
+	with := testing.AllocsPerRun(2000, testkit.Hits(t, tr, ctx))
 	t.Logf("%v allocations without, %v with", without, with)
 	if with-without > maxAllocs {
 		t.Errorf("%v allocations more, want at most %d", with-without, maxAllocs)
@@ -70,10 +57,10 @@ func BenchmarkHit(b *testing.B) {
 			get()
 		}
 	}
-	b.Run("without", func(b *testing.B) { run(b, hits(b, peerpool.New(), context.Background())) })
+	b.Run("without", func(b *testing.B) { run(b, testkit.Hits(b, peerpool.New(), context.Background())) })
 	b.Run("with", func(b *testing.B) {
 		tr, ctx := attached(b)
-		run(b, hits(b, tr, ctx))
+		run(b, testkit.Hits(b, tr, ctx))
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/logpool"
 )
 
@@ -73,16 +74,7 @@ func open(level slog.Level) (*book, *slog.Logger) {
 
 func fetch(t *testing.T, rt http.RoundTripper, url string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+	if err := testkit.Fetch(t.Context(), rt, url); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -3,7 +3,6 @@ package otelpool_test
 import (
 	"cmp"
 	"context"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/otelpool"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -63,16 +63,7 @@ func (l *lab) get(url string) tracetest.SpanStub {
 // fetch sends a GET and reads its response.
 func fetch(t testing.TB, rt http.RoundTripper, ctx context.Context, url string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+	if err := testkit.Fetch(ctx, rt, url); err != nil {
 		t.Fatal(err)
 	}
 }

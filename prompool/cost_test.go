@@ -4,7 +4,6 @@ package prompool_test
 
 import (
 	"context"
-	"net/http"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ const maxAllocs = 6
 
 // plain and watched return what sends a request that hits: unwatched, and watched by all that there is.
 func plain(t testing.TB) func() {
-	return hit(t, &peerpool.Transport{}, context.Background())
+	return testkit.Hits(t, &peerpool.Transport{}, context.Background())
 }
 
 func watched(t testing.TB) func() {
@@ -33,18 +32,7 @@ func watched(t testing.TB) func() {
 	attach(tr, prompool.WithHosts(10))
 	ctx, span := tracers.Tracer("test").Start(context.Background(), "request")
 	t.Cleanup(func() { span.End() })
-	return hit(t, tr, ctx)
-}
-
-func hit(t testing.TB, tr *peerpool.Transport, ctx context.Context) func() {
-	t.Helper()
-	url := testkit.Frugal(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-	t.Cleanup(tr.CloseIdleConnections) // before the server's end, which waits for that
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return testkit.Getter(t, tr, req)
+	return testkit.Hits(t, tr, ctx)
 }
 
 func TestWatchingAHitAllocatesLittle(t *testing.T) {

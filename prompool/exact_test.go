@@ -8,6 +8,7 @@ import (
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/otelpool"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -62,7 +63,7 @@ func TestTheMetricsAreWhatTheServerCounted(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 40 {
-				if fetch(tr, t.Context(), wire.URL()) != nil {
+				if testkit.Fetch(t.Context(), tr, wire.URL()) != nil {
 					failed.Add(1)
 				}
 			}

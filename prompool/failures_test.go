@@ -10,6 +10,7 @@ import (
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 	"github.com/peerpool/peerpool/internal/nettest"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 func TestAConnectThatFailsBesideOneThatSucceedsIsCounted(t *testing.T) {
@@ -40,7 +41,7 @@ func TestADialThatFailsIsCountedByHopAndErrorType(t *testing.T) {
 	tr := &peerpool.Transport{Resolver: new(httptestutil.Resolver)}
 	registry := register(t, tr)
 	for _, url := range []string{closed.URL(), strange.URL(), strange.URL(), "http://gone.test"} {
-		if fetch(tr, t.Context(), url) == nil {
+		if testkit.Fetch(t.Context(), tr, url) == nil {
 			t.Fatalf("%s answers", url)
 		}
 	}
@@ -110,7 +111,7 @@ func TestReplacementsAreCounted(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for range 100 {
-					if err := fetch(tr, t.Context(), origin.URL()); err != nil {
+					if err := testkit.Fetch(t.Context(), tr, origin.URL()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -126,7 +127,7 @@ func TestARequestThatATimeLimitEndsIsCountedByTheLimit(t *testing.T) {
 	silent := httptestutil.NewWire(t, func(c *httptestutil.WireConn) { _ = c.WaitClosed() })
 	tr := &peerpool.Transport{ResponseHeaderTimeout: time.Millisecond}
 	registry := register(t, tr)
-	if fetch(tr, t.Context(), silent.URL()) == nil {
+	if testkit.Fetch(t.Context(), tr, silent.URL()) == nil {
 		t.Fatal("the server answers")
 	}
 	want(t, registry, map[string]uint64{

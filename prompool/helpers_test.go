@@ -3,7 +3,6 @@ package prompool_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/prompool"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -88,24 +88,9 @@ func want(t testing.TB, registry prometheus.Gatherer, numbers map[string]uint64)
 	}
 }
 
-// fetch sends a GET, and reads its response as far as it comes.
-func fetch(rt http.RoundTripper, ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
-}
-
 func mustFetch(t testing.TB, rt http.RoundTripper, ctx context.Context, url string) {
 	t.Helper()
-	if err := fetch(rt, ctx, url); err != nil {
+	if err := testkit.Fetch(ctx, rt, url); err != nil {
 		t.Fatal(err)
 	}
 }

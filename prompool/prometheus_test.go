@@ -38,7 +38,7 @@ func TestPrometheusScrapesEveryMetricUnderLoad(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 50 {
-				_ = fetch(tr, t.Context(), target) // the cut answers fail
+				_ = testkit.Fetch(t.Context(), tr, target) // the cut answers fail
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/prompool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -234,7 +235,7 @@ func TestRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 	registry := register(t, tr)
 	for path, times := range map[string]int{"/answered": 3, "/truncated": 2, "/unanswered": 2} {
 		for range times {
-			_ = fetch(tr, t.Context(), wire.URL()+path)
+			_ = testkit.Fetch(t.Context(), tr, wire.URL()+path)
 			tr.CloseIdleConnections()
 		}
 	}
@@ -242,7 +243,7 @@ func TestRequestsAreCountedByWhatBecameOfThem(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = fetch(tr, ctx, wire.URL()+"/silent")
+		_ = testkit.Fetch(ctx, tr, wire.URL()+"/silent")
 	}()
 	<-under
 	want(t, registry, map[string]uint64{`peerpool_requests_in_progress`: 1})
@@ -284,7 +285,7 @@ func TestTheNumberOfSeriesDoesNotGrowWithWhatIsRequested(t *testing.T) {
 			case 3:
 				resolver.Set(t, host, "127.0.0.2") // refuses
 			}
-			_ = fetch(tr, t.Context(), "http://"+host+":"+port)
+			_ = testkit.Fetch(t.Context(), tr, "http://"+host+":"+port)
 		}
 		if after := series(t, registry); after > before*most {
 			t.Errorf("with %d hosts, %d series have become %d", limit, before, after)

@@ -3,10 +3,13 @@
 package testkit
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"testing"
+
+	"github.com/peerpool/peerpool"
 )
 
 // Frugal starts a server that answers every request on one connection, without allocating memory for it.
@@ -39,6 +42,18 @@ func Frugal(t testing.TB, response string) string {
 		<-ended
 	})
 	return "http://" + ln.Addr().String()
+}
+
+// Hits returns a function that sends a GET in ctx over the idle connection of tr, and reads the short response.
+func Hits(t testing.TB, tr *peerpool.Transport, ctx context.Context) func() {
+	t.Helper()
+	url := Frugal(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+	t.Cleanup(tr.CloseIdleConnections) // before the server's end, which waits for that
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Getter(t, tr, req)
 }
 
 // Getter returns a function that sends req and reads the response to its end. It has done so once already, so that there is

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,8 +47,14 @@ const aWeek = 7 * 24 * time.Hour
 // FrameTest runs a test in a bubble of its own.
 func FrameTest(t *testing.T, tr *peerpool.Transport, test func(h *Framed)) {
 	t.Helper()
+	FrameTestOver(t, 0, tr, test)
+}
+
+// FrameTestOver is FrameTest with connections that hold buffer bytes in each direction, or any number if buffer is 0.
+func FrameTestOver(t *testing.T, buffer int, tr *peerpool.Transport, test func(h *Framed)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ln := httptestutil.NewListener(0)
+		ln := httptestutil.NewListener(buffer)
 		t.Cleanup(func() { ln.Close() })
 		tr.DialContext = ln.Dial
 		if tr.Protocols == nil {
@@ -211,6 +218,26 @@ func (h *Framed) Fetch(path string) *Call {
 	return h.Start(h.Request(http.MethodGet, path, nil))
 }
 
+// Open sends a GET on p, whose server answers with a head. It returns the response, whose body is unread, and its stream.
+func (h *Framed) Open(p *Peer, path string) (*http.Response, uint32) {
+	h.T.Helper()
+	got := make(chan *http.Response, 1)
+	go func() {
+		resp, err := h.RoundTrip(h.Request(http.MethodGet, path, nil))
+		if err != nil {
+			h.T.Error(err)
+		}
+		got <- resp
+	}()
+	stream := p.Request().Stream
+	p.Head(stream, 200, false)
+	resp := <-got
+	if resp == nil {
+		h.T.FailNow()
+	}
+	return resp, stream
+}
+
 // Ended waits until the call has ended, for a week at most.
 func (c *Call) Ended() {
 	c.T.Helper()
@@ -223,11 +250,30 @@ func (c *Call) Ended() {
 	}
 }
 
+// Over reports whether the call has ended, when every goroutine of the bubble waits.
+func (c *Call) Over() bool {
+	synctest.Wait()
+	select {
+	case <-c.Done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Fails checks that the call ends with an error whose text contains text. The call may have a response before that.
+func (c *Call) Fails(text string) {
+	c.T.Helper()
+	if c.Ended(); c.Err == nil || !strings.Contains(c.Err.Error(), text) {
+		c.T.Errorf("got %.100q, %v, want an error with %q", c.Body, c.Err, text)
+	}
+}
+
 // Gets checks that the call ends with a response that has the given body.
 func (c *Call) Gets(body string) {
 	c.T.Helper()
 	if c.Ended(); c.Err != nil || c.Body != body {
-		c.T.Errorf("got %q, %v, want %q", c.Body, c.Err, body)
+		c.T.Errorf("got %.100q, %v, want %q", c.Body, c.Err, body)
 	}
 }
 
@@ -248,11 +294,8 @@ func (c *Call) Breaks() failure {
 // Pending checks that the call has had no result so far.
 func (c *Call) Pending() {
 	c.T.Helper()
-	synctest.Wait()
-	select {
-	case <-c.Done:
+	if c.Over() {
 		c.T.Errorf("ended with %q, %v, want it to go on", c.Body, c.Err)
-	default:
 	}
 }
 

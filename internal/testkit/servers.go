@@ -3,6 +3,8 @@ package testkit
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"os"
 	"os/exec"
@@ -35,6 +37,25 @@ func ConfigFile(t *testing.T, name, text string) string {
 	}
 	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(strings.TrimSpace(text)+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// CertificateFile writes a server certificate and its key into a folder, for a server that is another program.
+func CertificateFile(t testing.TB, dir string, ca *httptestutil.CA) (path string) {
+	t.Helper()
+	cert := ca.Server()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	for _, der := range cert.Certificate {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	path = filepath.Join(dir, "server.pem")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

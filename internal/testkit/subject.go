@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -73,6 +74,21 @@ func ClosesOf(st peerpool.Stats) uint64 {
 func (s *Subject) Await(what string, cond func(peerpool.Stats) bool) {
 	s.T.Helper()
 	nettest.Eventually(s.T, what, func() bool { return cond(s.Stats()) }, func() any { return s.Stats() })
+}
+
+// Fetch sends a GET and reads the body of its response, whatever the status is. It may be called on any goroutine.
+func Fetch(ctx context.Context, rt http.RoundTripper, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // Get fetches url and returns the body of the response, whose status must be 200.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	"github.com/peerpool/peerpool/internal/memtest"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"golang.org/x/net/http2"
 )
 
@@ -23,19 +24,18 @@ func TestADownloadOverALongWayReachesTheRateOfItsLink(t *testing.T) {
 		rate      = 50 << 20 // bytes a second
 		size      = 400 << 20
 	)
-	bubble(t, &peerpool.Transport{}, func(h *host) {
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		got := make(chan time.Duration)
 		go func() {
 			start := time.Now()
 			n, err := get(h, "x")
 			if n != size || err != nil {
-				h.t.Errorf("%d bytes, %v", n, err)
+				h.T.Errorf("%d bytes, %v", n, err)
 			}
 			got <- time.Since(start)
 		}()
-		c := h.accept()
-		s := c.send(roundTrip) // all of the delay is on the way to the server
-		c.MaxStreams(100)
+		c := h.Welcome()
+		s := send(c, roundTrip) // all of the delay is on the way to the server
 		s.data(s.next(), size, rate, true)
 		took := <-got
 		ideal := size * time.Second / rate
@@ -47,8 +47,8 @@ func TestADownloadOverALongWayReachesTheRateOfItsLink(t *testing.T) {
 }
 
 // get reads all of a response and returns its size.
-func get(h *host, path string) (int64, error) {
-	req, err := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/"+path, nil)
+func get(h *testkit.Framed, path string) (int64, error) {
+	req, err := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/"+path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -66,22 +66,22 @@ const unreadBound = 64 << 10
 // Responses that nobody reads hold a bounded amount each, and none of them holds up another.
 func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
 	const streams = 1000
-	bubbleOver(t, 256<<10, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
+	testkit.FrameTestOver(t, 256<<10, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *testkit.Framed) {
 		before := memtest.HeapInUse()
 		bodies := make(chan io.ReadCloser, streams)
 		open := func() {
-			req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+			req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
 			resp, err := h.RoundTrip(req)
 			if err != nil {
-				h.t.Error(err)
+				h.T.Error(err)
 				bodies <- http.NoBody
 				return
 			}
 			bodies <- resp.Body
 		}
 		go open()
-		c := h.accept()
-		s := c.send(0)
+		c := h.Accept()
+		s := send(c, 0)
 		c.MaxStreams(2 * streams)
 		first := s.next()
 		synctest.Wait()
@@ -111,7 +111,7 @@ func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
 		go func() {
 			n, err := get(h, "read")
 			if err != nil {
-				h.t.Error(err)
+				h.T.Error(err)
 			}
 			read <- n
 		}()
@@ -136,13 +136,13 @@ const maxPoolSlack = 4 << 20
 // Responses that are given up, and those that nobody reads, give the connection's window back.
 func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 	const abandoned, unread, size = 60, 40, 3 << 20
-	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
+	testkit.FrameTest(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *testkit.Framed) {
 		bodies := make(chan io.ReadCloser, abandoned+unread)
 		open := func(abandon bool) {
-			req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+			req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
 			resp, err := h.RoundTrip(req)
 			if err != nil {
-				h.t.Error(err)
+				h.T.Error(err)
 				return
 			}
 			if abandon {
@@ -153,8 +153,8 @@ func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 			bodies <- resp.Body
 		}
 		go open(true)
-		c := h.accept()
-		s := c.send(0)
+		c := h.Accept()
+		s := send(c, 0)
 		c.MaxStreams(1000)
 		go s.data(s.next(), size, 0, true)
 		synctest.Wait()
@@ -168,7 +168,7 @@ func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 			go func() {
 				n, err := get(h, "read")
 				if err != nil {
-					h.t.Error(err)
+					h.T.Error(err)
 				}
 				read <- n
 			}()
@@ -181,8 +181,8 @@ func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 			(<-bodies).Close()
 		}
 		synctest.Wait()
-		if h.ln.Dials() != 1 {
-			t.Errorf("%d connections", h.ln.Dials())
+		if h.Ln.Dials() != 1 {
+			t.Errorf("%d connections", h.Ln.Dials())
 		}
 	})
 }
@@ -199,21 +199,20 @@ func TestWhatNobodyWantsGivesTheConnectionsWindowBack(t *testing.T) {
 			if window == 1<<20 {
 				tr.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerConnection: window}
 			}
-			bubbleOver(t, 1<<20, tr, func(h *host) {
+			testkit.FrameTestOver(t, 1<<20, tr, func(h *testkit.Framed) {
 				abandon := make(chan bool)
 				go func() {
-					req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+					req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
 					resp, err := h.RoundTrip(req)
 					if err != nil {
-						h.t.Error(err)
+						h.T.Error(err)
 					} else {
 						resp.Body.Close()
 					}
 					close(abandon)
 				}()
-				c := h.accept()
-				s := c.send(0)
-				c.MaxStreams(100)
+				c := h.Welcome()
+				s := send(c, 0)
 				stream := s.next()
 				<-abandon
 				synctest.Wait()
@@ -221,7 +220,7 @@ func TestWhatNobodyWantsGivesTheConnectionsWindowBack(t *testing.T) {
 					s.mu.Lock()
 					for s.conn < int64(len(aFrame)) && !s.gone {
 						if !waits(&s.changed) {
-							h.t.Fatalf("the connection's window is %d after %d bytes that nobody wants", s.conn, sent)
+							h.T.Fatalf("the connection's window is %d after %d bytes that nobody wants", s.conn, sent)
 						}
 					}
 					s.conn -= int64(len(aFrame))
@@ -229,7 +228,7 @@ func TestWhatNobodyWantsGivesTheConnectionsWindowBack(t *testing.T) {
 					c.Data(stream, aFrame, false)
 				}
 				if s.gone {
-					h.t.Error("the connection has ended")
+					h.T.Error("the connection has ended")
 				}
 			})
 		})
@@ -252,16 +251,15 @@ func waits(changed *sync.Cond) bool {
 // A server may make the windows of the uploads under way smaller than what it has received: they wait until it has
 // given back more than that.
 func TestUploadsWaitWhileTheirWindowsAreNegative(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		const size = 200_000
-		call := h.send("POST", "up", strings.NewReader(strings.Repeat("u", size)))
-		c := h.accept()
-		c.MaxStreams(100)
+		call := h.Start(h.Request("POST", "up", strings.NewReader(strings.Repeat("u", size))))
+		c := h.Welcome()
 		got := 0
 		var stream uint32
 		// Read without giving windows back.
-		framer := http2.NewFramer(c.nc, c.nc)
-		if _, err := io.ReadFull(c.nc, make([]byte, len(http2.ClientPreface))); err != nil {
+		framer := http2.NewFramer(c.Nc, c.Nc)
+		if _, err := io.ReadFull(c.Nc, make([]byte, len(http2.ClientPreface))); err != nil {
 			t.Fatal(err)
 		}
 		frames := make(chan int, 1000)
@@ -287,9 +285,9 @@ func TestUploadsWaitWhileTheirWindowsAreNegative(t *testing.T) {
 			}
 		}
 		want := func(n int) {
-			h.t.Helper()
+			h.T.Helper()
 			if drain(); got != n {
-				h.t.Fatalf("%d bytes have come, want %d", got, n)
+				h.T.Fatalf("%d bytes have come, want %d", got, n)
 			}
 		}
 		want(65535)
@@ -308,15 +306,15 @@ func TestUploadsWaitWhileTheirWindowsAreNegative(t *testing.T) {
 		c.Window(stream, 1<<20)
 		want(size)
 		c.Respond(stream, 200, "thanks")
-		call.gets("thanks")
+		call.Gets("thanks")
 	})
 }
 
 // Request and response may go on beside each other, each waiting for the other.
 func TestRequestAndResponseGoOnBesideEachOther(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		r, w := io.Pipe()
-		req, err := http.NewRequestWithContext(h.t.Context(), "POST", "http://example.test/", r)
+		req, err := http.NewRequestWithContext(h.T.Context(), "POST", "http://example.test/", r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,13 +322,12 @@ func TestRequestAndResponseGoOnBesideEachOther(t *testing.T) {
 		go func() {
 			resp, err := h.RoundTrip(req)
 			if err != nil {
-				h.t.Error(err)
+				h.T.Error(err)
 			}
 			got <- resp
 		}()
-		c := h.accept()
-		c.MaxStreams(100)
-		stream := c.request().Stream
+		c := h.Welcome()
+		stream := c.Request().Stream
 		c.Head(stream, 200, false)
 		resp := <-got
 		buf := make([]byte, 100)

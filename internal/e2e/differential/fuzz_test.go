@@ -115,12 +115,20 @@ func fuzzFrames(data []byte, write func([]byte), rest func()) {
 
 var fuzzStatus = []string{"200", "204", "304", "404", "100", "103", "101", "", "0", "2000"}
 
+// fuzzed is what became of a request.
+type fuzzed struct {
+	done chan struct{} // closed when the rest is set
+	resp *http.Response
+	body string
+	err  error
+}
+
 // fuzzServer plays the frames of data to a Transport with requests under way.
 func fuzzServer(t *testing.T, data []byte) {
 	ln := httptestutil.NewListener(0)
 	tr := &peerpool.Transport{DialContext: ln.Dial, Protocols: h2c(), MaxResponseHeaderBytes: 16 << 10}
 	ctx, cancel := context.WithCancel(context.Background())
-	calls := make([]*answered, fuzzRequests)
+	calls := make([]*fuzzed, fuzzRequests)
 	for i := range calls {
 		var body io.Reader
 		if i == fuzzRequests-1 {
@@ -130,7 +138,7 @@ func fuzzServer(t *testing.T, data []byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &answered{t: t, done: make(chan struct{})}
+		a := &fuzzed{done: make(chan struct{})}
 		calls[i] = a
 		go func() {
 			defer close(a.done)
@@ -174,7 +182,7 @@ func fuzzServer(t *testing.T, data []byte) {
 }
 
 // checkAgainst holds the responses against what was sent, as x/net's Framer reads it.
-func checkAgainst(t *testing.T, sent []byte, calls []*answered) {
+func checkAgainst(t *testing.T, sent []byte, calls []*fuzzed) {
 	heads, datas := map[uint32][]string{}, map[uint32]string{}
 	framer := http2.NewFramer(io.Discard, bytes.NewReader(sent))
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

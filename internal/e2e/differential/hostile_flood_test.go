@@ -13,6 +13,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	"github.com/peerpool/peerpool/internal/memtest"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"golang.org/x/net/http2"
 )
 
@@ -72,14 +73,13 @@ const floodGrowth = 1 << 20
 func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 	for _, f := range floods {
 		t.Run(f.name, func(t *testing.T) {
-			bubbleOver(t, 64<<10, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {
-				calls := []*answered{h.send("POST", "1", nil), h.send("POST", "3", nil), h.send("POST", "5", nil)}
-				c := h.accept()
-				c.MaxStreams(100)
-				c.request()
-				c.request()
-				c.Respond(c.request().Stream, 200, "over")
-				calls[2].gets("over")
+			testkit.FrameTestOver(t, 64<<10, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *testkit.Framed) {
+				calls := h.Starts("POST", "1", "3", "5")
+				c := h.Welcome()
+				c.Request()
+				c.Request()
+				c.Respond(c.Request().Stream, 200, "over")
+				calls[2].Gets("over")
 				c.Head(1, 200, false)
 				synctest.Wait()
 				before := memtest.HeapInUse()
@@ -89,7 +89,7 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 					for range 100 {
 						b.Write(f.frame())
 					}
-					if _, err := c.nc.Write(b.Bytes()); err != nil {
+					if _, err := c.Nc.Write(b.Bytes()); err != nil {
 						break
 					}
 					synctest.Wait()
@@ -98,17 +98,17 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 					t.Errorf("%d bytes are kept of %d frames", grown, floodFrames)
 				}
 				if f.ends != "" {
-					calls[0].fails(f.ends)
-					calls[1].fails(f.ends)
+					calls[0].Fails(f.ends)
+					calls[1].Fails(f.ends)
 					for c.Next() != nil { // until the client closes the connection, in the midst of an answer perhaps
 					}
 					return
 				}
 				c.Data(1, "first", true)
-				calls[0].gets("first")
-				if !calls[1].over() { // a bound on interim responses costs their stream
+				calls[0].Gets("first")
+				if !calls[1].Over() { // a bound on interim responses costs their stream
 					c.Respond(3, 200, "third")
-					calls[1].gets("third")
+					calls[1].Gets("third")
 				}
 			})
 		})
@@ -117,14 +117,10 @@ func TestAFloodCostsAConnectionAtMost(t *testing.T) {
 
 // A server that floods a connection, with anything, delays neither the Close of a response's body nor a cancellation.
 func TestAFloodHoldsUpNoCaller(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
-		warm := h.send("GET", "1", nil)
-		c := h.accept()
-		c.MaxStreams(100)
-		c.Respond(c.request().Stream, 200, "warm")
-		warm.gets("warm")
-		resp, _ := h.open(c, "3")
-		ctx, cancel := context.WithCancel(h.t.Context())
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+		c := h.Used()
+		resp, _ := h.Open(c, "3")
+		ctx, cancel := context.WithCancel(h.T.Context())
 		req, err := http.NewRequestWithContext(ctx, "GET", "http://example.test/", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -134,10 +130,10 @@ func TestAFloodHoldsUpNoCaller(t *testing.T) {
 			_, err := h.RoundTrip(req)
 			canceled <- err
 		}()
-		c.request()
+		c.Request()
 		ping := bytes.Repeat(frame(http2.FramePing, 0, 0, make([]byte, 8)), 1000)
 		for range 5 { // the answers are not read
-			c.nc.Write(ping)
+			c.Nc.Write(ping)
 		}
 		resp.Body.Close()
 		cancel()
@@ -150,42 +146,38 @@ func TestAFloodHoldsUpNoCaller(t *testing.T) {
 // HPACK lets a few bytes stand for a long field. MaxResponseHeaderBytes bounds the decoded fields. Beyond that, the
 // response is an error of its stream.
 func TestAHeaderBombCostsItsStreamAlone(t *testing.T) {
-	bubble(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {
-		first := h.send("POST", "1", nil)
-		c := h.accept()
-		c.MaxStreams(100)
-		c.request()
-		bomb := h.send("POST", "3", nil)
-		c.request()
+	testkit.FrameTest(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *testkit.Framed) {
+		first := h.Start(h.Request("POST", "1", nil))
+		c := h.Welcome()
+		c.Request()
+		bomb := h.Start(h.Request("POST", "3", nil))
+		c.Request()
 		// One field of nearly 4 KiB goes into the dynamic table, and 10,000 references to it follow.
 		block := c.Encode(":status: 200", "x-bomb: "+strings.Repeat("b", 3900))
 		block = append(block, bytes.Repeat([]byte{0x80 | 62}, 10_000)...)
 		before := memtest.HeapInUse()
 		c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, 3, block)
-		bomb.fails("header list")
+		bomb.Fails("header list")
 		if grown := memtest.HeapInUse() - before; grown > floodGrowth {
 			t.Errorf("%d bytes are kept", grown)
 		}
 		// The table is the connection's, and as before for the next response.
 		c.Respond(1, 200, "first", "x-bomb: "+strings.Repeat("b", 3900))
-		first.gets("first")
-		h.works(c)
+		first.Gets("first")
+		h.Works(c)
 	})
 }
 
 // A dynamic table that is filled, emptied and resized with every response holds no more than it may, and every response
 // has its own fields.
 func TestADynamicTableThatChurnsStaysWithinItsSize(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
-		warm := h.send("GET", "0", nil)
-		c := h.accept()
-		c.MaxStreams(100)
-		c.Respond(c.request().Stream, 200, "warm")
-		warm.gets("warm")
+	forgetful := new(peerpool.Observer) // one that keeps the events would take memory for them
+	testkit.FrameTest(t, &peerpool.Transport{Observer: forgetful}, func(h *testkit.Framed) {
+		c := h.Used()
 		before := memtest.HeapInUse()
 		for i := range 300 {
-			a := h.send("GET", "x", nil)
-			stream := c.request().Stream
+			a := h.Fetch("x")
+			stream := c.Request().Stream
 			var block []byte
 			switch i % 3 {
 			case 0:
@@ -201,8 +193,8 @@ func TestADynamicTableThatChurnsStaysWithinItsSize(t *testing.T) {
 			}
 			block = append(block, 0x80|62) // the last of them again
 			c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, block)
-			a.gets("")
-			got := a.resp.Header["X-Churn"]
+			a.Gets("")
+			got := a.Resp.Header["X-Churn"]
 			if len(got) != 9 || got[0] != value || got[8] != value {
 				t.Fatalf("response %d has %d fields, %.20q", i, len(got), got)
 			}
@@ -231,14 +223,13 @@ func TestATableSizeThatWasNotAllowedEndsTheConnection(t *testing.T) {
 		"after the first field": append(literal("x", strings.Repeat("v", 200)), 0x20, 0x88),
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, &peerpool.Transport{}, func(h *host) {
-				a := h.send("POST", "1", nil)
-				c := h.accept()
-				c.MaxStreams(100)
-				stream := c.request().Stream
+			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+				a := h.Start(h.Request("POST", "1", nil))
+				c := h.Welcome()
+				stream := c.Request().Stream
 				c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, block)
-				a.fails("COMPRESSION_ERROR")
-				c.hungUp()
+				a.Fails("COMPRESSION_ERROR")
+				c.HungUp()
 			})
 		})
 	}
@@ -246,20 +237,19 @@ func TestATableSizeThatWasNotAllowedEndsTheConnection(t *testing.T) {
 
 // A server may write as slowly as it wants: exchanges wait, and can be given up.
 func TestAServerThatWritesOneByteAtATimeIsUnderstood(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
-		a := h.send("GET", "1", nil)
-		c := h.accept()
-		c.MaxStreams(100)
-		stream := c.request().Stream
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+		a := h.Fetch("1")
+		c := h.Welcome()
+		stream := c.Request().Stream
 		all := frame(http2.FrameHeaders, http2.FlagHeadersEndHeaders, stream, c.Encode(":status: 200", "x-slow: very"))
 		all = append(all, frame(http2.FrameData, http2.FlagDataEndStream, stream, []byte("slow"))...)
 		for _, b := range all {
 			time.Sleep(time.Second)
-			c.nc.Write([]byte{b})
+			c.Nc.Write([]byte{b})
 		}
-		a.gets("slow")
-		if a.resp.Header.Get("X-Slow") != "very" {
-			t.Errorf("%v", a.resp.Header)
+		a.Gets("slow")
+		if a.Resp.Header.Get("X-Slow") != "very" {
+			t.Errorf("%v", a.Resp.Header)
 		}
 	})
 }

@@ -11,32 +11,29 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 )
 
 // stalled sends three requests to a server that reads nothing more after their heads, so that the connection is full: an
 // upload of unknown length, which has filled it, a GET whose head has come, and a GET that is unanswered.
-func stalled(t *testing.T, tr *peerpool.Transport, test func(h *host, c *conn, upload *answered, open *http.Response, ctx context.CancelFunc, waiting *answered)) {
+func stalled(t *testing.T, tr *peerpool.Transport, test func(h *testkit.Framed, c *testkit.Peer, upload *testkit.Call, open *http.Response, ctx context.CancelFunc, waiting *testkit.Call)) {
 	t.Helper()
-	bubbleOver(t, 4<<10, tr, func(h *host) {
-		warm := h.send("GET", "warm", nil)
-		c := h.accept()
-		c.MaxStreams(100)
+	testkit.FrameTestOver(t, 4<<10, tr, func(h *testkit.Framed) {
+		c := h.Used()
 		c.Window(0, 1<<30)
-		c.Respond(c.request().Stream, 200, "warm")
-		warm.gets("warm")
-		open, _ := h.open(c, "open")
-		ctx, cancel := context.WithCancel(h.t.Context())
+		open, _ := h.Open(c, "open")
+		ctx, cancel := context.WithCancel(h.T.Context())
 		defer cancel()
-		waiting := h.sendContext(ctx, "GET", "waiting", nil)
-		c.request()
-		upload := h.send("POST", "upload", io.MultiReader(strings.NewReader(strings.Repeat("u", 60_000))))
+		waiting := h.Start(h.Request("GET", "waiting", nil).WithContext(ctx))
+		c.Request()
+		upload := h.Start(h.Request("POST", "upload", io.MultiReader(strings.NewReader(strings.Repeat("u", 60_000)))))
 		synctest.Wait()
 		test(h, c, upload, open, cancel, waiting)
 	})
 }
 
 // within runs f, which must return before the time is up.
-func within(t *testing.T, most time.Duration, what string, f func()) {
+func within(t testing.TB, most time.Duration, what string, f func()) {
 	t.Helper()
 	start := time.Now()
 	f()
@@ -47,83 +44,82 @@ func within(t *testing.T, most time.Duration, what string, f func()) {
 
 // A connection is full because its server does not read. Such a connection delays no caller that wants to end its exchange.
 func TestAFullConnectionHoldsUpNoCloseAndNoCancellation(t *testing.T) {
-	stalled(t, &peerpool.Transport{}, func(h *host, c *conn, upload *answered, open *http.Response, cancel context.CancelFunc, waiting *answered) {
-		within(h.t, 0, "closing a response", func() { open.Body.Close() })
-		within(h.t, 0, "a cancellation", func() {
+	stalled(t, &peerpool.Transport{}, func(h *testkit.Framed, c *testkit.Peer, upload *testkit.Call, open *http.Response, cancel context.CancelFunc, waiting *testkit.Call) {
+		within(h.T, 0, "closing a response", func() { open.Body.Close() })
+		within(h.T, 0, "a cancellation", func() {
 			cancel()
-			waiting.ended()
+			waiting.Ended()
 		})
-		if !errors.Is(waiting.err, context.Canceled) {
-			h.t.Errorf("%v", waiting.err)
+		if !errors.Is(waiting.Err, context.Canceled) {
+			h.T.Errorf("%v", waiting.Err)
 		}
-		within(h.t, 0, "Stats", func() { h.Stats() })
-		within(h.t, 0, "CloseIdleConnections", h.CloseIdleConnections)
-		if upload.over() {
-			h.t.Errorf("the upload has ended: %v", upload.err)
+		within(h.T, 0, "Stats", func() { h.Stats() })
+		within(h.T, 0, "CloseIdleConnections", h.CloseIdleConnections)
+		if upload.Over() {
+			h.T.Errorf("the upload has ended: %v", upload.Err)
 		}
 		c.Close()
-		upload.fails("")
+		upload.Fails("")
 	})
 }
 
 // The Transport reads what has arrived even if it can write nothing.
 func TestAFullConnectionIsReadFrom(t *testing.T) {
-	stalled(t, &peerpool.Transport{}, func(h *host, c *conn, upload *answered, open *http.Response, cancel context.CancelFunc, waiting *answered) {
+	stalled(t, &peerpool.Transport{}, func(h *testkit.Framed, c *testkit.Peer, upload *testkit.Call, open *http.Response, cancel context.CancelFunc, waiting *testkit.Call) {
 		c.Respond(5, 200, "though nobody reads the upload")
-		waiting.gets("though nobody reads the upload")
+		waiting.Gets("though nobody reads the upload")
 		c.Data(3, "more", true)
 		body, err := io.ReadAll(open.Body)
 		if string(body) != "more" || err != nil {
-			h.t.Errorf("%q, %v", body, err)
+			h.T.Errorf("%q, %v", body, err)
 		}
 		open.Body.Close()
 		c.Close()
-		upload.fails("")
+		upload.Fails("")
 	})
 }
 
 // Shutdown waits for no longer than its context, and ends a connection that is full.
 func TestAFullConnectionDoesNotHoldUpShutdown(t *testing.T) {
-	stalled(t, &peerpool.Transport{}, func(h *host, c *conn, upload *answered, open *http.Response, cancel context.CancelFunc, waiting *answered) {
-		ctx, stop := context.WithTimeout(h.t.Context(), time.Second)
+	stalled(t, &peerpool.Transport{}, func(h *testkit.Framed, c *testkit.Peer, upload *testkit.Call, open *http.Response, cancel context.CancelFunc, waiting *testkit.Call) {
+		ctx, stop := context.WithTimeout(h.T.Context(), time.Second)
 		defer stop()
-		within(h.t, 2*time.Second, "Shutdown", func() { h.Shutdown(ctx) })
+		within(h.T, 2*time.Second, "Shutdown", func() { h.Shutdown(ctx) })
 		open.Body.Close()
 		cancel()
-		waiting.ended()
+		waiting.Ended()
 		c.Close()
-		upload.fails("")
+		upload.Fails("")
 	})
 }
 
 // A request's body that blocks in Read holds up only its own request, and not the end of that.
 func TestABodyThatBlocksHoldsUpNoOther(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		r, w := io.Pipe()
-		blocked := h.send("POST", "blocked", r)
-		c := h.accept()
-		c.MaxStreams(100)
-		stream := c.request().Stream
-		h.works(c)
-		resp, _ := h.open(c, "open")
-		within(h.t, 0, "closing a response", func() { resp.Body.Close() })
-		ctx, cancel := context.WithCancel(h.t.Context())
-		waiting := h.sendContext(ctx, "GET", "waiting", nil)
-		c.request()
-		within(h.t, 0, "a cancellation", func() {
+		blocked := h.Start(h.Request("POST", "blocked", r))
+		c := h.Welcome()
+		stream := c.Request().Stream
+		h.Works(c)
+		resp, _ := h.Open(c, "open")
+		within(h.T, 0, "closing a response", func() { resp.Body.Close() })
+		ctx, cancel := context.WithCancel(h.T.Context())
+		waiting := h.Start(h.Request("GET", "waiting", nil).WithContext(ctx))
+		c.Request()
+		within(h.T, 0, "a cancellation", func() {
 			cancel()
-			waiting.ended()
+			waiting.Ended()
 		})
 		c.Respond(stream, 200, "enough")
-		blocked.gets("enough")
+		blocked.Gets("enough")
 		w.Close()
-		h.works(c)
+		h.Works(c)
 	})
 }
 
 // A connection that fails ends every exchange on it, wherever they are blocked.
 func TestTheEndOfAConnectionReachesAll(t *testing.T) {
-	stalled(t, &peerpool.Transport{}, func(h *host, c *conn, upload *answered, open *http.Response, cancel context.CancelFunc, waiting *answered) {
+	stalled(t, &peerpool.Transport{}, func(h *testkit.Framed, c *testkit.Peer, upload *testkit.Call, open *http.Response, cancel context.CancelFunc, waiting *testkit.Call) {
 		read := make(chan error)
 		go func() {
 			_, err := io.ReadAll(open.Body)
@@ -131,12 +127,12 @@ func TestTheEndOfAConnectionReachesAll(t *testing.T) {
 		}()
 		synctest.Wait()
 		c.Close()
-		h.ln.Close() // no second try
+		h.Ln.Close() // no second try
 		if err := <-read; err == nil {
-			h.t.Error("a response that broke off has been read to its end")
+			h.T.Error("a response that broke off has been read to its end")
 		}
 		open.Body.Close()
-		upload.fails("")
-		waiting.fails("")
+		upload.Fails("")
+		waiting.Fails("")
 	})
 }

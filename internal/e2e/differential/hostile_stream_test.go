@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/peerpool/peerpool"
+	"github.com/peerpool/peerpool/internal/testkit"
 	"golang.org/x/net/http2"
 )
 
@@ -33,21 +34,20 @@ func TestFieldsThatAreMalformedCostTheirStreamAlone(t *testing.T) {
 		"switching protocols":              {":status: 101"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, &peerpool.Transport{}, func(h *host) {
-				bad := h.send("GET", "bad", nil)
-				c := h.accept()
-				c.MaxStreams(100)
-				first := c.request().Stream
-				other := h.send("GET", "other", nil)
-				second := c.request().Stream
+			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+				bad := h.Fetch("bad")
+				c := h.Welcome()
+				first := c.Request().Stream
+				other := h.Fetch("other")
+				second := c.Request().Stream
 				c.Headers(first, true, fields...)
-				bad.fails("PROTOCOL_ERROR")
+				bad.Fails("PROTOCOL_ERROR")
 				if code, ok := c.AwaitReset(first); !ok || code != http2.ErrCodeProtocol {
 					t.Errorf("reset: %v, %v", ok, code)
 				}
 				c.Respond(second, 200, "other")
-				other.gets("other")
-				h.works(c)
+				other.Gets("other")
+				h.Works(c)
 			})
 		})
 	}
@@ -55,38 +55,36 @@ func TestFieldsThatAreMalformedCostTheirStreamAlone(t *testing.T) {
 
 // A field with an empty name cannot be written with the helper.
 func TestAFieldWithoutANameCostsItsStreamAlone(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
-		bad := h.send("GET", "bad", nil)
-		c := h.accept()
-		c.MaxStreams(100)
-		stream := c.request().Stream
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+		bad := h.Fetch("bad")
+		c := h.Welcome()
+		stream := c.Request().Stream
 		c.Raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersEndStream, stream, []byte{0x88, 0x00, 0x00, 0x01, 'v'})
-		bad.fails("PROTOCOL_ERROR")
-		h.works(c)
+		bad.Fails("PROTOCOL_ERROR")
+		h.Works(c)
 	})
 }
 
 // In a trailer there are no pseudo-fields, and a trailer is the end of its stream.
 func TestATrailerThatIsMalformedCostsItsStreamAlone(t *testing.T) {
-	for name, send := range map[string]func(c *conn, stream uint32){
-		"a status":             func(c *conn, stream uint32) { c.Headers(stream, true, ":status: 200") },
-		"an upper case name":   func(c *conn, stream uint32) { c.Headers(stream, true, "X-Upper: 1") },
-		"no end of the stream": func(c *conn, stream uint32) { c.Headers(stream, false, "x: y") },
+	for name, send := range map[string]func(c *testkit.Peer, stream uint32){
+		"a status":             func(c *testkit.Peer, stream uint32) { c.Headers(stream, true, ":status: 200") },
+		"an upper case name":   func(c *testkit.Peer, stream uint32) { c.Headers(stream, true, "X-Upper: 1") },
+		"no end of the stream": func(c *testkit.Peer, stream uint32) { c.Headers(stream, false, "x: y") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, &peerpool.Transport{}, func(h *host) {
-				bad := h.send("GET", "bad", nil)
-				c := h.accept()
-				c.MaxStreams(100)
-				stream := c.request().Stream
+			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+				bad := h.Fetch("bad")
+				c := h.Welcome()
+				stream := c.Request().Stream
 				c.Head(stream, 200, false)
 				c.Data(stream, "body", false)
 				send(c, stream)
-				bad.fails("PROTOCOL_ERROR")
-				if bad.body != "body" {
-					t.Errorf("%q", bad.body)
+				bad.Fails("PROTOCOL_ERROR")
+				if bad.Body != "body" {
+					t.Errorf("%q", bad.Body)
 				}
-				h.works(c)
+				h.Works(c)
 			})
 		})
 	}
@@ -103,17 +101,16 @@ func TestLengthsThatDisagreeReachNobody(t *testing.T) {
 		"one that overflows": {"content-length: 99999999999999999999"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, &peerpool.Transport{}, func(h *host) {
-				call := h.send("GET", "x", nil)
-				c := h.accept()
-				c.MaxStreams(100)
-				stream := c.request().Stream
+			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+				call := h.Fetch("x")
+				c := h.Welcome()
+				stream := c.Request().Stream
 				c.Respond(stream, 200, "body", fields...)
-				if call.ended(); call.err != nil {
+				if call.Ended(); call.Err != nil {
 					return // which is as good
 				}
-				if n := call.resp.ContentLength; n != -1 || call.body != "body" || len(call.resp.Header["Content-Length"]) > 1 {
-					t.Errorf("%q, %d, %q", call.body, n, call.resp.Header["Content-Length"])
+				if n := call.Resp.ContentLength; n != -1 || call.Body != "body" || len(call.Resp.Header["Content-Length"]) > 1 {
+					t.Errorf("%q, %d, %q", call.Body, n, call.Resp.Header["Content-Length"])
 				}
 			})
 		})
@@ -122,34 +119,34 @@ func TestLengthsThatDisagreeReachNobody(t *testing.T) {
 
 // Frames on a stream that has ended belong to no request, no matter how the stream has ended.
 func TestWhatComesAfterTheEndOfAStreamReachesNobody(t *testing.T) {
-	ends := map[string]func(h *host, c *conn) (stream uint32){
-		"its response ended": func(h *host, c *conn) uint32 {
-			call := h.send("GET", "x", nil)
-			stream := c.request().Stream
+	ends := map[string]func(h *testkit.Framed, c *testkit.Peer) (stream uint32){
+		"its response ended": func(h *testkit.Framed, c *testkit.Peer) uint32 {
+			call := h.Fetch("x")
+			stream := c.Request().Stream
 			c.Respond(stream, 200, "done")
-			call.gets("done")
+			call.Gets("done")
 			return stream
 		},
-		"the server reset it": func(h *host, c *conn) uint32 {
-			call := h.send("POST", "x", nil)
-			stream := c.request().Stream
+		"the server reset it": func(h *testkit.Framed, c *testkit.Peer) uint32 {
+			call := h.Start(h.Request("POST", "x", nil))
+			stream := c.Request().Stream
 			c.Reset(stream, http2.ErrCodeInternal)
-			call.fails("INTERNAL_ERROR")
+			call.Fails("INTERNAL_ERROR")
 			return stream
 		},
-		"its body was closed": func(h *host, c *conn) uint32 {
-			resp, stream := h.open(c, "x")
+		"its body was closed": func(h *testkit.Framed, c *testkit.Peer) uint32 {
+			resp, stream := h.Open(c, "x")
 			resp.Body.Close()
 			return stream
 		},
 	}
-	late := map[string]func(c *conn, stream uint32){
-		"HEADERS":       func(c *conn, s uint32) { c.Head(s, 200, false, "x-late: 1") },
-		"DATA":          func(c *conn, s uint32) { c.Data(s, "late", true) },
-		"RST_STREAM":    func(c *conn, s uint32) { c.Reset(s, http2.ErrCodeCancel) },
-		"WINDOW_UPDATE": func(c *conn, s uint32) { c.Window(s, 1000) },
-		"a huge window": func(c *conn, s uint32) { c.Window(s, maxWindow); c.Window(s, maxWindow) },
-		"much DATA": func(c *conn, s uint32) {
+	late := map[string]func(c *testkit.Peer, stream uint32){
+		"HEADERS":       func(c *testkit.Peer, s uint32) { c.Head(s, 200, false, "x-late: 1") },
+		"DATA":          func(c *testkit.Peer, s uint32) { c.Data(s, "late", true) },
+		"RST_STREAM":    func(c *testkit.Peer, s uint32) { c.Reset(s, http2.ErrCodeCancel) },
+		"WINDOW_UPDATE": func(c *testkit.Peer, s uint32) { c.Window(s, 1000) },
+		"a huge window": func(c *testkit.Peer, s uint32) { c.Window(s, maxWindow); c.Window(s, maxWindow) },
+		"much DATA": func(c *testkit.Peer, s uint32) {
 			for range 100 { // more than any window, unless it is given back
 				c.Data(s, strings.Repeat("l", 16<<10), false)
 				synctest.Wait()
@@ -159,25 +156,21 @@ func TestWhatComesAfterTheEndOfAStreamReachesNobody(t *testing.T) {
 	for ended, end := range ends {
 		for name, send := range late {
 			t.Run(name+" after "+ended, func(t *testing.T) {
-				bubble(t, &peerpool.Transport{}, func(h *host) {
-					warm := h.send("GET", "warm", nil)
-					c := h.accept()
-					c.MaxStreams(100)
-					c.Respond(c.request().Stream, 200, "warm")
-					warm.gets("warm")
+				testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+					c := h.Used()
 					stream := end(h, c)
-					next := h.send("GET", "next", nil)
-					nextStream := c.request().Stream
+					next := h.Fetch("next")
+					nextStream := c.Request().Stream
 					send(c, stream)
-					if next.over() {
-						t.Fatalf("%q, %v", next.body, next.err)
+					if next.Over() {
+						t.Fatalf("%q, %v", next.Body, next.Err)
 					}
 					c.Respond(nextStream, 200, "next")
-					next.gets("next")
-					if v := next.resp.Header.Get("X-Late"); v != "" {
+					next.Gets("next")
+					if v := next.Resp.Header.Get("X-Late"); v != "" {
 						t.Errorf("it got a field of another response: %q", v)
 					}
-					h.works(c)
+					h.Works(c)
 				})
 			})
 		}
@@ -188,21 +181,20 @@ func TestWhatComesAfterTheEndOfAStreamReachesNobody(t *testing.T) {
 // section 5.1), whatever frames they are.
 func TestFramesOnStreamsThatWereNeverOpenedEndTheConnection(t *testing.T) {
 	for _, stream := range []uint32{2, 99, 1<<31 - 1} {
-		for name, send := range map[string]func(c *conn, stream uint32){
-			"HEADERS":       func(c *conn, s uint32) { c.Head(s, 200, true) },
-			"DATA":          func(c *conn, s uint32) { c.Data(s, "x", true) },
-			"RST_STREAM":    func(c *conn, s uint32) { c.Reset(s, http2.ErrCodeCancel) },
-			"WINDOW_UPDATE": func(c *conn, s uint32) { c.Window(s, 1) },
+		for name, send := range map[string]func(c *testkit.Peer, stream uint32){
+			"HEADERS":       func(c *testkit.Peer, s uint32) { c.Head(s, 200, true) },
+			"DATA":          func(c *testkit.Peer, s uint32) { c.Data(s, "x", true) },
+			"RST_STREAM":    func(c *testkit.Peer, s uint32) { c.Reset(s, http2.ErrCodeCancel) },
+			"WINDOW_UPDATE": func(c *testkit.Peer, s uint32) { c.Window(s, 1) },
 		} {
 			t.Run(fmt.Sprintf("%s on %d", name, stream), func(t *testing.T) {
-				bubble(t, &peerpool.Transport{}, func(h *host) {
-					call := h.send("POST", "x", nil)
-					c := h.accept()
-					c.MaxStreams(100)
-					c.request()
+				testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
+					call := h.Start(h.Request("POST", "x", nil))
+					c := h.Welcome()
+					c.Request()
 					send(c, stream)
-					call.fails("PROTOCOL_ERROR")
-					c.hungUp()
+					call.Fails("PROTOCOL_ERROR")
+					c.HungUp()
 				})
 			})
 		}
@@ -212,39 +204,39 @@ func TestFramesOnStreamsThatWereNeverOpenedEndTheConnection(t *testing.T) {
 // A response to HEAD consists of its head. If the server does not end the stream with it, the Transport gives the server
 // some time for that. The stream does not take the place of another request meanwhile.
 func TestTheStreamOfABodilessResponseIsFreeWithoutItsEnd(t *testing.T) {
-	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
-		warm := h.send("GET", "warm", nil)
-		c := h.accept()
+	testkit.FrameTest(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *testkit.Framed) {
+		warm := h.Fetch("warm")
+		c := h.Accept()
 		c.MaxStreams(1)
-		c.Respond(c.request().Stream, 200, "warm")
-		warm.gets("warm")
+		c.Respond(c.Request().Stream, 200, "warm")
+		warm.Gets("warm")
 		for range 3 {
-			head := h.send("HEAD", "x", nil)
-			c.Head(c.request().Stream, 200, false, "content-length: 5")
-			head.gets("")
-			if head.resp.ContentLength != 5 || head.resp.StatusCode != http.StatusOK {
-				t.Errorf("%+v", head.resp)
+			head := h.Start(h.Request("HEAD", "x", nil))
+			c.Head(c.Request().Stream, 200, false, "content-length: 5")
+			head.Gets("")
+			if head.Resp.ContentLength != 5 || head.Resp.StatusCode != http.StatusOK {
+				t.Errorf("%+v", head.Resp)
 			}
 		}
-		h.works(c)
+		h.Works(c)
 	})
 }
 
 // If there is room for more streams, the number of streams that are left open is bounded, and the Transport does not reset
 // those that end.
 func TestStreamsThatTheServerLeavesOpenAreBounded(t *testing.T) {
-	bubble(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *host) {
-		warm := h.send("GET", "warm", nil)
-		c := h.accept()
+	testkit.FrameTest(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *testkit.Framed) {
+		warm := h.Fetch("warm")
+		c := h.Accept()
 		c.MaxStreams(1000)
-		c.Respond(c.request().Stream, 200, "warm")
-		warm.gets("warm")
+		c.Respond(c.Request().Stream, 200, "warm")
+		warm.Gets("warm")
 		open := map[uint32]bool{}
 		head := func(end bool) {
-			call := h.send("HEAD", "x", nil)
-			stream := c.request().Stream
+			call := h.Start(h.Request("HEAD", "x", nil))
+			stream := c.Request().Stream
 			c.Head(stream, 200, false)
-			call.gets("")
+			call.Gets("")
 			if end {
 				c.Data(stream, "", true)
 			} else {
@@ -258,7 +250,7 @@ func TestStreamsThatTheServerLeavesOpenAreBounded(t *testing.T) {
 			head(false)
 		}
 		synctest.Wait()
-		c.nc.SetReadDeadline(time.Now())
+		c.Nc.SetReadDeadline(time.Now())
 		for f := c.Next(); f != nil; f = c.Next() {
 			if f.Type == http2.FrameRSTStream && !open[f.Stream] {
 				t.Errorf("stream %d, which has ended, is reset", f.Stream)
@@ -278,44 +270,42 @@ func TestStreamsThatTheServerLeavesOpenAreBounded(t *testing.T) {
 
 // The Transport bounds the size of all interim responses together, not their number.
 func TestInterimResponsesThatNeverEndAreAnError(t *testing.T) {
-	bubble(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *host) {
-		call := h.send("GET", "x", nil)
-		c := h.accept()
-		c.MaxStreams(100)
-		stream := c.request().Stream
+	testkit.FrameTest(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *testkit.Framed) {
+		call := h.Fetch("x")
+		c := h.Welcome()
+		stream := c.Request().Stream
 		sent := 0
-		for ; !call.over() && sent < 100_000; sent++ {
+		for ; !call.Over() && sent < 100_000; sent++ {
 			c.Head(stream, 103, false, "link: </style.css>")
 		}
-		call.fails("")
+		call.Fails("")
 		if sent > 64<<10 {
 			t.Errorf("after %d of them", sent)
 		}
-		h.works(c)
+		h.Works(c)
 	})
 }
 
 // Padding counts for the windows, and they are given back for it.
 func TestPaddingGivesItsWindowBack(t *testing.T) {
-	bubble(t, &peerpool.Transport{}, func(h *host) {
+	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		got := make(chan string)
 		go func() {
-			req, _ := http.NewRequestWithContext(h.t.Context(), "GET", "http://example.test/", nil)
+			req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
 			resp, err := h.RoundTrip(req)
 			if err != nil {
-				h.t.Error(err)
+				h.T.Error(err)
 				got <- ""
 				return
 			}
 			b, err := io.ReadAll(resp.Body)
 			if err != nil {
-				h.t.Error(err)
+				h.T.Error(err)
 			}
 			got <- string(b)
 		}()
-		c := h.accept()
-		s := c.send(0)
-		c.MaxStreams(100)
+		c := h.Welcome()
+		s := send(c, 0)
 		id := s.next()
 		payload := append([]byte{255}, make([]byte, 256)...)
 		payload[1] = 'x'

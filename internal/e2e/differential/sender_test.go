@@ -7,13 +7,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/peerpool/peerpool/internal/testkit"
 	"golang.org/x/net/http2"
 )
 
 // sender is a server that sends DATA as far as the client's windows allow, and reads what the client says of them. It
 // does its own bookkeeping, beside that of a conn.
 type sender struct {
-	c       *conn
+	c       *testkit.Peer
 	mu      sync.Mutex // guards what follows
 	changed sync.Cond
 	conn    int64 // windows
@@ -26,7 +27,7 @@ type sender struct {
 }
 
 // send takes over the connection: a goroutine reads it until it ends.
-func (c *conn) send(lag time.Duration) *sender {
+func send(c *testkit.Peer, lag time.Duration) *sender {
 	s := &sender{
 		c: c, conn: 65535, initial: 65535, streams: map[uint32]int64{}, resets: map[uint32]http2.ErrCode{}, lag: lag,
 	}
@@ -37,9 +38,9 @@ func (c *conn) send(lag time.Duration) *sender {
 
 func (s *sender) read() {
 	// The answers have a framer of their own, because the test writes frames of c meanwhile. s.mu guards its writes.
-	framer := http2.NewFramer(s.c.nc, s.c.nc)
+	framer := http2.NewFramer(s.c.Nc, s.c.Nc)
 	framer.SetMaxReadFrameSize(1<<24 - 1)
-	if _, err := io.ReadFull(s.c.nc, make([]byte, len(http2.ClientPreface))); err != nil {
+	if _, err := io.ReadFull(s.c.Nc, make([]byte, len(http2.ClientPreface))); err != nil {
 		s.heed(func() { s.gone = true })
 		return
 	}

@@ -3,14 +3,10 @@ package differential_test
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -38,28 +34,10 @@ func haproxy(t *testing.T, origin string, ca *httptestutil.CA) (url string) {
 			default_backend back
 		backend back
 			server origin %s`
-	cert := filepath.Join(t.TempDir(), "server.pem")
-	if err := os.WriteFile(cert, pemOf(t, ca), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	cert := testkit.CertificateFile(t, t.TempDir(), ca)
 	lines := strings.ReplaceAll(fmt.Sprintf(config, addr, cert, origin), "\n\t\t", "\n")
 	testkit.RunServer(t, addr, program, "-db", "-q", "-f", testkit.ConfigFile(t, "haproxy.cfg", lines))
 	return "https://" + addr
-}
-
-// pemOf is a server certificate and its key, for a server that is another program.
-func pemOf(t *testing.T, ca *httptestutil.CA) []byte {
-	t.Helper()
-	cert := ca.Server()
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	for _, der := range cert.Certificate {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	return text
 }
 
 // digest answers with the digest of the request's body.

@@ -89,7 +89,7 @@ func (a *alone) becomeAlone() {
 			a.Get(a.URL() + "/warm")
 		}
 		return a.Get(a.URL()+"/who") == "the caller reads"
-	}, func() any { return nil })
+	})
 }
 
 // result is the outcome of a request.

@@ -2,11 +2,8 @@ package http2_test
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,25 +14,6 @@ import (
 	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 )
-
-// certificateFile writes a server certificate and its key, for a server that is another program.
-func certificateFile(t testing.TB, dir string, ca *httptestutil.CA) (path string) {
-	t.Helper()
-	cert := ca.Server()
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	for _, der := range cert.Certificate {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	path = filepath.Join(dir, "server.pem")
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // nginxHTTP2 is an nginx that speaks HTTP/2.
 type nginxHTTP2 struct {
@@ -71,7 +49,7 @@ func nginxOverHTTP2(t *testing.T, requests int) *nginxHTTP2 {
 			}
 		}`
 	path := testkit.ConfigFile(t, "nginx.conf", fmt.Sprintf(config, requests, addr))
-	certificateFile(t, filepath.Dir(path), ca)
+	testkit.CertificateFile(t, filepath.Dir(path), ca)
 	testkit.RunServer(t, addr, program, "-p", filepath.Dir(path), "-c", path, "-e", "stderr")
 	return &nginxHTTP2{url: "https://" + addr, config: path, program: program, cfg: &tls.Config{RootCAs: ca.Pool()}}
 }
@@ -169,7 +147,7 @@ func nghttpd(t *testing.T, args ...string) (url string, cfg *tls.Config) {
 	t.Helper()
 	program, addr, ca := testkit.Installed(t, "nghttpd"), testkit.FreeAddr(t), httptestutil.NewCA(t)
 	dir := filepath.Dir(testkit.ConfigFile(t, "file.txt", strings.Repeat("nghttpd ", 4000)))
-	cert := certificateFile(t, dir, ca)
+	cert := testkit.CertificateFile(t, dir, ca)
 	_, port, _ := strings.Cut(addr, ":")
 	args = append(args, "-a", "127.0.0.1", "-d", dir, port, cert, cert)
 	testkit.RunServer(t, addr, program, args...)

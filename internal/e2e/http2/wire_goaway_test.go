@@ -154,17 +154,14 @@ func TestAnErrorForTheFirstStreamIsNotAskedForAgain(t *testing.T) {
 
 func TestAGoAwayRetiresAConnectionThatIdlesAtOnce(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		call := h.Fetch("1")
-		old := h.Welcome()
-		old.Answer()
-		call.Gets("/1")
+		old := h.Used()
 		old.GoAway(1, http2.ErrCodeNo)
 		synctest.Wait()
 		if st := h.Stats(); st.Idle != 0 || st.Active != 0 || st.Closes["goaway"] != 1 {
 			t.Errorf("%+v", st)
 		}
 		old.HungUp()
-		call = h.Fetch("2")
+		call := h.Fetch("2")
 		h.Welcome().Answer()
 		call.Gets("/2")
 		h.Events.WantRetries(t)

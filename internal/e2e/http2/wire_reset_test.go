@@ -123,10 +123,7 @@ func TestAStreamThatIsResetIsNotAskedForAgain(t *testing.T) {
 	} {
 		t.Run(code.String(), func(t *testing.T) {
 			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-				first := h.Fetch("1")
-				p := h.Welcome()
-				p.Answer()
-				first.Gets("/1")
+				p := h.Used()
 				calls := h.Starts("GET", "2", "3") // on a connection that is reused
 				p.Reset(p.Requests(2)[0], code)
 				err := calls[0].Breaks()
@@ -221,11 +218,8 @@ func TestAResetWithinAResponseIsAnErrorOfItsBody(t *testing.T) {
 
 func TestA421IsAskedForAgainOnAConnectionOfItsOwn(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		call := h.Fetch("1")
-		p := h.Welcome()
-		p.Answer()
-		call.Gets("/1")
-		call = h.Start(h.Request("POST", "2", testkit.Again("body")))
+		p := h.Used()
+		call := h.Start(h.Request("POST", "2", testkit.Again("body")))
 		p.Respond(p.Request().Stream, 421, "not here")
 		own := h.Welcome()
 		own.Answer()
@@ -237,11 +231,8 @@ func TestA421IsAskedForAgainOnAConnectionOfItsOwn(t *testing.T) {
 
 func TestASecond421IsTheAnswerOverHTTP2(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		call := h.Fetch("1")
-		p := h.Welcome()
-		p.Answer()
-		call.Gets("/1")
-		call = h.Fetch("2")
+		p := h.Used()
+		call := h.Fetch("2")
 		p.Respond(p.Request().Stream, 421, "not here")
 		own := h.Welcome()
 		own.Respond(own.Request().Stream, 421, "nor here")

@@ -81,14 +81,11 @@ func TestSettingsThatShrinkToNothingHaveRequestsSentElsewhere(t *testing.T) {
 
 func TestSettingsThatShrinkUnderAnIdleConnectionCloseIt(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		call := h.Fetch("1")
-		p := h.Welcome()
-		p.Answer()
-		call.Gets("/1")
+		p := h.Used()
 		p.MaxStreams(0)
 		p.HungUp()
 		h.Closes("no_capacity", 1)
-		call = h.Fetch("2")
+		call := h.Fetch("2")
 		h.Welcome().Answer()
 		call.Gets("/2")
 	})

@@ -242,10 +242,7 @@ func TestABodyIsHadAgainAfterARefusalOnlyWhenNobodyReadsItAnyMore(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-				before := h.Fetch("before")
-				p := h.Welcome()
-				p.Answer()
-				before.Gets("/before")
+				p := h.Used()
 				f := &sharedFile{data: bytes.Repeat([]byte("0123456789abcdef"), 1<<8), takes: 2 * time.Second}
 				req := h.Request(http.MethodPost, "x", f.body())
 				req.GetBody = f.again(t)
