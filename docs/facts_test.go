@@ -22,9 +22,9 @@ func TestTheTableOfRetriesHasEveryReason(t *testing.T) {
 // cited are figures in documents that come from constants in the code, each with its place in both.
 var cited = []struct{ document, text, source, constant string }{
 	{"README.md", "zero means 64", "transport.go", "defaultMaxIdleConnsPerHost = 64"},
-	{"README.md", "256 KiB and 50 ms at most", "internal/http1/body.go", "maxDrain  = 256 << 10"},
-	{"README.md", "256 KiB and 50 ms at most", "internal/http1/body.go", "drainWait = 50 * time.Millisecond"},
-	{"README.md", "`Close` waits for that 10 ms at most", "internal/http1/body.go", "closeWait = 10 * time.Millisecond"},
+	{"README.md", "256 KiB and 50 ms at most", "internal/http1/drain.go", "maxDrain  = 256 << 10"},
+	{"README.md", "256 KiB and 50 ms at most", "internal/http1/drain.go", "drainWait = 50 * time.Millisecond"},
+	{"README.md", "`Close` waits for that 10 ms at most", "internal/http1/drain.go", "closeWait = 10 * time.Millisecond"},
 	{"docs/settings.md", "a `DNSRefresh` of zero means 30 seconds", "transport.go", "defaultDNSRefresh          = 30 * time.Second"},
 	{"docs/settings.md", "nine tenths", "conn_http1.go", "*time.Second*9/10"},
 	{"docs/settings.md", "at most 2 minutes", "dialer.go", "maxDial     = 2 * time.Minute"},

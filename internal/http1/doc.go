@@ -10,18 +10,17 @@
 //	probe.go     Conn.Rest, Conn.Probe: whether an idle connection has been closed, or has bytes that answer no request
 //	layers.go    which layers a connection consists of, and what can be seen of them
 //	ahead.go     a read that is pending while a connection with unknown layers idles
-//	ask.go       Conn.ask: writes a request and waits for the answer at the same time, where that is possible
-//	records.go   the layer between crypto/tls and its socket that makes this possible
+//	records.go   the layer between crypto/tls and its socket: it shows what has arrived, and makes an ask possible
 //	exchange.go  Exchange.Run: one request and its response; who ends it, exactly once
-//	send.go      its first half: writing the request, and the time limit for the answer
+//	send.go      its first half: writing the request, if possible while waiting for the answer (Conn.ask), and the time limit
 //	request.go   the head of the request
 //	outgoing.go  how the body of the request is sent
 //	upload.go    the body of the request, if it may block
 //	respond.go   its second half: from the first byte to the http.Response
 //	head.go      the head of the response, and what it says about the length of the body (RFC 9112 section 6)
 //	fields.go    its fields
-//	body.go      the body of the response, and what Close does with the rest of it
-//	copy.go      the body of the response, copied or discarded as a whole, by the system where it can
+//	body.go      the body of the response, read in parts, or copied or discarded as a whole, by the system where it can
+//	drain.go     what Close does with the rest of it
 //	chunked.go   the chunked coding of responses
 //
 // There is one way to interrupt an exchange: [Conn.Abort] closes the connection underneath, which every net.Conn supports,

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/peerpool/peerpool/internal/socket"
 )
 
 // canPeek says whether this system has a receive that takes nothing away.
@@ -16,19 +16,16 @@ const canPeek = true
 // does not wait, so few peekers serve any number of connections.
 type peeker struct {
 	buf  [peeked]byte
-	n    int
+	n    int // -1: nothing is there
 	err  error
 	look func(fd uintptr)
 }
 
 var peekers = sync.Pool{New: func() any {
 	p := new(peeker)
-	p.look = func(fd uintptr) { p.n, p.err = recv(int(fd), p.buf[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) }
+	p.look = func(fd uintptr) { p.n, p.err = socket.Peek(fd, p.buf[:]) }
 	return p
 }}
-
-// nothing reports whether the last look has found neither bytes nor the end of the stream.
-func (p *peeker) nothing() bool { return p.err == unix.EAGAIN || p.err == unix.EINTR } // a bare errno: no chain to search
 
 // peek returns the first bytes that lie in a socket, and how many: 0 if the peer has closed, -1 if there are none. Others may
 // wait for bytes at the same time.
@@ -37,9 +34,6 @@ func peek(raw syscall.RawConn) (b [peeked]byte, n int, err error) {
 	defer peekers.Put(p)
 	if err := raw.Control(p.look); err != nil {
 		return b, 0, err
-	}
-	if p.nothing() {
-		return b, -1, nil
 	}
 	return p.buf, p.n, p.err
 }
@@ -51,5 +45,5 @@ func holds(raw syscall.RawConn) bool {
 	}
 	p := peekers.Get().(*peeker)
 	defer peekers.Put(p)
-	return raw.Control(p.look) == nil && !p.nothing()
+	return raw.Control(p.look) == nil && p.n >= 0
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/peerpool/peerpool/internal/socket"
 	"golang.org/x/sys/unix"
@@ -15,17 +14,6 @@ import (
 
 // askable reports whether this system has what an ask needs.
 const askable = true
-
-// recv is recv(2), which never blocks with MSG_DONTWAIT, so the scheduler need not know of it. The Recvfrom of x/sys would
-// allocate room for an address, which a connected socket does not need.
-func recv(fd int, b []byte, flags int) (int, error) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(flags), 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
 
 // cannotSkip is true once the system has refused to skip, as a system that only resembles Linux may.
 var cannotSkip atomic.Bool

@@ -48,5 +48,20 @@ func Receive(fd uintptr, b []byte) (int, error) {
 	}
 }
 
+// Peek returns how many of the bytes that have arrived fit into b, and copies these, but does not receive them. It returns -1
+// if nothing has arrived, or if a signal interrupts it. At the end of the stream, it returns 0. If it fails, it returns 0 and
+// an error. Several goroutines may look at a socket at the same time, also while another one receives.
+func Peek(fd uintptr, b []byte) (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, fd,
+		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	switch errno {
+	case 0:
+		return int(n), nil
+	case unix.EINTR, unix.EAGAIN:
+		return -1, nil
+	}
+	return 0, errno
+}
+
 // Acquire tells the race detector that bytes have been received in another way than with Receive.
 func Acquire(uintptr) {}
