@@ -42,12 +42,20 @@ func (w *world) DialHost(ctx context.Context, first string) (string, fake, error
 	return conn.fake().key, conn, err
 }
 
-// dials are the dials under way, oldest first.
+// dials are the dials under way, in the order in which the pool has begun them.
 func (w *world) dials() []*fakeDial {
 	synctest.Wait()
+	begun := make(map[context.Context]int)
+	w.pool.mu.Lock()
+	for d := w.pool.dials.first(); d != nil; d = d.inPool.next.owner {
+		begun[d.ctx] = len(begun)
+	}
+	w.pool.mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.pending)
+	dials := slices.Clone(w.pending) // in the order in which their goroutines have run
+	slices.SortFunc(dials, func(a, b *fakeDial) int { return begun[a.ctx] - begun[b.ctx] })
+	return dials
 }
 
 // finish ends the dial in the way that end says.

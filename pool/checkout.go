@@ -123,7 +123,9 @@ func (p *Pool[K, C]) hostOf(at asked[K, C]) *host[K, C] {
 	if !named.set.known {
 		for _, key := range named.set.keys {
 			if p.groups[key] != nil { // other requests use the key
-				named.join()
+				if named.join() {
+					p.tendHost(&named.host)
+				}
 				break
 			}
 		}

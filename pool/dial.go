@@ -195,9 +195,14 @@ func (p *Pool[K, C]) destination(h *host[K, C], key K) *group[K, C] {
 		return h.solo[0]
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlock()
 	g := p.ensure(key)
-	h.admit(g)
+	if g.seat(h) == nil {
+		h.admit(g)
+		for _, closed := range h.trim(ReasonKeyIdleLimit) { // the key may have idle connections, which now count for the host
+			p.tend(closed)
+		}
+	}
 	return g
 }
 

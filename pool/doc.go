@@ -101,6 +101,8 @@
 //
 //     Limits of a key apply to all keys of the Host together, exactly. Dials that may lead to one of the keys count,
 //     no matter which request asked for them. Wants that wait for overlapping keys are served first in, first out.
+//     If a Host gets a key that has idle connections, when the pool comes to know the Host, by SetKeys, or by a dial that
+//     leads to the key, the pool closes the idle connections of the Host that exceed the limit.
 //     Connections of a key that is removed from the Host serve no new request, count until they are gone, and are the
 //     first to make room. The pool forgets a Host, with its groups, when it has no connection, dial or want.
 //

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -17,8 +16,8 @@ const (
 	floorPause    = time.Second
 	maxFloorPause = time.Minute
 
-	// fullPause is how long a floor waits before it looks again if Config.MaxIdle holds it back. It has to look,
-	// because a floor is not told when other keys make room.
+	// fullPause is how long a floor waits before it looks again if connections of other keys hold it back, because of
+	// Config.MaxIdle or of a Host that has its key. It has to look, because a floor is not told when other keys make room.
 	fullPause = time.Second
 )
 
@@ -236,6 +235,8 @@ func (p *Pool[K, C]) floorWaits(f *floor[K, C], now time.Duration) time.Duration
 		return f.resume - now
 	case config.MaxIdle > 0 && len(f.warmup) == 0 && p.idle.len()+p.floorDials >= config.MaxIdle:
 		return fullPause
+	case config.MaxIdlePerKey > 0 && len(f.warmup) == 0 && h.mostIdle()+f.dialing >= config.MaxIdlePerKey:
+		return fullPause // a host that has the keys of this one keeps no more connections
 	}
 	return 0
 }
@@ -296,7 +297,8 @@ func (f *floor[K, C]) fail(now time.Duration) {
 		f.pause = min(2*f.pause, maxFloorPause)
 	}
 	f.failed = now
-	f.resume = now + f.pause*3/4 + rand.N(f.pause/2)
+	const part = 1000 // of the pause; the jitter is a number of such parts
+	f.resume = now + f.pause*3/4 + f.pause/part*time.Duration(f.host.pool.pick(part/2))
 }
 
 // arm makes sure that the floor is tended at the given moment or earlier. A timer that fires early finds nothing to do.

@@ -192,6 +192,17 @@ func (g *group[K, C]) wanted() bool {
 		slices.ContainsFunc(g.joined(), func(s *seat[K, C]) bool { return s.listed && s.host.waiting() > 0 })
 }
 
+// mostIdle returns the highest number of idle connections that counts for a limit of each key of the host: that of the key
+// itself, or that of a host that has the key. A dial of the host can lead to the key for which that number is lowest.
+func (h *host[K, C]) mostIdle() (most int) {
+	for i, g := range h.listedGroups() {
+		if n := g.mostIdle(); i == 0 || n < most {
+			most = n
+		}
+	}
+	return most
+}
+
 // mostIdle returns the highest number of idle connections that counts for a limit of the key: that of the key itself,
 // or that of a host that has the key.
 func (g *group[K, C]) mostIdle() int {
@@ -238,14 +249,16 @@ func (h *host[K, C]) inUse() bool {
 	return slices.ContainsFunc(h.listedGroups(), func(g *group[K, C]) bool { return g.active > 0 })
 }
 
-// join makes the groups of a Host, so that their connections count for it.
-func (h *host[K, C]) join() {
+// join makes the groups of a Host, so that their connections count for it. It reports whether it has closed idle
+// connections that exceed a limit of the Host. The caller must then tend the host.
+func (h *host[K, C]) join() (trimmed bool) {
 	h.set.known = true
 	h.list(h.set.keys)
-	h.trim(ReasonKeyIdleLimit)
+	trimmed = len(h.trim(ReasonKeyIdleLimit)) > 0
 	if h.set.balance != BalanceNone && h.set.listed > 0 {
 		h.set.turn = h.pool.pick(h.set.listed) // a host that is forgotten after each request would otherwise use one key alone
 	}
+	return trimmed
 }
 
 // trim closes the idle connections that exceed Config.MaxIdlePerKey, and returns their groups.
@@ -276,12 +289,12 @@ func (h *host[K, C]) untidy() bool {
 }
 
 // tidy dismisses the groups that are no longer listed and have no connection, or all groups if nothing is left of the
-// host. It returns the groups that have become useless, and whether the host still exists and has dismissed a group.
-func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
+// host. It returns the groups that it has dismissed, and whether the host still exists.
+func (h *host[K, C]) tidy() (dismissed []*group[K, C], alive bool) {
 	set := h.set
 	gone := h.gone()
 	if !gone && !h.untidy() {
-		return nil, false
+		return nil, true
 	}
 	kept := set.groups[:0]
 	for i, g := range slices.Clone(set.groups) {
@@ -290,11 +303,8 @@ func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 			continue
 		}
 		h.dismiss(g)
-		if g.useless() {
-			useless = append(useless, g)
-		}
+		dismissed = append(dismissed, g)
 	}
-	alive = !gone && len(kept) < len(set.groups)
 	clear(set.groups[len(kept):])
 	set.groups = kept
 	if gone {
@@ -303,5 +313,5 @@ func (h *host[K, C]) tidy() (useless []*group[K, C], alive bool) {
 			h.pool.todo.hosts = append(h.pool.todo.hosts, set.forget)
 		}
 	}
-	return useless, alive
+	return dismissed, !gone
 }

@@ -59,20 +59,15 @@ func TestThePoolDoesWhatItsReferenceDoes(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if test.names == nil {
+				test.names = []string{"a", "a", "b", "c"}
+			}
 			rapid.Check(t, func(rt *rapid.T) {
-				var failure any
-				synctest.Test(t, func(t *testing.T) {
-					defer func() { failure = recover() }() // rapid wants it on its own goroutine
-					if test.names == nil {
-						test.names = []string{"a", "a", "b", "c"}
-					}
+				rapid.SyncTest(rt, func(rt *rapid.T) {
 					m := newMachine(rt, test.limits, test.choices)
 					defer m.finish()
 					rt.Repeat(m.actions())
 				})
-				if failure != nil {
-					panic(failure)
-				}
 			})
 		})
 	}

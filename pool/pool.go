@@ -109,7 +109,7 @@ type Pool[K comparable, C Conn] struct {
 	config Config[K, C]
 	epoch  time.Time              // moments are Durations since epoch: a Duration is cheaper to read and to compare than a Time
 	draw   func() time.Duration   // draws a connection's jitter, in thousandths; tests replace it
-	pick   func(n int) int        // draws a number from 0 to n-1 for a Balance; tests replace it
+	pick   func(n int) int        // draws a number from 0 to n-1, for a Balance or a pause; tests replace it
 	nobody *wants[K, C]           // the wants of every host for which nobody waits; always empty
 	latest atomic.Pointer[bounds] // the bounds that a connection was given last, for others to share
 

@@ -38,7 +38,11 @@ func (m *reference) busy(ask *refAsk) int {
 // meet makes a host known that asks for a key which is.
 func (m *reference) meet(ask *refAsk) {
 	if slices.ContainsFunc(ask.keys, func(key string) bool { return m.known[key] }) {
+		known := ask.known
 		m.introduce(ask)
+		if !known && m.trim(ask) {
+			m.tend()
+		}
 	}
 }
 
@@ -47,6 +51,15 @@ func (m *reference) introduce(ask *refAsk) {
 	for _, key := range ask.keys {
 		m.known[key] = true
 	}
+}
+
+// trim closes the idle connections that exceed MaxIdlePerKey, and returns whether there were any.
+func (m *reference) trim(ask *refAsk) (closed bool) {
+	for m.idleOf(ask) > limit(m.config.MaxIdlePerKey) {
+		m.close(m.oldest(ask), ReasonKeyIdleLimit)
+		closed = true
+	}
+	return closed
 }
 
 // shown is the capacity that the latest connection of any of the keys has shown.
@@ -107,9 +120,7 @@ func (m *reference) setKeys(ask *refAsk, keys []string) {
 		}
 	}
 	m.introduce(ask)
-	for m.idleOf(ask) > limit(m.config.MaxIdlePerKey) {
-		m.close(m.oldest(ask), ReasonKeyIdleLimit)
-	}
+	m.trim(ask)
 	m.tend()
 	for {
 		waiting := slices.DeleteFunc(m.waitingFor(ask), func(w *refWant) bool { return w.terms.Fresh || w.terms.Unpooled })

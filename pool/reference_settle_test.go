@@ -191,6 +191,9 @@ func (m *reference) landed(d *refDial, key string, c *refConn, err error) {
 		m.known[key] = true
 		if !slices.Contains(d.ask.all(), key) {
 			d.ask.old = append(d.ask.old, key)
+			if m.trim(d.ask) { // the key may have idle connections, which now count
+				m.tend()
+			}
 		}
 	}
 	m.dials = slices.DeleteFunc(m.dials, func(other *refDial) bool { return other == d })

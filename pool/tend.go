@@ -62,25 +62,31 @@ func (p *Pool[K, C]) tendHost(h *host[K, C]) {
 }
 
 // tendAll does what tend does for the hosts that have one of the groups. A host that dismisses a group no longer counts
-// the dials to it, and may have room for a dial again.
+// the dials to it, and the group no longer counts the dials of the host. Either may have room for a dial again.
 func (p *Pool[K, C]) tendAll(groups ...*group[K, C]) {
+	var parted []*host[K, C]
 	for len(groups) > 0 {
 		closed := p.startDials(groups...)
+		for _, h := range parted {
+			if f := p.floors[h]; f != nil {
+				p.tendFloor(f)
+			}
+		}
+		parted = nil
 		var again []*group[K, C]
 		for _, g := range append(closed, groups...) {
 			for i := len(g.joined()) - 1; i >= 0; i-- { // from the end, because tidy shortens the list
 				h := g.joined()[i].host
-				useless, alive := h.tidy()
-				for _, g := range useless {
-					p.forgetUseless(g)
-				}
-				if alive {
+				dismissed, alive := h.tidy()
+				if again = append(again, dismissed...); len(dismissed) > 0 && alive {
 					again = append(again, h.set.groups...)
-					if f := p.floors[h]; f != nil { // it has room again, and the group no longer leads to it
-						p.tendFloor(f)
-					}
+					parted = append(parted, h)
+				}
+				for _, g := range dismissed {
+					parted = append(parted, &g.own)
 				}
 			}
+			p.forgetUseless(g)
 		}
 		groups = again
 	}
