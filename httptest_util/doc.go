@@ -69,4 +69,4 @@ import "time"
 // Bound is how long a server or a waiting method of this package waits,
 // before it gives up, for something that a correct client does at once. Only
 // a failing test takes this long.
-const Bound = 10 * time.Second
+const Bound = 30 * time.Second

@@ -13,13 +13,13 @@ import (
 )
 
 // leakBound is how long goroutines and sockets of a test may take to go away.
-const leakBound = 5 * time.Second
+const leakBound = 20 * time.Second
 
 // CheckLeaks fails t if, at the end of the test, there are goroutines or
 // sockets that did not exist when CheckLeaks was called. A goroutine counts
 // if its stack contains one of parts, or "peerpool" if there are no parts.
 // Sockets are checked only on Linux. CheckLeaks gives goroutines and sockets
-// that are about to end a few seconds.
+// that are about to end some seconds.
 //
 // Call CheckLeaks first in a test. Cleanups run in reverse order, and those
 // of the servers and clients of the test must run before CheckLeaks looks.

@@ -30,7 +30,7 @@ func TestWaitingForWhatDoesNotHappenEndsTheTest(t *testing.T) {
 		} {
 			start := time.Now()
 			texts := failures(t, wait)
-			wantFailure(t, texts, "after 10s still not")
+			wantFailure(t, texts, "after 30s still not")
 			wantEqual(t, "failures", len(texts), 1)
 			wantEqual(t, "waited", time.Since(start), httptestutil.Bound)
 		}

@@ -137,7 +137,7 @@ func TestGetReportsErrorsByTextAndFails(t *testing.T) {
 func TestGetGivesASlowRequestUp(t *testing.T) {
 	httptestutil.CheckLeaks(t)
 	w := httptestutil.NewWire(t, httptestutil.ReplyThenStall("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
-	r := reported(t.Context(), t, exitFailed, "-timeout", "50ms", w.URL())
+	r := givenUp(t, hopBody, w.URL())
 	if r.Failed != 1 || r.Errors["context deadline exceeded"] != 1 || len(r.Status) != 0 {
 		t.Errorf("report: %+v", r)
 	}

@@ -7,14 +7,27 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
+// givenUp sends one request that hangs at a hop, and returns the report. If a time limit ends the request before that, the
+// next one is longer.
+func givenUp(t *testing.T, at hop, args ...string) getReport {
+	t.Helper()
+	for limit := 100 * time.Millisecond; ; limit *= 4 {
+		r := reported(t.Context(), t, exitFailed, append([]string{"-timeout", limit.String()}, args...)...)
+		if r.GivenUpAt[at] == 1 || 4*limit > httptestutil.Bound {
+			return r
+		}
+	}
+}
+
 // wantGivenUpAt sends one request that hangs, and compares the hop that the report names.
 func wantGivenUpAt(t *testing.T, at hop, args ...string) {
 	t.Helper()
-	r := reported(t.Context(), t, exitFailed, append([]string{"-timeout", "100ms"}, args...)...)
+	r := givenUp(t, at, args...)
 	if len(r.GivenUpAt) != 1 || r.GivenUpAt[at] != 1 {
 		t.Errorf("given up at %v, want %s", r.GivenUpAt, at)
 	}

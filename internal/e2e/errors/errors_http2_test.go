@@ -128,7 +128,7 @@ func TestAConnectionThatEndsOverHTTP2FailsAsWithNetHTTP(t *testing.T) {
 		},
 		"when it answers no ping": func(p *performance) {
 			config := overHTTP2()
-			config.HTTP2 = &http.HTTP2Config{SendPingTimeout: 20 * time.Millisecond, PingTimeout: 20 * time.Millisecond}
+			config.HTTP2 = &http.HTTP2Config{SendPingTimeout: 300 * time.Millisecond, PingTimeout: 300 * time.Millisecond}
 			p.get(p.use(config), p.frames(func(c *h2server.FrameConn, _ *h2server.FrameRequest) { c.Mute = true }))
 		},
 	}

@@ -60,7 +60,7 @@ func TestAServerThatStopsReadingIsGivenUp(t *testing.T) {
 	h2c := new(http.Protocols)
 	h2c.SetUnencryptedHTTP2(true)
 	s := testkit.Observe(t, &peerpool.Transport{Protocols: h2c, HTTP2: &http.HTTP2Config{
-		SendPingTimeout: 50 * time.Millisecond, PingTimeout: 50 * time.Millisecond,
+		SendPingTimeout: time.Second, PingTimeout: time.Second,
 	}})
 	body := testkit.TrackBody(testkit.Sized(1 << 28))
 	err := testkit.FailsToExchange(s, testkit.NewRequest(t, http.MethodPost, wire.URL(), body))

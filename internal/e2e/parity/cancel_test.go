@@ -132,7 +132,7 @@ func TestAClientsTimeoutReadsAsWithNetHTTP(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			testkit.Compare(t, func(s *testkit.Scene) {
 				g := at(s)
-				client := &http.Client{Transport: s.Use(g.config), Timeout: 50 * time.Millisecond}
+				client := &http.Client{Transport: s.Use(g.config), Timeout: 300 * time.Millisecond}
 				s.Response(client.Do(testkit.NewRequest(s, http.MethodGet, g.url, nil)))
 			}, testkit.OnTheWall, synctest.Test)
 		})

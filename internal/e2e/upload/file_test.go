@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/peerpool/peerpool/internal/testkit"
 
@@ -38,6 +39,7 @@ var midway = map[string]func(c *httptestutil.WireConn, cancel func()){
 func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 	data := make([]byte, 24<<20) // more than sockets hold
 	rand.NewChaCha8([32]byte{}).Read(data)
+	want := testkit.DigestOf(string(data), int64(len(data)))
 	file := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -47,7 +49,8 @@ func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 			httptestutil.CheckLeaks(t)
 			for range 3 {
 				ctx, cancel := context.WithCancel(t.Context())
-				wire := httptestutil.NewWire(t, httptestutil.PerConn(func(c *httptestutil.WireConn) {
+				opts := httptestutil.WireOptions{Bound: time.Hour} // so much data takes a busy machine a while
+				wire := httptestutil.NewWireWith(t, opts, httptestutil.PerConn(func(c *httptestutil.WireConn) {
 					if req := c.ReadHead(); req != nil {
 						drainUpTo(req, rand.Int64N(1<<20))
 						fail(c, cancel)
@@ -70,7 +73,7 @@ func TestAFileThatIsRewoundAfterAFailureArrivesWhole(t *testing.T) {
 				if _, err := f.Seek(0, io.SeekStart); err != nil {
 					t.Fatal(err)
 				}
-				if got, err := put(t.Context()); err != nil || got != testkit.DigestOf(string(data), int64(len(data))) {
+				if got, err := put(t.Context()); err != nil || got != want {
 					t.Errorf("the second attempt: the server got %s, %v", got, err)
 				}
 				f.Close()
