@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -17,15 +19,18 @@ import (
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
 )
 
-// FreeAddr returns an address on loopback on which nothing listens.
+// FreeAddr returns an address on loopback on which nothing listens. No system gives its port to a socket that asks for any
+// port, so the port is still free when a server that is another program begins to listen.
 func FreeAddr(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		if ln, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", 11_000+rand.IntN(20_000))); err == nil {
+			ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port of 127.0.0.1 is free")
+	return ""
 }
 
 // ConfigFile writes a configuration, indented for reading, to a place where any user may read it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -91,13 +92,18 @@ func (p *Process) StopWith(s os.Signal) {
 // Output returns the end of what the server has printed.
 func (p *Process) Output() string { return p.output.String() }
 
-// FreeAddr returns an address on loopback on which no program listens now.
+// FreeAddr returns an address on loopback on which no program listens now. Its port is none that the system gives to a socket
+// that asks for any, so it is still free when a server begins to listen.
 func FreeAddr() (string, error) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var failure error
+	for range 100 {
+		ln, err := net.Listen("tcp4", fmt.Sprint("127.0.0.1:", 11_000+rand.IntN(20_000)))
+		if err == nil {
+			return ln.Addr().String(), ln.Close()
+		}
+		failure = err
 	}
-	return ln.Addr().String(), ln.Close()
+	return "", failure
 }
 
 // Listening returns a readiness check: addr accepts connections.
