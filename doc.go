@@ -40,12 +40,14 @@
 //
 // # Watching
 //
-// [Transport.Stats] returns a snapshot. An [Observer] is called when something happens. [net/http/httptrace] works. The packages
-// otelpool, prompool, logpool and poolz connect the Transport to OpenTelemetry, Prometheus, log/slog and a web page.
+// [Transport.Stats] returns a snapshot. An [Observer] is called when something happens. [net/http/httptrace] works. The
+// packages otelpool, prompool, logpool and poolz connect the Transport to OpenTelemetry, Prometheus, log/slog and a web
+// page.
 //
 // # Reading the code
 //
-// These files, in this order, follow a request: transport.go (the Transport), roundtrip.go (RoundTrip, the whole walk), route.go
-// (from a request to its Identity), the package pool (from an Identity to a leased connection), dialer.go (a new connection, hop
-// by hop), attempt.go (from the connection to the response), retry.go (from the outcome to the decision whether to try again).
+// These files, in this order, follow a request: transport.go (the Transport), roundtrip.go (RoundTrip, the whole walk),
+// route.go (from a request to its Identity), the package pool (from an Identity to a leased connection), dialer.go (a
+// new connection, hop by hop), attempt.go (from the connection to the response), retry.go (from the outcome to the
+// decision whether to try again).
 package peerpool

@@ -14,18 +14,18 @@ import (
 // Identity holds everything that two requests must have in common to share a connection. A connection serves a
 // request if and only if their Identities are equal. An Identity is comparable with ==, which compares it in full.
 //
-//	part of it                             held as
-//	network, IP:port (with zone) or path   what is connected to; a name where a dialer or a proxy resolves it
-//	scheme                                 http or https
-//	SNI                                    the name sent, and the name verified unless the next says otherwise
-//	alternative name                       PeerOptions.AlternativeName
-//	verification flags                     PeerOptions.SkipVerify, SkipHostnameVerify, tls.Config.InsecureSkipVerify
-//	trust roots                            by contents
-//	client certificate                     SHA-256 of its chain and key; a GetClientCertificate function by its tls.Config
-//	TLS versions, ciphers, curves, ALPN    and every other field of tls.Config that changes what a connection is
-//	proxy                                  URL with credentials, CONNECT headers, and the target of a tunnel
-//	local address                          PeerOptions.LocalAddr, or the LocalAddr of Transport.Dialer
-//	Group                                  PeerOptions.Group
+//	part                 what it holds
+//	network, address     IP:port with the zone, or the path of a socket; a name if a dial function or a proxy resolves it
+//	scheme               http or https
+//	server name          the name that is sent to the server (SNI) and verified in its certificate
+//	alternative name     PeerOptions.AlternativeName
+//	verification flags   PeerOptions.SkipVerify, SkipHostnameVerify, tls.Config.InsecureSkipVerify
+//	trust roots          their contents
+//	client certificate   SHA-256 of its chain and key, or the GetClientCertificate function of the tls.Config
+//	other TLS settings   versions, ciphers, curves, ALPN, and every other field of tls.Config that changes a connection
+//	proxy                URL with credentials, CONNECT headers, and the target of a tunnel
+//	local address        PeerOptions.LocalAddr, or the LocalAddr of Transport.Dialer
+//	group                PeerOptions.Group
 //
 // Time limits, limits on reuse and age, buffer sizes, headers and the Host header are not part of an Identity. They
 // concern one request or one connection, and do not say who is at the other end. The dial functions of a Transport and

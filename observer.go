@@ -52,9 +52,9 @@ type Observer struct {
 	// RoundTrip refuses before that. RequestDone is called later for each request for which RequestStart was called.
 	RequestStart func(ctx context.Context, s RequestStart)
 
-	// ResolveDone is called when a look-up has ended, in success or failure. It is not called when the Transport uses an answer that it
-	// still knows. ResolveDone reports only names that the Transport resolves itself. It does not report names that a
-	// proxy or a dial function resolves.
+	// ResolveDone is called when a look-up has ended, in success or failure. It is not called when the Transport uses
+	// an answer that it still knows. ResolveDone reports only names that the Transport resolves itself. It does not
+	// report names that a proxy or a dial function resolves.
 	ResolveDone func(ctx context.Context, r ResolveDone)
 
 	// ConnectFailed is called when a connect to one of several addresses of a host has failed. The dial goes on to the
@@ -186,14 +186,14 @@ type AcquireWait struct {
 
 // AcquireDone describes how an attempt got its connection, or why it failed to get one.
 type AcquireDone struct {
-	Identity Identity // as far as it was known
-	Host     string   // see RequestStart
-	Attempt  int      // number of the attempt, from 1
-	Conn     ConnID   // 0 if there is none
-	ConnHost string   // Host in the DialDone of the connection: usually the same as Host
-	Protocol string   // see DialDone
-	Requests int      // requests on the connection now, including this one; more than 1 only with HTTP/2
-	Miss     MissReason
+	Identity Identity      // as far as it was known
+	Host     string        // see RequestStart
+	Attempt  int           // number of the attempt, from 1
+	Conn     ConnID        // 0 if there is none
+	ConnHost string        // Host in the DialDone of the connection: usually the same as Host
+	Protocol string        // see DialDone
+	Requests int           // requests on the connection now, including this one; more than 1 only with HTTP/2
+	Miss     MissReason    // why there was no idle connection; "" for a hit
 	Reused   bool          // the connection has served a request before, or was idle in the pool
 	Uses     int           // number of requests that the connection served before
 	Idle     time.Duration // how long the connection has been idle since then; 0 for a miss

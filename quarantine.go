@@ -40,8 +40,8 @@ const (
 
 // Quarantine describes a peer whose HTTP/1.1 connections serve only one request each, because the peer has sent bytes
 // that do not answer any request. The quarantine ends when the peer has sent no such bytes for 10 minutes and at
-// least 10 of its connections in a row have been silent for one second after their response. A peer to which no
-// requests are made is forgotten after 24 hours.
+// least 10 of its connections in a row have been silent for one second after their response. It also ends 24 hours
+// after the peer last sent such bytes, with or without requests.
 type Quarantine struct {
 	Since  time.Time // when the quarantine began
 	Last   time.Time // when the peer last sent such bytes

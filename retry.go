@@ -124,8 +124,9 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 //	the same on a new one, the host has other addresses   idempotent      replayable   once more, at another one
 //	something was written, new connection                 any             any          give up
 //
-// There are at most maxAttempts tries, or maxTurns. fresh and alone say which connection a try uses, and pause says when it begins.
-// RFC 9110 section 9.2.2, RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may send a request again.
+// There are at most maxAttempts tries, or maxTurns. fresh and alone say which connection a try uses, and pause says
+// when it begins. RFC 9110 section 9.2.2, RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may send a
+// request again.
 func decide(o outcome, r replay, attempt int) verdict {
 	switch {
 	case !r.body, lastTry(attempt) && !o.turnedAway(), attempt >= maxTurns:

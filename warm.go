@@ -17,16 +17,18 @@ import (
 // usually is enough.
 //
 // The connections are those that a GET request for the URL with this context would use: the peer of [WithPeer] or
-// PeerFor, the proxy and the limits apply to them. PeerFor and Proxy get that request, which has no
-// header fields, and must be able to choose by it. Warm sends no request. The connections are idle connections like any others. They are closed
-// after IdleConnTimeout, and other requests may use them at any time. To keep a number of idle connections for longer, set
+// PeerFor, the proxy and the limits apply to them. PeerFor and Proxy get that request, which has no header fields, and
+// must choose by it. Warm sends no request. The connections are idle connections like any others. They are closed after
+// IdleConnTimeout, and other requests may use them at any time. To keep a number of idle connections for longer, set
 // MinIdleConnsPerHost or PeerOptions.MinIdleConns.
 //
 // If a connection cannot be opened, Warm returns the error that RoundTrip would return. It also returns an error if a
 // limit does not allow that many connections, or if connections to the peer serve only one request each. If
-// MaxConnsPerHost allows them but requests use some of them, Warm waits. Meanwhile nothing takes the places of its connections
-// among MaxIdleConns: if calls for several hosts together need more, the later call returns an error and opens nothing. Warm returns context.Cause(ctx) if ctx ends first,
-// and [ErrClosed] after Shutdown. Connections that Warm has opened by then stay. If n is zero or less, Warm does nothing.
+// MaxConnsPerHost allows them but requests use some of them, Warm waits. While it waits, no other idle connection takes
+// a place that MaxIdleConns allows and that a connection of this call needs. If several calls together need more than
+// MaxIdleConns, the later call returns an error and opens nothing. Warm returns context.Cause(ctx) if ctx ends first,
+// and [ErrClosed] after Shutdown. Connections that Warm has opened by then stay. If n is zero or less, Warm does
+// nothing.
 func (t *Transport) Warm(ctx context.Context, url string, n int) error {
 	if n <= 0 {
 		return nil
@@ -86,7 +88,7 @@ func withoutPassword(err error) error {
 	return err
 }
 
-var errNotKept = errors.New("peerpool: connections to this peer serve one request each, and so cannot be opened before it")
+var errNotKept = errors.New("peerpool: connections to this peer serve one request each, so they cannot be opened in advance")
 
 // warm opens as many connections as n requests at the same time need.
 func (r *route) warm(ctx context.Context, n int, terms pool.Terms) error {

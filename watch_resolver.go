@@ -16,18 +16,21 @@ import (
 )
 
 // WatchResolver is a [Resolver] that reports changes by itself, for example one of a service registry. If Transport.Resolver
-// is a WatchResolver, the Transport calls Watch instead of LookupNetIP. DNSRefresh then says only for how long the connections
-// to an address are kept that is no longer listed.
+// is a WatchResolver, the Transport calls Watch instead of LookupNetIP. DNSRefresh then says only for how long the Transport
+// keeps the connections to an address that is no longer listed.
 type WatchResolver interface {
 	Resolver
 
 	// Watch calls update with all addresses of a host: once as soon as they are known, and again each time they have
 	// changed. An address with the port 0 has the port of the URL. Update may keep the slice. An update without
-	// addresses changes nothing, and an address that is not valid is ignored. Watch returns when ctx is done, or with an error when it cannot go on. The last
-	// addresses then stay in use, and the Transport calls Watch again after a pause of one second, doubled each time
-	// up to a minute. If there are no addresses yet, the waiting requests fail with the error. The next request then calls
-	// Watch again: at once after the first failure, and later not before a pause of one second, doubled each time up to
-	// five seconds. A request during the pause fails with the last error.
+	// addresses changes nothing, and an address that is not valid is ignored. Watch returns when ctx is done. If it
+	// cannot go on, it returns an error.
+	//
+	// After an error, the last addresses stay in use, and the Transport calls Watch again after a pause: of one second
+	// at first, and of twice as long after each further error, up to a minute. If there are no addresses yet, the
+	// requests that wait for them fail with the error, and the next request makes the Transport call Watch again. After
+	// a second error without addresses, the Transport first pauses for one second, and for twice as long after each
+	// further error, up to five seconds. Requests during that pause fail with the last error.
 	//
 	// The Transport calls Watch on a goroutine of its own, once for each host at a time. Ctx is done after Shutdown, and
 	// when no request has needed the host for a minute. The next request then calls Watch again, and waits for its first

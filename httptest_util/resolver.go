@@ -80,7 +80,7 @@ func (r *Resolver) Lookups(host string) int {
 // returns a [*net.DNSError] that says so.
 func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if !slices.Contains([]string{"ip", "ip4", "ip6"}, network) {
-		return nil, fmt.Errorf("httptestutil: network %q is none of ip, ip4 and ip6", network)
+		return nil, fmt.Errorf("httptestutil: network %q is not ip, ip4 or ip6", network)
 	}
 	if err := r.wait(ctx, host); err != nil {
 		return nil, err

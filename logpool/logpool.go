@@ -4,17 +4,17 @@
 //	transport.Observer = logpool.New(slog.Default()).Observer()
 //
 //	level  message
-//	warn   a server sent bytes that no request asked for, or bytes that two readers could read differently
-//	info   look-ups, dials and requests that failed, and responses that were truncated; connections that were drained
-//	       a request is sent again; a connection was closed because something went wrong on it
+//	warn   a server has sent bytes that answer no request, or a response that two readers could understand differently
+//	info   a look-up, a dial or a request has failed, a response was truncated, or a connection was drained
+//	       a request is sent again, or a connection was closed because something went wrong on it
 //	       requests wait for a connection, or have ended while they waited, because of MaxConnsPerHost
-//	debug  look-ups, dials, connections acquired and given back, requests, all other closes
+//	debug  everything else: look-ups, dials, connections acquired and given back, requests, all other closes
 //
 // The package logs each kind of failure, such as a refused connection, a time-out or a wrong certificate, once in ten
-// seconds. It does the same for warnings, for requests that wait, and for connections that were drained. The record says how many times that has happened since
-// it was last logged. Of any other message, the package logs only the first few in a second. The next record of that
-// message says how many were not logged. No record holds a secret: a [peerpool.Identity] hides its secrets, and the URL
-// of a request is never logged.
+// seconds. It does the same for warnings, for requests that wait, and for connections that were drained. The record
+// says how many times that has happened since it was last logged. Of any other message, the package logs only the first
+// few in a second. The next record of that message says how many were not logged. No record holds a secret: a
+// [peerpool.Identity] hides its secrets, and the URL of a request is never logged.
 package logpool
 
 import (

@@ -102,10 +102,10 @@ func (l Lease[K, C]) Waited() time.Duration {
 	return l.span
 }
 
-// Limit tells the pool which limits the peer has for the connection. It may have announced them, as in the Keep-Alive header
-// of RFC 2068, section 19.7.1.1. The peer keeps the connection open for idle while it is idle, and serves reuse more leases
-// on it after this one. If idle is zero or less, or reuse is negative, there is no such limit. Later
-// calls can only lower the limits. Limit does nothing if the lease has ended.
+// Limit tells the pool which limits the peer has for the connection, for example those that the peer has announced in a
+// Keep-Alive header (RFC 2068, section 19.7.1.1). The peer keeps the connection open while it is idle for no longer than
+// idle, and serves reuse more leases on it after this one. If idle is zero or less, or reuse is negative, there is no
+// such limit. Later calls can only lower the limits. Limit does nothing if the lease has ended.
 func (l Lease[K, C]) Limit(idle time.Duration, reuse int) {
 	e := l.entry
 	if e == nil {

@@ -36,8 +36,7 @@ func (r Reason) orUnspecified() Reason {
 }
 
 // Miss says why an Acquire found no idle connection to lease at once. It is a metric label in snake_case. The empty
-// Miss means that the Acquire found one. If several values apply, the most telling one is used: stale, then expired,
-// then busy, then cold.
+// Miss means that the Acquire found one. If several values apply, Miss is the first of these: stale, expired, busy, cold.
 type Miss string
 
 const (
@@ -49,7 +48,7 @@ const (
 	MissUnpooled Miss = "unpooled" // Terms.Unpooled was set, so the pool did not look for an idle connection
 )
 
-// finding is a Miss as a number. The higher of two findings is the more telling one.
+// finding is a Miss as a number. Of two findings, the pool reports the higher one.
 type finding uint8
 
 const (

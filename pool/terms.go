@@ -60,9 +60,9 @@ type Terms struct {
 	Expect int
 
 	// Missed is the Miss of the Lease that a failed TryAcquire returned for the same request, if the Acquire follows
-	// one. If the Acquire finds no idle connection either, it reports and counts the more telling of the two values:
-	// stale, then expired, then busy, then cold. MissFresh and MissUnpooled take precedence over these. If Missed is
-	// empty, or any other Miss than these four, it has no effect.
+	// one. If the Acquire finds no idle connection either, it reports and counts one of the two values: the one that
+	// comes first in the order stale, expired, busy, cold. MissFresh and MissUnpooled take precedence over these. If
+	// Missed is empty, or a Miss other than these four, it has no effect.
 	Missed Miss
 }
 

@@ -21,9 +21,9 @@ type watching struct {
 
 func (w *watching) counts() (hits, misses uint64) { return w.hits.Load(), w.misses.Load() }
 
-// Observer returns the Observer through which the page receives every close, every miss and every request that has failed, and
-// the hit ratio between requests for the page. Set it only on the Transport of this page, before the first request. A hit costs two atomic
-// operations and one reading of the clock.
+// Observer returns the Observer through which the page receives every close, every miss and every request that has
+// failed, and the hit ratio between requests for the page. Set it only on the Transport of this page, before the first
+// request. A hit costs two atomic operations and one reading of the clock.
 func (p *Page) Observer() *peerpool.Observer {
 	if !p.watching.on.Swap(true) {
 		p.history.tick(time.Now(), p.watching.counts)

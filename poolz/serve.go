@@ -91,7 +91,7 @@ func (p *Page) serveDrain(w http.ResponseWriter, r *http.Request, q query) {
 	stats := p.pool.Stats()
 	switch found := p.identities(&stats, q); len(found) {
 	case 0:
-		refuse(w, http.StatusNotFound, "the pool does not know this identity, or no longer: it has no connections")
+		refuse(w, http.StatusNotFound, "the pool does not know this identity: it has no connections now")
 		return
 	case 1:
 		n := p.pool.Drain(found[0].Identity)

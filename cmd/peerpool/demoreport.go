@@ -13,15 +13,15 @@ import (
 
 const demoLegend = `
   requests   sent to their end; every fourth is a POST, which no client may send twice
-  failed     got an error instead of an answer. Nobody knows whether the server has carried out a POST that it
-             had when its connection ended, so every client must let it fail
+  failed     got an error instead of an answer. If a connection ends while the server has a POST unanswered,
+             nobody knows whether the server has carried it out, so every client must let the POST fail
   wrong      got the answer to another request
   conns      connections opened, as the server counted them
-  saved      requests less connections: the handshakes that were not needed
+  saved      requests minus connections: the handshakes that were not needed
   hits       attempts on a connection that had served before or had idled
   recovered  requests answered after their first attempt had met a dead connection
-  dropped    connections dropped before a request met them, because they were closed by the server or
-             had bytes on them that nobody had asked for; net/http does not tell
+  dropped    connections that the client closed before a request used them, because the server had closed them
+             or had sent bytes that answer no request; net/http does not count them
 `
 
 // demoText returns the report of the demonstration.

@@ -76,7 +76,7 @@ const usage = `peerpool shows what the connection pool of package peerpool does.
 
         -n N     requests in total (default 100000)
         -c C     callers that send them at the same time (default 32)
-        -seed S  of the requests (default: the time)
+        -seed S  the seed of the random choices (default: the time)
 
   peerpool help
         prints this text

@@ -235,8 +235,9 @@ func (c *Conn) readData(p []byte) (int, error) {
 	return n, nil
 }
 
-// trailer returns the trailer fields that the head of a chunked response announces, without values, and removes Trailer from the header. A field that
-// decides about framing is an error. A field that decides about routing is left out (RFC 9110 section 6.5.1).
+// trailer returns the trailer fields that the head of a chunked response announces, without values, and removes Trailer
+// from the header. A field that decides about framing is an error. A field that decides about routing is left out (RFC
+// 9110 section 6.5.1).
 func (h *head) trailer() (http.Header, error) {
 	announced := h.get("Trailer")
 	if len(announced) == 0 {

@@ -70,8 +70,8 @@ func (h *head) get(name string) []string {
 	return h.header[name]
 }
 
-// readHead reads a head of at most limit bytes into h. See fieldParser for room. If the head is malformed, what has arrived of it stays
-// in the buffer. If the connection ends within the head, the error is a cutError.
+// readHead reads a head of at most limit bytes into h. See fieldParser for room. If the head is malformed, what has
+// arrived of it stays in the buffer. If the connection ends within the head, the error is a cutError.
 func (c *Conn) readHead(h *head, limit int64, room []string) error {
 	end, err := h.parse(c.in.buf[c.in.r:c.in.w], room) // most of them arrive in one piece
 	if end == 0 {

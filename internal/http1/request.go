@@ -274,8 +274,8 @@ func (w *headWriter) field(name, value string) {
 	}
 }
 
-// line appends a field line with a value of the caller. The Transport has checked names and values before it acquired a connection. A line end that is
-// there all the same becomes a space.
+// line appends a field line with a value of the caller. The Transport has checked names and values before it acquired a
+// connection. A line end that is there all the same becomes a space.
 func (w *headWriter) line(name, value string) {
 	w.b = append(append(w.b, name...), ": "...)
 	start := len(w.b)
