@@ -43,21 +43,23 @@ type LimitsChange struct {
 	LearnedLimits
 }
 
-// limits holds the learned limits of one identity.
+// limits holds the learned limits of one identity. Most identities have none, so what only those with a limit need is in the
+// teacher.
 type limits struct {
 	idleTime  atomic.Int64 // LearnedLimits.IdleTime in nanoseconds; less for a moment after a loss
 	idleClose atomic.Int64 // LearnedLimits.IdleClose in nanoseconds
 	requests  atomic.Int64 // LearnedLimits.Requests
-	suspect   atomic.Int64 // see learn.Requests.Suspect
-	due       atomic.Int64 // when to review the limits, in nanoseconds since epoch
 	roundTrip atomic.Int64 // nanoseconds of the shortest connect; 0 if there was none
-	answers   answers      // used only while idleClose is set
 
-	shown atomic.Pointer[teacher] // nil until a close has been seen
+	shown atomic.Pointer[teacher] // nil until a close has been seen; then set for good, before any limit is
 }
 
 // teacher holds what the closes of an identity have shown.
 type teacher struct {
+	suspect atomic.Int64 // see learn.Requests.Suspect
+	due     atomic.Int64 // when to review the limits, in nanoseconds since epoch
+	answers answers      // used only while limits.idleClose is set
+
 	mu       sync.Mutex // guards the fields below; nothing is called while it is held
 	idle     learn.Idle
 	requests learn.Requests
@@ -105,7 +107,7 @@ func (r *route) learn(note func(t *teacher, now time.Duration)) {
 
 // publish stores the limits where requests read them. The caller holds the teacher's mu.
 func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
-	l.due.Store(int64(min(s.idle.Review(now), s.requests.Review(now))))
+	s.due.Store(int64(min(s.idle.Review(now), s.requests.Review(now))))
 	use := s.idle.Use(time.Duration(l.roundTrip.Load()))
 	shown, before := LearnedLimits{Requests: s.requests.Limit()}, l.bounding()
 	if shown.IdleClose = s.idle.Limit(); shown.IdleClose != 0 {
@@ -118,7 +120,7 @@ func (l *limits) publish(s *teacher, now time.Duration) LearnedLimits {
 	l.idleTime.Store(int64(use))
 	l.idleClose.Store(int64(shown.IdleClose))
 	l.requests.Store(int64(shown.Requests))
-	l.suspect.Store(int64(s.requests.Suspect()))
+	s.suspect.Store(int64(s.requests.Suspect()))
 	if l.bounding() != before {
 		lessons.Add(1)
 	}
@@ -147,7 +149,7 @@ func (r *route) boundByOwn(terms *pool.Terms, req *http.Request) {
 	if !l.bounding() {
 		return
 	}
-	if time.Since(epoch) >= time.Duration(l.due.Load()) {
+	if time.Since(epoch) >= time.Duration(l.shown.Load().due.Load()) {
 		r.learn(func(*teacher, time.Duration) {})
 	}
 	if idle := time.Duration(l.idleTime.Load()); idle != 0 && !sendsAgain(req) {
@@ -254,17 +256,19 @@ func (c *http1Conn) learnFromEnd(a *attempt) {
 	}
 }
 
-// learnFromAnswer is called when an attempt has got its response and the connection can serve another one.
+// learnFromAnswer is called when an attempt has got its response and the connection can serve another one, if a close of the
+// identity has been seen.
 func (c *http1Conn) learnFromAnswer(a *attempt) {
 	l, served, idle := &c.route.learned.limits, a.lease.Uses()+1, a.lease.IdleTime()
-	if n := int(l.suspect.Load()); n != 0 && served > n {
+	shown := l.shown.Load()
+	if n := int(shown.suspect.Load()); n != 0 && served > n {
 		c.route.learn(func(t *teacher, _ time.Duration) { t.requests.Exceed(served) })
 	}
 	if limit := l.idleTime.Load(); limit != 0 && int64(idle) > limit {
 		c.route.learn(func(t *teacher, now time.Duration) { t.idle.Outlive(idle, now) })
 	}
 	if a.begun != 0 && l.idleClose.Load() != 0 {
-		if quickest, slowest, ok := l.answers.add(time.Since(epoch) - a.begun); ok {
+		if quickest, slowest, ok := shown.answers.add(time.Since(epoch) - a.begun); ok {
 			c.route.learn(func(t *teacher, _ time.Duration) { t.idle.Answers(quickest, slowest) })
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -23,9 +24,9 @@ type routeKey struct {
 	host   string // host of the URL
 	peer   *Peer
 	tls    *tls.Config
-	dialer dialerKind
 	proxy  string // URL with credentials, and CONNECT headers; "" if there is no proxy
-	http1  bool   // HTTP/2 may not be used
+	dialer dialerKind
+	http1  bool // HTTP/2 may not be used
 }
 
 // destination says where a request wants to go, as far as that is known without a look-up.
@@ -91,11 +92,11 @@ type plan struct {
 	t         *Transport
 	key       routeKey
 	peer      *PeerOptions // never nil
+	tls       *tls.Config  // TLS configuration for the target; nil without TLS
+	via       *proxyHop    // nil if there is no proxy
+	authority string       // host:port of the URL, or of the peer
 	protocols http.Protocols
-	tls       *tls.Config // TLS configuration for the target; nil without TLS
-	via       *proxyHop   // nil if there is no proxy
-	authority string      // host:port of the URL, or of the peer
-	mayHTTP2  bool        // HTTP/2 is spoken, or offered with TLS
+	mayHTTP2  bool // HTTP/2 is spoken, or offered with TLS
 }
 
 // route says where the requests with one key go now. It is immutable, except for what it learns later.
@@ -184,7 +185,27 @@ func (p *plan) resolves(network string) bool {
 // head returns the route to a host. Its identity names the host.
 func (p plan) head(id Identity) *route {
 	key := unique.Make(id)
+	p.keepTexts(key.Value())
 	return &route{plan: p, id: key, learned: p.t.core.memory.of(key)}
+}
+
+// keepTexts replaces texts of the plan by equal ones, which a route may keep. The scheme and the host of a request are parts of
+// its URL, which may be long, and which the route would otherwise keep in memory. The identity holds a copy of most of these
+// texts, and there are many routes.
+func (p *plan) keepTexts(known Identity) {
+	p.key.scheme = shared(p.key.scheme, known.scheme)
+	if p.authority == known.address {
+		p.authority = known.address
+	}
+	p.key.host = shared(p.key.host, p.authority)
+}
+
+// shared returns a text that equals s. It is a part of whole if whole begins with s, and a copy otherwise.
+func shared(s, whole string) string {
+	if strings.HasPrefix(whole, s) {
+		return whole[:len(s)]
+	}
+	return strings.Clone(s)
 }
 
 // identity returns the Identity. The route does not keep a copy of it, because there are many routes.

@@ -300,14 +300,34 @@ func TestOneIdentityServesAnyNumberOfHostsWithFewRoutes(t *testing.T) {
 }
 
 // TestWhatAPeerWithOneConnectionTakesIsLittle holds the sizes of what there is once for each peer or for each connection.
+// TestARouteKeepsNoURLInMemory is about URLs that are long: the scheme and the host of a parsed URL are parts of its text.
+func TestARouteKeepsNoURLInMemory(t *testing.T) {
+	plain := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
+	r := &httptestutil.Resolver{}
+	r.Set(t, "one.example.test", "127.0.0.1")
+	for _, host := range []string{"127.0.0.1", "one.example.test", "ONE.example.test"} {
+		tr := peerTransport(t, &Transport{Resolver: r})
+		target := peerURL(t, plain, host) + "/" + strings.Repeat("x", 1<<10)
+		peerGet(t, tr, target, nil)
+		begin := uintptr(unsafe.Pointer(unsafe.StringData(target)))
+		for key, route := range tr.use().routes.byKey {
+			for _, text := range []string{key.scheme, key.host, route.key.scheme, route.key.host, route.authority} {
+				if at := uintptr(unsafe.Pointer(unsafe.StringData(text))); begin <= at && at < begin+uintptr(len(target)) {
+					t.Errorf("the route to %s keeps %q, a part of the URL", host, text)
+				}
+			}
+		}
+	}
+}
+
 func TestWhatAPeerWithOneConnectionTakesIsLittle(t *testing.T) {
 	if unsafe.Sizeof(uintptr(0)) != 8 {
 		t.Skip("the sizes are those of 64 bits")
 	}
 	for name, size := range map[string]struct{ got, most uintptr }{
-		"a route":                {unsafe.Sizeof(route{}), 240},
+		"a route":                {unsafe.Sizeof(route{}), 224},
 		"an Identity":            {unsafe.Sizeof(Identity{}), 256},
-		"what has been learned":  {unsafe.Sizeof(learned{}), 128},
+		"what has been learned":  {unsafe.Sizeof(learned{}), 80},
 		"an HTTP/1.1 connection": {unsafe.Sizeof(http1Conn{}), 128},
 	} {
 		if size.got > size.most {
