@@ -145,8 +145,8 @@ func (f *front) late() error {
 	if names == nil {
 		return nil
 	}
-	return fmt.Errorf("peerpool: %s of this http.Transport, changed after the peerpool.Transport behind it had served a request;"+
-		" give it one of its own: t.Clone().HTTPTransport()", strings.Join(names, ", "))
+	return fmt.Errorf("peerpool: the program changed %s of this http.Transport after the peerpool.Transport behind it had served a request;"+
+		" use the front of a Transport of its own: t.Clone().HTTPTransport()", strings.Join(names, ", "))
 }
 
 // change is a field of the front whose value is not the one that the front was given.

@@ -188,7 +188,7 @@ func http2Rows(row rows, h *probe.HTTP2) {
 	if h.MaxStreams >= 0 {
 		row("  streams", "%d at a time", h.MaxStreams)
 	} else {
-		row("  streams", "no limit said")
+		row("  streams", "the server announces no limit")
 	}
 	if h.MaxHeaderList > 0 {
 		row("  header list", "%d bytes", h.MaxHeaderList)

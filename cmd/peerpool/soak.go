@@ -34,7 +34,7 @@ func soakServers(ctx context.Context, args []string, s streams) (int, error) {
 		return 0, flagError(err)
 	}
 	if set.NArg() > 0 {
-		return 0, misuse("unexpected argument %s: the servers are the command's own", shown(set.Arg(0)))
+		return 0, misuse("unexpected argument %s: the command starts its own servers", shown(set.Arg(0)))
 	}
 	var ended atomic.Int64
 	opts.Progress = func(n int) { ended.Store(int64(n)) }

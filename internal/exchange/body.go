@@ -14,7 +14,7 @@ import (
 const ReadWait = 100 * time.Millisecond
 
 // ErrStopped is the error of [Body.Read] and [Body.Use] after Stop or Close.
-var ErrStopped = errors.New("peerpool: the exchange is over, and no longer reads the request's body")
+var ErrStopped = errors.New("peerpool: the exchange has ended, so it no longer reads the request's body")
 
 // ErrInvalidRead is the error of [Body.Read] if the request's body returns a number of bytes that does not fit the buffer.
 var ErrInvalidRead = errors.New("peerpool: request body returned an impossible number of bytes from Read")

@@ -151,7 +151,7 @@ var bulks = sync.Pool{New: func() any { return new(bulk) }}
 
 var (
 	errWriterPanicked = errors.New("peerpool: a writer panicked while a response body was copied to it")
-	errInvalidWrite   = errors.New("peerpool: a writer claims to have written what it was not given")
+	errInvalidWrite   = errors.New("peerpool: a writer returned an impossible number of bytes from Write")
 )
 
 // WriteTo writes the rest of the body to w, which must not keep the bytes. It makes io.Copy cheaper. It returns how many bytes w

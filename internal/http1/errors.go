@@ -38,7 +38,7 @@ var (
 	errTooManyInterim  = errors.New("net/http: too many 1xx informational responses")
 	errTooManyFields   = errors.New("net/http: server response headers have too many fields")
 	errSlowUpload      = errors.New("peerpool: the response ended before the request was sent")
-	errNotDrained      = errors.New("peerpool: more is left of a closed response body than is drained")
+	errNotDrained      = errors.New("peerpool: the rest of a closed response body is longer than the Transport reads")
 	errDrainTimeout    = errors.New("peerpool: the rest of a closed response body did not arrive in time")
 	errConcurrentRead  = errors.New("http: concurrent reads of one response body")
 	errChunkedEncoding = errors.New("malformed chunked encoding")

@@ -35,7 +35,7 @@ func (u *upload) answered(wanted bool) {
 }
 
 var (
-	errUnwanted = errors.New("peerpool: the server answered without wanting the body")
+	errUnwanted = errors.New("peerpool: the server answered before the request's body was sent, and does not want it")
 	errGoexit   = errors.New("peerpool: the request's body has ended the goroutine that read from it")
 )
 

@@ -39,7 +39,7 @@ const (
 )
 
 var (
-	errNotRead = errors.New("peerpool: the server does not read what it is sent")
+	errNotRead = errors.New("peerpool: the server does not read what the Transport sends")
 
 	// errUnwritten stands for output.err, with which writing to the connection has failed.
 	errUnwritten = errors.New("peerpool: the connection cannot be written to")

@@ -29,7 +29,7 @@ const (
 
 var (
 	errTooManyInterim = errors.New("proxy CONNECT: too many 1xx answers")
-	errUnasked101     = errors.New("proxy CONNECT: 101 Switching Protocols to a request that asked for no such thing")
+	errUnasked101     = errors.New("proxy CONNECT: 101 Switching Protocols, which the request did not ask for")
 )
 
 // readAnswer reads the final answer to req. If the request succeeded, the answer has no body, and conn continues where

@@ -31,10 +31,10 @@ func advise(r *Report) []Setting {
 			"the server ends an idle connection after %s (%s); a tenth less leaves a request time to arrive", seconds(i.Seconds), i.End)
 	} else if i != nil {
 		add("IdleConnTimeout", duration(time.Duration(i.Waited*float64(time.Second))),
-			"the server kept an idle connection for the %s that the probe waited; longer was not tried", seconds(i.Waited))
+			"the server kept an idle connection for %s; the probe did not wait longer", seconds(i.Waited))
 	}
 	if h := r.HTTP1; h != nil && h.MaxRequests > 1 {
-		how := "without a word before"
+		how := "without announcing it"
 		if h.Announced {
 			how = `and says so with "Connection: close"`
 		}

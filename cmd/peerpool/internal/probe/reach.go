@@ -117,7 +117,7 @@ func (p *prober) handshakes(ctx context.Context) error {
 		}
 	}
 	if len(found.Protocols) == 0 {
-		return cmp.Or(failed, errors.New("the server agrees to none of HTTP/1.1 and HTTP/2"))
+		return cmp.Or(failed, errors.New("the server agrees to neither HTTP/1.1 nor HTTP/2"))
 	}
 	sessions := tls.NewLRUClientSessionCache(1)
 	for range 2 {

@@ -37,11 +37,11 @@ type Violation string
 
 const (
 	WrongAnswer   Violation = "answers that belong to another request, or to none"
-	Lost          Violation = "requests lost that the rules would have saved"
-	ExecutedTwice Violation = "requests executed twice that must not be"
-	Corrupted     Violation = "uploads that arrived as they were not"
+	Lost          Violation = "requests that failed although they could have been sent again"
+	ExecutedTwice Violation = "requests executed twice although they must not be"
+	Corrupted     Violation = "uploads that arrived changed"
 	Mixed         Violation = "connections shared by tenants"
-	Leaked        Violation = "goroutines, descriptors or leases left"
+	Leaked        Violation = "goroutines, descriptors or leases left over"
 )
 
 // Violations lists all kinds.
@@ -87,12 +87,12 @@ func (r *Report) Bad() int {
 // String returns the report as text of several lines.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d requests: %d answered, %d failed as they may; %d executions, %d arrivals on used connections\n",
+	fmt.Fprintf(&b, "%d requests: %d answered, %d failed where the rules allow it; %d executions, %d arrivals on used connections\n",
 		r.Requests, r.Answered, r.Failed, r.Executions, r.Reused)
 	for _, fault := range slices.Sorted(maps.Keys(r.Faults)) {
 		fmt.Fprintf(&b, "%9d  %s\n", r.Faults[fault], fault)
 	}
-	b.WriteString("what must not be:\n")
+	b.WriteString("violations of the rules:\n")
 	for _, v := range Violations {
 		fmt.Fprintf(&b, "%9d  %s\n", r.Counts[v], v)
 	}
