@@ -48,8 +48,9 @@ import (
 //
 // [MultiObserver] combines several Observers into one. Several Transports may use the same Observer.
 type Observer struct {
-	// RequestStart is called for each request that RoundTrip accepts. It is not called for a malformed request that
-	// RoundTrip refuses before that. RequestDone is called later for each request for which RequestStart was called.
+	// RequestStart is called for each request that RoundTrip accepts. RoundTrip refuses a request that is malformed, whose
+	// context is done already, or for which PeerFor returns an error. RequestDone is called later for each request for
+	// which RequestStart was called.
 	RequestStart func(ctx context.Context, s RequestStart)
 
 	// ResolveDone is called when a look-up has ended, in success or failure. It is not called when the Transport uses
