@@ -303,6 +303,35 @@ func (h *host) endTrial(t trial) {
 	}
 }
 
+// headArrived notes that the response to a trial has begun. A response may go on for hours, so the address is not left out for
+// longer than it was before.
+func (h *host) headArrived(t trial, status int32) {
+	if status >= 500 && h.head.t.Outliers.ServerErrors > 0 {
+		return
+	}
+	h.book.mu.Lock()
+	defer h.book.mu.Unlock()
+	if s := t.at.state; s.trial == t.number {
+		time.AfterFunc(s.span, func() { h.outlasted(t) })
+	}
+}
+
+// outlasted takes an address back if the response to its trial still goes on.
+func (h *host) outlasted(t trial) {
+	s := t.at.state
+	h.book.mu.Lock()
+	back := s.trial == t.number
+	if back {
+		s.takeBack()
+	}
+	now := s.event(h, t.at)
+	h.book.mu.Unlock()
+	if back {
+		h.apply()
+		h.tell(now)
+	}
+}
+
 // judge tells the host how an exchange with one of its addresses has ended.
 func (a *attempt) judge(end exchange.End, o *exchange.Outcome) {
 	h := a.route.host

@@ -268,6 +268,9 @@ func (a *attempt) answer(resp *http.Response, status int32) *http.Response {
 		a.t.core.counters.saved.Add(1)
 	}
 	a.entry.Answered(&a.t.core.inflight)
+	if a.trial.at != nil {
+		a.route.host.headArrived(a.trial, status)
+	}
 	if a.t.Observer != nil {
 		a.observeHead()
 	}

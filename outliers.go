@@ -12,8 +12,9 @@ import (
 //
 // An address is avoided if connects to it fail: the Transport dials it after all others, and its open connections still
 // serve. An address is ejected if its requests fail: it gets no new request, on a new connection or on an idle one. Either
-// state lasts for EjectionTime. Then one dial, or one request, tries the address. If that succeeds, the address is used as
-// before. Otherwise it is left out for twice as long. The Transport never leaves out more than half of a host's addresses.
+// state lasts for EjectionTime. Then one dial, or one request, tries the address. If that succeeds, or if its response
+// goes on for longer than the address was left out, the address is used as before. Otherwise it is left out for twice as long.
+// The Transport never leaves out more than half of a host's addresses.
 //
 // A request fails if its connection ends or breaks the protocol before the response is complete, or if the time limit of the
 // request or of the Transport passes before the response begins. These do not count as failures: a connection that has served

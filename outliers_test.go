@@ -125,6 +125,42 @@ func TestOnlyOneRequestAtATimeTriesAnAddress(t *testing.T) {
 	})
 }
 
+func TestALongResponseToTheRequestThatTriesAnAddressDoesNotKeepItOut(t *testing.T) {
+	for _, protocol := range []func(*http.Protocols, bool){(*http.Protocols).SetHTTP1, (*http.Protocols).SetUnencryptedHTTP2} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := &Transport{Balance: BalanceRoundRobin, Protocols: new(http.Protocols)}
+			protocol(tr.Protocols, true)
+			c := newCluster(t, 2, tr)
+			c.eject(1, aborts)
+			c.at(1).does(func(w http.ResponseWriter, r *http.Request) {
+				w.(http.Flusher).Flush()
+				<-r.Context().Done()
+			})
+			time.Sleep(time.Until(c.address(1).Until) + 1)
+			resp, err := tr.RoundTrip(peerRequest(t, "http://a.test/", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			c.wantState(1, AddressTrial, EjectRequest)
+			c.at(1).does(serves)
+			time.Sleep(3 * time.Second) // longer than it was left out
+			c.wantState(1, AddressListed, "")
+			before := c.at(1).requests.Load()
+			for range 20 {
+				c.mustGet(1)
+				synctest.Wait() // until dials have ended
+			}
+			if n := c.at(1).requests.Load() - before; n < 8 {
+				t.Errorf("it has got %d of 20 requests", n)
+			}
+			if n := len(c.changes); n != 2 || !c.changes[1].Ended {
+				t.Errorf("%d changes were told: %+v", n, c.changes)
+			}
+		})
+	}
+}
+
 func TestOutliersOfNegativeFailuresLeaveNoAddressOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, &Transport{Outliers: Outliers{Failures: -1, ServerErrors: 1}})
