@@ -14,6 +14,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,6 +60,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	names := flags.String("suite", "", "suites to run, separated by commas (default: all)")
+	only := flags.String("run", "", "of these, run only the comparisons whose name matches `regexp`")
 	flags.IntVar(&s.rounds, "rounds", defaultRounds, "how often each candidate is measured")
 	flags.BoolVar(&s.short, "short", false, "a fraction of the time and sizes, to see that everything runs")
 	flags.BoolVar(&s.list, "list", false, "list the suites and what they compare")
@@ -75,9 +78,31 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if s.rounds < 1 {
 		return settings{}, fmt.Errorf("-rounds %d: want at least 1", s.rounds)
 	}
-	var err error
-	s.suites, err = chooseSuites(*names)
-	return s, err
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		return settings{}, fmt.Errorf("-run: %w", err)
+	}
+	if s.suites, err = chooseSuites(*names); err != nil {
+		return settings{}, err
+	}
+	if s.suites = matching(s.suites, match, s.short); len(s.suites) == 0 {
+		return settings{}, fmt.Errorf("-run %s: the name of no comparison matches", *only)
+	}
+	return s, nil
+}
+
+// matching returns the suites with only those of their comparisons whose name matches.
+func matching(all []suite, match *regexp.Regexp, short bool) (found []suite) {
+	for _, s := range all {
+		whole := s.comparisons
+		s.comparisons = func(short bool) []comparison {
+			return slices.DeleteFunc(whole(short), func(c comparison) bool { return !match.MatchString(c.name) })
+		}
+		if len(s.comparisons(short)) > 0 {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // chooseSuites returns the suites with the names given, in the order of a whole run.

@@ -50,6 +50,16 @@ func TestEverySuiteMeasuresEveryCandidate(t *testing.T) {
 	}
 }
 
+func TestRunSelectsComparisonsByName(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-list", "-run", "^GET of 16 KiB|12 fields"}, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out.String(), "net/http again"); got != 2 || !strings.Contains(out.String(), "GET, 12 fields") {
+		t.Errorf("%d comparisons are listed, want 2:\n%s", got, out.String())
+	}
+}
+
 // wantFigures wants a figure in every column that this system can fill.
 func wantFigures(t *testing.T, r row, columns []string) {
 	t.Helper()
@@ -163,6 +173,8 @@ func TestABadCommandLineIsRefused(t *testing.T) {
 		want string
 	}{
 		{[]string{"-suite", "requests,nonsense"}, `no suite "nonsense"`},
+		{[]string{"-run", "nonsense"}, "the name of no comparison matches"},
+		{[]string{"-run", "("}, "-run: error parsing regexp"},
 		{[]string{"-rounds", "0"}, "-rounds 0"},
 		{[]string{"nonsense"}, `unexpected argument "nonsense"`},
 		{[]string{"-nonsense"}, "not defined"},
