@@ -77,7 +77,7 @@ func TestEveryBlockOfGoRuns(t *testing.T) {
 	}
 	roots := filepath.Join(dir, "roots.pem")
 	write(t, roots, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: origin.CA().Certificate().Raw})))
-	if out, err := goIn(t, dir, roots, "test", "-count=1", "-timeout=1m", "."); err != nil {
+	if out, err := goIn(t, dir, roots, "test", "-count=1", "-timeout=5m", "."); err != nil {
 		report(t, out, where)
 	}
 	for n, want := range printed {
@@ -125,7 +125,7 @@ func write(t *testing.T, path, text string) {
 // and no proxy.
 func goIn(t *testing.T, dir, roots string, args ...string) ([]byte, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
