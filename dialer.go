@@ -19,15 +19,6 @@ const (
 	tcpKeepAlive = 30 * time.Second
 )
 
-// The hops of a dial, as DialDone.Hop names them.
-const (
-	opResolve = "resolve"
-	opConnect = "connect"
-	opProxy   = "proxy"
-	opTLS     = "tls"
-	opHTTP2   = "http2" // the client's preface (RFC 9113 section 3.4)
-)
-
 // Dial opens a connection for the route's identity. The pool calls it on a goroutine of its own.
 func (r *route) Dial(ctx context.Context) (conn, error) { return r.dial(ctx, nil, groundwork{}) }
 

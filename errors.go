@@ -3,10 +3,8 @@ package peerpool
 import (
 	"context"
 	"errors"
-	"io"
-	"syscall"
 
-	"github.com/peerpool/peerpool/internal/exchange"
+	"github.com/peerpool/peerpool/internal/inflight"
 	"github.com/peerpool/peerpool/internal/resolve"
 	"github.com/peerpool/peerpool/pool"
 )
@@ -14,11 +12,25 @@ import (
 // ErrClosed is returned by RoundTrip after [Transport.Shutdown] has been called.
 var ErrClosed = errors.New("peerpool: transport is shut down")
 
+var (
+	errCanceled     = inflight.ErrCanceled
+	errWaitCanceled = errors.New("net/http: request canceled while waiting for connection")
+)
+
+// The hops of a dial, as DialDone.Hop names them.
+const (
+	opResolve = "resolve"
+	opConnect = "connect"
+	opProxy   = "proxy"
+	opTLS     = "tls"
+	opHTTP2   = "http2" // the client's preface (RFC 9113 section 3.4)
+)
+
 // dialError is the error of a failed dial, with what is known about the dial. It travels from the dial through the pool to
 // the attempt, and does not leave the package. RoundTrip returns the cause, and the Observer and [Report] show the rest.
 type dialError struct {
 	identity Identity // of the wanted connection; the zero Identity if it could not be determined
-	hop      string   // hop that failed: one of those in dialer.go
+	hop      string   // hop that failed: one of the above
 	err      error    // what RoundTrip returns
 	told     error    // what observers are told: err, or the errors of all addresses if there were several
 }
@@ -75,59 +87,6 @@ func acquireError(ctx context.Context, id Identity, err error) error {
 		return err
 	}
 	return newDialError(id, opConnect, err)
-}
-
-// These are values of OpenTelemetry's error.type. OpenTelemetry has a constant only for errorOther.
-const (
-	errorTimeout    ErrorType = "timeout"
-	errorResolve    ErrorType = "name_resolution_error"
-	errorConnection ErrorType = "connection_error"
-	errorProxy      ErrorType = "proxy_tunnel_error"
-	errorTLS        ErrorType = "secure_connection_error"
-	errorResponse   ErrorType = "invalid_response"
-	errorEnded      ErrorType = "response_ended"
-	errorOther      ErrorType = "_OTHER"
-)
-
-// dialErrorType classifies an error that a request met before its exchange, with a value of OpenTelemetry's error.type. It
-// returns "" if there is no error, and if the caller canceled the request, which does not count as an error.
-func dialErrorType(err error) ErrorType {
-	switch {
-	case err == nil, errors.Is(err, context.Canceled):
-		return ""
-	case exchange.IsTimeout(err):
-		return errorTimeout
-	}
-	switch hopOf(err) {
-	case opResolve:
-		return errorResolve
-	case opConnect, opHTTP2:
-		return errorConnection
-	case opProxy:
-		return errorProxy
-	case opTLS:
-		return errorTLS
-	}
-	return errorOther
-}
-
-// errorType classifies the error of an attempt, as dialErrorType does for a dial.
-func (o *outcome) errorType() ErrorType {
-	switch {
-	case o.unleased:
-		return dialErrorType(o.err)
-	case o.err == nil, errors.Is(o.err, context.Canceled):
-		return ""
-	case exchange.IsTimeout(o.err):
-		return errorTimeout
-	case o.canceled, o.Unfit, o.BodyFailed:
-		return errorOther
-	case o.Malformed:
-		return errorResponse
-	case errors.Is(o.err, io.EOF), errors.Is(o.err, io.ErrUnexpectedEOF), errors.Is(o.err, syscall.ECONNRESET):
-		return errorEnded
-	}
-	return errorConnection
 }
 
 // DialError was the error that RoundTrip returned if it could not open a connection.

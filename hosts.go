@@ -40,65 +40,6 @@ type AddressStats struct {
 // LeftOut reports whether the address is left out: its State is AddressAvoided, AddressEjected or AddressTrial.
 func (a AddressStats) LeftOut() bool { return a.Reason != "" }
 
-// AddressState says how the Transport uses an address of a host: see [Outliers].
-type AddressState string
-
-// These are the states of addresses.
-const (
-	AddressListed  AddressState = "listed"  // it gets requests
-	AddressAvoided AddressState = "avoided" // connects to it fail: it is dialed last, and its open connections serve
-	AddressEjected AddressState = "ejected" // its requests fail: it gets no new request
-	AddressTrial   AddressState = "trial"   // it was left out, and one dial or one request tries it now
-	AddressLeaving AddressState = "leaving" // the resolver no longer lists it: it gets no new request
-)
-
-// AddressStates returns every [AddressState]. The caller owns the slice.
-func AddressStates() []AddressState {
-	return []AddressState{AddressListed, AddressAvoided, AddressEjected, AddressTrial, AddressLeaving}
-}
-
-// EjectReason says why an address of a host is left out. There are few values, so a metric can use them as labels.
-type EjectReason string
-
-// These are the reasons to leave an address out.
-const (
-	EjectConnect EjectReason = "connect" // connects, or TLS handshakes, have failed
-	EjectSilent  EjectReason = "silent"  // a connect got no answer before a connect to a later address succeeded
-	EjectRequest EjectReason = "request" // requests got no response, or one that was cut short
-	EjectTimeout EjectReason = "timeout" // requests got no response in time
-	EjectStatus  EjectReason = "status"  // responses had a status from 500 to 599
-)
-
-// EjectReasons returns every [EjectReason]. The caller owns the slice.
-func EjectReasons() []EjectReason {
-	return []EjectReason{EjectConnect, EjectSilent, EjectRequest, EjectTimeout, EjectStatus}
-}
-
-// ConnectFailed describes a connect that failed, to one of several addresses of a host.
-type ConnectFailed struct {
-	Identity  Identity // of the address
-	Host      string   // see DialDone
-	Addr      netip.AddrPort
-	Duration  time.Duration
-	Silent    bool // the connect got no answer before a connect to a later address succeeded, and was given up
-	Err       error
-	ErrorType ErrorType // one of ConnectErrorTypes
-}
-
-// AddressChange describes an address of a host that is left out, or is used again: see [Outliers].
-type AddressChange struct {
-	Host     Identity // of the host: its Address is the name of the host
-	Identity Identity // of the address
-	Addr     netip.AddrPort
-	State    AddressState // AddressAvoided or AddressEjected; AddressListed if Ended
-	Reason   EjectReason  // the latest failure
-	Failures int          // failures of this kind in a row; 0 if Ended
-	Err      error        // error of the latest failure; nil if a request failed
-	Since    time.Time    // when the address was left out
-	Until    time.Time    // when the address is tried again
-	Ended    bool         // the address is used again
-}
-
 // Hosts returns a description of each host that has, or has had, several addresses and to which the Transport has
 // connections. The addresses are those that the resolver listed last, in the resolver's order, and then those that it
 // does not list any more. If a host is dialed as several kinds of peer, Hosts describes it once for each kind. Hosts is

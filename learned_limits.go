@@ -13,32 +13,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// LearnedLimits holds the limits of a peer that speaks HTTP/1.1, as the Transport has inferred them from the peer's
-// closes. What a peer announces in a Keep-Alive header is not among them: it applies to the connection on which it was
-// announced.
-type LearnedLimits struct {
-	// IdleClose is the idle time at which the peer closes connections. A request that the Transport could not send
-	// again takes no connection that has been idle for longer than IdleTime, which is shorter than IdleClose by a
-	// margin. Other requests may take such a connection, because they are sent again if it turns out to be closed.
-	// IdleSince is when the Transport first learned that limit. All three are zero if it has learned none.
-	IdleClose, IdleTime time.Duration
-	IdleSince           time.Time
-
-	// Requests is how many requests the peer serves on one connection, and RequestsSince is when the Transport learned
-	// that limit. Both are zero if it has learned none.
-	Requests      int
-	RequestsSince time.Time
-}
-
 // PeerLimits is the part of [Stats] that concerns one peer with a learned limit.
 type PeerLimits struct {
-	Identity Identity
-	LearnedLimits
-}
-
-// LimitsChange describes what the Transport has learned about the limits of a peer. If a limit was forgotten, its fields
-// are zero.
-type LimitsChange struct {
 	Identity Identity
 	LearnedLimits
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/peerpool/peerpool/internal/exchange"
 	"github.com/peerpool/peerpool/internal/http2"
-	"github.com/peerpool/peerpool/pool"
 )
 
 // Observer holds functions, called hooks, that a Transport calls to report what it does. The hooks are listed in the
@@ -102,23 +101,6 @@ type Observer struct {
 	LimitsChange func(l LimitsChange)
 }
 
-// MissReason says why a request did not find an idle connection. The value "" means that it found one. [MissReasons]
-// lists the others.
-type MissReason = pool.Miss
-
-// CloseReason says why a connection was closed. There are few values, so a metric can use them as labels.
-// [CloseReasons] lists them.
-type CloseReason = pool.Reason
-
-// RetryReason says why a request was sent again. There are few values, so a metric can use them as labels.
-// [RetryReasons] lists them, and [Stats] counts retries by RetryReason.
-type RetryReason string
-
-// ErrorType classifies an error with the values of OpenTelemetry's attribute error.type. There are few values, so a metric
-// can use them as labels. [ErrorTypes], [ResolveErrorTypes] and [ConnectErrorTypes] list them. The value "" means that there
-// was no error, or that the caller canceled the request.
-type ErrorType string
-
 // ConnID is the number of a connection. Each connection of the process has a number of its own, so events of several
 // Transports can be told apart. The value 0 means that there is no connection, or that it was dialed when the Transport
 // had no Observer.
@@ -142,6 +124,17 @@ type ResolveDone struct {
 	// ErrorType classifies Err: "host_not_found", "try_again", "no_recovery", "timeout" or "_OTHER". If the look-up
 	// succeeded, or was canceled, ErrorType is "".
 	ErrorType ErrorType
+}
+
+// ConnectFailed describes a connect that failed, to one of several addresses of a host.
+type ConnectFailed struct {
+	Identity  Identity // of the address
+	Host      string   // see DialDone
+	Addr      netip.AddrPort
+	Duration  time.Duration
+	Silent    bool // the connect got no answer before a connect to a later address succeeded, and was given up
+	Err       error
+	ErrorType ErrorType // one of ConnectErrorTypes
 }
 
 // DialDone describes a dial. The steps of a dial are called hops. They take place in the order of the fields Resolve,
@@ -272,18 +265,6 @@ type RequestDone struct {
 	ErrorType ErrorType
 }
 
-// RequestOutcome says how a request ended. There are few values, so a metric can use them as labels.
-// [RequestOutcomes] lists them.
-type RequestOutcome string
-
-// These are the outcomes of requests.
-const (
-	OutcomeResponse  RequestOutcome = "response"  // there is a response, and its body was read to its end or closed by the caller
-	OutcomeTruncated RequestOutcome = "truncated" // there is a response, but its body ended early, was malformed, or timed out
-	OutcomeCanceled  RequestOutcome = "canceled"  // the caller canceled the request, before there was a response or while its body was read
-	OutcomeError     RequestOutcome = "error"     // RoundTrip returned an error, which ErrorType classifies
-)
-
 // Outcome returns how the request ended.
 func (e RequestDone) Outcome() RequestOutcome {
 	switch {
@@ -314,9 +295,59 @@ type ConnClosed struct {
 	InUse    bool          // a request was on the connection
 }
 
+// Quarantine describes a peer whose HTTP/1.1 connections serve only one request each, because the peer has sent bytes
+// that do not answer any request. The quarantine ends when the peer has sent no such bytes for 10 minutes and at
+// least 10 of its connections in a row have been silent for one second after their response. It also ends 24 hours
+// after the peer last sent such bytes, with or without requests.
+type Quarantine struct {
+	Since  time.Time // when the quarantine began
+	Last   time.Time // when the peer last sent such bytes
+	Why    string    // where the bytes were seen that time: "behind_response", "while_idle" or "before_request"
+	Events uint64    // how many times the peer has sent such bytes
+	Silent int       // connections that have been silent in a row since Last
+}
+
 // QuarantineChange describes the beginning or the end of a quarantine.
 type QuarantineChange struct {
 	Identity Identity
 	Quarantine
 	Ended bool // true if the quarantine ends, false if it begins
+}
+
+// AddressChange describes an address of a host that is left out, or is used again: see [Outliers].
+type AddressChange struct {
+	Host     Identity // of the host: its Address is the name of the host
+	Identity Identity // of the address
+	Addr     netip.AddrPort
+	State    AddressState // AddressAvoided or AddressEjected; AddressListed if Ended
+	Reason   EjectReason  // the latest failure
+	Failures int          // failures of this kind in a row; 0 if Ended
+	Err      error        // error of the latest failure; nil if a request failed
+	Since    time.Time    // when the address was left out
+	Until    time.Time    // when the address is tried again
+	Ended    bool         // the address is used again
+}
+
+// LearnedLimits holds the limits of a peer that speaks HTTP/1.1, as the Transport has inferred them from the peer's
+// closes. What a peer announces in a Keep-Alive header is not among them: it applies to the connection on which it was
+// announced.
+type LearnedLimits struct {
+	// IdleClose is the idle time at which the peer closes connections. A request that the Transport could not send
+	// again takes no connection that has been idle for longer than IdleTime, which is shorter than IdleClose by a
+	// margin. Other requests may take such a connection, because they are sent again if it turns out to be closed.
+	// IdleSince is when the Transport first learned that limit. All three are zero if it has learned none.
+	IdleClose, IdleTime time.Duration
+	IdleSince           time.Time
+
+	// Requests is how many requests the peer serves on one connection, and RequestsSince is when the Transport learned
+	// that limit. Both are zero if it has learned none.
+	Requests      int
+	RequestsSince time.Time
+}
+
+// LimitsChange describes what the Transport has learned about the limits of a peer. If a limit was forgotten, its fields
+// are zero.
+type LimitsChange struct {
+	Identity Identity
+	LearnedLimits
 }

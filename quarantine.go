@@ -38,18 +38,6 @@ const (
 	beforeRequest  = "before_request"
 )
 
-// Quarantine describes a peer whose HTTP/1.1 connections serve only one request each, because the peer has sent bytes
-// that do not answer any request. The quarantine ends when the peer has sent no such bytes for 10 minutes and at
-// least 10 of its connections in a row have been silent for one second after their response. It also ends 24 hours
-// after the peer last sent such bytes, with or without requests.
-type Quarantine struct {
-	Since  time.Time // when the quarantine began
-	Last   time.Time // when the peer last sent such bytes
-	Why    string    // where the bytes were seen that time: "behind_response", "while_idle" or "before_request"
-	Events uint64    // how many times the peer has sent such bytes
-	Silent int       // connections that have been silent in a row since Last
-}
-
 // quarantine holds the peers of a Transport that are in quarantine.
 type quarantine struct {
 	count atomic.Int32 // number of peers, so that no request takes the lock without need

@@ -8,12 +8,20 @@ import (
 	"github.com/peerpool/peerpool/pool"
 )
 
+// MissReason says why a request did not find an idle connection. The value "" means that it found one. [MissReasons]
+// lists the others.
+type MissReason = pool.Miss
+
 // MissReasons returns every [MissReason] that a Transport gives. The caller owns the slice.
 func MissReasons() []MissReason { return slices.Clone(missReasons) }
 
 var missReasons = []MissReason{
 	pool.MissCold, pool.MissBusy, pool.MissExpired, pool.MissStale, pool.MissFresh, pool.MissUnpooled,
 }
+
+// CloseReason says why a connection was closed. There are few values, so a metric can use them as labels.
+// [CloseReasons] lists them.
+type CloseReason = pool.Reason
 
 // CloseReasons returns every [CloseReason] that a Transport gives. The caller owns the slice. The Close of an [AttemptDone]
 // can also be "hijacked", in which case no connection was closed.
@@ -50,6 +58,18 @@ var closeReasons = []CloseReason{
 	CloseReason(http2.ReasonStreamIDs),
 }
 
+// RequestOutcome says how a request ended. There are few values, so a metric can use them as labels.
+// [RequestOutcomes] lists them.
+type RequestOutcome string
+
+// These are the outcomes of requests.
+const (
+	OutcomeResponse  RequestOutcome = "response"  // there is a response, and its body was read to its end or closed by the caller
+	OutcomeTruncated RequestOutcome = "truncated" // there is a response, but its body ended early, was malformed, or timed out
+	OutcomeCanceled  RequestOutcome = "canceled"  // the caller canceled the request, before there was a response or while its body was read
+	OutcomeError     RequestOutcome = "error"     // RoundTrip returned an error, which ErrorType classifies
+)
+
 // RequestOutcomes returns every [RequestOutcome]. The caller owns the slice.
 func RequestOutcomes() []RequestOutcome {
 	return []RequestOutcome{OutcomeResponse, OutcomeTruncated, OutcomeCanceled, OutcomeError}
@@ -77,10 +97,71 @@ func ConnectErrorTypes() []ErrorType {
 	return types
 }
 
+// RetryReason says why a request was sent again. There are few values, so a metric can use them as labels.
+// [RetryReasons] lists them, and [Stats] counts retries by RetryReason.
+type RetryReason string
+
 // RetryReasons returns every [RetryReason] that a Transport gives. The caller owns the slice.
 func RetryReasons() []RetryReason { return slices.Clone(retryReasons) }
 
 var retryReasons = []RetryReason{
 	RetryReason(retryStale), RetryReason(retryUnsent), RetryReason(retryMisdirected), RetryReason(retryRefused),
 	RetryReason(retryLost), RetryReason(retryHTTP1), RetryReason(retryAddress),
+}
+
+// TimeLimit names a time limit that has ended a request. There are few values, so a metric can use them as labels.
+// [TimeLimits] lists them. A limit has the same name whether the Transport or the peer has set it.
+type TimeLimit string
+
+// These are the time limits of requests.
+const (
+	TimeLimitRequest        TimeLimit = "request"         // the deadline of the request's context, which http.Client's Timeout sets too
+	TimeLimitDial           TimeLimit = "dial"            // DialTimeout
+	TimeLimitConnect        TimeLimit = "connect"         // ConnectTimeout, the Dialer's Timeout, or that of the operating system
+	TimeLimitTLSHandshake   TimeLimit = "tls_handshake"   // TLSHandshakeTimeout
+	TimeLimitResponseHeader TimeLimit = "response_header" // ResponseHeaderTimeout
+	TimeLimitBodyRead       TimeLimit = "body_read"       // BodyReadTimeout
+	TimeLimitBodyWrite      TimeLimit = "body_write"      // BodyWriteTimeout
+)
+
+var allTimeLimits = [...]TimeLimit{
+	TimeLimitRequest, TimeLimitDial, TimeLimitConnect, TimeLimitTLSHandshake, TimeLimitResponseHeader, TimeLimitBodyRead,
+	TimeLimitBodyWrite,
+}
+
+// TimeLimits returns every [TimeLimit] that ends requests. The caller owns the slice.
+func TimeLimits() []TimeLimit { return slices.Clone(allTimeLimits[:]) }
+
+// AddressState says how the Transport uses an address of a host: see [Outliers].
+type AddressState string
+
+// These are the states of addresses.
+const (
+	AddressListed  AddressState = "listed"  // it gets requests
+	AddressAvoided AddressState = "avoided" // connects to it fail: it is dialed last, and its open connections serve
+	AddressEjected AddressState = "ejected" // its requests fail: it gets no new request
+	AddressTrial   AddressState = "trial"   // it was left out, and one dial or one request tries it now
+	AddressLeaving AddressState = "leaving" // the resolver no longer lists it: it gets no new request
+)
+
+// AddressStates returns every [AddressState]. The caller owns the slice.
+func AddressStates() []AddressState {
+	return []AddressState{AddressListed, AddressAvoided, AddressEjected, AddressTrial, AddressLeaving}
+}
+
+// EjectReason says why an address of a host is left out. There are few values, so a metric can use them as labels.
+type EjectReason string
+
+// These are the reasons to leave an address out.
+const (
+	EjectConnect EjectReason = "connect" // connects, or TLS handshakes, have failed
+	EjectSilent  EjectReason = "silent"  // a connect got no answer before a connect to a later address succeeded
+	EjectRequest EjectReason = "request" // requests got no response, or one that was cut short
+	EjectTimeout EjectReason = "timeout" // requests got no response in time
+	EjectStatus  EjectReason = "status"  // responses had a status from 500 to 599
+)
+
+// EjectReasons returns every [EjectReason]. The caller owns the slice.
+func EjectReasons() []EjectReason {
+	return []EjectReason{EjectConnect, EjectSilent, EjectRequest, EjectTimeout, EjectStatus}
 }

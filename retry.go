@@ -103,7 +103,7 @@ func (v verdict) pause(o *outcome, number int) time.Duration {
 // attempt that a server could turn away because of other requests.
 func (v verdict) alone(number int) bool { return v == retryRefused && number == maxTurns }
 
-// decide decides whether a request is sent again. It is the whole of the retry policy:
+// decide decides whether a request is sent again after the try with the given number. It is the whole of the retry policy:
 //
 //	outcome of the attempt                                method          body         verdict
 //	the connection retired before its first lease         any             any          look for another one
@@ -127,11 +127,11 @@ func (v verdict) alone(number int) bool { return v == retryRefused && number == 
 // There are at most maxAttempts tries, or maxTurns. fresh and alone say which connection a try uses, and pause says
 // when it begins. RFC 9110 section 9.2.2, RFC 9112 section 9.3.1 and RFC 9113 section 8.7 say when a client may send a
 // request again.
-func decide(o outcome, r replay, attempt int) verdict {
+func decide(o outcome, r replay, number int) verdict {
 	switch {
-	case !r.body, lastTry(attempt) && !o.turnedAway(), attempt >= maxTurns:
+	case !r.body, lastTry(number) && !o.turnedAway(), number >= maxTurns:
 		return giveUp
-	case o.Status == http.StatusMisdirectedRequest && o.reused && attempt == 1:
+	case o.Status == http.StatusMisdirectedRequest && o.reused && number == 1:
 		return retryMisdirected
 	case o.retired:
 		return leaseAgain

@@ -9,7 +9,6 @@ import (
 
 	"github.com/peerpool/peerpool/internal/ascii"
 	"github.com/peerpool/peerpool/internal/exchange"
-	"github.com/peerpool/peerpool/internal/inflight"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -131,11 +130,6 @@ func closeBody(req *http.Request) {
 		req.Body.Close()
 	}
 }
-
-var (
-	errCanceled     = inflight.ErrCanceled
-	errWaitCanceled = errors.New("net/http: request canceled while waiting for connection")
-)
 
 // CancelRequest cancels a request that is under way.
 //

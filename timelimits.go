@@ -11,29 +11,6 @@ import (
 	"github.com/peerpool/peerpool/internal/http2"
 )
 
-// TimeLimit names a time limit that has ended a request. There are few values, so a metric can use them as labels.
-// [TimeLimits] lists them. A limit has the same name whether the Transport or the peer has set it.
-type TimeLimit string
-
-// These are the time limits of requests.
-const (
-	TimeLimitRequest        TimeLimit = "request"         // the deadline of the request's context, which http.Client's Timeout sets too
-	TimeLimitDial           TimeLimit = "dial"            // DialTimeout
-	TimeLimitConnect        TimeLimit = "connect"         // ConnectTimeout, the Dialer's Timeout, or that of the operating system
-	TimeLimitTLSHandshake   TimeLimit = "tls_handshake"   // TLSHandshakeTimeout
-	TimeLimitResponseHeader TimeLimit = "response_header" // ResponseHeaderTimeout
-	TimeLimitBodyRead       TimeLimit = "body_read"       // BodyReadTimeout
-	TimeLimitBodyWrite      TimeLimit = "body_write"      // BodyWriteTimeout
-)
-
-var allTimeLimits = [...]TimeLimit{
-	TimeLimitRequest, TimeLimitDial, TimeLimitConnect, TimeLimitTLSHandshake, TimeLimitResponseHeader, TimeLimitBodyRead,
-	TimeLimitBodyWrite,
-}
-
-// TimeLimits returns every [TimeLimit] that ends requests. The caller owns the slice.
-func TimeLimits() []TimeLimit { return slices.Clone(allTimeLimits[:]) }
-
 // timeouts counts the requests that each of allTimeLimits has ended.
 type timeouts [len(allTimeLimits)]atomic.Uint64
 
