@@ -206,6 +206,16 @@ func (h *Framed) Starts(method string, paths ...string) []*Call {
 	return calls
 }
 
+// Serving sends a request with the given method to each path, as Starts does. It returns the calls, and the server's end of the
+// new connection, which has received the requests.
+func (h *Framed) Serving(method string, paths ...string) ([]*Call, *Peer) {
+	h.T.Helper()
+	calls := h.Starts(method, paths...)
+	p := h.Welcome()
+	p.Requests(len(paths))
+	return calls, p
+}
+
 // Request returns a request to the server of the test.
 func (h *Framed) Request(method, path string, body io.Reader) *http.Request {
 	h.T.Helper()

@@ -48,11 +48,7 @@ func TestADownloadOverALongWayReachesTheRateOfItsLink(t *testing.T) {
 
 // get reads all of a response and returns its size.
 func get(h *testkit.Framed, path string) (int64, error) {
-	req, err := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/"+path, nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := h.RoundTrip(req)
+	resp, err := h.RoundTrip(h.Request("GET", path, nil))
 	if err != nil {
 		return 0, err
 	}
@@ -70,8 +66,7 @@ func TestAThousandUnreadResponsesHoldLittleAndStopNobody(t *testing.T) {
 		before := memtest.HeapInUse()
 		bodies := make(chan io.ReadCloser, streams)
 		open := func() {
-			req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
-			resp, err := h.RoundTrip(req)
+			resp, err := h.RoundTrip(h.Request("GET", "", nil))
 			if err != nil {
 				h.T.Error(err)
 				bodies <- http.NoBody
@@ -139,8 +134,7 @@ func TestAbandonedAndUnreadResponsesStopNoOther(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{MaxConnsPerHost: 1}, func(h *testkit.Framed) {
 		bodies := make(chan io.ReadCloser, abandoned+unread)
 		open := func(abandon bool) {
-			req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
-			resp, err := h.RoundTrip(req)
+			resp, err := h.RoundTrip(h.Request("GET", "", nil))
 			if err != nil {
 				h.T.Error(err)
 				return
@@ -202,8 +196,7 @@ func TestWhatNobodyWantsGivesTheConnectionsWindowBack(t *testing.T) {
 			testkit.FrameTestOver(t, 1<<20, tr, func(h *testkit.Framed) {
 				abandon := make(chan bool)
 				go func() {
-					req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
-					resp, err := h.RoundTrip(req)
+					resp, err := h.RoundTrip(h.Request("GET", "", nil))
 					if err != nil {
 						h.T.Error(err)
 					} else {

@@ -291,8 +291,7 @@ func TestPaddingGivesItsWindowBack(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
 		got := make(chan string)
 		go func() {
-			req, _ := http.NewRequestWithContext(h.T.Context(), "GET", "http://example.test/", nil)
-			resp, err := h.RoundTrip(req)
+			resp, err := h.RoundTrip(h.Request("GET", "", nil))
 			if err != nil {
 				h.T.Error(err)
 				got <- ""

@@ -95,9 +95,7 @@ func TestAGoAwayLetsTheStreamsBelowItFinish(t *testing.T) {
 
 func TestASecondGoAwayLowersTheFirst(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("POST", "1", "3")
-		old := h.Welcome()
-		old.Requests(2)
+		calls, old := h.Serving("POST", "1", "3")
 		old.GoAway(math.MaxInt32, http2.ErrCodeNo)
 		calls[0].Pending()
 		calls[1].Pending()
@@ -119,9 +117,7 @@ func TestASecondGoAwayLowersTheFirst(t *testing.T) {
 // A server must not raise the number of the last stream (RFC 9113 section 6.8). If one does, what it has said first holds.
 func TestASecondGoAwayDoesNotRaiseTheFirst(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("POST", "1", "3")
-		old := h.Welcome()
-		old.Requests(2)
+		calls, old := h.Serving("POST", "1", "3")
 		old.GoAway(1, http2.ErrCodeNo)
 		old.GoAway(3, http2.ErrCodeNo)
 		fresh := h.Welcome()
@@ -136,9 +132,7 @@ func TestASecondGoAwayDoesNotRaiseTheFirst(t *testing.T) {
 
 func TestAnErrorForTheFirstStreamIsNotAskedForAgain(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("GET", "1", "3")
-		old := h.Welcome()
-		old.Requests(2)
+		calls, old := h.Serving("GET", "1", "3")
 		old.GoAway(0, http2.ErrCodeEnhanceYourCalm)
 		err := calls[0].Breaks()
 		if !strings.Contains(err.Error(), "ENHANCE_YOUR_CALM") || !err.Wrote || err.Started {
@@ -170,9 +164,7 @@ func TestAGoAwayRetiresAConnectionThatIdlesAtOnce(t *testing.T) {
 
 func TestAGoAwayAfterTheHeadOfItsResponseIsNotRetried(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("GET", "1", "3")
-		p := h.Welcome()
-		p.Requests(2)
+		calls, p := h.Serving("GET", "1", "3")
 		p.Head(3, 200, false)
 		p.Data(3, "half", false)
 		synctest.Wait()

@@ -84,9 +84,7 @@ func TestAServerThatBreaksTheProtocolLosesTheConnection(t *testing.T) {
 	for _, b := range connBreaches {
 		t.Run(b.name, func(t *testing.T) {
 			testkit.FrameTest(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *testkit.Framed) {
-				calls := h.Starts("POST", "1", "3")
-				p := h.Welcome()
-				p.Requests(2)
+				calls, p := h.Serving("POST", "1", "3")
 				p.Next() // the acknowledgment of the settings
 				b.send(p)
 				for _, c := range calls {
@@ -176,9 +174,7 @@ func TestAMalformedResponseIsAnErrorOfItsStream(t *testing.T) {
 	for _, b := range streamBreaches {
 		t.Run(b.name, func(t *testing.T) {
 			testkit.FrameTest(t, &peerpool.Transport{MaxResponseHeaderBytes: 64 << 10}, func(h *testkit.Framed) {
-				calls := h.Starts("GET", "1", "3")
-				p := h.Welcome()
-				p.Requests(2)
+				calls, p := h.Serving("GET", "1", "3")
 				b.send(p)
 				if err := calls[0].Breaks(); !strings.Contains(err.Error(), b.text) {
 					t.Errorf("%v, want %s", err, b.text)
@@ -321,9 +317,7 @@ func TestWhatNobodyKnowsIsIgnored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-				calls := h.Starts("GET", "1", "3")
-				p := h.Welcome()
-				p.Requests(2)
+				calls, p := h.Serving("GET", "1", "3")
 				send(p)
 				synctest.Wait()
 				p.Respond(3, 200, "third")

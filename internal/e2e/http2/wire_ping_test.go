@@ -77,9 +77,7 @@ func TestABlackHoleIsNotNoticedWithoutPings(t *testing.T) {
 
 func TestABlackHoleWithinAResponseIsAnErrorOfItsBody(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("GET", "1", "2")
-		hole := h.Welcome()
-		hole.Requests(2)
+		calls, hole := h.Serving("GET", "1", "2")
 		hole.Head(1, 200, false)
 		hole.Data(1, "half", false)
 		fresh := func() *testkit.Peer {
@@ -234,9 +232,7 @@ func TestACallerWhoGivesUpDuringTheCheckLeavesItToTheOthers(t *testing.T) {
 
 func TestABlackHoleIsNoticedOnAConnectionOnItsWayOut(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("GET", "1", "3")
-		hole := h.Welcome()
-		hole.Requests(2)
+		calls, hole := h.Serving("GET", "1", "3")
 		hole.Head(1, 200, false)
 		hole.GoAway(3, http2.ErrCodeNo)
 		calls[0].Ended()

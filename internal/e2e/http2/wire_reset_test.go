@@ -143,9 +143,7 @@ func TestAStreamThatIsResetIsNotAskedForAgain(t *testing.T) {
 
 func TestAProtocolErrorRetiresTheConnection(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("GET", "1", "3")
-		p := h.Welcome()
-		p.Requests(2)
+		calls, p := h.Serving("GET", "1", "3")
 		p.Reset(1, http2.ErrCodeProtocol)
 		calls[0].Breaks()
 		next := h.Fetch("next")
@@ -197,9 +195,7 @@ func TestAResponseStandsThoughItsUploadIsCutShort(t *testing.T) {
 
 func TestAResetWithinAResponseIsAnErrorOfItsBody(t *testing.T) {
 	testkit.FrameTest(t, &peerpool.Transport{}, func(h *testkit.Framed) {
-		calls := h.Starts("GET", "1", "3")
-		p := h.Welcome()
-		p.Requests(2)
+		calls, p := h.Serving("GET", "1", "3")
 		p.Head(1, 200, false)
 		p.Data(1, "half", false)
 		synctest.Wait()
