@@ -143,8 +143,8 @@ func (b *responseBody) trailer() error {
 	return io.EOF
 }
 
-// bulk is a buffer for bodies that are copied or discarded. It is so large that a call of the system costs little beside the
-// bytes that it copies. A Writer gets a part of it, and must not keep it.
+// bulk is a buffer for bodies that are copied or discarded. It is so large that a call of the system costs little compared
+// with the bytes that it copies. A Writer gets a part of it, and must not keep it.
 type bulk [64 << 10]byte
 
 var bulks = sync.Pool{New: func() any { return new(bulk) }}

@@ -223,7 +223,7 @@ type input struct {
 // largeInput is the size in bytes of an input that takes a whole answer of middling length: its head, and what comes with it.
 const largeInput = maxInline + DefaultBufferSize
 
-// inputs hold inputs of DefaultBufferSize, largeInputs such of largeInput.
+// inputs hold inputs of DefaultBufferSize, largeInputs those of largeInput bytes.
 var (
 	inputs      = sync.Pool{New: func() any { return newInput(DefaultBufferSize) }}
 	largeInputs = sync.Pool{New: func() any { return newInput(largeInput) }}
@@ -274,7 +274,7 @@ func (c *Conn) lentInput() *input {
 }
 
 // expect notes the length of a response's body, -1 if that is unknown. If it does not fit into an input of the usual size, but
-// into a large one, the next exchange takes such: the next response is probably about as long, and is then read by one call of
+// into a large one, the next exchange takes a large one: the next response is probably about as long, and is then read by one call of
 // the system. A longer body is read into the caller's buffer past the input.
 func (c *Conn) expect(length int64) {
 	c.traits &^= middling

@@ -10,7 +10,7 @@
 //	probe.go     Conn.Rest, Conn.Probe: whether an idle connection has been closed, or has bytes that answer no request
 //	layers.go    which layers a connection consists of, and what can be seen of them
 //	ahead.go     a read that is pending while a connection with unknown layers idles
-//	records.go   the layer between crypto/tls and its socket: it shows what has arrived, and makes an ask possible
+//	records.go   the layer between crypto/tls and its socket: it shows what has arrived, and lets Conn.ask send and receive
 //	exchange.go  Exchange.Run: one request and its response; who ends it, exactly once
 //	send.go      its first half: writing the request, if possible while waiting for the answer (Conn.ask), and the time limit
 //	request.go   the head of the request

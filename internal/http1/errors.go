@@ -8,8 +8,8 @@ import (
 	"net/http"
 )
 
-// quoted is how many bytes of what the peer has sent malformed and contradictory put into their errors. A caller gets these
-// errors only if net/http would accept the response; see Exchange.refuse.
+// The errors of malformed and contradictory quote at most quoted bytes of what the peer has sent. A caller gets these errors
+// only if net/http would accept the response; see Exchange.refuse.
 const quoted = 64
 
 func malformed[T string | []byte](what string, got T) error {
@@ -59,7 +59,7 @@ func (e *timeoutError) Error() string   { return e.text }
 func (e *timeoutError) Timeout() bool   { return true }
 func (e *timeoutError) Temporary() bool { return true }
 
-// ErrorType is what OpenTelemetry's instrumentations of net/http call it: the word that peerpool has for all time-outs.
+// ErrorType returns the word that peerpool uses for all time-outs. OpenTelemetry's instrumentations of net/http call it.
 func (e *timeoutError) ErrorType() string { return "timeout" }
 
 // Is makes errors.Is(err, context.DeadlineExceeded) true, as it is for net/http's error.

@@ -50,9 +50,9 @@ func (o *Options) writeBuffer() int {
 
 // Exchange is one request and its response. Fill the exported fields in the first group, then call Run once.
 //
-// Every request makes one, and the caller keeps it for as long as the response. So it is small: its size is one that the
-// allocator has, what only few exchanges need is in body, and what belongs to the connection or to the Transport is in Conn
-// and Opts.
+// Every request makes an Exchange, and the caller keeps it for as long as the response, so it is small: its size is one that
+// the allocator has. What only few exchanges need is in body, and what belongs to the connection or to the Transport is in
+// Conn and Opts.
 type Exchange struct {
 	Conn  *Conn
 	Req   *http.Request // whose context ends the exchange
@@ -155,9 +155,9 @@ func (e *Exchange) closing() bool {
 }
 
 // Run writes the request and reads the head of the response. If Run succeeds, the exchange ends with the body of the response.
-// If Run fails, the exchange has ended. Then the request's body has been closed if it was touched. If it was not touched, it is
-// the caller's, who may send it again. The exchange reads from it no more, except for a Read that blocks for longer than
-// exchange.ReadWait.
+// If Run fails, the exchange has ended. Then the request's body has been closed if it was touched. If it was not touched, the
+// caller still owns it, and may send it again. The exchange reads from it no more, except for a Read that blocks for longer
+// than exchange.ReadWait.
 func (e *Exchange) Run() (*http.Response, error) {
 	if e.Opts == nil {
 		e.Opts = &noOptions
@@ -209,8 +209,8 @@ func (e *Exchange) contextEnded() {
 	e.Cancel(err)
 }
 
-// Cancel ends the exchange, if it has not ended: what it does on its connection returns cause. If the caller has the response,
-// the exchange ends even if nobody reads or closes that. Cancel may be called at any time, from any goroutine. It blocks for as
+// Cancel ends the exchange, if it has not ended: calls that wait on its connection return cause. If the caller has the response,
+// the exchange ends even if nobody reads or closes the response's body. Cancel may be called at any time, from any goroutine. It blocks for as
 // long as the Close of a custom connection does.
 func (e *Exchange) Cancel(cause error) {
 	e.mu.Lock()

@@ -31,9 +31,9 @@ type fieldParser struct {
 
 // fieldLine is a field line: where its name and value are in fieldParser.b, and what they are.
 //
-// It remembers them, as most lines of a server's heads are equal to the lines in the same places of the head before. A line
-// that is equal byte by byte, with its line end, has the same name and the same value: it need not be parsed, and the header
-// gets the strings that are there already. These are strings, which nobody can change, and no slices that a caller may have.
+// It remembers the name and the value, because most lines of a server's heads are equal to the lines in the same places of the
+// head before. A line that is equal byte by byte, with its line end, has the same name and the same value. It need not be
+// parsed, and the header gets the remembered strings. Nobody can change a string, so several headers may share it.
 type fieldLine struct {
 	name, value string
 	recent      [maxRecent]byte // the line as it was received

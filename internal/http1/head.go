@@ -51,8 +51,8 @@ type framing struct {
 // exchanges would take memory that they do not use.
 const fewFields = 4
 
-// nameSet is a set of field names of which some count as one. Few of the fields that decide about a response are present,
-// and it is cheap to find out which of them may be.
+// nameSet is a set of field names, in which several names may count as one. Few of the fields that decide about a response are
+// present, and a nameSet shows cheaply which of them may be.
 type nameSet uint64
 
 func setOf(name string) nameSet {

@@ -189,7 +189,7 @@ func appendTarget(b []byte, req *http.Request, host string, proxied bool) []byte
 		return append(b, u.RequestURI()...)
 	}
 	path, query := u.EscapedPath(), u.ForceQuery || u.RawQuery != ""
-	// The asterisk is a target alone, with no authority before it and no query after (RFC 9112 section 3.2.4).
+	// The target * has no authority before it and no query after it (RFC 9112 section 3.2.4).
 	if asterisk := path == "*" && b[len(b)-1] == ' ' && !query; !asterisk && !strings.HasPrefix(path, "/") {
 		b = append(b, '/') // or the path would pass for a part of the host
 	}
@@ -200,7 +200,7 @@ func appendTarget(b []byte, req *http.Request, host string, proxied bool) []byte
 	return b
 }
 
-// framing writes how long the body is and, if so asked, that the connection ends after it.
+// framing writes how long the body is and, if the connection is to end after it, that it ends.
 func (w *headWriter) framing(req *http.Request, out *outgoing, closes bool) error {
 	if closes {
 		w.field("Connection", "close")

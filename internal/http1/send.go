@@ -82,7 +82,7 @@ func (e *Exchange) ask(out *outgoing) error {
 
 // An ask writes a request and waits for the answer at the same time. A read that follows the write at once finds nothing, and
 // costs a call of the system. An ask leaves it out. That is safe only if the wait begins before the write, so that the ask does
-// not miss what the system reports in between, and if somebody else tells of a close that was reported before: see [Conn.Rouse].
+// not miss what the system reports in between, and if somebody calls [Conn.Rouse] for a close that the system has reported before.
 // These are the states of a connection.
 const (
 	calm     = iota

@@ -24,9 +24,9 @@ type upload struct {
 	done   chan struct{} // closed at the end
 }
 
-// answered passes the server's answer to an upload that waits for it. Only the first answer counts. After a final
-// response that keeps the connection the body is still wanted: without it, the server would take the next request for the
-// body. After one that ends the connection the body is not wanted.
+// answered passes the server's answer to an upload that waits for it. Only the first answer counts. If it is a final
+// response that keeps the connection, the body is still sent: otherwise the server would take the next request for the body.
+// If it is a final response that ends the connection, the body is not sent.
 func (u *upload) answered(wanted bool) {
 	select {
 	case u.answer <- wanted:
