@@ -19,6 +19,7 @@ import (
 
 	"github.com/peerpool/peerpool"
 	httptestutil "github.com/peerpool/peerpool/httptest_util"
+	"github.com/peerpool/peerpool/internal/nettest"
 	"github.com/peerpool/peerpool/internal/testkit"
 	"github.com/peerpool/peerpool/logpool"
 )
@@ -248,13 +249,11 @@ func TestWhatFailsIsInformation(t *testing.T) {
 		c.Write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
 	})
 	secure := httptestutil.NewOrigin(t, httptestutil.OriginOptions{CA: httptestutil.NewCA(t)})
-	refusing := httptestutil.NewOrigin(t, httptestutil.OriginOptions{})
-	refusing.Close()
 	for name, c := range map[string]struct {
 		url  string
 		want []string
 	}{
-		"refused":             {refusing.URL(), []string{"dial failed connection_error", "request failed connection_error"}},
+		"refused":             {"http://" + nettest.RefusingAddr(t), []string{"dial failed connection_error", "request failed connection_error"}},
 		"unknown host":        {"http://nowhere.test", []string{"look-up failed", "dial failed name_resolution_error", "request failed name_resolution_error"}},
 		"untrusted authority": {secure.URL(), []string{"dial failed secure_connection_error", "request failed secure_connection_error"}},
 		"no answer":           {closes.URL(), []string{"connection failed", "request failed response_ended"}},
