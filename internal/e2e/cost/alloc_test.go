@@ -16,7 +16,7 @@ import (
 // table in it, and the text of the head.
 const (
 	maxAllocs = 4
-	maxBytes  = 1100
+	maxBytes  = 900
 )
 
 // answerOfFour is a response with four fields.
