@@ -22,7 +22,9 @@ import (
 // IdleConnTimeout, and other requests may use them at any time. To keep a number of idle connections for longer, set
 // MinIdleConnsPerHost or PeerOptions.MinIdleConns.
 //
-// If a connection cannot be opened, Warm returns the error that RoundTrip would return. It also returns an error if a
+// If a connection cannot be opened, Warm returns the error that RoundTrip would return. If a connection ends before a request
+// could use it, because an HTTP/2 server sends GOAWAY or allows no streams, Warm tries again, as RoundTrip does: it gives up after
+// three such connections in a row. Connections that were opened at the same time count as one. Warm also returns an error if a
 // limit does not allow that many connections, or if connections to the peer serve only one request each. If
 // MaxConnsPerHost allows them but requests use some of them, Warm waits. While it waits, no other idle connection takes
 // a place that MaxIdleConns allows and that a connection of this call needs. If several calls together need more than

@@ -22,6 +22,7 @@ type dial[K comparable, C Conn] struct {
 	forWant bool // it was begun for a want
 
 	floor *floor[K, C] // the floor that the dial is for, or nil
+	round int          // floor.round when the dial began
 
 	paced   *pace // the pace that counts the dial, or nil
 	episode uint32
@@ -267,10 +268,11 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 	if d.inPlaceOf != nil {
 		p.replaced(d, err, now)
 	}
+	var reason Reason
 	if err != nil {
 		h.dialFailures++
 		p.tally.dialFailures++
-	} else if reason := p.admit(e, d, found, now); reason != "" {
+	} else if reason = p.admit(e, d, found, now); reason != "" {
 		err = fmt.Errorf("%w: %s", ErrRetired, reason)
 	} else {
 		p.keepFirst(d.replaces, now)
@@ -279,7 +281,8 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 		p.deliver(d.want, delivery[K, C]{err: err})
 	}
 	if d.floor != nil {
-		p.floorLanded(d, e, err, now)
+		gone := reason != "" && (e.isRetired() || reason == found || reason == ReasonNoCapacity)
+		p.floorLanded(d, e, err, gone, now)
 	}
 	p.tendHost(h)
 	if d.inPlaceOf != nil {

@@ -125,9 +125,10 @@
 //     a shared connection counts as one. If there are fewer, for whatever reason, the pool dials, although
 //     no want waits. Such a dial is within all limits, comes after the dials of wants, and does not make room for
 //     itself. A floor pauses after a failure, and ends an hour after the last KeepIdle. Warm dials in the same way,
-//     once, and takes the idle places of other keys. While a call of Warm waits, the connections that it counts are not
-//     closed for Config.MaxIdle: of all others, the pool closes the one that was released longest ago. A call that needs
-//     more of MaxIdle than earlier calls for other keys leave fails at once.
+//     once, and takes the idle places of other keys. If a connection ends before it could be of use, Warm dials again
+//     without a pause, until that has happened three times in a row. While a call of Warm waits, the connections that it
+//     counts are not closed for Config.MaxIdle: of all others, the pool closes the one that was released longest ago. A
+//     call that needs more of MaxIdle than earlier calls for other keys leave fails at once.
 //
 //  13. The pool replaces a connection that is a Replacer, and that is in use, before it reaches a limit on its age or
 //     its reuse. When an eighth of its life or of its uses is left, or 10 seconds or 4 leases if that is less, the

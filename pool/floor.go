@@ -31,6 +31,9 @@ type floor[K comparable, C Conn] struct {
 	ends   time.Duration // when least becomes 0
 	warmup []*warmup     // calls of Warm that wait
 
+	round int // calls of Warm have begun to dial again so many times
+	gone  int // and so many times since a connection was of use to them
+
 	dialing int           // dials under way for the floor
 	pause   time.Duration // the length of the latest pause
 	failed  time.Duration // when it began; forever if there was none
@@ -242,25 +245,29 @@ func (p *Pool[K, C]) floorWaits(f *floor[K, C], now time.Duration) time.Duration
 }
 
 func (p *Pool[K, C]) dialForFloor(f *floor[K, C]) {
-	d := &dial[K, C]{host: f.host, caller: f.caller, terms: f.terms, order: p.joined, floor: f}
+	d := &dial[K, C]{host: f.host, caller: f.caller, terms: f.terms, order: p.joined, floor: f, round: f.round}
 	f.dialing++
 	p.floorDials++
 	p.begin(d, f.caller.ctx, f.host.first())
 }
 
-// floorLanded is called when a dial for the floor has ended, before its host is tended. If the connection belongs to a
+// floorLanded is called when a dial for the floor has ended, before its host is tended. gone says that the dial has
+// succeeded, but that its connection has ended before it could be of use. If the connection belongs to a
 // key that the host does not list, the floor pauses: the connection is of no use to it, and that of the next dial would
 // probably be of no use either.
-func (p *Pool[K, C]) floorLanded(d *dial[K, C], e *entry[K, C], err error, now time.Duration) {
+func (p *Pool[K, C]) floorLanded(d *dial[K, C], e *entry[K, C], err error, gone bool, now time.Duration) {
 	f := d.floor
 	f.dialing--
 	p.floorDials--
 	switch {
+	case gone && f.again(d):
 	case err != nil:
 		f.fail(now)
 		f.answer(err)
 	case !slices.Contains(f.host.listedGroups(), e.group):
 		f.fail(now)
+	default:
+		f.gone = 0
 	}
 }
 

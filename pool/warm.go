@@ -25,6 +25,10 @@ func (e *LimitError) Error() string {
 
 var errIdleClosed = errors.New("pool: CloseIdle was called before the connections were open")
 
+// warmTries is how many connections in a row may end before they are of use, until Warm returns an error. Connections that
+// were dialed at the same time count as one.
+const warmTries = 3
+
 // warmup is one call of Warm.
 type warmup struct {
 	n     int
@@ -41,8 +45,9 @@ type warmup struct {
 // later call fails with a LimitError, and opens nothing. When Warm has returned, its connections count as any others: a later
 // Warm may take their places.
 //
-// Warm returns the error of the first dial that fails, and an error if a limit does not allow that many connections. It
-// returns context.Cause(ctx) if ctx ends first, and ErrClosed after KeepNone or Shutdown. Connections that it has
+// Warm returns the error of the first dial that fails, and an error if a limit does not allow that many connections. If a
+// connection retires, or shows no capacity, before it could be leased, Warm dials again at once. If that happens three times in
+// a row, Warm returns an error that wraps ErrRetired. Warm returns context.Cause(ctx) if ctx ends first, and ErrClosed after KeepNone or Shutdown. Connections that it has
 // opened by then stay, and dials under way go on. The context of the dials has the values of ctx.
 func (p *Pool[K, C]) Warm(ctx context.Context, key K, dialer Dialer[C], n int, terms Terms) error {
 	return p.warm(asked[K, C]{key: key}, caller[K, C]{ctx: ctx, dialer: dialer}, n, &terms)
@@ -73,6 +78,9 @@ func (p *Pool[K, C]) warm(at asked[K, C], by caller[K, C], n int, terms *Terms) 
 	}
 	p.warmups++
 	f, w := p.floorOf(h), &warmup{n: n, order: p.warmups, done: make(chan error, 1)}
+	if len(f.warmup) == 0 {
+		f.gone = 0
+	}
 	f.caller, f.terms, f.resume = by, *terms, 0
 	f.await(append(f.warmup, w))
 	p.tendHost(h)
@@ -103,6 +111,22 @@ func (f *floor[K, C]) answer(err error) {
 		w.done <- verdict
 		return true
 	}))
+}
+
+// again reports whether a call of Warm dials again after a dial whose connection has ended before it could be of use.
+func (f *floor[K, C]) again(d *dial[K, C]) bool {
+	if len(f.warmup) == 0 {
+		return false
+	}
+	if d.round == f.round { // otherwise the dial began before the latest round
+		f.round++
+		f.gone++
+	}
+	if f.gone >= warmTries {
+		return false
+	}
+	f.resume = 0
+	return true
 }
 
 // await sets the calls of Warm that wait.

@@ -111,12 +111,66 @@ func TestWarmReturnsTheErrorOfADial(t *testing.T) {
 	})
 }
 
-func TestWarmSaysWhyAConnectionRetiredAtOnce(t *testing.T) {
+// ends makes the oldest dial bring a connection that has ended already.
+func (w *world) ends(reason Reason) {
+	w.t.Helper()
+	w.wantDials(-1)
+	conn := w.newConn()
+	conn.sick = reason
+	w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+}
+
+func TestWarmDialsAgainIfAConnectionRetiredAtOnce(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 4, Terms{})
+		for range 2 { // a server that restarts ends all of them
+			for range 4 {
+				w.ends(ReasonPeerClosed)
+			}
+			warm.stillWaits()
+			w.wantDials(4)
+		}
+		for range 4 {
+			w.dialed()
+		}
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+		w.wantGauges(4, 0, 0, 0)
+	})
+}
+
+func TestWarmDialsAgainIfAConnectionHasNoCapacityYet(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.shares = true
+		warm := w.warm("a", 3, Terms{Expect: ExpectUnknown})
+		w.dialed()
+		w.capacity = 3
+		w.dialed()
+		if err := warm.returned(); err != nil {
+			t.Errorf("Warm returned %v", err)
+		}
+	})
+}
+
+func TestWarmDoesNotDialAgainForAConnectionThatAnotherMayNotUse(t *testing.T) {
 	inBubble(t, config{}, func(t *testing.T, w *world) {
 		warm := w.warm("a", 1, Terms{})
 		conn := w.newConn()
-		conn.sick = ReasonPeerClosed
+		conn.private = true
 		w.finish(w.dials()[0], func() (*fakeConn, error) { return conn, nil })
+		wantError(t, warm.returned(), ErrRetired)
+		w.wantDials(0)
+	})
+}
+
+func TestWarmSaysWhyConnectionsRetiredAtOnce(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		warm := w.warm("a", 1, Terms{})
+		for range warmTries {
+			warm.stillWaits()
+			w.ends(ReasonPeerClosed)
+		}
 		err := warm.returned()
 		wantError(t, err, ErrRetired)
 		if err.Error() != ErrRetired.Error()+": peer_closed" {

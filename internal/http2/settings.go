@@ -174,12 +174,12 @@ func (c *Conn) capacityLocked() int {
 func (c *Conn) noneLocked() bool { return c.peer.seen && c.peer.streams == 0 && !c.engine.strict }
 
 // AwaitSettings waits for the server's first SETTINGS, which say how many streams the server allows. If the connection fails
-// first, AwaitSettings returns why. If ctx ends first, it returns the cause of ctx.
+// first, AwaitSettings returns why. If it fails later, Ended tells. If ctx ends first, AwaitSettings returns the cause of ctx.
 func (c *Conn) AwaitSettings(ctx context.Context) error {
 	c.mu.Lock()
 	if c.peer.seen || c.failed != nil {
 		defer c.mu.Unlock()
-		return c.failed
+		return c.unsettledLocked()
 	}
 	if c.peer.arrived == nil {
 		c.peer.arrived = make(chan struct{})
@@ -193,6 +193,14 @@ func (c *Conn) AwaitSettings(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.unsettledLocked()
+}
+
+// unsettledLocked returns why the connection has failed before the server's SETTINGS came, or nil if they did.
+func (c *Conn) unsettledLocked() error {
+	if c.peer.seen {
+		return nil
+	}
 	return c.failed
 }
 
