@@ -2,7 +2,6 @@ package peerpool
 
 import (
 	"maps"
-	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -366,7 +365,7 @@ func (a *attempt) fault(end exchange.End, o *exchange.Outcome) EjectReason {
 	case o.Status != 0:
 		return ""
 	case end == exchange.EndTimeout:
-		if slow := a.req.Body != nil && a.req.Body != http.NoBody && a.req.GetBody == nil; slow || !o.Wrote {
+		if slow := a.req.GetBody == nil && o.Body.Unfinished(); slow || !o.Wrote {
 			return "" // the caller's body may have been too slow
 		}
 		return EjectTimeout

@@ -18,7 +18,8 @@ import (
 //
 // A request fails if its connection ends or breaks the protocol before the response is complete, or if the time limit of the
 // request or of the Transport passes before the response begins. These do not count as failures: a connection that has served
-// a request turns out to be closed, the caller cancels the request, or the server refuses it unprocessed.
+// a request turns out to be closed, the caller cancels the request, the server refuses it unprocessed, or the time limit passes
+// before a body without GetBody, which may be slow, has been read to its end.
 type Outliers struct {
 	// Failures is how many connects, or requests, of an address must fail in a row. Zero means 3. If it is negative, no
 	// address is left out. A connect that gets no answer before a connect to a later address succeeds is enough by itself.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/netip"
@@ -52,6 +53,46 @@ func TestAnAddressThatDoesNotAnswerInTimeIsEjected(t *testing.T) {
 		c.mustGet(20)
 		c.wantState(1, AddressEjected, EjectTimeout)
 	})
+}
+
+// A proxy passes on bodies that can be read once. Only a body that has not been read to its end may be what takes too long.
+func TestAnAddressThatDoesNotAnswerAWholeBodyInTimeIsEjected(t *testing.T) {
+	for _, protocol := range []func(*http.Protocols, bool){(*http.Protocols).SetHTTP1, (*http.Protocols).SetUnencryptedHTTP2} {
+		for _, whole := range []bool{true, false} {
+			for _, length := range []int64{-1, 5} {
+				synctest.Test(t, func(t *testing.T) {
+					tr := &Transport{Protocols: new(http.Protocols)}
+					protocol(tr.Protocols, true)
+					c := newCluster(t, 2, tr)
+					c.at(1).does(func(_ http.ResponseWriter, r *http.Request) {
+						io.Copy(io.Discard, r.Body)
+						<-r.Context().Done()
+					})
+					for range defaultFailures {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+						r, w := io.Pipe()
+						go func() {
+							w.Write([]byte("hello"))
+							if whole {
+								w.Close()
+							}
+						}()
+						req := peerRequest(t, "http://a.test/", nil).WithContext(ctx)
+						req.Method, req.Body, req.ContentLength = http.MethodPost, r, length
+						if err := peerTry(tr, req); !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("%v, want that it took too long", err)
+						}
+						cancel()
+						r.Close()
+					}
+					synctest.Wait()
+					if got := tr.Stats().Ejections; (got > 0) != whole {
+						t.Errorf("a body of length %d, sent to its end: %v: %d ejections", length, whole, got)
+					}
+				})
+			}
+		}
+	}
 }
 
 func TestStatusesOf5xxEjectAnAddressOnlyIfTheOptionSaysSo(t *testing.T) {

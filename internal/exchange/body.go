@@ -40,6 +40,7 @@ type Body struct {
 	// mu guards the fields below. Body calls no method of rc while it holds mu.
 	mu      sync.Mutex
 	touched bool          // a Read or a Close has begun
+	ended   bool          // the body has been read to its end
 	stopped bool          // no new Read may begin
 	closing bool          // rc.Close has been called
 	closed  bool          // rc.Close has returned
@@ -60,7 +61,27 @@ func (b *Body) Read(p []byte) (n int, err error) {
 	if n < 0 || n > len(p) {
 		return 0, ErrInvalidRead
 	}
+	if err == io.EOF {
+		b.End()
+	}
 	return n, err
+}
+
+// End notes that the body has been read to its end. Read does so by itself.
+func (b *Body) End() {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+}
+
+// Unfinished reports whether the body has been read from, but not to its end. It is false for a nil Body.
+func (b *Body) Unfinished() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.touched && !b.ended
 }
 
 // Use calls f with the body, so that f can read in other ways than with Read. The call counts as one Read. Use returns the

@@ -164,8 +164,11 @@ func (u *upload) copyFile(want int64) error {
 		}
 		return err
 	})
-	if err == nil && n < want {
+	switch {
+	case err == nil && n < want:
 		err = &exchange.BodyError{Err: connectionBroken(u.out.lengthError(n))}
+	case err == nil:
+		u.e.sending.End()
 	}
 	return err
 }
