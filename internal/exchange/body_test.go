@@ -242,6 +242,23 @@ func TestANumberOfBytesThatCannotBeIsAnError(t *testing.T) {
 	}
 }
 
+func TestABodyIsUnfinishedFromItsFirstReadToItsEnd(t *testing.T) {
+	s := &source{read: strings.NewReader("four").Read}
+	within(t, s, func(t *testing.T, b *Body) {
+		for i, want := range []bool{false, true, true, false} {
+			if i > 0 {
+				b.Read(make([]byte, 2))
+			}
+			if got := b.Unfinished(); got != want {
+				t.Errorf("after %d reads: %v", i, got)
+			}
+		}
+	})
+	if (*Body)(nil).Unfinished() {
+		t.Error("no body is unfinished")
+	}
+}
+
 func TestARequestWithoutABodyHasNothingToWaitFor(t *testing.T) {
 	var b Body
 	if _, err := b.Read(make([]byte, 1)); err != ErrStopped {

@@ -59,6 +59,9 @@ func TestTheKernelCopiesAFile(t *testing.T) {
 			conn, e := uploadFile(t, c.body, c.declared)
 			wantBody(t, run(t, e), strconv.FormatInt(c.arrives, 10))
 			wantEnd(t, e, exchange.Reusable)
+			if e.sending.Unfinished() {
+				t.Error("the file counts as not read to its end")
+			}
 			if conn.copied != c.copied || c.copied > 0 && conn.written > 1000 {
 				t.Errorf("the kernel has copied %d bytes of a file, want %d; %d bytes were written otherwise",
 					conn.copied, c.copied, conn.written)
