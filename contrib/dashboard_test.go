@@ -94,7 +94,7 @@ type target struct {
 	LegendFormat string     `json:"legendFormat"`
 }
 
-// chosen is the data source that whoever looks at the dashboard has chosen.
+// chosen is the data source that the user of the dashboard has chosen.
 var chosen = datasource{Type: "prometheus", UID: "${datasource}"}
 
 func readBoard(t *testing.T) board {

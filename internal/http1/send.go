@@ -239,7 +239,7 @@ func (e *Exchange) startUpload(out outgoing, head []byte) {
 	go up.run()
 }
 
-// wroteRequest calls the trace. If the server does not want the body, that is no error to the trace, as with net/http: all
+// wroteRequest calls the trace. If the server does not want the body, the trace gets no error, as with net/http: all
 // that the server wanted has been written.
 func (e *Exchange) wroteRequest(err error) {
 	if err == errUnwanted {

@@ -1,9 +1,9 @@
-// Package inflight lists the requests under way: so that one can be canceled without a context, so that a Transport
-// that shuts down can wait for those that have no response, and so that the contexts of requests that are over at once
-// cost nothing.
+// Package inflight lists the requests under way. With the list, a request can be canceled without a context, a Transport
+// that shuts down can wait for the requests that have no response yet, and the context of a request that is over at once
+// costs nothing.
 //
-// To listen to a context costs a registration under its lock. Most requests are over within a millisecond, so no
-// exchange listens in its first moment. A sweep, for all requests, makes those listen that are older.
+// An exchange that listens to a context registers with the context, under its lock. Most requests are over within a
+// millisecond, so no exchange listens in its first moment. A sweep over all requests makes the older ones listen.
 package inflight
 
 import (
@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// moment is how long a request goes on at least before its exchange listens to its context. At most, it is twice that long. A
-// person would not notice it, and most answers come sooner.
+// moment is how long a request goes on before its exchange listens to its context: at least one moment, and at most two. Nobody
+// notices such a delay, and most answers come sooner.
 const moment = time.Millisecond
 
 // shards is the number of lists among which the requests are divided, so that callers rarely wait for each other.
@@ -48,8 +48,8 @@ type List struct {
 
 // shard is one of the lists, oldest first.
 type shard struct {
-	// mu guards the list, and the listing of every Entry in it. Nothing that blocks and nobody else's code is called
-	// under it. The mu of an Entry may be taken under it, never the other way round.
+	// mu guards the list, and the listing of every Entry in it. While it is held, nothing that blocks is
+	// called, and no code of others. The mu of an Entry may be locked while it is held, but not the other way round.
 	mu          sync.Mutex
 	first, last *Entry
 	unheard     *Entry   // the first that waits for a sweep; nil: none does
@@ -149,7 +149,7 @@ func (l *List) listenAtOnce(e *Entry, cancel <-chan struct{}) {
 	}
 }
 
-// Remove takes e off its list, if it is there. It returns whether a goroutine that watches the Cancel channel of the request may
+// Remove takes e off its list, if e is in it. It returns whether a goroutine that watches the Cancel channel of the request may
 // still use e. If not, only the caller can use e from now on.
 func (l *List) Remove(e *Entry) (watched bool) {
 	s := e.shard
@@ -192,23 +192,23 @@ func (l *List) Cancel(req *http.Request) {
 		return
 	}
 	err := cause(req.Context())
-	var victims []victim
+	var cancellations []cancellation
 	s := l.shard(req)
 	s.mu.Lock()
 	for e := s.first; e != nil; e = e.next {
 		if e.req == req {
-			victims = append(victims, e.mark(err))
+			cancellations = append(cancellations, e.mark(err))
 		}
 	}
 	s.mu.Unlock()
-	for _, v := range victims {
+	for _, v := range cancellations {
 		v.cancel()
 	}
 }
 
 // cancelOne ends one attempt, if it is still under way.
 func (l *List) cancelOne(e *Entry, err error) {
-	var v victim
+	var v cancellation
 	s := e.shard
 	s.mu.Lock()
 	if e.listed {
@@ -290,25 +290,25 @@ func (e *Entry) watch(l *List, cancel <-chan struct{}, done chan struct{}) {
 	}
 }
 
-// victim is what to end of an attempt that was canceled.
-type victim struct {
+// cancellation holds what must be told that an attempt was canceled: its wait for a connection, and its exchange.
+type cancellation struct {
 	because  error
 	stopWait context.CancelCauseFunc
 	active   Exchange
 }
 
-// mark notes why the attempt is canceled. The first reason stays.
-func (e *Entry) mark(err error) victim {
+// mark notes why the attempt is canceled, and returns the cancellation to carry out. The first reason stays.
+func (e *Entry) mark(err error) cancellation {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.because == nil {
 		e.because = err
 	}
-	return victim{e.because, e.stopWait, e.active}
+	return cancellation{e.because, e.stopWait, e.active}
 }
 
-// cancel must be called without any lock.
-func (v victim) cancel() {
+// cancel carries the cancellation out. Do not call it with a lock held, because it calls code of others.
+func (v cancellation) cancel() {
 	if v.stopWait != nil {
 		v.stopWait(v.because)
 	}
@@ -322,8 +322,8 @@ func cancelChannel(req *http.Request) <-chan struct{} {
 	return req.Cancel
 }
 
-// cause returns why a request is canceled that somebody cancels without its context. An http.Client does that to a
-// request that is out of time. The context has the same deadline then, and the error is that of the context.
+// cause returns the error of a request that is canceled without its context. An http.Client cancels a request in this way
+// when the request is out of time. The context then has the same deadline, and the error is that of the context.
 func cause(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); !ok || time.Now().Before(deadline) {
 		return ErrCanceled
