@@ -85,7 +85,7 @@ func TestAnAddressThatDoesNotAnswerAWholeBodyInTimeIsEjected(t *testing.T) {
 						cancel()
 						r.Close()
 					}
-					synctest.Wait()
+					time.Sleep(time.Second) // a server of Go 1.27 waits before it closes a connection whose request it has not read
 					if got := tr.Stats().Ejections; (got > 0) != whole {
 						t.Errorf("a body of length %d, sent to its end: %v: %d ejections", length, whole, got)
 					}
