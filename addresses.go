@@ -31,7 +31,8 @@ type trial struct {
 
 // addressState holds what is known about an address that is listed now, or was listed not long ago.
 type addressState struct {
-	// failing is set if an answer would change something: requests to the address have failed, or one tries the address.
+	// failing is set if an answer would change something: requests to the address have failed, one tries the address, or the
+	// address is avoided and the time for that is over.
 	// silent is set if no request has been answered since a connect began. Requests read both without the lock, and usually
 	// need to do no more.
 	failing, silent atomic.Bool
@@ -161,6 +162,9 @@ func (h *host) wakeAt(m *route) {
 	time.AfterFunc(m.state.until-time.Since(epoch), func() {
 		h.book.mu.Lock()
 		h.countDue()
+		if m.state.state == AddressAvoided && m.state.isDue(time.Since(epoch)) {
+			m.state.failing.Store(true)
+		}
 		h.book.mu.Unlock()
 		h.apply()
 	})
@@ -228,7 +232,9 @@ func (h *host) connected(m *route) {
 	}
 }
 
-// answered notes that a request to an address was answered. trial says whether the request was made to try the address.
+// answered notes that a request to an address was answered. trial says whether the request was made to try the address. An
+// avoided address is tried by a dial, and there may be none for as long as its open connections serve. So an answer takes it
+// back, too, if its time is over. It does not take it back earlier, because it does not show that connects succeed.
 func (h *host) answered(m *route, trial bool) {
 	s := m.state
 	if !s.failing.Load() && !s.silent.Load() {
@@ -236,7 +242,7 @@ func (h *host) answered(m *route, trial bool) {
 	}
 	s.silent.Store(false)
 	h.book.mu.Lock()
-	back := trial && s.state == AddressEjected
+	back := trial && s.state == AddressEjected || s.state == AddressAvoided && s.isDue(time.Since(epoch))
 	if back {
 		s.takeBack()
 	} else if s.state != AddressEjected {
@@ -298,6 +304,7 @@ func (h *host) endTrial(t trial) {
 	defer h.book.mu.Unlock()
 	if t.at.state.trial == t.number {
 		t.at.state.trial = 0
+		t.at.state.failing.Store(true)
 		h.countDue()
 	}
 }

@@ -32,7 +32,7 @@ type AddressStats struct {
 	ServerErrors    int // number of responses in a row with a status from 500 to 599; 0 if Outliers.ServerErrors is 0
 
 	Since  time.Time   // when the address was left out; the zero Time if it is not left out
-	Until  time.Time   // when the address is tried again; the zero Time if it is not left out
+	Until  time.Time   // when the address is tried again, by a dial or a request; the zero Time if it is not left out
 	Reason EjectReason // why the address was left out; "" if it is not left out
 	Error  string      // text of the failure; "" if the failure has none, or the address is not left out
 }

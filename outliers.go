@@ -12,7 +12,8 @@ import (
 //
 // An address is avoided if connects to it fail: the Transport dials it after all others, and its open connections still
 // serve. An address is ejected if its requests fail: it gets no new request, on a new connection or on an idle one. Either
-// state lasts for EjectionTime. Then one dial, or one request, tries the address. If that succeeds, or if its response
+// state lasts for EjectionTime. Then one dial, or one request, tries the address. For an avoided address, a request on one of
+// its open connections will do. If that succeeds, or if its response
 // goes on for longer than the address was left out, the address is used as before. Otherwise it is left out for twice as long.
 // The Transport never leaves out more than half of a host's addresses.
 //

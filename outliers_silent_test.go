@@ -135,3 +135,29 @@ func TestALookUpThatFailsIsCounted(t *testing.T) {
 		t.Errorf("%d look-ups, of which %d failed, want one", s.Lookups, s.LookupFailures)
 	}
 }
+
+func TestAnAnswerOnAnOpenConnectionTakesAnAvoidedAddressBackWhenItsTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, &Transport{})
+		c.at(2).refuses.Store(true)
+		c.mustGet(1)
+		c.at(2).refuses.Store(false)
+		h := c.tr.core.routes.hosts()[0]
+		m := h.members.Load().all[0]
+		for range defaultFailures {
+			h.failed(m, EjectConnect, syscall.ECONNREFUSED)
+		}
+		c.mustGet(5)
+		c.wantState(1, AddressAvoided, EjectConnect) // its time is not over
+		time.Sleep(4 * time.Second)
+		c.wantState(1, AddressAvoided, EjectConnect) // nothing has tried it
+		c.mustGet(1)
+		c.wantState(1, AddressListed, "")
+		if n := c.at(1).connects.Load(); n != 1 {
+			t.Errorf("%d connects, want the one before", n)
+		}
+		if n := len(c.changes); n != 2 || !c.changes[1].Ended {
+			t.Errorf("%d changes were told: %+v", n, c.changes)
+		}
+	})
+}
