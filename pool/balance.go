@@ -244,16 +244,18 @@ func (p *Pool[K, C]) dialFor(s *seat[K, C], terms *Terms, next *entry[K, C]) {
 		return
 	case p.config.MaxIdle != 0 && p.idle.len() >= p.config.MaxIdle:
 		return
-	case !p.roomFor(h) && !p.makeEven(s, next):
+	case !p.roomFor(h, 0) && !p.makeEven(s, next):
 		return
 	}
 	d := &dial[K, C]{host: h, caller: caller[K, C]{hostDialer: h.set.dialer}, terms: *terms, order: p.joined}
 	p.begin(d, context.Background(), s.group)
 }
 
-// roomFor reports whether the limits allow one more connection of the host, and one more that idles.
-func (p *Pool[K, C]) roomFor(h *host[K, C]) bool {
-	return (p.config.MaxIdlePerKey == 0 || h.idle() < p.config.MaxIdlePerKey) && h.busy()+h.idle() < h.set.maxConns
+// roomFor reports whether the limits allow one more connection of the host, and one more that idles, when less of its idle
+// connections have been closed.
+func (p *Pool[K, C]) roomFor(h *host[K, C], less int) bool {
+	idle := h.idle() - less
+	return (p.config.MaxIdlePerKey == 0 || idle < p.config.MaxIdlePerKey) && h.busy()+idle < h.set.maxConns
 }
 
 // makeEven closes an idle connection of the key with the most connections, if that makes room for one of the seat and that
@@ -269,9 +271,9 @@ func (p *Pool[K, C]) makeEven(s *seat[K, C], next *entry[K, C]) bool {
 			spare = e
 		}
 	}
-	if spare == nil || spare.group.all.len() < s.group.all.len()+2 {
+	if spare == nil || spare.group.all.len() < s.group.all.len()+2 || !p.roomFor(s.host, 1) {
 		return false
 	}
 	p.close(spare, ReasonMakeRoom)
-	return p.roomFor(s.host)
+	return true
 }

@@ -81,3 +81,16 @@ func TestAFloorDoesNotDialWhatAHostThatHasTheKeyDoesNotKeep(t *testing.T) {
 		w.wantDials(1)
 	})
 }
+
+func TestABalanceClosesNoConnectionThatMakesNoRoom(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		w.pool.pick = func(int) int { return 0 } // the first key, a, has the first turn
+		w.idle(3, "b", Terms{})
+		h := w.pool.NewHost([]string{"a", "b"}, nil)
+		h.SetBalance(BalanceRoundRobin, w, 2)
+		w.hosts["x"] = h
+		lease := w.try("x", Terms{})
+		w.wantGauges(2, 1, 0, 0)
+		w.release(lease)
+	})
+}
