@@ -35,6 +35,7 @@ func (c *cluster) liveThrough() {
 	c.mustGet(10)
 	c.at(1).refuses.Store(true)
 	for range 10 {
+		synctest.Wait() // until dials have ended, so that each request needs one
 		c.tr.CloseIdleConnections()
 		c.get()
 	}
