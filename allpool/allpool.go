@@ -11,6 +11,7 @@
 package allpool
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/peerpool/peerpool"
@@ -45,8 +46,11 @@ type Options struct {
 
 // Attach adds OpenTelemetry, Prometheus, a log and a page to t, and returns the page. It sets t.Observer to an
 // Observer that also calls the previous one. Call Attach before the first request, and do not replace the Observer
-// afterwards. If the Registerer returns an error, Attach returns that error and leaves t unchanged.
+// afterwards. If t is nil, or the Registerer returns an error, Attach returns an error and changes nothing.
 func Attach(t *peerpool.Transport, o Options) (*poolz.Page, error) {
+	if t == nil {
+		return nil, errors.New("allpool: Attach was called without a Transport")
+	}
 	if o.Registerer == nil {
 		o.Registerer = prometheus.DefaultRegisterer
 	}

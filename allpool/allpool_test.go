@@ -111,6 +111,16 @@ func TestWhatCannotBeRegisteredIsNotAttached(t *testing.T) {
 	}
 }
 
+func TestNothingIsRegisteredWithoutATransport(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	if _, err := allpool.Attach(nil, allpool.Options{Registerer: registry}); err == nil {
+		t.Error("Attach without a Transport returns no error")
+	}
+	if families, err := registry.Gather(); err != nil || len(families) > 0 {
+		t.Errorf("%d metrics are registered, and the error is %v", len(families), err)
+	}
+}
+
 // Each package has New, whose result has an Observer. No package sets the Observer of a Transport.
 func TestAttachingIsTheSameEverywhere(t *testing.T) {
 	tr := peerpool.New()
