@@ -47,8 +47,9 @@ type warmup struct {
 //
 // Warm returns the error of the first dial that fails, and an error if a limit does not allow that many connections. If a
 // connection retires, or shows no capacity, before it could be leased, Warm dials again at once. If that happens three times in
-// a row, Warm returns an error that wraps ErrRetired. Warm returns context.Cause(ctx) if ctx ends first, and ErrClosed after KeepNone or Shutdown. Connections that it has
-// opened by then stay, and dials under way go on. The context of the dials has the values of ctx.
+// a row, Warm returns an error that wraps ErrRetired. Warm returns context.Cause(ctx) if ctx ends first, and ErrClosed after
+// KeepNone or Shutdown. Connections that it has opened by then stay, and dials under way go on. The context of the dials has the
+// values of ctx.
 func (p *Pool[K, C]) Warm(ctx context.Context, key K, dialer Dialer[C], n int, terms Terms) error {
 	return p.warm(asked[K, C]{key: key}, caller[K, C]{ctx: ctx, dialer: dialer}, n, &terms)
 }
