@@ -94,7 +94,7 @@ func (a *attempt) letGo(status int32) {
 // try makes the attempt: it leases a connection, and runs the exchange on it.
 func (a *attempt) try() (*http.Response, outcome) {
 	if err := a.acquire(); err != nil {
-		return nil, outcome{err: err, unleased: true, retired: errors.Is(err, pool.ErrRetired)}
+		return nil, outcome{err: err, unleased: true, retired: errors.Is(toldOf(err), pool.ErrRetired)}
 	}
 	if n := a.t.minIdle(a.peer); n > 0 {
 		a.route.keepIdle(n, a.peer)

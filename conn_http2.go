@@ -42,6 +42,7 @@ var (
 	_ pool.Sharer = (*http2Conn)(nil)
 
 	_ connRetirer         = (*http2Conn)(nil)
+	_ pool.Failer         = (*http2Conn)(nil)
 	_ pool.Replacer[conn] = (*http2Conn)(nil)
 	_ http2.Alarm         = (*http2Conn)(nil)
 	_ watch.Socket        = (*http2Conn)(nil)

@@ -36,13 +36,19 @@ type dialError struct {
 }
 
 // newDialError returns the error of a hop that has failed. If several addresses were tried, RoundTrip returns the error of
-// the first of them, as a [net.Dialer] does.
+// the first of them, as a [net.Dialer] does. If the connection has ended before its use, RoundTrip returns the error that a
+// use would have had.
 func newDialError(id Identity, hop string, err error) *dialError {
-	first := err
-	if race, ok := err.(*resolve.RaceError); ok {
-		first = race.Errs[0]
+	cause := err
+	switch err := err.(type) {
+	case *resolve.RaceError:
+		cause = err.Errs[0]
+	case *pool.RetiredError:
+		if err.Err != nil {
+			cause = err.Err
+		}
 	}
-	return &dialError{identity: id, hop: hop, err: first, told: err}
+	return &dialError{identity: id, hop: hop, err: cause, told: err}
 }
 
 // Error returns the text of the cause.

@@ -273,7 +273,7 @@ func (p *Pool[K, C]) land(d *dial[K, C], e *entry[K, C], found Reason, err error
 		h.dialFailures++
 		p.tally.dialFailures++
 	} else if reason = p.admit(e, d, found, now); reason != "" {
-		err = fmt.Errorf("%w: %s", ErrRetired, reason)
+		err = retired(e.conn, reason)
 	} else {
 		p.keepFirst(d.replaces, now)
 	}

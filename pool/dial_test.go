@@ -170,6 +170,29 @@ func TestAConnectionThatRetiresAtOnceIsAnErrorToItsAsker(t *testing.T) {
 	})
 }
 
+// failedConn knows why it has ended.
+type failedConn struct{ *retiringConn }
+
+func (failedConn) Failure() error { return errDial }
+
+func (c failedConn) Attach(place Place[string, failedConn]) { place.Retire("goaway") }
+
+func TestTheErrorOfARetiredConnectionHasItsFailure(t *testing.T) {
+	inBubble(t, config{}, func(t *testing.T, w *world) {
+		p := New(Config[string, failedConn]{})
+		dial := dialFunc[failedConn](func(context.Context) (failedConn, error) {
+			return failedConn{&retiringConn{w.newConn()}}, nil
+		})
+		_, err := p.Acquire(t.Context(), "a", dial, Terms{})
+		for who, err := range map[string]error{"Acquire": err, "Warm": p.Warm(t.Context(), "a", dial, 1, Terms{})} {
+			gone, ok := errors.AsType[*RetiredError](err)
+			if !ok || gone.Reason != "goaway" || gone.Err != errDial || !errors.Is(err, ErrRetired) || !errors.Is(err, errDial) {
+				t.Errorf("%s returns %#v", who, err)
+			}
+		}
+	})
+}
+
 // retiringConn takes itself out of the pool as soon as it can.
 type retiringConn struct{ *fakeConn }
 

@@ -12,8 +12,49 @@ import (
 // ErrClosed is returned by Acquire after Shutdown has been called.
 var ErrClosed = errors.New("pool: closed")
 
-// ErrRetired is wrapped by the error of an Acquire whose connection retired before any caller could lease it.
+// ErrRetired is wrapped by the error of an Acquire whose connection retired before any caller could lease it. That error
+// is a [*RetiredError].
 var ErrRetired = errors.New("pool: connection retired before its first lease")
+
+// RetiredError is the error of an Acquire whose connection retired before any caller could lease it. It wraps ErrRetired.
+type RetiredError struct {
+	Reason Reason
+	Err    error // what the connection's Failure returned, if it is a Failer; else nil
+
+	failer Failer // what withFailure asks; nil: there is none
+}
+
+// Error returns the text of ErrRetired with the reason, and the text of Err.
+func (e *RetiredError) Error() string {
+	text := ErrRetired.Error() + ": " + string(e.Reason)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns ErrRetired, and Err if it is not nil.
+func (e *RetiredError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrRetired}
+	}
+	return []error{ErrRetired, e.Err}
+}
+
+// retired returns the RetiredError of a connection. It does not ask the connection, because the caller holds the lock.
+func retired(conn any, reason Reason) *RetiredError {
+	failer, _ := conn.(Failer)
+	return &RetiredError{Reason: reason, failer: failer}
+}
+
+// withFailure returns the error of a dial. If the connection has retired, withFailure adds what the connection says. Call
+// it without the pool's lock.
+func withFailure(err error) error {
+	if gone, ok := err.(*RetiredError); ok && gone.failer != nil {
+		return &RetiredError{Reason: gone.Reason, Err: gone.failer.Failure()}
+	}
+	return err
+}
 
 // Conn is a connection that a Pool keeps.
 type Conn interface {
@@ -32,6 +73,13 @@ type Retirer[K comparable, C Conn] interface {
 	// Attach gives the connection its place in the pool. The pool calls Attach once, before the first lease, without
 	// holding its lock.
 	Attach(place Place[K, C])
+}
+
+// Failer is implemented by a Conn that knows why it has ended.
+type Failer interface {
+	// Failure returns the error of a use of the connection that begins now, or nil if there is none. The pool calls
+	// Failure for the RetiredError, when the connection has retired before its first lease, without holding its lock.
+	Failure() error
 }
 
 // Place is the place of one connection in a Pool. A connection of the type Retirer gets its Place from the pool. A Place

@@ -171,7 +171,7 @@ func (p *Pool[K, C]) await(w *want[K, C], r *request[K, C]) (Lease[K, C], error)
 		return Lease[K, C]{}, context.Cause(ctx)
 	}
 	if got.err != nil {
-		return Lease[K, C]{}, got.err
+		return Lease[K, C]{}, withFailure(got.err)
 	}
 	return got.begin(&w.terms, r.found|r.data, p.now()-r.start), nil
 }

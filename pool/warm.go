@@ -89,7 +89,7 @@ func (p *Pool[K, C]) warm(at asked[K, C], by caller[K, C], n int, terms *Terms) 
 
 	select {
 	case err := <-w.done:
-		return err
+		return withFailure(err)
 	case <-ctx.Done():
 	}
 	p.mu.Lock()

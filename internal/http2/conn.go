@@ -189,6 +189,17 @@ func (c *Conn) TurnedOver() bool {
 	return away != nil && away.ErrCode == xhttp2.ErrCodeNo && away.LastStreamID > 0
 }
 
+// Failure returns the error of an exchange that would be the first of the connection and begins now. It returns nil if there
+// is none, or if the connection has been retired without one.
+func (c *Conn) Failure() error {
+	if away := c.away.Load(); away != nil {
+		return turnedAway(1, away)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
+
 // Retire makes the connection accept no new streams.
 func (c *Conn) Retire(why Reason) { c.over(why) }
 

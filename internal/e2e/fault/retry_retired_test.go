@@ -2,6 +2,7 @@ package fault_test
 
 import (
 	"context"
+	"io"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -45,4 +46,36 @@ func TestTheLastTryDialsAlsoIfConnectionsRetiredBeforeTheirUse(t *testing.T) {
 		second.Gets("/b")
 		h.Dials(4)
 	})
+}
+
+// TestAConnectionThatEndsBeforeItsUseFailsARequestAsLaterInIt has every connection end when it has been dialed and no request
+// has it yet.
+func TestAConnectionThatEndsBeforeItsUseFailsARequestAsLaterInIt(t *testing.T) {
+	for _, c := range []struct {
+		end  func(*testkit.Peer)
+		text string
+	}{
+		{func(p *testkit.Peer) { p.Nc.Close() }, io.ErrUnexpectedEOF.Error()},
+		{func(p *testkit.Peer) { p.GoAway(0, http2.ErrCodeNo) }, "http2: Transport received Server's graceful shutdown GOAWAY"},
+		{func(p *testkit.Peer) { p.GoAway(0, http2.ErrCodeInternal) }, "http2: Transport received GOAWAY from server ErrCode:INTERNAL_ERROR"},
+	} {
+		events := testkit.NewLedger()
+		o := events.Observer()
+		var held chan struct{}
+		o.DialDone = func(context.Context, peerpool.DialDone) { <-held }
+		testkit.FrameTest(t, &peerpool.Transport{Observer: o}, func(h *testkit.Framed) {
+			held = make(chan struct{})
+			call := h.Start(h.Request("GET", "a", nil))
+			for range 3 {
+				c.end(h.Welcome())
+				synctest.Wait()
+				held <- struct{}{}
+				synctest.Wait()
+			}
+			if call.Ended(); call.Err == nil || call.Err.Error() != c.text {
+				t.Errorf("got %v, want %q", call.Err, c.text)
+			}
+			h.Dials(3)
+		})
+	}
 }
