@@ -52,6 +52,9 @@ func inSlowHands(t *testing.T, last func(*httptestutil.WireConn), test func(*tes
 				last(w)
 				w.ReadRequest()
 			})
+			if received, _ := receivedBy(c.veil.raw); received < 0 {
+				t.Skip("this system does not tell how many bytes a socket has received")
+			}
 			carry(t, c)
 			wantCondition(t, c, Quiet)
 			layer.hold.Store(true)
