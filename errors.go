@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/peerpool/peerpool/internal/http2"
 	"github.com/peerpool/peerpool/internal/inflight"
 	"github.com/peerpool/peerpool/internal/resolve"
 	"github.com/peerpool/peerpool/pool"
@@ -44,8 +45,11 @@ func newDialError(id Identity, hop string, err error) *dialError {
 	case *resolve.RaceError:
 		cause = err.Errs[0]
 	case *pool.RetiredError:
-		if err.Err != nil {
+		switch {
+		case err.Err != nil:
 			cause = err.Err
+		case err.Reason == pool.ReasonNoCapacity:
+			cause = http2.ErrNoStreams
 		}
 	}
 	return &dialError{identity: id, hop: hop, err: cause, told: err}

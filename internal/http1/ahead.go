@@ -89,7 +89,7 @@ func (c *Conn) probeOpaque() Condition {
 	if !a.settle(c.veil) {
 		return Unexpected
 	}
-	if c.veil.tap.arrived() { // in vain so far: a session ticket, or the layer is at work on it
+	if c.veil.tap.arrived() { // and the read has not returned it: a session ticket, or the layer is at work on it
 		for start := time.Now(); !a.over() && time.Since(start) < maxWork; {
 			time.Sleep(longTime)
 		}

@@ -190,13 +190,16 @@ func (c *Conn) TurnedOver() bool {
 }
 
 // Failure returns the error of an exchange that would be the first of the connection and begins now. It returns nil if there
-// is none, or if the connection has been retired without one.
+// is none, or if the connection has been retired or closed without one.
 func (c *Conn) Failure() error {
 	if away := c.away.Load(); away != nil {
 		return turnedAway(1, away)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.failed == errClosed { // by its owner, because it had retired
+		return nil
+	}
 	return c.failed
 }
 

@@ -151,7 +151,7 @@ func TestARequestThatFindsNoStreamsAllowedFailsUntouched(t *testing.T) {
 		body := text("body")
 		r := b.start(b.t.Context(), "POST", body)
 		r.ended(exchange.EndError)
-		if r.err != errNoStreams || r.Refused || r.Wrote || r.Touched || r.Started {
+		if r.err != ErrNoStreams || r.Refused || r.Wrote || r.Touched || r.Started {
 			t.Errorf("%v, %+v", r.err, r.Exchange)
 		}
 		body.closed(t, 0)

@@ -21,8 +21,10 @@ const maxLingering = 16
 // noReset is passed to abortLocked to send no RST_STREAM.
 const noReset xhttp2.ErrCode = math.MaxUint32
 
+// ErrNoStreams is the error of an exchange if the server allows no streams at all.
+var ErrNoStreams = errors.New("peerpool: the server allows no streams on the connection")
+
 var (
-	errNoStreams   = errors.New("peerpool: the server allows no streams on the connection")
 	errFewStreams  = errors.New("peerpool: the server allows no further streams on the connection")
 	errUnusable    = errors.New("http2: client conn not usable")
 	errGoneAway    = errors.New("http2: Transport received Server's graceful shutdown GOAWAY")
@@ -44,7 +46,7 @@ func (c *Conn) admitLocked(x *Exchange) error {
 	switch {
 	case c.engine.strict:
 	case c.peer.streams == 0:
-		return errNoStreams
+		return ErrNoStreams
 	default:
 		return errFewStreams
 	}
@@ -108,7 +110,7 @@ func (c *Conn) grantLocked() {
 // turnAwayLocked ends the exchanges that wait for streams, because the server allows none.
 func (c *Conn) turnAwayLocked() {
 	for _, x := range c.queue {
-		x.abortLocked(errNoStreams, noReset)
+		x.abortLocked(ErrNoStreams, noReset)
 	}
 	c.queue = nil
 }
