@@ -49,25 +49,26 @@ func (t *tap) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// taken returns how many bytes the layer has taken from the socket. known is false if the system does not tell.
-func (t *tap) taken() (n int64, known bool) {
+// taken returns how many bytes the layer has taken from the socket, and how many the socket has received. If the system does
+// not tell, received is -1.
+func (t *tap) taken() (n, received int64) {
 	if t.raw == nil {
-		return 0, false
+		return 0, -1
 	}
 	queued := queuedIn(t.raw) // first: what arrives now must not seem to lie in the socket
-	received, _ := receivedBy(t.raw)
-	return received - queued, received >= 0
+	received, _ = receivedBy(t.raw)
+	return received - queued, received
 }
 
 // observe is called before the pending read begins, while nobody reads.
 func (t *tap) observe() {
-	t.seen, _ = receivedBy(t.raw)
-	if t.transparent || t.opaque {
-		return
+	if t.transparent {
+		return // and waits tells all
 	}
 	out := t.out.Load()
-	taken, known := t.taken()
-	t.transparent = known && taken-out == t.lag && out > t.at
+	taken, received := t.taken()
+	t.seen = received
+	t.transparent = !t.opaque && received >= 0 && taken-out == t.lag && out > t.at
 	t.lag, t.at = taken-out, out
 }
 
