@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -126,4 +127,18 @@ func newTransport(who candidate, o transportOptions) (http.RoundTripper, error) 
 		}, nil
 	}
 	return nil, fmt.Errorf("%s is not a transport", who)
+}
+
+// roundTrip sends a request and reads the response to its end. Any status but 200 is an error.
+func roundTrip(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.New(resp.Status)
+	}
+	return resp, err
 }

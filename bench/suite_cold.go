@@ -120,7 +120,7 @@ func (w *coldWorker) burst() (time.Duration, error) {
 		}
 		wg.Go(func() { // ends with its request
 			<-begin
-			errs[i] = getOnce(rt, req)
+			_, errs[i] = roundTrip(rt, req)
 		})
 	}
 	start := time.Now()
@@ -129,19 +129,6 @@ func (w *coldWorker) burst() (time.Duration, error) {
 	took := time.Since(start)
 	rt.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 	return took, errors.Join(errs...)
-}
-
-func getOnce(rt http.RoundTripper, req *http.Request) error {
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	return err
 }
 
 // accepted asks the server how many connections it has accepted, that of the question included.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -122,16 +121,8 @@ func (w *connectionWorker) exchange(rt http.RoundTripper) error {
 	if err != nil {
 		return err
 	}
-	resp, err := rt.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	resp.Body.Close()
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	if resp.TLS != nil && resp.TLS.DidResume {
+	resp, err := roundTrip(rt, req)
+	if resp != nil && resp.TLS != nil && resp.TLS.DidResume {
 		w.resumed++
 	}
 	return err
